@@ -1,0 +1,110 @@
+package io.llamafu.adapter;
+
+import io.llamafu.engine.ErrorCode;
+import io.llamafu.engine.LlamafuException;
+import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Collectors;
+
+/**
+ * The adapters that answer a request together, each with its scale. Written {@code medical}, {@code medical:0.8} or
+ * {@code medical:1.0+formal:0.7}; the empty string is the base model.
+ *
+ * @param entries in the order named; no name twice
+ */
+public record AdapterStack(List<Entry> entries) implements Serializable {
+
+    private static final AdapterStack BASE = new AdapterStack(List.of());
+
+    /**
+     * One adapter of a stack.
+     *
+     * @param name the catalog name, see {@link AdapterName}
+     * @param scale the factor on top of the adapter's own alpha / rank: 0 is no effect, 1 as trained; finite
+     */
+    public record Entry(String name, float scale) implements Serializable {
+        public Entry {
+            AdapterName.check(name);
+            if (!Float.isFinite(scale)) {
+                throw invalid("The scale of adapter '%s' is %s, but must be a finite number.".formatted(name, scale));
+            }
+        }
+
+        /** {@code name} at scale 1, {@code name:scale} otherwise. */
+        @Override
+        public String toString() {
+            return scale == 1 ? name : name + ":" + scale;
+        }
+    }
+
+    public AdapterStack {
+        entries = List.copyOf(entries);
+        Set<String> names = new HashSet<>();
+        for (Entry entry : entries) {
+            if (!names.add(entry.name())) {
+                throw invalid("The stack names adapter '%s' twice; name it once, with the sum of the scales."
+                        .formatted(entry.name()));
+            }
+        }
+    }
+
+    /** The base model, without adapters. */
+    public static AdapterStack base() {
+        return BASE;
+    }
+
+    /** One adapter at a scale. */
+    public static AdapterStack of(String name, float scale) {
+        return new AdapterStack(List.of(new Entry(name, scale)));
+    }
+
+    /**
+     * Reads the written form. White space around names and scales is ignored.
+     *
+     * @throws LlamafuException with {@link ErrorCode#INVALID_REQUEST} if a name or a scale is malformed
+     */
+    public static AdapterStack parse(String text) {
+        if (text.isBlank()) {
+            return BASE;
+        }
+        List<Entry> entries = new ArrayList<>();
+        for (String part : text.split("\\+", -1)) {
+            entries.add(parseEntry(part.strip(), text));
+        }
+        return new AdapterStack(entries);
+    }
+
+    private static Entry parseEntry(String part, String text) {
+        int colon = part.indexOf(':');
+        if (colon < 0) {
+            return new Entry(part, 1);
+        }
+        String scale = part.substring(colon + 1).strip();
+        try {
+            return new Entry(part.substring(0, colon).strip(), Float.parseFloat(scale));
+        } catch (NumberFormatException e) {
+            throw new LlamafuException(
+                    ErrorCode.INVALID_REQUEST,
+                    "The stack '%s' has the scale '%s', which is no number; write it like 'medical:0.8+formal'."
+                            .formatted(text, scale),
+                    e);
+        }
+    }
+
+    private static LlamafuException invalid(String message) {
+        return new LlamafuException(ErrorCode.INVALID_REQUEST, message);
+    }
+
+    public boolean isBase() {
+        return entries.isEmpty();
+    }
+
+    /** The shortest written form; {@link #parse} reads it back to an equal stack. */
+    @Override
+    public String toString() {
+        return entries.stream().map(Entry::toString).collect(Collectors.joining("+"));
+    }
+}

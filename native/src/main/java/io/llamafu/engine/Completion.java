@@ -1,0 +1,41 @@
+package io.llamafu.engine;
+
+import static java.util.Objects.requireNonNull;
+
+import java.util.List;
+
+/**
+ * The answer to one {@link CompletionRequest}.
+ *
+ * @param text the generated text, always whole characters, without the stop string
+ * @param finishReason why generation ended
+ * @param promptTokens tokens of the prompt, with the beginning-of-sequence token where the model has one
+ * @param cachedPromptTokens how many of them were taken from the prefix cache instead of being prefilled
+ * @param generatedTokens tokens sampled, with the end-of-generation token
+ * @param adapters the stack that answered, in the order of the request; empty for the base model
+ * @param timings where the time went
+ */
+public record Completion(
+        String text,
+        FinishReason finishReason,
+        int promptTokens,
+        int cachedPromptTokens,
+        int generatedTokens,
+        List<ResolvedAdapter> adapters,
+        Timings timings) {
+    public Completion {
+        requireNonNull(text, "text is null");
+        requireNonNull(finishReason, "finishReason is null");
+        adapters = List.copyOf(adapters);
+        requireNonNull(timings, "timings is null");
+    }
+
+    /**
+     * Milliseconds since {@link InferenceEngine#submit}.
+     *
+     * @param queueMillis until the request got a sequence slot
+     * @param firstTokenMillis until its first token was sampled: the time to first token
+     * @param totalMillis until it was complete
+     */
+    public record Timings(double queueMillis, double firstTokenMillis, double totalMillis) {}
+}

@@ -1,0 +1,64 @@
+package io.llamafu.engine;
+
+import static java.util.Objects.requireNonNull;
+
+import io.llamafu.adapter.AdapterStack;
+import java.time.Duration;
+import java.util.List;
+
+/**
+ * One prompt to answer. A request is never refused here: {@link InferenceEngine#submit} answers bad values with a coded
+ * error, so that each input element has exactly one outcome.
+ *
+ * @param prompt the whole prompt, already framed; special tokens written in it (such as {@code <|im_start|>}) count as
+ *     such
+ * @param adapters the adapters that answer it, with their scales; the empty stack is the base model
+ * @param sampling how tokens are chosen
+ * @param maxTokens the most tokens to generate, 1 or more
+ * @param stop strings that end the answer; the answer ends before the first that appears
+ * @param timeout how long after {@code submit} the request may take; then it fails with
+ *     {@link ErrorCode#DEADLINE_EXCEEDED} and its sequence is freed
+ */
+public record CompletionRequest(
+        String prompt,
+        AdapterStack adapters,
+        SamplingOptions sampling,
+        int maxTokens,
+        List<String> stop,
+        Duration timeout) {
+
+    /** What a request gets that does not say otherwise. */
+    public static final int DEFAULT_MAX_TOKENS = 256;
+
+    public static final Duration DEFAULT_TIMEOUT = Duration.ofMinutes(2);
+
+    public CompletionRequest {
+        requireNonNull(prompt, "prompt is null");
+        requireNonNull(adapters, "adapters is null");
+        requireNonNull(sampling, "sampling is null");
+        stop = List.copyOf(stop);
+        requireNonNull(timeout, "timeout is null");
+    }
+
+    /** A greedy request with the default limits. */
+    public static CompletionRequest of(String prompt, AdapterStack adapters) {
+        return new CompletionRequest(
+                prompt, adapters, SamplingOptions.greedy(), DEFAULT_MAX_TOKENS, List.of(), DEFAULT_TIMEOUT);
+    }
+
+    public CompletionRequest withSampling(SamplingOptions newSampling) {
+        return new CompletionRequest(prompt, adapters, newSampling, maxTokens, stop, timeout);
+    }
+
+    public CompletionRequest withMaxTokens(int newMaxTokens) {
+        return new CompletionRequest(prompt, adapters, sampling, newMaxTokens, stop, timeout);
+    }
+
+    public CompletionRequest withStop(String... newStop) {
+        return new CompletionRequest(prompt, adapters, sampling, maxTokens, List.of(newStop), timeout);
+    }
+
+    public CompletionRequest withTimeout(Duration newTimeout) {
+        return new CompletionRequest(prompt, adapters, sampling, maxTokens, stop, newTimeout);
+    }
+}

@@ -1,0 +1,50 @@
+package io.llamafu.engine;
+
+/**
+ * A snapshot of an engine. Counts run from the opening of the engine, the rest are values of the moment.
+ *
+ * @param requests requests submitted
+ * @param completions requests answered with a text
+ * @param errors requests answered with a coded error
+ * @param promptTokens prompt tokens prefilled
+ * @param generatedTokens tokens sampled
+ * @param decodeSteps calls of the model
+ * @param waitingRequests requests without a sequence slot
+ * @param activeSequences sequences being prefilled or decoded
+ * @param parallelSequences the most sequences at a time
+ * @param reservedCells key-value cells reserved by the active sequences
+ * @param contextCells all key-value cells
+ * @param residentAdapters adapters in memory
+ * @param adapterLoads adapter files loaded
+ * @param memory where the bytes are
+ */
+public record EngineMetrics(
+        long requests,
+        long completions,
+        long errors,
+        long promptTokens,
+        long generatedTokens,
+        long decodeSteps,
+        int waitingRequests,
+        int activeSequences,
+        int parallelSequences,
+        int reservedCells,
+        int contextCells,
+        int residentAdapters,
+        long adapterLoads,
+        Memory memory) {
+
+    /**
+     * Bytes by purpose.
+     *
+     * @param model weights
+     * @param context key-value cache
+     * @param compute scratch buffers of a decode step
+     * @param adapters LoRA weights in memory
+     */
+    public record Memory(long model, long context, long compute, long adapters) {
+        public long total() {
+            return model + context + compute + adapters;
+        }
+    }
+}

@@ -1,0 +1,164 @@
+package io.llamafu.engine;
+
+import static java.util.Objects.requireNonNull;
+
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Optional;
+
+/**
+ * What an engine is opened with. Two equal option sets share one engine in {@link SharedEngines}.
+ *
+ * @param model the GGUF model file
+ * @param adapters the folder of which every {@code NAME.gguf} is the adapter NAME; empty when there are none
+ * @param contextSize key-value cache cells in tokens, shared by all sequences in flight; one sequence may use them all,
+ *     up to the context the model was trained for
+ * @param parallelSequences the most sequences decoded in one batch, 1 to 256
+ * @param batchSize the most tokens of one decode step, prefill and decode together
+ * @param threads CPU threads of a decode step
+ * @param gpuLayers layers held by a GPU; 0 is CPU only, -1 all
+ * @param memoryBudget the most bytes for weights, cache and scratch; 0 is no limit
+ * @param adapterMemoryBudget the most bytes for adapters; 0 is no limit
+ * @param loraBatching whether sequences with different stacks share a batch
+ * @param idleTimeout how long {@link SharedEngines} keeps the engine after its last user
+ */
+public record EngineOptions(
+        Path model,
+        Optional<Path> adapters,
+        int contextSize,
+        int parallelSequences,
+        int batchSize,
+        int threads,
+        int gpuLayers,
+        long memoryBudget,
+        long adapterMemoryBudget,
+        LoraBatching loraBatching,
+        Duration idleTimeout) {
+
+    /** How sequences with different adapter stacks are decoded. */
+    public enum LoraBatching {
+        /** All in one batch, each row with its own adapters. */
+        MIXED,
+        /** One decode call for each stack in every step: what llama.cpp alone can do. */
+        GROUPED
+    }
+
+    public EngineOptions {
+        requireNonNull(model, "model is null");
+        requireNonNull(adapters, "adapters is null");
+        require(contextSize >= 8, "context-size", contextSize, "at least 8 tokens");
+        require(
+                parallelSequences >= 1 && parallelSequences <= 256,
+                "parallel-sequences",
+                parallelSequences,
+                "between 1 and 256");
+        require(
+                batchSize >= parallelSequences,
+                "batch-size",
+                batchSize,
+                "at least parallel-sequences (" + parallelSequences + "), one token for each sequence");
+        require(threads >= 1 && threads <= 512, "threads", threads, "between 1 and 512");
+        require(gpuLayers >= -1, "gpu-layers", gpuLayers, "-1 (all), 0 (none) or more");
+        require(memoryBudget >= 0, "memory-budget", memoryBudget, "0 (no limit) or more bytes");
+        require(adapterMemoryBudget >= 0, "adapters.memory-budget", adapterMemoryBudget, "0 (no limit) or more bytes");
+        requireNonNull(loraBatching, "loraBatching is null");
+        requireNonNull(idleTimeout, "idleTimeout is null");
+        require(!idleTimeout.isNegative(), "idle-timeout", idleTimeout, "0 or more");
+    }
+
+    private static void require(boolean condition, String option, Object value, String range) {
+        if (!condition) {
+            throw new LlamafuException(
+                    ErrorCode.INVALID_OPTION, "%s is %s, but must be %s.".formatted(option, value, range));
+        }
+    }
+
+    /** Starts from the defaults: 8192 cells, 16 sequences, batches of 512 tokens, all processors, no GPU. */
+    public static Builder builder(Path model) {
+        return new Builder(model);
+    }
+
+    /** Mutable and not thread-safe. Ranges are checked by {@link #build()}. */
+    public static final class Builder {
+        private final Path model;
+        private Optional<Path> adapters = Optional.empty();
+        private int contextSize = 8192;
+        private int parallelSequences = 16;
+        private int batchSize = 512;
+        private int threads = Runtime.getRuntime().availableProcessors();
+        private int gpuLayers = 0;
+        private long memoryBudget = 0;
+        private long adapterMemoryBudget = 0;
+        private LoraBatching loraBatching = LoraBatching.MIXED;
+        private Duration idleTimeout = Duration.ofSeconds(60);
+
+        private Builder(Path model) {
+            this.model = requireNonNull(model, "model is null");
+        }
+
+        public Builder adapters(Path folder) {
+            this.adapters = Optional.of(folder);
+            return this;
+        }
+
+        public Builder contextSize(int contextSize) {
+            this.contextSize = contextSize;
+            return this;
+        }
+
+        public Builder parallelSequences(int parallelSequences) {
+            this.parallelSequences = parallelSequences;
+            return this;
+        }
+
+        public Builder batchSize(int batchSize) {
+            this.batchSize = batchSize;
+            return this;
+        }
+
+        public Builder threads(int threads) {
+            this.threads = threads;
+            return this;
+        }
+
+        public Builder gpuLayers(int gpuLayers) {
+            this.gpuLayers = gpuLayers;
+            return this;
+        }
+
+        public Builder memoryBudget(long memoryBudget) {
+            this.memoryBudget = memoryBudget;
+            return this;
+        }
+
+        public Builder adapterMemoryBudget(long adapterMemoryBudget) {
+            this.adapterMemoryBudget = adapterMemoryBudget;
+            return this;
+        }
+
+        public Builder loraBatching(LoraBatching loraBatching) {
+            this.loraBatching = loraBatching;
+            return this;
+        }
+
+        public Builder idleTimeout(Duration idleTimeout) {
+            this.idleTimeout = idleTimeout;
+            return this;
+        }
+
+        public EngineOptions build() {
+            return new EngineOptions(
+                    model,
+                    adapters,
+                    contextSize,
+                    parallelSequences,
+                    batchSize,
+                    threads,
+                    gpuLayers,
+                    memoryBudget,
+                    adapterMemoryBudget,
+                    loraBatching,
+                    idleTimeout);
+        }
+    }
+}

@@ -1,0 +1,17 @@
+package io.llamafu.engine;
+
+import static java.util.Objects.requireNonNull;
+
+/**
+ * One adapter of the stack that answered.
+ *
+ * @param name the catalog name
+ * @param scale the factor on top of the adapter's own alpha / rank
+ * @param digest lower-case hexadecimal SHA-256 of the adapter file: its identity
+ */
+public record ResolvedAdapter(String name, float scale, String digest) {
+    public ResolvedAdapter {
+        requireNonNull(name, "name is null");
+        requireNonNull(digest, "digest is null");
+    }
+}

@@ -1,0 +1,189 @@
+package io.llamafu.engine;
+
+import static java.util.Objects.requireNonNull;
+
+import java.util.Map;
+
+/**
+ * How the next token is chosen. The samplers are llama.cpp's and run in this order: logit bias, penalties, grammar,
+ * then (unless greedy) top-k, typical, top-p, min-p and temperature, or Mirostat v2 in place of those four.
+ *
+ * @param temperature 0 is greedy decoding, which is deterministic; higher is more random
+ * @param topK keep the k likeliest tokens; 0 keeps all
+ * @param topP keep the smallest set of tokens whose probability sums to p, in (0, 1]; 1 keeps all
+ * @param minP drop tokens less likely than minP times the likeliest, in [0, 1); 0 keeps all
+ * @param typicalP locally typical sampling, in (0, 1]; 1 is off
+ * @param mirostat whether Mirostat v2 steers the entropy instead of top-k, typical, top-p and min-p
+ * @param mirostatTau Mirostat's target surprise, in bits
+ * @param mirostatEta Mirostat's learning rate
+ * @param repeatPenalty divides the logits of recent tokens, 1 is off
+ * @param frequencyPenalty subtracted from the logit of a token once per recent occurrence, 0 is off
+ * @param presencePenalty subtracted from the logit of each recent token once, 0 is off
+ * @param penaltyLastTokens how many generated tokens count as recent; 0 is off, -1 is the whole sequence
+ * @param seed seed of the random choice; the same seed, prompt, stack and batch-independent arithmetic repeat an answer
+ * @param logitBias added to the logits of these token ids; negative infinity bans a token
+ * @param grammar GBNF grammar with a {@code root} rule that the answer must follow; empty for none
+ */
+public record SamplingOptions(
+        float temperature,
+        int topK,
+        float topP,
+        float minP,
+        float typicalP,
+        boolean mirostat,
+        float mirostatTau,
+        float mirostatEta,
+        float repeatPenalty,
+        float frequencyPenalty,
+        float presencePenalty,
+        int penaltyLastTokens,
+        int seed,
+        Map<Integer, Float> logitBias,
+        String grammar) {
+
+    private static final SamplingOptions GREEDY = builder().build();
+
+    public SamplingOptions {
+        require(temperature >= 0 && Float.isFinite(temperature), "temperature", temperature, "0 or more");
+        require(topK >= 0, "top-k", topK, "0 (all tokens) or more");
+        require(topP > 0 && topP <= 1, "top-p", topP, "above 0 and at most 1");
+        require(minP >= 0 && minP < 1, "min-p", minP, "at least 0 and below 1");
+        require(typicalP > 0 && typicalP <= 1, "typical-p", typicalP, "above 0 and at most 1");
+        require(mirostatTau > 0 && Float.isFinite(mirostatTau), "mirostat-tau", mirostatTau, "above 0");
+        require(mirostatEta > 0 && Float.isFinite(mirostatEta), "mirostat-eta", mirostatEta, "above 0");
+        require(repeatPenalty > 0 && Float.isFinite(repeatPenalty), "repeat-penalty", repeatPenalty, "above 0");
+        require(Float.isFinite(frequencyPenalty), "frequency-penalty", frequencyPenalty, "finite");
+        require(Float.isFinite(presencePenalty), "presence-penalty", presencePenalty, "finite");
+        require(penaltyLastTokens >= -1, "penalty-last-tokens", penaltyLastTokens, "-1 (all), 0 (off) or more");
+        logitBias = Map.copyOf(logitBias);
+        logitBias.forEach((token, bias) -> {
+            require(token >= 0, "logit-bias token", token, "a token id");
+            require(!Float.isNaN(bias) && bias != Float.POSITIVE_INFINITY, "logit-bias", bias, "a number below infinity");
+        });
+        requireNonNull(grammar, "grammar is null");
+    }
+
+    private static void require(boolean condition, String option, Object value, String range) {
+        if (!condition) {
+            throw new LlamafuException(
+                    ErrorCode.INVALID_OPTION, "%s is %s, but must be %s.".formatted(option, value, range));
+        }
+    }
+
+    /** Greedy decoding without penalties, bias or grammar. */
+    public static SamplingOptions greedy() {
+        return GREEDY;
+    }
+
+    /** Starts from greedy decoding. */
+    public static Builder builder() {
+        return new Builder();
+    }
+
+    /** Mutable and not thread-safe. Ranges are checked by {@link #build()}. */
+    public static final class Builder {
+        private float temperature = 0;
+        private int topK = 40;
+        private float topP = 0.95f;
+        private float minP = 0.05f;
+        private float typicalP = 1;
+        private boolean mirostat = false;
+        private float mirostatTau = 5;
+        private float mirostatEta = 0.1f;
+        private float repeatPenalty = 1;
+        private float frequencyPenalty = 0;
+        private float presencePenalty = 0;
+        private int penaltyLastTokens = 64;
+        private int seed = 0;
+        private Map<Integer, Float> logitBias = Map.of();
+        private String grammar = "";
+
+        private Builder() {}
+
+        public Builder temperature(float temperature) {
+            this.temperature = temperature;
+            return this;
+        }
+
+        public Builder topK(int topK) {
+            this.topK = topK;
+            return this;
+        }
+
+        public Builder topP(float topP) {
+            this.topP = topP;
+            return this;
+        }
+
+        public Builder minP(float minP) {
+            this.minP = minP;
+            return this;
+        }
+
+        public Builder typicalP(float typicalP) {
+            this.typicalP = typicalP;
+            return this;
+        }
+
+        public Builder mirostat(float tau, float eta) {
+            this.mirostat = true;
+            this.mirostatTau = tau;
+            this.mirostatEta = eta;
+            return this;
+        }
+
+        public Builder repeatPenalty(float repeatPenalty) {
+            this.repeatPenalty = repeatPenalty;
+            return this;
+        }
+
+        public Builder frequencyPenalty(float frequencyPenalty) {
+            this.frequencyPenalty = frequencyPenalty;
+            return this;
+        }
+
+        public Builder presencePenalty(float presencePenalty) {
+            this.presencePenalty = presencePenalty;
+            return this;
+        }
+
+        public Builder penaltyLastTokens(int penaltyLastTokens) {
+            this.penaltyLastTokens = penaltyLastTokens;
+            return this;
+        }
+
+        public Builder seed(int seed) {
+            this.seed = seed;
+            return this;
+        }
+
+        public Builder logitBias(Map<Integer, Float> logitBias) {
+            this.logitBias = requireNonNull(logitBias, "logitBias is null");
+            return this;
+        }
+
+        public Builder grammar(String grammar) {
+            this.grammar = requireNonNull(grammar, "grammar is null");
+            return this;
+        }
+
+        public SamplingOptions build() {
+            return new SamplingOptions(
+                    temperature,
+                    topK,
+                    topP,
+                    minP,
+                    typicalP,
+                    mirostat,
+                    mirostatTau,
+                    mirostatEta,
+                    repeatPenalty,
+                    frequencyPenalty,
+                    presencePenalty,
+                    penaltyLastTokens,
+                    seed,
+                    logitBias,
+                    grammar);
+        }
+    }
+}
