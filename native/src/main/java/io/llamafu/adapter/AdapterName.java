@@ -1,7 +1,8 @@
 package io.llamafu.adapter;
 
-import io.llamafu.engine.ErrorCode;
-import io.llamafu.engine.LlamafuException;
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+
 import java.util.regex.Pattern;
 
 /** The rule for adapter names, which keeps them apart from paths: {@code [A-Za-z0-9][A-Za-z0-9._-]{0,127}}. */

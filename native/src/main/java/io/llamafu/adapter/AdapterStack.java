@@ -1,7 +1,8 @@
 package io.llamafu.adapter;
 
-import io.llamafu.engine.ErrorCode;
-import io.llamafu.engine.LlamafuException;
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.HashSet;

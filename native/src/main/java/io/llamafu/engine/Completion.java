@@ -1,8 +1,8 @@
 package io.llamafu.engine;
 
-import static java.util.Objects.requireNonNull;
-
 import java.util.List;
+
+import static java.util.Objects.requireNonNull;
 
 /**
  * The answer to one {@link CompletionRequest}.

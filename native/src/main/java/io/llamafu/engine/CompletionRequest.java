@@ -1,10 +1,12 @@
 package io.llamafu.engine;
 
-import static java.util.Objects.requireNonNull;
-
+import io.llamafu.ErrorCode;
 import io.llamafu.adapter.AdapterStack;
+
 import java.time.Duration;
 import java.util.List;
+
+import static java.util.Objects.requireNonNull;
 
 /**
  * One prompt to answer. A request is never refused here: {@link InferenceEngine#submit} answers bad values with a coded

@@ -1,10 +1,13 @@
 package io.llamafu.engine;
 
-import static java.util.Objects.requireNonNull;
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
 
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
+
+import static java.util.Objects.requireNonNull;
 
 /**
  * What an engine is opened with. Two equal option sets share one engine in {@link SharedEngines}.

@@ -1,5 +1,8 @@
 package io.llamafu.engine;
 
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+
 import java.util.concurrent.CompletableFuture;
 
 /**

@@ -1,8 +1,11 @@
 package io.llamafu.engine;
 
-import static java.util.Objects.requireNonNull;
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
 
 import java.util.Map;
+
+import static java.util.Objects.requireNonNull;
 
 /**
  * How the next token is chosen. The samplers are llama.cpp's and run in this order: logit bias, penalties, grammar,
@@ -58,7 +61,11 @@ public record SamplingOptions(
         logitBias = Map.copyOf(logitBias);
         logitBias.forEach((token, bias) -> {
             require(token >= 0, "logit-bias token", token, "a token id");
-            require(!Float.isNaN(bias) && bias != Float.POSITIVE_INFINITY, "logit-bias", bias, "a number below infinity");
+            require(
+                    !Float.isNaN(bias) && bias != Float.POSITIVE_INFINITY,
+                    "logit-bias",
+                    bias,
+                    "a number below infinity");
         });
         requireNonNull(grammar, "grammar is null");
     }

@@ -1,4 +1,4 @@
-package io.llamafu.engine;
+package io.llamafu;
 
 import static java.util.Objects.requireNonNull;
 
@@ -24,9 +24,10 @@ public final class LlamafuException extends RuntimeException {
         return code;
     }
 
-    /** {@code CODE: message}, so that a log line or a failed job shows the code without further ado. */
+    /** With the code, so that a log line or a failed job shows it; the message alone stays a sentence. */
     @Override
+    @SuppressWarnings("OverrideThrowableToString")
     public String toString() {
-        return code + ": " + getMessage();
+        return "LlamafuException " + code + ": " + getMessage();
     }
 }

@@ -1,4 +1,4 @@
-package io.llamafu.engine;
+package io.llamafu;
 
 /** What kind of thing went wrong. The name is stable: it is written to records, metrics and SQL results. */
 public enum ErrorCode {
