@@ -78,8 +78,9 @@ required_cpu_features() {
     done <cpu-features.txt
 }
 
+# hash_of_files FOLDER NAME-PATTERN
 hash_of_files() {
-    find "$@" -type f -print0 | LC_ALL=C sort -z | xargs -0 --no-run-if-empty sha256sum | sha256
+    find "$1" -maxdepth 1 -type f -name "$2" -print0 | LC_ALL=C sort -z | xargs -0 --no-run-if-empty sha256sum | sha256
 }
 
 # ---- Up to date? -----------------------------------------------------------------------------------------------------
@@ -88,13 +89,15 @@ require_tools "$CC" "$CXX" flock sha512sum
 macros=$(predefined_macros) || fail "native.march=$march is no instruction set that $CXX knows for $(uname -m)." \
     "Use native, or a level such as x86-64-v2, x86-64-v3, x86-64-v4, armv8-a."
 compiler=$("$CXX" --version | head -n 1)
-patches_hash=$(hash_of_files patches)
+patches_hash=$(hash_of_files patches '*.patch')
 
 stamp=$build_dir/inputs.sha256
 inputs=$({
     echo "$march" "$sanitize" "$cuda" "$compiler"
     echo "$macros"
-    hash_of_files src/main/cpp patches CMakeLists.txt cpu-features.txt llama-cpp.env ./*.sh
+    echo "$patches_hash"
+    hash_of_files src/main/cpp '*'
+    sha256sum CMakeLists.txt cpu-features.txt llama-cpp.env ./*.sh
 } | sha256)
 if [[ -f $library && -f $properties && -f $stamp && $(<"$stamp") == "$inputs" ]]; then
     exit
@@ -143,7 +146,7 @@ checkout_patched_source() {
             && git -C "$folder" sparse-checkout set cmake ggml include src vendor >>"$log" 2>&1 \
             || fail_with_log "cannot clone $source into $folder"
     fi
-    git -C "$folder" checkout --quiet --force HEAD -- . >>"$log" 2>&1 && git -C "$folder" clean -fdq >>"$log" 2>&1 \
+    git -C "$folder" reset --quiet --hard >>"$log" 2>&1 && git -C "$folder" clean -fdq >>"$log" 2>&1 \
         || fail_with_log "cannot check out llama.cpp in $folder"
     for patch in "$script_dir"/patches/*.patch; do
         [[ -e $patch ]] || continue
