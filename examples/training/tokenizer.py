@@ -84,6 +84,7 @@ def train(model_file: Path, vocabulary_size: int) -> None:
         num_threads=1,
         input_sentence_size=0,
         shuffle_input_sentence=False,
+        minloglevel=1,
     )
     model_file.write_bytes(model.getvalue())
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes the tiny model, its adapters and the files of examples/models. One thread, about 12 minutes.
+# Makes the tiny model, its adapters and the files of examples/models. One thread, about 12 minutes,
+# and two more to score the result.
 #
 # Debian packages: python3 python3-torch python3-sentencepiece python3-safetensors libopenblas0-pthread
 # LLAMA_CPP_DIR:   a llama.cpp checkout (v0.5.0 was used); its gguf-py writes the GGUF files
