@@ -22,6 +22,7 @@ final class NativeLibrary {
      *
      * @throws LlamafuException {@code NATIVE_LIBRARY_UNAVAILABLE} or {@code UNSUPPORTED_CPU}
      */
+    @SuppressWarnings("StaticAssignmentOfThrowable") // Kept on purpose: it is the cause of every later failure.
     static synchronized void load() {
         if (loaded) {
             return;
