@@ -4,14 +4,15 @@ import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * The thread that owns the scheduler and the context. One step is: take commands, admit, fill a batch, decode it, sample
@@ -142,7 +143,8 @@ final class DecodeLoop {
             openRequests.failOverdue(now);
         }
         scheduler
-                .remove(sequence -> (all || sequence.slot() != null) && sequence.future().isDone())
+                .remove(sequence ->
+                        (all || sequence.slot() != null) && sequence.future().isDone())
                 .forEach(Sequence::dispose);
     }
 

@@ -1,7 +1,5 @@
 package io.llamafu.llamacpp;
 
-import static java.util.Objects.requireNonNull;
-
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterCatalog;
@@ -17,15 +15,17 @@ import io.llamafu.gguf.GgufFile;
 import io.llamafu.gguf.GgufKind;
 import io.llamafu.gguf.GgufReader;
 import io.llamafu.gguf.ModelFile;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
 import java.time.Duration;
-import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
+
+import static java.util.Objects.requireNonNull;
 
 /**
  * The engine {@code native}: continuous batching over llama.cpp, with adapters for each sequence.
@@ -48,7 +48,8 @@ public final class LlamaCppEngine implements InferenceEngine {
 
     private boolean closed;
 
-    private LlamaCppEngine(EngineOptions options, LlamaModel model, LlamaContext context, int maxSequenceTokens, GgufFile base) {
+    private LlamaCppEngine(
+            EngineOptions options, LlamaModel model, LlamaContext context, int maxSequenceTokens, GgufFile base) {
         this.model = model;
         this.maxSequenceTokens = maxSequenceTokens;
         this.openRequests = new OpenRequests();
@@ -171,7 +172,10 @@ public final class LlamaCppEngine implements InferenceEngine {
             throw new LlamafuException(
                     ErrorCode.PROMPT_TOO_LONG,
                     "The prompt has %d tokens, but a sequence holds %d with its answer; shorten it or raise context-size (the model was trained for %d)."
-                            .formatted(prompt.length, maxSequenceTokens, model.figures().trainedContext()));
+                            .formatted(
+                                    prompt.length,
+                                    maxSequenceTokens,
+                                    model.figures().trainedContext()));
         }
         if (prompt.length == 0) {
             throw new LlamafuException(ErrorCode.INVALID_REQUEST, "The prompt has no tokens; give it a text.");
@@ -189,7 +193,8 @@ public final class LlamaCppEngine implements InferenceEngine {
     }
 
     private static LlamafuException coded(Throwable failure) {
-        Throwable cause = failure instanceof CompletionException && failure.getCause() != null ? failure.getCause() : failure;
+        Throwable cause =
+                failure instanceof CompletionException && failure.getCause() != null ? failure.getCause() : failure;
         return cause instanceof LlamafuException coded
                 ? coded
                 : new LlamafuException(ErrorCode.ENGINE_FAILED, "Preparing the request failed: " + cause, cause);

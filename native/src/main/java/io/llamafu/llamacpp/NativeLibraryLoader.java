@@ -156,8 +156,7 @@ final class NativeLibraryLoader {
     Path writePrivateCopy(InputStream library, String source) {
         Path copy = null;
         try {
-            copy = Files.createTempFile("llamafu-", "-" + platform.libraryFileName())
-                    .toAbsolutePath();
+            copy = Files.createTempFile(temporaryFolder, "llamafu-", "-" + platform.libraryFileName());
             try (OutputStream out = Files.newOutputStream(copy)) {
                 library.transferTo(out);
             }

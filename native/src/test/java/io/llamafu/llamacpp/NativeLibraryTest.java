@@ -2,6 +2,7 @@ package io.llamafu.llamacpp;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import org.apache.logging.log4j.Level;
 import org.apache.logging.log4j.LogManager;
 import org.apache.logging.log4j.core.LogEvent;
 import org.apache.logging.log4j.core.Logger;
@@ -324,6 +325,7 @@ class NativeLibraryTest {
         WarningsOfTheLoader() {
             super("warnings", null, null, true, Property.EMPTY_ARRAY);
             start();
+            logger.setLevel(Level.WARN);
             logger.addAppender(this);
         }
 
