@@ -31,18 +31,29 @@ final class NativeLibrary {
             throw new LlamafuException(failure.code(), failure.getMessage(), failure);
         }
         try {
-            new NativeLibraryLoader(
-                            NativePlatform.current(),
-                            NativeLibrary.class.getClassLoader(),
-                            CpuFeatures.current(),
-                            Optional.ofNullable(System.getProperty(OVERRIDE_PROPERTY)),
-                            Path.of(System.getProperty("java.io.tmpdir")))
-                    .load();
+            loader().load();
             loaded = true;
         } catch (LlamafuException e) {
             failure = e;
             throw e;
         }
+    }
+
+    /**
+     * Whether there is a library for this platform: in the jar, or named by {@value #OVERRIDE_PROPERTY}. That it can be
+     * loaded is not said; a broken installation is an error, never a reason to take another engine unasked.
+     */
+    static boolean isPackaged() {
+        return loader().hasLibrary();
+    }
+
+    private static NativeLibraryLoader loader() {
+        return new NativeLibraryLoader(
+                NativePlatform.current(),
+                NativeLibrary.class.getClassLoader(),
+                CpuFeatures.current(),
+                Optional.ofNullable(System.getProperty(OVERRIDE_PROPERTY)),
+                Path.of(System.getProperty("java.io.tmpdir")));
     }
 
     /** What the library was built from: llama.cpp's version and patches, instruction set, compiler, kernels' features. */

@@ -99,6 +99,18 @@ class NativeLibraryTest {
     }
 
     @Test
+    void libraryIsThereIfItIsPackedOrNamed() {
+        NativePlatform elsewhere = new NativePlatform("plan9", "mips");
+
+        assertThat(NativeLibrary.isPackaged()).isTrue();
+        assertThat(new NativeLibraryLoader(elsewhere, classLoader(), THIS_CPU, NO_OVERRIDE, temporary).hasLibrary())
+                .isFalse();
+        assertThat(new NativeLibraryLoader(elsewhere, classLoader(), THIS_CPU, Optional.of("/x"), temporary)
+                        .hasLibrary())
+                .isTrue();
+    }
+
+    @Test
     void cpuWithoutTheNeededInstructionsIsRefusedBeforeLoading() throws IOException {
         Path jar = jarFolder("march=x86-64-v4\ncpu.features=avx2 avx512f fma\n", "not even a library");
 
@@ -325,8 +337,8 @@ class NativeLibraryTest {
         WarningsOfTheLoader() {
             super("warnings", null, null, true, Property.EMPTY_ARRAY);
             start();
-            logger.setLevel(Level.WARN);
             logger.addAppender(this);
+            logger.setLevel(Level.WARN);
         }
 
         @Override
