@@ -13,7 +13,7 @@ source ./llama-cpp.env
 march=native
 sanitize=
 cuda=false
-java_home=${JAVA_HOME:-}
+java_home=${JAVA_HOME:-$(dirname "$(dirname "$(readlink -f "$(command -v javac || true)")")")}
 jobs=$(getconf _NPROCESSORS_ONLN)
 target=$script_dir/target
 
@@ -47,7 +47,7 @@ short_sha256() {
 
 # hash_of_files FOLDER NAME-PATTERN: of their names and contents.
 hash_of_files() {
-    find "$1" -maxdepth 1 -type f -name "$2" -print0 | LC_ALL=C sort -z | xargs -0 --no-run-if-empty sha256sum \
+    find "$1" -type f -name "$2" -print0 | LC_ALL=C sort -z | xargs -0 --no-run-if-empty sha256sum \
         | short_sha256
 }
 
@@ -58,12 +58,13 @@ fail_with_log() {
 }
 
 # logged COMMAND...: its output goes to the log, and a line to the console now and then, because minutes of silence
-# look like a hang. The command stays in the foreground so that Ctrl-C reaches it.
+# look like a hang. The command stays in the foreground so that Ctrl-C reaches it, and it inherits the lock (file
+# descriptor 9), so that a compilation that outlives a killed build still keeps others out of its folder.
 logged() {
     local heartbeat status=0
     show_progress 9>&- &
     heartbeat=$!
-    "$@" >>"$log" 2>&1 9>&- || status=$?
+    "$@" >>"$log" 2>&1 || status=$?
     kill "$heartbeat" 2>/dev/null || true
     wait "$heartbeat" 2>/dev/null || true
     return "$status"
@@ -119,7 +120,6 @@ is_up_to_date() {
 describe_llama_cpp() {
     # All instruction set options of ggml are off and -march decides alone: what it does not allow cannot be emitted.
     local c_flags="-march=$march -ffunction-sections -fdata-sections"
-    [[ -z $sanitize ]] || c_flags+=" -fsanitize=$sanitize -fno-omit-frame-pointer -g"
     llama_cpp_options=(
         -DCMAKE_BUILD_TYPE=Release
         -DCMAKE_C_FLAGS="$c_flags"
@@ -132,6 +132,7 @@ describe_llama_cpp() {
         -DLLAMA_BUILD_IS_DEV=OFF
         -DLLAMA_BUILD_COMMIT="${LLAMA_CPP_COMMIT:0:7}"
         -DLLAMA_BUILD_{COMMON,TESTS,TOOLS,EXAMPLES,SERVER,APP}=OFF
+        -DGGML_CCACHE=OFF
         -DGGML_CUDA="${cuda^^}"
         -DGGML_OPENMP=OFF
         -DGGML_NATIVE=OFF
@@ -178,7 +179,7 @@ compile_llama_cpp() {
     staging=$(mktemp -d "$cache/staging.XXXXXX")
     mkdir "$staging/lib"
     find "$work/build" -name 'lib*.a' -exec cp {} "$staging/lib/" \;
-    (cd "$work/source" && find include src ggml/include ggml/src -name '*.h' -exec cp --parents {} "$staging/" \;)
+    (cd "$work/source" && find include src ggml/include ggml/src \( -name '*.h' -o -name '*.inc' \) -exec cp --parents {} "$staging/" \;)
     cp "$work/build/src/llama-version.h" "$staging/src/"
     mv "$staging" "$llama_cpp"
 }
