@@ -2,6 +2,7 @@ package io.llamafu.llamacpp;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import org.apache.logging.log4j.Level;
 import org.apache.logging.log4j.LogManager;
 import org.apache.logging.log4j.core.LogEvent;
 import org.apache.logging.log4j.core.Logger;
@@ -18,6 +19,7 @@ import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -94,6 +96,18 @@ class NativeLibraryTest {
                 .hasMessageContaining("os.arch " + System.getProperty("os.arch"))
                 .hasMessageContaining("mvn install")
                 .hasMessageContaining("-Dllamafu.native.library=");
+    }
+
+    @Test
+    void libraryIsThereIfItIsPackedOrNamed() {
+        NativePlatform elsewhere = new NativePlatform("plan9", "mips");
+
+        assertThat(NativeLibrary.isPackaged()).isTrue();
+        assertThat(new NativeLibraryLoader(elsewhere, classLoader(), THIS_CPU, NO_OVERRIDE, temporary).hasLibrary())
+                .isFalse();
+        assertThat(new NativeLibraryLoader(elsewhere, classLoader(), THIS_CPU, Optional.of("/x"), temporary)
+                        .hasLibrary())
+                .isTrue();
     }
 
     @Test
@@ -324,6 +338,7 @@ class NativeLibraryTest {
             super("warnings", null, null, true, Property.EMPTY_ARRAY);
             start();
             logger.addAppender(this);
+            logger.setLevel(Level.WARN);
         }
 
         @Override
