@@ -1,5 +1,6 @@
 package io.llamafu.gguf;
 
+import com.sun.management.ThreadMXBean;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import org.junit.jupiter.api.Test;
@@ -8,11 +9,14 @@ import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
+import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -124,6 +128,52 @@ class GgufReaderTest {
 
             assertCode(() -> GgufReader.read(file, GgufKind.ADAPTER), ErrorCode.ADAPTER_INVALID, "");
         }
+    }
+
+    /** As large as a header may be: everything at its limit. */
+    @Test
+    void theLargestHeaderTakesLessThan64Megabytes() throws Exception {
+        Path path = folder.resolve("large.gguf");
+        GgufWriter writer = new GgufWriter();
+        for (int index = 0; index < GgufReader.MAX_METADATA - 1; index++) {
+            writer.string("%04d".formatted(index).repeat(255), "x".repeat(1024));
+        }
+        writer.strings(
+                "tokens", IntStream.range(0, 1 << 20).mapToObj(String::valueOf).toList());
+        for (int index = 0; index < GgufReader.MAX_TENSORS; index++) {
+            writer.tensor(
+                    "%09d".formatted(index).repeat(7),
+                    GgufTensorType.F32,
+                    List.of(1L, 1L, 1L, 1L),
+                    out -> out.write(new byte[4]));
+        }
+        writer.write(path);
+        ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+        long before = threads.getCurrentThreadAllocatedBytes();
+        long start = System.nanoTime();
+
+        GgufFile gguf = GgufReader.read(path, GgufKind.MODEL);
+
+        assertThat(threads.getCurrentThreadAllocatedBytes() - before).isLessThan(64L << 20);
+        assertThat(Duration.ofNanos(System.nanoTime() - start)).isLessThan(Duration.ofSeconds(2));
+        assertThat(gguf.metadata()).hasSize(GgufReader.MAX_METADATA);
+        assertThat(gguf.tensors()).hasSize(GgufReader.MAX_TENSORS);
+    }
+
+    @Test
+    void longTextsStayInTheFile() throws Exception {
+        Path path = folder.resolve("texts.gguf");
+        GgufWriter writer = new GgufWriter().string("long", "x".repeat(GgufReader.MAX_TEXT_BYTES + 1));
+        for (int index = 0; index < 5; index++) {
+            writer.string("text-" + index, "x".repeat(GgufReader.MAX_TEXT_BYTES));
+        }
+        writer.write(path);
+
+        GgufFile gguf = GgufReader.read(path, GgufKind.MODEL);
+
+        assertThat(gguf.metadata().get("long")).isInstanceOf(GgufValue.LongText.class);
+        assertThat(gguf.string("text-3")).hasSize(GgufReader.MAX_TEXT_BYTES);
+        assertThat(gguf.metadata().get("text-4")).isInstanceOf(GgufValue.LongText.class);
     }
 
     static void assertCode(Runnable action, ErrorCode code, String message) {
