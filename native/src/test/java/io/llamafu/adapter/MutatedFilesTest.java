@@ -9,7 +9,7 @@ import io.llamafu.gguf.GgufMutations;
 import io.llamafu.gguf.GgufReader;
 import io.llamafu.gguf.GgufTensor;
 import io.llamafu.gguf.ModelFile;
-import io.llamafu.gguf.TinyModels;
+import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -30,7 +30,7 @@ import static org.assertj.core.api.Assertions.assertThat;
  * that is sound. {@code -Dmutations=20000} draws more files, {@code -Dmutations.keep=FOLDER} keeps those that pass.
  */
 class MutatedFilesTest {
-    private static final int MUTATIONS = Integer.getInteger("mutations", 3_000);
+    private static final int MUTATIONS = Integer.getInteger("mutations", 2_000);
     private static final long SEED = 20_260_101;
     private static final long MOST_BYTES = 64L << 20;
     private static final long MOST_NANOS = 2_000_000_000L;
@@ -43,7 +43,7 @@ class MutatedFilesTest {
     @Test
     void everyMutatedModelIsRefusedOrSound() throws IOException {
         Map<ErrorCode, Integer> outcomes = run(
-                TinyModels.base(),
+                TinyModel.model(),
                 EnumSet.of(ErrorCode.MODEL_INVALID),
                 "model",
                 path -> assertSound(ModelFile.read(path).gguf()));
@@ -53,9 +53,9 @@ class MutatedFilesTest {
 
     @Test
     void everyMutatedAdapterIsRefusedOrSound() throws IOException {
-        GgufFile base = GgufReader.read(TinyModels.base(), GgufKind.MODEL);
+        GgufFile base = GgufReader.read(TinyModel.model(), GgufKind.MODEL);
         Map<ErrorCode, Integer> outcomes = run(
-                TinyModels.adapter("medical"),
+                TinyModel.adapters().resolve("medical.gguf"),
                 EnumSet.of(ErrorCode.ADAPTER_INVALID, ErrorCode.ADAPTER_INCOMPATIBLE),
                 "adapter",
                 path -> {

@@ -3,6 +3,7 @@ package io.llamafu.gguf;
 import com.sun.management.ThreadMXBean;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.condition.EnabledOnOs;
@@ -27,7 +28,7 @@ class GgufReaderTest {
 
     @Test
     void readsTheTinyModel() {
-        GgufFile gguf = GgufReader.read(TinyModels.base(), GgufKind.MODEL);
+        GgufFile gguf = GgufReader.read(TinyModel.model(), GgufKind.MODEL);
 
         assertThat(gguf.version()).isEqualTo(3);
         assertThat(gguf.alignment()).isEqualTo(32);
@@ -51,7 +52,7 @@ class GgufReaderTest {
     @Test
     void readsTheTinyAdapters() {
         for (String name : List.of("medical", "legal", "finance", "formal")) {
-            GgufFile gguf = GgufReader.read(TinyModels.adapter(name), GgufKind.ADAPTER);
+            GgufFile gguf = GgufReader.read(TinyModel.adapters().resolve(name + ".gguf"), GgufKind.ADAPTER);
 
             assertThat(gguf.tensors()).hasSize(56);
             assertThat(gguf.tensorBytes()).isEqualTo(gguf.fileSize() - gguf.dataOffset());
@@ -60,7 +61,7 @@ class GgufReaderTest {
 
     @Test
     void readsLongArraysAnElementAtATime() {
-        GgufFile gguf = GgufReader.read(TinyModels.base(), GgufKind.MODEL);
+        GgufFile gguf = GgufReader.read(TinyModel.model(), GgufKind.MODEL);
         List<Integer> lengths = new ArrayList<>();
         List<Long> types = new ArrayList<>();
 
@@ -73,7 +74,7 @@ class GgufReaderTest {
 
     @Test
     void aTypedValueOfAnotherTypeIsACodedError() {
-        GgufFile gguf = GgufReader.read(TinyModels.base(), GgufKind.MODEL);
+        GgufFile gguf = GgufReader.read(TinyModel.model(), GgufKind.MODEL);
 
         assertCode(
                 () -> gguf.string("llama.block_count"), ErrorCode.MODEL_INVALID, "has 'llama.block_count' as UINT32");
@@ -121,7 +122,7 @@ class GgufReaderTest {
 
     @Test
     void everyTruncationIsInvalid() throws Exception {
-        byte[] whole = Files.readAllBytes(TinyModels.adapter("medical"));
+        byte[] whole = Files.readAllBytes(TinyModel.adapters().resolve("medical.gguf"));
         Path file = folder.resolve("cut.gguf");
         for (int length = 0; length < whole.length; length += 997) {
             Files.write(file, Arrays.copyOf(whole, length));

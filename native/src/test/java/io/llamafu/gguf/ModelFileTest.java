@@ -1,6 +1,7 @@
 package io.llamafu.gguf;
 
 import io.llamafu.ErrorCode;
+import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -25,7 +26,7 @@ class ModelFileTest {
 
     @Test
     void readsTheTinyModel() {
-        ModelFile model = ModelFile.read(TinyModels.base());
+        ModelFile model = ModelFile.read(TinyModel.model());
 
         assertThat(model.architecture()).isEqualTo("llama");
         assertThat(model.blockCount()).isEqualTo(4);
@@ -39,7 +40,7 @@ class ModelFileTest {
     @Test
     void anAdapterIsNoModel() {
         GgufReaderTest.assertCode(
-                () -> ModelFile.read(TinyModels.adapter("medical")),
+                () -> ModelFile.read(TinyModel.adapters().resolve("medical.gguf")),
                 ErrorCode.MODEL_INVALID,
                 "has general.type 'adapter', but a model is needed; put adapters into the adapter folder");
     }
