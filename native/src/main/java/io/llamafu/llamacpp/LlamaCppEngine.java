@@ -69,7 +69,7 @@ public final class LlamaCppEngine implements InferenceEngine {
      */
     public static LlamaCppEngine open(EngineOptions options) {
         requireNonNull(options, "options is null");
-        GgufFile base = ModelFile.read(options.model());
+        GgufFile base = ModelFile.read(options.model()).gguf();
         checkBudget(options, base.tensorBytes(), "the weights alone are %d bytes".formatted(base.tensorBytes()));
         long start = System.nanoTime();
         LlamaModel model = LlamaModel.load(options.model(), options.gpuLayers());
@@ -134,7 +134,7 @@ public final class LlamaCppEngine implements InferenceEngine {
 
     private static LlamaAdapter loadAdapter(LlamaModel model, GgufFile base, AdapterFile file) {
         GgufFile gguf = GgufReader.read(file.path(), GgufKind.ADAPTER);
-        AdapterCompatibility.check(base, gguf).requireCompatible();
+        AdapterCompatibility.check(base, gguf).requireCompatible(file.name());
         LlamaAdapter adapter = LlamaAdapter.load(model, file.path());
         LogRelay.relay();
         try {
@@ -182,7 +182,7 @@ public final class LlamaCppEngine implements InferenceEngine {
         }
         int maxTokens = Math.min(request.maxTokens(), maxSequenceTokens - prompt.length);
         TokenSampler sampler = TokenSampler.create(model, request.sampling(), maxSequenceTokens);
-        adapters.lease(request.adapters()).whenComplete((lease, failure) -> {
+        CompletableFuture<AdapterCache.Lease> unused = adapters.lease(request.adapters()).whenComplete((lease, failure) -> {
             if (failure != null) {
                 sampler.close();
                 future.completeExceptionally(coded(failure));

@@ -47,7 +47,7 @@ final class OpenRequests {
         OpenRequest request = new OpenRequest(future, timeout, nowNanos + saturatedNanos(timeout));
         submitted.increment();
         open.add(request);
-        future.whenComplete((completion, failure) -> {
+        CompletableFuture<Completion> unused = future.whenComplete((completion, failure) -> {
             open.remove(request);
             (failure == null ? completed : failed).increment();
         });
