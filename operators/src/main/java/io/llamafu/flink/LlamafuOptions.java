@@ -83,7 +83,7 @@ public final class LlamafuOptions implements Serializable {
 
     private void sanityCheck() {
         try {
-            if (configuration.getOptional(LlamafuConfigOptions.MODEL).isEmpty()) {
+            if (configuration.get(LlamafuConfigOptions.MODEL, "").isBlank()) {
                 throw invalid("The option 'model' is missing: name the GGUF file of the model.");
             }
             toEngineOptions();

@@ -97,7 +97,7 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
             }
         } catch (RuntimeException e) {
             // Nobody else will settle this one. After the end of the task this is refused once more, and harmless.
-            result.completeExceptionally(e);
+            result.completeExceptionally(coded(e));
         }
     }
 

@@ -84,7 +84,7 @@ final class CompletionMetrics {
         generatedTokens.inc(completion.generatedTokens());
     }
 
-    /** @return how many errors of this code there were before */
+    /** Counts an error and returns how many of its code there were before. */
     long error(ErrorCode code) {
         errors.inc();
         Counter counter = errorsByCode.get(code);

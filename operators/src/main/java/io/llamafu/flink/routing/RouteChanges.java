@@ -48,7 +48,11 @@ public final class RouteChanges implements Serializable {
         rejected = metrics.counter("rejectedRouteChanges");
     }
 
-    /** @param validFrom null if nobody said when the change begins */
+    /**
+     * The change as a version to keep, or empty if it was rejected.
+     *
+     * @param validFrom null if nobody said when the change begins
+     */
     Optional<RouteVersion> accept(AdapterRoute change, @Nullable Long validFrom) {
         try {
             RouteVersion version = toVersion(change, validFrom);
