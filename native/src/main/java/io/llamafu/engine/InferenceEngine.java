@@ -24,6 +24,9 @@ public interface InferenceEngine extends AutoCloseable {
      */
     CompletableFuture<Completion> submit(CompletionRequest request);
 
+    /** Whether it still answers; false once it was closed or has failed for good. */
+    boolean isOpen();
+
     /** What the engine is doing now; cheap enough to poll. */
     EngineMetrics metrics();
 

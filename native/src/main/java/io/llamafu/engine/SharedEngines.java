@@ -1,23 +1,154 @@
 package io.llamafu.engine;
 
-/** One engine per JVM and option set, reference-counted and kept warm. */
+import static java.util.Objects.requireNonNull;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.ServiceLoader;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+
+/**
+ * One engine for each option set in a JVM, however many subtasks and jobs use it. An engine stays warm for its idle
+ * timeout after the last user, so that a restarted job finds the model loaded.
+ *
+ * <p>This is the only static state of the project. A class loader that loads these classes anew has engines of its own.
+ */
 public final class SharedEngines {
+    private static final Map<EngineOptions, SharedEngine> ENGINES = new HashMap<>();
+
     private SharedEngines() {}
 
-    /**
-     * Opens or joins the engine of these options.
-     *
-     * @return a lease; the engine lives until the last lease is closed and its idle timeout has passed
-     */
-    public static Lease acquire(EngineOptions options) {
-        throw new UnsupportedOperationException();
+    /** A share of an engine. */
+    public static final class Lease implements AutoCloseable {
+        private final SharedEngine shared;
+        private final InferenceEngine engine;
+        private final AtomicBoolean closed = new AtomicBoolean();
+
+        private Lease(SharedEngine shared, InferenceEngine engine) {
+            this.shared = shared;
+            this.engine = engine;
+        }
+
+        public InferenceEngine engine() {
+            return engine;
+        }
+
+        /** Gives the share back; the last one starts the idle timeout. Idempotent. */
+        @Override
+        public void close() {
+            if (closed.compareAndSet(false, true)) {
+                SharedEngines.release(shared);
+            }
+        }
     }
 
-    /** A share of an engine. Closing it twice is harmless. */
-    public interface Lease extends AutoCloseable {
-        InferenceEngine engine();
+    private static final class SharedEngine {
+        private final EngineOptions options;
+        // guarded by ENGINES
+        private int leases;
+        private long generation;
+        // guarded by this
+        private InferenceEngine engine;
 
-        @Override
-        void close();
+        private SharedEngine(EngineOptions options) {
+            this.options = options;
+        }
+
+        private synchronized InferenceEngine open() {
+            if (engine != null && !engine.isOpen()) {
+                engine.close();
+                engine = null;
+            }
+            if (engine == null) {
+                engine = SharedEngines.open(options);
+            }
+            return engine;
+        }
+
+        private synchronized void close() {
+            if (engine != null) {
+                engine.close();
+                engine = null;
+            }
+        }
+    }
+
+    /**
+     * Opens the engine of these options, or joins it if it is open. Loading a model takes seconds to minutes; callers for
+     * the same options wait for the one that loads.
+     *
+     * @throws LlamafuException if it cannot be opened
+     */
+    public static Lease acquire(EngineOptions options) {
+        requireNonNull(options, "options is null");
+        SharedEngine shared;
+        synchronized (ENGINES) {
+            shared = ENGINES.computeIfAbsent(options, SharedEngine::new);
+            shared.leases++;
+            shared.generation++;
+            ENGINES.notifyAll();
+        }
+        try {
+            return new Lease(shared, shared.open());
+        } catch (RuntimeException | Error e) {
+            release(shared);
+            throw e;
+        }
+    }
+
+    /** How many engines of this class loader are open or kept warm. */
+    public static int openEngines() {
+        synchronized (ENGINES) {
+            return ENGINES.size();
+        }
+    }
+
+    private static void release(SharedEngine shared) {
+        synchronized (ENGINES) {
+            if (--shared.leases > 0) {
+                return;
+            }
+            long generation = ++shared.generation;
+            // A thread of its own that ends with the timeout: a lasting one would keep the class loader alive.
+            Thread reaper = new Thread(() -> closeWhenIdle(shared, generation), "llamafu-idle-engine");
+            reaper.setDaemon(true);
+            reaper.start();
+        }
+    }
+
+    private static void closeWhenIdle(SharedEngine shared, long generation) {
+        try {
+            synchronized (ENGINES) {
+                long deadline = System.nanoTime() + shared.options.idleTimeout().toNanos();
+                long left = deadline - System.nanoTime();
+                while (shared.generation == generation && left > 0) {
+                    TimeUnit.NANOSECONDS.timedWait(ENGINES, left);
+                    left = deadline - System.nanoTime();
+                }
+                if (shared.generation != generation) {
+                    return;
+                }
+                ENGINES.remove(shared.options);
+            }
+            shared.close();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private static InferenceEngine open(EngineOptions options) {
+        return ServiceLoader.load(EngineProvider.class, SharedEngines.class.getClassLoader()).stream()
+                .map(ServiceLoader.Provider::get)
+                .filter(EngineProvider::isAvailable)
+                .max(Comparator.comparingInt(EngineProvider::priority))
+                .orElseThrow(() -> new LlamafuException(
+                        ErrorCode.NATIVE_LIBRARY_UNAVAILABLE,
+                        "No engine runs on %s/%s; build the native library on this platform."
+                                .formatted(System.getProperty("os.name"), System.getProperty("os.arch"))))
+                .open(options);
     }
 }

@@ -1,0 +1,279 @@
+// JNI of contexts and samplers: io.llamafu.llamacpp.LlamaCpp.
+
+#include "jni_support.h"
+#include "lora_routing.h"
+#include "token_sampler.h"
+
+#include "ggml-cpu.h"
+#include "llama-ext.h"
+#include "llama.h"
+
+#include <atomic>
+#include <cstring>
+#include <memory>
+#include <optional>
+
+using namespace llamafu;
+
+namespace {
+
+struct FreeContext {
+    void operator()(llama_context * context) const { llama_free(context); }
+};
+
+struct FreeThreadpool {
+    void operator()(ggml_threadpool * pool) const { ggml_threadpool_free(pool); }
+};
+
+/// A context with the buffers that it shares with Java, the threads that it computes on and its abort flag.
+class DecodeContext {
+public:
+    DecodeContext(llama_model * model, llama_context_params params, bool mixed, char * batch, char * round)
+        : capacity_(params.n_batch), sequences_(params.n_seq_max), vocab_size_(vocab_size(model)) {
+        params.abort_callback = [](void * data) { return static_cast<std::atomic<bool> *>(data)->load(); };
+        params.abort_callback_data = &aborted_;
+        context_.reset(llama_init_from_model(model, params));
+        if (context_ == nullptr) {
+            throw CodedError("OUT_OF_MEMORY", "llama.cpp could not create a context of " + std::to_string(params.n_ctx)
+                + " key-value cells; lower context-size or parallel-sequences. Its log lines say more.");
+        }
+        // without a pool of its own llama.cpp starts its threads anew in every step
+        ggml_threadpool_params pool = ggml_threadpool_params_default(params.n_threads);
+        pool_.reset(ggml_threadpool_new(&pool));
+        if (pool_ == nullptr) {
+            throw CodedError("OUT_OF_MEMORY", "Could not start " + std::to_string(params.n_threads) + " threads.");
+        }
+        llama_attach_threadpool(context_.get(), pool_.get(), pool_.get());
+        if (mixed) {
+            adapters_.emplace(context_.get());
+        }
+        lay_out(batch, round);
+    }
+
+    llama_context * get() const { return context_.get(); }
+    llama_memory_t memory() const { return llama_get_memory(context_.get()); }
+    SequenceAdapters * sequence_adapters() { return adapters_ ? &*adapters_ : nullptr; }
+    std::atomic<bool> & aborted() { return aborted_; }
+
+    int32_t decode(int32_t tokens) {
+        llama_batch batch = batch_;
+        batch.n_tokens = tokens;
+        return llama_decode(context_.get(), batch);
+    }
+
+    /// Samples rows [0, rows) of the round; a row that fails gets token -1. Returns how many failed.
+    int32_t sample(int32_t rows, std::string & first_failure) {
+        int32_t failures = 0;
+        for (int32_t row = 0; row < rows; row++) {
+            try {
+                const float * logits = llama_get_logits_ith(context_.get(), round_index_[row]);
+                if (logits == nullptr) {
+                    throw CodedError("ENGINE_FAILED",
+                        "Row " + std::to_string(round_index_[row]) + " of the batch has no logits.");
+                }
+                round_token_[row] = from_handle<TokenSampler>(round_sampler_[row])->sample(logits);
+            } catch (const std::exception & e) {
+                round_token_[row] = -1;
+                if (failures++ == 0) {
+                    first_failure = e.what();
+                }
+            }
+        }
+        return failures;
+    }
+
+    int32_t vocab_size() const { return vocab_size_; }
+
+private:
+    static int32_t vocab_size(const llama_model * model) { return llama_vocab_n_tokens(llama_model_get_vocab(model)); }
+
+    /// The layouts of io.llamafu.llamacpp.DecodeBatch and SamplingRound.
+    void lay_out(char * batch, char * round) {
+        const size_t column = capacity_ * sizeof(int32_t);
+        sequence_counts_.assign(capacity_, 1);
+        sequence_pointers_.resize(capacity_);
+        llama_seq_id * sequence = reinterpret_cast<llama_seq_id *>(batch + 2 * column);
+        for (size_t i = 0; i < capacity_; i++) {
+            sequence_pointers_[i] = sequence + i;
+        }
+        batch_.token = reinterpret_cast<llama_token *>(batch);
+        batch_.pos = reinterpret_cast<llama_pos *>(batch + column);
+        batch_.n_seq_id = sequence_counts_.data();
+        batch_.seq_id = sequence_pointers_.data();
+        batch_.logits = reinterpret_cast<int8_t *>(batch + 3 * column);
+
+        round_sampler_ = reinterpret_cast<const jlong *>(round);
+        round_index_ = reinterpret_cast<const int32_t *>(round + sequences_ * sizeof(jlong));
+        round_token_ = reinterpret_cast<int32_t *>(round + sequences_ * (sizeof(jlong) + sizeof(int32_t)));
+    }
+
+    // Destroyed in reverse order: the adapters, then the context, then the threads it computes on.
+    size_t capacity_;
+    size_t sequences_;
+    int32_t vocab_size_;
+    std::atomic<bool> aborted_{false};
+    std::unique_ptr<ggml_threadpool, FreeThreadpool> pool_;
+    std::unique_ptr<llama_context, FreeContext> context_;
+    std::optional<SequenceAdapters> adapters_;
+
+    std::vector<int32_t> sequence_counts_;
+    std::vector<llama_seq_id *> sequence_pointers_;
+    llama_batch batch_{};
+    const jlong * round_sampler_ = nullptr;
+    const int32_t * round_index_ = nullptr;
+    int32_t * round_token_ = nullptr;
+};
+
+char * address_of(JNIEnv * env, jobject buffer, size_t needed) {
+    void * address = env->GetDirectBufferAddress(buffer);
+    if (address == nullptr || static_cast<size_t>(env->GetDirectBufferCapacity(buffer)) < needed) {
+        throw CodedError("ENGINE_FAILED", "A buffer shared with llama.cpp is not direct or too small.");
+    }
+    return static_cast<char *>(address);
+}
+
+} // namespace
+
+extern "C" {
+
+JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_createContext(JNIEnv * env, jclass, jlong model,
+    jint cells_per_sequence, jint max_sequences, jint batch_size, jint threads, jboolean mixed, jobject batch,
+    jobject round) {
+    return guarded(env, jlong{0}, [&] {
+        llama_context_params params = llama_context_default_params();
+        params.n_seq_max = static_cast<uint32_t>(max_sequences);
+        params.n_ctx = static_cast<uint32_t>(cells_per_sequence) * params.n_seq_max;
+        params.n_batch = static_cast<uint32_t>(batch_size);
+        params.n_ubatch = params.n_batch;
+        params.n_outputs_max = params.n_seq_max;
+        params.n_threads = threads;
+        params.n_threads_batch = threads;
+        // Each sequence has its own cells: attention then reads only its own, which is faster for unrelated records.
+        params.kv_unified = false;
+        params.no_perf = true;
+        char * batch_address = address_of(env, batch, params.n_batch * (3 * sizeof(int32_t) + 1));
+        char * round_address = address_of(env, round, params.n_seq_max * (sizeof(jlong) + 2 * sizeof(int32_t)));
+        return to_handle(new DecodeContext(
+            from_handle<llama_model>(model), params, mixed == JNI_TRUE, batch_address, round_address));
+    });
+}
+
+JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_freeContext(JNIEnv * env, jclass, jlong context) {
+    guarded(env, [&] { delete from_handle<DecodeContext>(context); });
+}
+
+JNIEXPORT jint JNICALL Java_io_llamafu_llamacpp_LlamaCpp_decode(JNIEnv * env, jclass, jlong context, jint tokens) {
+    return guarded(env, jint{-3}, [&] { return from_handle<DecodeContext>(context)->decode(tokens); });
+}
+
+JNIEXPORT jbyteArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_sample(
+    JNIEnv * env, jclass, jlong context, jint rows) {
+    return guarded(env, static_cast<jbyteArray>(nullptr), [&] {
+        std::string failure;
+        const bool failed = from_handle<DecodeContext>(context)->sample(rows, failure) > 0;
+        return failed ? to_java(env, failure) : nullptr;
+    });
+}
+
+JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_logits(
+    JNIEnv * env, jclass, jlong context, jint index, jfloatArray out) {
+    guarded(env, [&] {
+        DecodeContext * decode = from_handle<DecodeContext>(context);
+        const float * logits = llama_get_logits_ith(decode->get(), index);
+        if (logits == nullptr) {
+            throw CodedError("ENGINE_FAILED", "Row " + std::to_string(index) + " of the batch has no logits.");
+        }
+        env->SetFloatArrayRegion(out, 0, decode->vocab_size(), logits);
+    });
+}
+
+JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_abort(JNIEnv *, jclass, jlong context) {
+    from_handle<DecodeContext>(context)->aborted() = true;
+}
+
+JNIEXPORT jboolean JNICALL Java_io_llamafu_llamacpp_LlamaCpp_removeCells(
+    JNIEnv * env, jclass, jlong context, jint sequence, jint from) {
+    return guarded(env, jboolean{JNI_FALSE}, [&]() -> jboolean {
+        return llama_memory_seq_rm(from_handle<DecodeContext>(context)->memory(), sequence, from, -1);
+    });
+}
+
+JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_setContextAdapters(
+    JNIEnv * env, jclass, jlong context, jlongArray adapters, jfloatArray scales) {
+    guarded(env, [&] {
+        std::vector<llama_adapter_lora *> stack;
+        for (jlong adapter : to_vector(env, adapters)) {
+            stack.push_back(from_handle<llama_adapter_lora>(adapter));
+        }
+        std::vector<float> factors = to_vector(env, scales);
+        llama_set_adapters_lora(
+            from_handle<DecodeContext>(context)->get(), stack.data(), stack.size(), factors.data());
+    });
+}
+
+JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_setSequenceAdapters(
+    JNIEnv * env, jclass, jlong context, jint sequence, jlongArray adapters, jfloatArray scales) {
+    guarded(env, [&] {
+        const std::vector<jlong> handles = to_vector(env, adapters);
+        const std::vector<jfloat> factors = to_vector(env, scales);
+        std::vector<ScaledAdapter> stack;
+        for (size_t i = 0; i < handles.size(); i++) {
+            stack.push_back({from_handle<llama_adapter_lora>(handles[i]), factors[i]});
+        }
+        from_handle<DecodeContext>(context)->sequence_adapters()->set(sequence, stack);
+    });
+}
+
+JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_releaseAdapter(
+    JNIEnv * env, jclass, jlong context, jlong adapter) {
+    guarded(env, [&] {
+        DecodeContext * decode = from_handle<DecodeContext>(context);
+        if (SequenceAdapters * adapters = decode->sequence_adapters()) {
+            adapters->release(from_handle<llama_adapter_lora>(adapter));
+        } else {
+            llama_set_adapters_lora(decode->get(), nullptr, 0, nullptr);
+        }
+    });
+}
+
+/// {weights, key-value cache, scratch} in bytes
+JNIEXPORT jlongArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_memory(JNIEnv * env, jclass, jlong context) {
+    return guarded(env, static_cast<jlongArray>(nullptr), [&] {
+        jlong bytes[3] = {};
+        for (const auto & [type, figures] : llama_get_memory_breakdown(from_handle<DecodeContext>(context)->get())) {
+            (void) type;
+            bytes[0] += static_cast<jlong>(figures.model);
+            bytes[1] += static_cast<jlong>(figures.context);
+            bytes[2] += static_cast<jlong>(figures.compute);
+        }
+        jlongArray result = env->NewLongArray(3);
+        if (result == nullptr) {
+            throw JavaExceptionPending();
+        }
+        env->SetLongArrayRegion(result, 0, 3, bytes);
+        return result;
+    });
+}
+
+JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_createSampler(JNIEnv * env, jclass, jlong model,
+    jfloat temperature, jint top_k, jfloat top_p, jfloat min_p, jfloat typical_p, jboolean mirostat, jfloat mirostat_tau,
+    jfloat mirostat_eta, jfloat repeat_penalty, jfloat frequency_penalty, jfloat presence_penalty,
+    jint penalty_last_tokens, jint seed, jintArray bias_tokens, jfloatArray biases, jbyteArray grammar) {
+    return guarded(env, jlong{0}, [&] {
+        SamplingSettings settings{temperature, top_k, top_p, min_p, typical_p, mirostat == JNI_TRUE, mirostat_tau,
+            mirostat_eta, repeat_penalty, frequency_penalty, presence_penalty, penalty_last_tokens,
+            static_cast<uint32_t>(seed), {}, to_string(env, grammar)};
+        const std::vector<jint> tokens = to_vector(env, bias_tokens);
+        const std::vector<jfloat> values = to_vector(env, biases);
+        for (size_t i = 0; i < tokens.size(); i++) {
+            settings.logit_bias.push_back({tokens[i], values[i]});
+        }
+        return to_handle(new TokenSampler(llama_model_get_vocab(from_handle<llama_model>(model)), settings));
+    });
+}
+
+JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_freeSampler(JNIEnv * env, jclass, jlong sampler) {
+    guarded(env, [&] { delete from_handle<TokenSampler>(sampler); });
+}
+
+} // extern "C"

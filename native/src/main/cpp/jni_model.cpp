@@ -1,0 +1,173 @@
+// JNI of models, vocabularies and adapters: io.llamafu.llamacpp.LlamaCpp.
+
+#include "jni_support.h"
+#include "log_queue.h"
+
+#include "llama-adapter.h"
+#include "llama.h"
+
+#include <cstring>
+
+using namespace llamafu;
+
+namespace {
+
+/// Text of a token as it appears in an answer; control tokens have none.
+std::string piece_of(const llama_vocab * vocab, llama_token token) {
+    std::string piece(32, '\0');
+    int32_t size = llama_token_to_piece(vocab, token, piece.data(), static_cast<int32_t>(piece.size()), 0, false);
+    if (size < 0) {
+        piece.resize(static_cast<size_t>(-size));
+        size = llama_token_to_piece(vocab, token, piece.data(), static_cast<int32_t>(piece.size()), 0, false);
+    }
+    piece.resize(static_cast<size_t>(size < 0 ? 0 : size));
+    return piece;
+}
+
+void append(std::string & out, int32_t value) {
+    out.append(reinterpret_cast<const char *>(&value), sizeof value);
+}
+
+} // namespace
+
+extern "C" {
+
+JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_initialize(JNIEnv * env, jclass) {
+    guarded(env, [] {
+        capture_log();
+        llama_backend_init();
+    });
+}
+
+JNIEXPORT jbyteArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_drainLog(JNIEnv * env, jclass) {
+    return guarded(env, static_cast<jbyteArray>(nullptr), [&] { return to_java(env, drain_log()); });
+}
+
+JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_loadModel(
+    JNIEnv * env, jclass, jbyteArray path, jint gpu_layers) {
+    return guarded(env, jlong{0}, [&] {
+        llama_model_params params = llama_model_default_params();
+        params.n_gpu_layers = gpu_layers;
+        const std::string file = to_string(env, path);
+        llama_model * model = llama_model_load_from_file(file.c_str(), params);
+        if (model == nullptr) {
+            throw CodedError("MODEL_LOAD_FAILED", "llama.cpp refused the model " + file + "; its log lines say why.");
+        }
+        return to_handle(model);
+    });
+}
+
+JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_freeModel(JNIEnv * env, jclass, jlong model) {
+    guarded(env, [&] { llama_model_free(from_handle<llama_model>(model)); });
+}
+
+/// {trained context, vocabulary size, weight bytes, parameters, 1 if one token can be decoded after the other,
+/// 1 if a sequence's cached tokens can be cut at any position}
+JNIEXPORT jlongArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_modelFigures(JNIEnv * env, jclass, jlong handle) {
+    return guarded(env, static_cast<jlongArray>(nullptr), [&] {
+        const llama_model * model = from_handle<llama_model>(handle);
+        const bool decoder = llama_model_has_decoder(model) && !llama_model_has_encoder(model)
+            && !llama_model_is_diffusion(model);
+        const bool cuttable = !llama_model_is_recurrent(model) && !llama_model_is_hybrid(model)
+            && llama_model_n_swa(model) == 0;
+        const jlong figures[] = {
+            llama_model_n_ctx_train(model),
+            llama_vocab_n_tokens(llama_model_get_vocab(model)),
+            static_cast<jlong>(llama_model_size(model)),
+            static_cast<jlong>(llama_model_n_params(model)),
+            decoder,
+            cuttable,
+        };
+        constexpr jsize count = sizeof figures / sizeof *figures;
+        jlongArray result = env->NewLongArray(count);
+        if (result == nullptr) {
+            throw JavaExceptionPending();
+        }
+        env->SetLongArrayRegion(result, 0, count, figures);
+        return result;
+    });
+}
+
+JNIEXPORT jbyteArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_modelDescription(JNIEnv * env, jclass, jlong model) {
+    return guarded(env, static_cast<jbyteArray>(nullptr), [&] {
+        char text[256] = {};
+        llama_model_desc(from_handle<llama_model>(model), text, sizeof text);
+        return to_java(env, text);
+    });
+}
+
+/// Native-endian int32 n, int32 offsets[n + 1] into the pieces, n bytes that are 1 for end-of-generation tokens, pieces.
+JNIEXPORT jbyteArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_vocabulary(JNIEnv * env, jclass, jlong model) {
+    return guarded(env, static_cast<jbyteArray>(nullptr), [&] {
+        const llama_vocab * vocab = llama_model_get_vocab(from_handle<llama_model>(model));
+        const int32_t size = llama_vocab_n_tokens(vocab);
+        std::string offsets;
+        std::string ends;
+        std::string pieces;
+        append(offsets, size);
+        append(offsets, 0);
+        for (llama_token token = 0; token < size; token++) {
+            pieces += piece_of(vocab, token);
+            append(offsets, static_cast<int32_t>(pieces.size()));
+            ends += llama_vocab_is_eog(vocab, token) ? '\1' : '\0';
+        }
+        return to_java(env, offsets + ends + pieces);
+    });
+}
+
+JNIEXPORT jintArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_tokenize(
+    JNIEnv * env, jclass, jlong model, jbyteArray utf8) {
+    return guarded(env, static_cast<jintArray>(nullptr), [&] {
+        const llama_vocab * vocab = llama_model_get_vocab(from_handle<llama_model>(model));
+        const std::string text = to_string(env, utf8);
+        std::vector<llama_token> tokens(text.size() + 2);
+        const auto tokenize = [&] {
+            return llama_tokenize(vocab, text.data(), static_cast<int32_t>(text.size()), tokens.data(),
+                static_cast<int32_t>(tokens.size()), true, true);
+        };
+        int32_t count = tokenize();
+        if (count < 0 && count != INT32_MIN) {
+            tokens.resize(static_cast<size_t>(-count));
+            count = tokenize();
+        }
+        if (count < 0) {
+            throw CodedError("PROMPT_TOO_LONG", "The prompt has " + std::to_string(text.size())
+                + " bytes, more than the tokenizer can number; shorten it.");
+        }
+        jintArray result = env->NewIntArray(count);
+        if (result == nullptr) {
+            throw JavaExceptionPending();
+        }
+        env->SetIntArrayRegion(result, 0, count, tokens.data());
+        return result;
+    });
+}
+
+JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_loadAdapter(
+    JNIEnv * env, jclass, jlong model, jbyteArray path) {
+    return guarded(env, jlong{0}, [&] {
+        const std::string file = to_string(env, path);
+        llama_adapter_lora * adapter = llama_adapter_lora_init(from_handle<llama_model>(model), file.c_str());
+        if (adapter == nullptr) {
+            throw CodedError("ADAPTER_LOAD_FAILED",
+                "llama.cpp refused the adapter " + file + "; its log lines say why.");
+        }
+        return to_handle(adapter);
+    });
+}
+
+JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_freeAdapter(JNIEnv * env, jclass, jlong adapter) {
+    guarded(env, [&] { llama_adapter_lora_free(from_handle<llama_adapter_lora>(adapter)); });
+}
+
+JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_adapterBytes(JNIEnv * env, jclass, jlong adapter) {
+    return guarded(env, jlong{0}, [&] {
+        jlong bytes = 0;
+        for (const auto & buffer : from_handle<llama_adapter_lora>(adapter)->bufs) {
+            bytes += static_cast<jlong>(ggml_backend_buffer_get_size(buffer.get()));
+        }
+        return bytes;
+    });
+}
+
+} // extern "C"

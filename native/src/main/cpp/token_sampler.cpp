@@ -1,0 +1,137 @@
+#include "token_sampler.h"
+
+#include "jni_support.h"
+
+#include <cmath>
+
+namespace llamafu {
+
+namespace {
+
+llama_sampler * new_chain() {
+    llama_sampler_chain_params params = llama_sampler_chain_default_params();
+    params.no_perf = true;
+    return llama_sampler_chain_init(params);
+}
+
+/// Index of the largest logit, the first of equals; -1 if none is a number.
+llama_token argmax(const float * logits, int32_t size) {
+    llama_token best = -1;
+    float best_logit = -INFINITY;
+    for (int32_t i = 0; i < size; i++) {
+        if (logits[i] > best_logit) {
+            best_logit = logits[i];
+            best = i;
+        }
+    }
+    return best;
+}
+
+} // namespace
+
+TokenSampler::TokenSampler(const llama_vocab * vocab, const SamplingSettings & s)
+    : vocab_size_(llama_vocab_n_tokens(vocab)), mirostat_(s.mirostat && s.temperature > 0), adjust_(new_chain()), choice_(new_chain()) {
+    for (const llama_logit_bias & bias : s.logit_bias) {
+        if (bias.token >= vocab_size_) {
+            throw CodedError("INVALID_OPTION", "logit-bias names token " + std::to_string(bias.token)
+                + ", but the model has the tokens 0 to " + std::to_string(vocab_size_ - 1) + ".");
+        }
+    }
+    if (!s.logit_bias.empty()) {
+        llama_sampler_chain_add(adjust_.get(), llama_sampler_init_logit_bias(
+            vocab_size_, static_cast<int32_t>(s.logit_bias.size()), s.logit_bias.data()));
+    }
+    if (s.penalty_last_tokens > 0
+        && (s.repeat_penalty != 1 || s.frequency_penalty != 0 || s.presence_penalty != 0)) {
+        llama_sampler_chain_add(adjust_.get(), llama_sampler_init_penalties(
+            vocab_size_, s.penalty_last_tokens, s.repeat_penalty, s.frequency_penalty, s.presence_penalty));
+    }
+    if (!s.grammar.empty()) {
+        grammar_.reset(llama_sampler_init_grammar(vocab, s.grammar.c_str(), "root"));
+        if (grammar_ == nullptr) {
+            throw CodedError("INVALID_GRAMMAR",
+                "The grammar does not parse as GBNF with a 'root' rule; it begins: " + s.grammar.substr(0, 80));
+        }
+    }
+    llama_sampler * choice = choice_.get();
+    if (s.temperature == 0) {
+        llama_sampler_chain_add(choice, llama_sampler_init_greedy());
+    } else if (mirostat_) {
+        llama_sampler_chain_add(choice, llama_sampler_init_temp(s.temperature));
+        llama_sampler_chain_add(choice, llama_sampler_init_mirostat_v2(s.seed, s.mirostat_tau, s.mirostat_eta));
+    } else {
+        if (s.top_k > 0) {
+            llama_sampler_chain_add(choice, llama_sampler_init_top_k(s.top_k));
+        }
+        llama_sampler_chain_add(choice, llama_sampler_init_typical(s.typical_p, 1));
+        llama_sampler_chain_add(choice, llama_sampler_init_top_p(s.top_p, 1));
+        llama_sampler_chain_add(choice, llama_sampler_init_min_p(s.min_p, 1));
+        llama_sampler_chain_add(choice, llama_sampler_init_temp(s.temperature));
+        llama_sampler_chain_add(choice, llama_sampler_init_dist(s.seed));
+    }
+    argmax_only_ = s.temperature == 0 && grammar_ == nullptr && llama_sampler_chain_n(adjust_.get()) == 0;
+}
+
+llama_token TokenSampler::sample(const float * logits) {
+    const llama_token likeliest = argmax(logits, vocab_size_);
+    if (likeliest < 0) {
+        throw CodedError("ENGINE_FAILED",
+            "The model produced no finite logit; the model file, an adapter or a scale is broken.");
+    }
+    if (argmax_only_) {
+        return likeliest;
+    }
+    load(logits);
+    if (grammar_ != nullptr && mirostat_) {
+        constrain(); // Mirostat learns from every choice, so it must not choose twice
+    }
+    choose();
+    if (grammar_ != nullptr && !grammar_allows(current_.data[current_.selected].id)) {
+        // the whole vocabulary is checked only when the unconstrained choice breaks the grammar
+        load(logits);
+        constrain();
+        choose();
+    }
+    const llama_token token = current_.data[current_.selected].id;
+    llama_sampler_accept(adjust_.get(), token);
+    if (grammar_ != nullptr) {
+        llama_sampler_accept(grammar_.get(), token);
+    }
+    llama_sampler_accept(choice_.get(), token);
+    return token;
+}
+
+void TokenSampler::load(const float * logits) {
+    candidates_.resize(static_cast<size_t>(vocab_size_));
+    for (int32_t i = 0; i < vocab_size_; i++) {
+        candidates_[static_cast<size_t>(i)] = {i, logits[i], 0.0f};
+    }
+    current_ = {candidates_.data(), candidates_.size(), -1, false};
+    llama_sampler_apply(adjust_.get(), &current_);
+}
+
+void TokenSampler::constrain() {
+    llama_sampler_apply(grammar_.get(), &current_);
+    for (size_t i = 0; i < current_.size; i++) {
+        if (std::isfinite(current_.data[i].logit)) {
+            return;
+        }
+    }
+    throw CodedError("ENGINE_FAILED", "The grammar allows no token of this model's vocabulary here.");
+}
+
+void TokenSampler::choose() {
+    llama_sampler_apply(choice_.get(), &current_);
+    if (current_.selected < 0 || static_cast<size_t>(current_.selected) >= current_.size) {
+        throw CodedError("ENGINE_FAILED", "The samplers left no token to choose from.");
+    }
+}
+
+bool TokenSampler::grammar_allows(llama_token token) {
+    llama_token_data single = {token, 1.0f, 0.0f};
+    llama_token_data_array array = {&single, 1, -1, false};
+    llama_sampler_apply(grammar_.get(), &array);
+    return std::isfinite(single.logit);
+}
+
+} // namespace llamafu

@@ -1,0 +1,61 @@
+#pragma once
+
+#include "llama.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace llamafu {
+
+/// The numbers of io.llamafu.engine.SamplingOptions.
+struct SamplingSettings {
+    float temperature;
+    int32_t top_k;
+    float top_p;
+    float min_p;
+    float typical_p;
+    bool mirostat;
+    float mirostat_tau;
+    float mirostat_eta;
+    float repeat_penalty;
+    float frequency_penalty;
+    float presence_penalty;
+    int32_t penalty_last_tokens;
+    uint32_t seed;
+    std::vector<llama_logit_bias> logit_bias;
+    std::string grammar;
+};
+
+/// Chooses the tokens of one sequence. Used by one thread at a time.
+class TokenSampler {
+public:
+    /// Throws CodedError INVALID_GRAMMAR.
+    TokenSampler(const llama_vocab * vocab, const SamplingSettings & settings);
+
+    /// The next token for a row of n_vocab logits. Throws CodedError ENGINE_FAILED when no token has a finite logit or the
+    /// grammar allows none.
+    llama_token sample(const float * logits);
+
+private:
+    struct Free {
+        void operator()(llama_sampler * sampler) const { llama_sampler_free(sampler); }
+    };
+    using Sampler = std::unique_ptr<llama_sampler, Free>;
+
+    void load(const float * logits);
+    void constrain();
+    void choose();
+    bool grammar_allows(llama_token token);
+
+    int32_t vocab_size_;
+    bool mirostat_;
+    bool argmax_only_ = false; ///< greedy with nothing that changes a logit: no candidate array is needed
+    Sampler adjust_;   ///< logit bias and penalties
+    Sampler grammar_;  ///< null without a grammar
+    Sampler choice_;   ///< ends in greedy, dist or mirostat
+    std::vector<llama_token_data> candidates_;
+    llama_token_data_array current_{};
+};
+
+} // namespace llamafu

@@ -1,0 +1,183 @@
+package io.llamafu.adapter;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.gguf.GgufFile;
+import io.llamafu.gguf.GgufTensor;
+import io.llamafu.gguf.GgufTensorType;
+import io.llamafu.gguf.GgufValue;
+import io.llamafu.gguf.GgufValueType;
+
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+import static java.util.Objects.requireNonNull;
+
+/**
+ * Checks an adapter against a base model before llama.cpp gets it. The rules are those of {@code llama-adapter.cpp} in
+ * llama.cpp v0.5.0, and those whose breach it does not notice: it ends the process on tensor types that it cannot
+ * multiply, and silently ignores norms and tensors that nothing looks up.
+ */
+public final class AdapterCompatibility {
+    private static final Set<GgufTensorType> SUPPORTED =
+            EnumSet.of(GgufTensorType.F32, GgufTensorType.F16, GgufTensorType.BF16, GgufTensorType.Q8_0);
+    private static final String INVOCATION_TOKENS = "adapter.alora.invocation_tokens";
+    private static final String ARCHITECTURE = "general.architecture";
+
+    private final GgufFile base;
+    private final GgufFile adapter;
+    private final List<CompatibilityReport.Reason> reasons = new ArrayList<>();
+
+    private AdapterCompatibility(GgufFile base, GgufFile adapter) {
+        this.base = requireNonNull(base, "base is null");
+        this.adapter = requireNonNull(adapter, "adapter is null");
+    }
+
+    /** Checks everything and reports all reasons at once. */
+    public static CompatibilityReport check(GgufFile base, GgufFile adapter) {
+        return new AdapterCompatibility(base, adapter).check();
+    }
+
+    private CompatibilityReport check() {
+        checkMetadata();
+        adapter.tensors().values().forEach(this::checkTensor);
+        Map<String, LoraPair> pairs = LoraPair.of(adapter);
+        if (pairs.isEmpty()) {
+            invalid("tensors", "pairs of '<base tensor>.lora_a' and '.lora_b'", "none");
+        }
+        pairs.values().forEach(this::checkPair);
+        return new CompatibilityReport(reasons);
+    }
+
+    private void checkMetadata() {
+        expectText("general.type", "adapter");
+        expectText("adapter.type", "lora");
+        GgufValue architecture = adapter.metadata().get(ARCHITECTURE);
+        String baseArchitecture = base.string(ARCHITECTURE);
+        if (!(architecture instanceof GgufValue.Text text)) {
+            invalid(ARCHITECTURE, "'" + baseArchitecture + "'", describe(architecture));
+        } else if (!text.value().equals(baseArchitecture)) {
+            incompatible(ARCHITECTURE, "'" + baseArchitecture + "'", describe(architecture));
+        }
+        checkAlpha();
+        if (adapter.metadata().containsKey(INVOCATION_TOKENS)) {
+            invalid(INVOCATION_TOKENS, "absent: activated LoRA (aLoRA) is not supported", "present");
+        }
+    }
+
+    private void expectText(String key, String expected) {
+        GgufValue value = adapter.metadata().get(key);
+        if (!(value instanceof GgufValue.Text text) || !text.value().equals(expected)) {
+            invalid(key, "'" + expected + "'", describe(value));
+        }
+    }
+
+    /** llama.cpp asserts a FLOAT32. Absent or 0, it does not divide by the rank. */
+    private void checkAlpha() {
+        GgufValue alpha = adapter.metadata().get(AdapterInfo.ALPHA);
+        boolean valid = alpha == null
+                || (alpha instanceof GgufValue.FloatNumber number
+                        && number.type() == GgufValueType.FLOAT32
+                        && Double.isFinite(number.value()));
+        if (!valid) {
+            invalid(AdapterInfo.ALPHA, "a finite FLOAT32", describe(alpha));
+        }
+    }
+
+    private void checkTensor(GgufTensor tensor) {
+        if (!LoraPair.isPart(tensor)) {
+            invalid(
+                    tensor.name(),
+                    "a name that ends with .lora_a or .lora_b",
+                    "a tensor that llama.cpp would not apply");
+        } else if (!SUPPORTED.contains(tensor.type())) {
+            invalid(
+                    tensor.name(),
+                    "one of the types " + SUPPORTED,
+                    tensor.type().toString());
+        }
+    }
+
+    private void checkPair(LoraPair pair) {
+        if (pair.a().isEmpty()) {
+            invalid(pair.nameOfA(), "present, as its .lora_b is", "missing");
+        }
+        if (pair.b().isEmpty()) {
+            invalid(pair.nameOfB(), "present, as its .lora_a is", "missing");
+        }
+        Optional<GgufTensor> target = base.findTensor(pair.target());
+        if (target.isEmpty()) {
+            incompatible(pair.target(), "a tensor of the base model", "missing from it");
+        } else if (target.get().dimensions().size() < 2) {
+            incompatible(
+                    pair.target(),
+                    "a matrix of the base model",
+                    "a vector " + target.get().shape());
+        }
+        if (pair.isEmbedding() && base.findTensor("output.weight").isEmpty()) {
+            incompatible(
+                    pair.target(),
+                    "unchanged, as the base model uses its embeddings as output weights too",
+                    "changed by the adapter");
+        }
+        if (pair.a().isPresent() && pair.b().isPresent()) {
+            checkShapes(pair, pair.a().get(), pair.b().get(), target);
+        }
+    }
+
+    private void checkShapes(LoraPair pair, GgufTensor a, GgufTensor b, Optional<GgufTensor> target) {
+        int rankOfA = pair.isEmbedding() ? 0 : 1;
+        if (a.dimension(rankOfA) != b.dimension(0)) {
+            invalid(b.name(), "rank %d, as its .lora_a has".formatted(a.dimension(rankOfA)), "rank " + b.dimension(0));
+        }
+        if (target.isEmpty()) {
+            return;
+        }
+        GgufTensor weight = target.get();
+        if (pair.isEmbedding()) {
+            checkLength(a, 1, weight.dimension(1), weight);
+            checkLength(b, 1, weight.dimension(0), weight);
+        } else {
+            checkLength(a, 0, weight.dimension(0), weight);
+            checkLength(b, 1, weight.dimension(1), weight);
+        }
+        // Experts of a mixture: each has matrices of its own.
+        for (int index = 2; index < GgufTensor.MAX_DIMENSIONS; index++) {
+            checkLength(a, index, weight.dimension(index), weight);
+            checkLength(b, index, weight.dimension(index), weight);
+        }
+    }
+
+    private void checkLength(GgufTensor tensor, int index, long expected, GgufTensor weight) {
+        if (tensor.dimension(index) != expected) {
+            incompatible(
+                    tensor.name(),
+                    "%d in dimension %d for the base tensor %s".formatted(expected, index, weight.shape()),
+                    "%d of %s".formatted(tensor.dimension(index), tensor.shape()));
+        }
+    }
+
+    private static String describe(GgufValue value) {
+        if (value == null) {
+            return "missing";
+        }
+        if (value instanceof GgufValue.Text text) {
+            return "'" + text.value().substring(0, Math.min(64, text.value().length())) + "'";
+        }
+        if (value instanceof GgufValue.FloatNumber number) {
+            return number.type() + " " + number.value();
+        }
+        return "of type " + value.type();
+    }
+
+    private void invalid(String subject, String expected, String actual) {
+        reasons.add(new CompatibilityReport.Reason(ErrorCode.ADAPTER_INVALID, subject, expected, actual));
+    }
+
+    private void incompatible(String subject, String expected, String actual) {
+        reasons.add(new CompatibilityReport.Reason(ErrorCode.ADAPTER_INCOMPATIBLE, subject, expected, actual));
+    }
+}

@@ -1,0 +1,67 @@
+package io.llamafu.adapter;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.gguf.GgufFile;
+import io.llamafu.gguf.GgufTensor;
+
+import java.util.List;
+import java.util.TreeSet;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+
+/**
+ * What an adapter file says of itself.
+ *
+ * @param architecture of the base it was trained for, such as {@code llama}
+ * @param alpha the trained scale: the effect is alpha / rank; 0 means that the rank does not divide it
+ * @param ranks every rank in the file, ascending; usually one
+ * @param targetModules the parts of a layer that it changes, such as {@code attn_q}, ascending
+ * @param parameters trained numbers
+ * @param tensorBytes bytes of weights
+ */
+public record AdapterInfo(
+        String architecture,
+        double alpha,
+        List<Long> ranks,
+        List<String> targetModules,
+        long parameters,
+        long tensorBytes) {
+    static final String ALPHA = "adapter.lora.alpha";
+
+    private static final Pattern LAYER = Pattern.compile("^blk\\.\\d+\\.");
+
+    public AdapterInfo {
+        ranks = List.copyOf(ranks);
+        targetModules = List.copyOf(targetModules);
+    }
+
+    /**
+     * Describes an adapter, fit for a base or not.
+     *
+     * @throws LlamafuException with {@link ErrorCode#ADAPTER_INVALID} if the architecture is missing
+     */
+    public static AdapterInfo of(GgufFile adapter) {
+        TreeSet<Long> ranks = new TreeSet<>();
+        TreeSet<String> modules = new TreeSet<>();
+        for (LoraPair pair : LoraPair.of(adapter).values()) {
+            pair.rank().ifPresent(ranks::add);
+            modules.add(module(pair.target()));
+        }
+        return new AdapterInfo(
+                adapter.string("general.architecture"),
+                adapter.findFloat(ALPHA).orElse(0.0),
+                List.copyOf(ranks),
+                List.copyOf(modules),
+                adapter.tensors().values().stream().collect(Collectors.summingLong(GgufTensor::elements)),
+                adapter.tensorBytes());
+    }
+
+    /** {@code attn_q} for {@code blk.3.attn_q.weight}. */
+    private static String module(String target) {
+        String withoutLayer = LAYER.matcher(target).replaceFirst("");
+        return withoutLayer.endsWith(".weight")
+                ? withoutLayer.substring(0, withoutLayer.length() - ".weight".length())
+                : withoutLayer;
+    }
+}

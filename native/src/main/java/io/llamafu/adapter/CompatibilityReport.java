@@ -1,0 +1,79 @@
+package io.llamafu.adapter;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+
+import java.util.List;
+import java.util.stream.Collectors;
+
+import static java.util.Objects.requireNonNull;
+
+/**
+ * Every reason why an adapter cannot be used with a base model.
+ *
+ * @param reasons none if it can be used
+ */
+public record CompatibilityReport(List<Reason> reasons) {
+    private static final int MOST_REASONS_IN_MESSAGE = 10;
+
+    /**
+     * One reason.
+     *
+     * @param code {@link ErrorCode#ADAPTER_INVALID} if the file is wrong for any base,
+     *     {@link ErrorCode#ADAPTER_INCOMPATIBLE} if it is wrong for this one
+     * @param subject the tensor or metadata key
+     * @param expected what it must be
+     * @param actual what it is
+     */
+    public record Reason(ErrorCode code, String subject, String expected, String actual) {
+        public Reason {
+            requireNonNull(code, "code is null");
+            requireNonNull(subject, "subject is null");
+            requireNonNull(expected, "expected is null");
+            requireNonNull(actual, "actual is null");
+        }
+
+        @Override
+        public String toString() {
+            return "%s: expected %s, but is %s".formatted(subject, expected, actual);
+        }
+    }
+
+    public CompatibilityReport {
+        reasons = List.copyOf(reasons);
+    }
+
+    public boolean isCompatible() {
+        return reasons.isEmpty();
+    }
+
+    /**
+     * Refuses an adapter that cannot be used.
+     *
+     * @param adapter how messages name it
+     * @throws LlamafuException with {@link ErrorCode#ADAPTER_INVALID} if any reason is that the file is malformed, else
+     *     with {@link ErrorCode#ADAPTER_INCOMPATIBLE}; the message gives the first reasons
+     */
+    public void requireCompatible(String adapter) {
+        if (isCompatible()) {
+            return;
+        }
+        boolean invalid = reasons.stream().anyMatch(reason -> reason.code() == ErrorCode.ADAPTER_INVALID);
+        throw new LlamafuException(
+                invalid ? ErrorCode.ADAPTER_INVALID : ErrorCode.ADAPTER_INCOMPATIBLE,
+                "The adapter '%s' %s: %s.".formatted(adapter, problem(invalid), summary()));
+    }
+
+    private static String problem(boolean invalid) {
+        return invalid ? "is no valid LoRA adapter" : "does not fit the model, use the one that it was trained on";
+    }
+
+    private String summary() {
+        String first = reasons.stream()
+                .limit(MOST_REASONS_IN_MESSAGE)
+                .map(Reason::toString)
+                .collect(Collectors.joining("; "));
+        int more = reasons.size() - MOST_REASONS_IN_MESSAGE;
+        return more > 0 ? first + "; and %d more reasons".formatted(more) : first;
+    }
+}

@@ -1,0 +1,25 @@
+package io.llamafu.engine;
+
+/**
+ * A kind of engine, found by {@link java.util.ServiceLoader}.
+ *
+ * <p>Several may be on the class path; {@link SharedEngines} opens the available one of the highest priority.
+ */
+public interface EngineProvider {
+
+    /** The value of the option {@code engine} that asks for it, such as {@code native}. */
+    String name();
+
+    /** Higher is preferred when the job does not name an engine. */
+    int priority();
+
+    /** Whether it can run on this operating system and architecture. */
+    boolean isAvailable();
+
+    /**
+     * Loads the model.
+     *
+     * @throws io.llamafu.LlamafuException if the options, the platform or the model file do not allow it
+     */
+    InferenceEngine open(EngineOptions options);
+}

@@ -1,0 +1,61 @@
+package io.llamafu.gguf;
+
+import java.io.IOException;
+import java.io.OutputStream;
+import java.util.Arrays;
+import java.util.SplittableRandom;
+
+/** Where the bytes of a tensor come from when it is written. */
+@FunctionalInterface
+public interface GgufTensorData {
+
+    /** Writes exactly the bytes of the tensor, in parts, so that no tensor must fit in memory. */
+    void writeTo(OutputStream out) throws IOException;
+
+    /** Floats encoded as F32, F16, BF16, Q8_0 or Q4_0. */
+    static GgufTensorData floats(GgufTensorType type, float[] values) {
+        return out -> {
+            int part = 64 * 1024;
+            for (int start = 0; start < values.length; start += part) {
+                out.write(GgufBlocks.encode(
+                        type, Arrays.copyOfRange(values, start, Math.min(values.length, start + part))));
+            }
+        };
+    }
+
+    /** Every element the same value. */
+    static GgufTensorData constant(GgufTensorType type, long elements, float value) {
+        return out -> {
+            int part = 256;
+            float[] values = new float[part];
+            Arrays.fill(values, value);
+            byte[] bytes = GgufBlocks.encode(type, values);
+            long left = elements / type.blockElements() * type.blockBytes();
+            for (; left > 0; left -= bytes.length) {
+                out.write(bytes, 0, (int) Math.min(left, bytes.length));
+            }
+        };
+    }
+
+    /**
+     * Uniformly distributed weights around 0, the same for the same seed. Quantized blocks are drawn directly, all with
+     * one scale, which is fast enough for models of a gigabyte.
+     *
+     * @param type F32, F16, BF16, Q8_0 or Q4_0
+     * @param standardDeviation of the elements
+     */
+    static GgufTensorData random(GgufTensorType type, long elements, long seed, double standardDeviation) {
+        if (!GgufBlocks.canEncode(type)) {
+            throw new IllegalArgumentException("Cannot draw random " + type);
+        }
+        return out -> {
+            RandomBlocks blocks = new RandomBlocks(type, new SplittableRandom(seed), standardDeviation);
+            long left = elements / type.blockElements();
+            while (left > 0) {
+                int part = (int) Math.min(left, Math.max(1, 8192 / type.blockElements()));
+                out.write(blocks.next(part));
+                left -= part;
+            }
+        };
+    }
+}

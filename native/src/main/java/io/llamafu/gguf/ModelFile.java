@@ -1,0 +1,81 @@
+package io.llamafu.gguf;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+
+import java.nio.file.Path;
+import java.util.Optional;
+
+import static java.util.Objects.requireNonNull;
+
+/**
+ * A GGUF model that llama.cpp may be given: checked first, because llama.cpp v0.5.0 ends the process on some malformed
+ * models ({@code GGML_ASSERT} in {@code llama-model.cpp}, {@code llama-vocab.cpp} and in its operators).
+ *
+ * @param gguf the header of the file
+ * @param architecture as {@code general.architecture} names it, such as {@code llama}
+ * @param blockCount layers
+ * @param embeddingLength width of the residual stream
+ * @param contextLength tokens the model was trained for
+ * @param headCount attention heads, the most of any layer
+ * @param keyValueHeadCount key-value heads, the most of any layer
+ * @param vocabularySize tokens
+ */
+public record ModelFile(
+        GgufFile gguf,
+        String architecture,
+        int blockCount,
+        int embeddingLength,
+        int contextLength,
+        int headCount,
+        int keyValueHeadCount,
+        int vocabularySize) {
+
+    public ModelFile {
+        requireNonNull(gguf, "gguf is null");
+        requireNonNull(architecture, "architecture is null");
+    }
+
+    /**
+     * Reads and checks a model. Weights are not read.
+     *
+     * @throws LlamafuException with {@link ErrorCode#MODEL_NOT_FOUND} if there is no regular file that can be opened, and
+     *     with {@link ErrorCode#MODEL_INVALID} if it is no model that llama.cpp can take
+     */
+    public static ModelFile read(Path path) {
+        return check(GgufReader.read(path, GgufKind.MODEL));
+    }
+
+    /** As {@link #read}, for a header that was read before. */
+    public static ModelFile check(GgufFile gguf) {
+        checkType(gguf);
+        ModelParameters parameters = ModelParameters.read(gguf);
+        ModelTensors.check(gguf);
+        int vocabularySize = ModelVocabulary.check(gguf);
+        return new ModelFile(
+                gguf,
+                parameters.architecture(),
+                parameters.blockCount(),
+                parameters.embeddingLength(),
+                parameters.contextLength(),
+                parameters.headCount(),
+                parameters.keyValueHeadCount(),
+                vocabularySize);
+    }
+
+    private static void checkType(GgufFile gguf) {
+        Optional<String> type = gguf.findString("general.type");
+        if (type.isPresent() && !type.get().equals("model")) {
+            throw gguf.invalid("has general.type '%s', but a model is needed; %s."
+                    .formatted(
+                            type.get(),
+                            type.get().equals("adapter")
+                                    ? "put adapters into the adapter folder"
+                                    : "name the file with the language model"));
+        }
+        long splits = gguf.findInteger("split.count").orElse(0L);
+        if (splits > 1 || splits < 0) {
+            throw gguf.invalid("is one of %d parts; merge them with 'llama-gguf-split --merge'.".formatted(splits));
+        }
+    }
+}

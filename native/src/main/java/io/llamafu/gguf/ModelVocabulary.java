@@ -1,0 +1,163 @@
+package io.llamafu.gguf;
+
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * The vocabulary of a model, as {@code llama_vocab::impl::load} of llama.cpp v0.5.0 takes it: it asserts that no two
+ * tokens have the same text, that byte tokens are written {@code <0xHH>}, and that a beginning or end token that is to be
+ * added exists. Token texts are compared by 64-bit hashes, so that no text is held.
+ */
+final class ModelVocabulary {
+    private static final String MODEL = "tokenizer.ggml.model";
+    private static final String TOKENS = "tokenizer.ggml.tokens";
+    private static final String SCORES = "tokenizer.ggml.scores";
+    private static final String TYPES = "tokenizer.ggml.token_type";
+    private static final String MERGES = "tokenizer.ggml.merges";
+
+    private static final int MAX_TOKENS = 1 << 20;
+    private static final int MAX_TOKEN_BYTES = 64 * 1024;
+    /** {@code LLAMA_TOKEN_TYPE_BYTE}. */
+    private static final long BYTE_TYPE = 6;
+
+    /** The default beginning and end token of each tokenizer that can write text; -1 for none. */
+    private static final Map<String, long[]> DEFAULT_SPECIALS = Map.of(
+            "llama", new long[] {1, 2},
+            "plamo2", new long[] {1, 2},
+            "gpt2", new long[] {11, 11},
+            "hybriddna", new long[] {11, 11},
+            "whitespace", new long[] {11, 11},
+            "gemma4", new long[] {-1, -1},
+            "rwkv", new long[] {-1, -1});
+
+    private final GgufFile gguf;
+
+    private ModelVocabulary(GgufFile gguf) {
+        this.gguf = gguf;
+    }
+
+    /** Returns the number of tokens. */
+    static int check(GgufFile gguf) {
+        return new ModelVocabulary(gguf).check();
+    }
+
+    private int check() {
+        String tokenizer = gguf.string(MODEL);
+        long[] specials = DEFAULT_SPECIALS.get(tokenizer);
+        if (specials == null) {
+            throw gguf.invalid("has the tokenizer '%s', which cannot write text here; use a generative model."
+                    .formatted(tokenizer));
+        }
+        int count = tokenCount();
+        checkLength(SCORES, count, GgufValueType.FLOAT32, GgufValueType.INT32);
+        checkLength(TYPES, count, GgufValueType.INT32);
+        Optional<GgufValue.Array> merges = gguf.findArray(MERGES);
+        if (merges.isPresent() && merges.get().elementType() != GgufValueType.STRING) {
+            throw gguf.invalid("has %s elements in '%s', but they must be strings."
+                    .formatted(merges.get().elementType(), MERGES));
+        }
+        checkTokens(count);
+        checkSpecial("bos", tokenizer.equals("llama"), specials[0], count);
+        if (tokenizer.equals("gemma4")) {
+            requireSpecial("bos", specials[0], count);
+        }
+        checkSpecial("eos", false, specials[1], count);
+        return count;
+    }
+
+    private int tokenCount() {
+        GgufValue.Array tokens = gguf.array(TOKENS);
+        if (tokens.count() < 1 || tokens.count() > MAX_TOKENS) {
+            throw gguf.invalid("has %d tokens, but 1 to %d are accepted.".formatted(tokens.count(), MAX_TOKENS));
+        }
+        return (int) tokens.count();
+    }
+
+    private void checkLength(String key, int count, GgufValueType... types) {
+        Optional<GgufValue.Array> array = gguf.findArray(key);
+        if (array.isEmpty()) {
+            return;
+        }
+        if (array.get().count() < count
+                || !Arrays.asList(types).contains(array.get().elementType())) {
+            throw gguf.invalid("has %d %s elements in '%s', but needs one of %s for each of %d tokens."
+                    .formatted(array.get().count(), array.get().elementType(), key, Arrays.toString(types), count));
+        }
+    }
+
+    private void checkTokens(int count) {
+        long[] hashes = new long[count];
+        BitSet byteTokens = new BitSet(count);
+        GgufArrays.forEachString(gguf, TOKENS, MAX_TOKEN_BYTES, (index, bytes, length) -> {
+            hashes[(int) index] = hash(index, bytes, length);
+            byteTokens.set((int) index, isByteToken(bytes, length));
+        });
+        Arrays.sort(hashes);
+        for (int index = 1; index < count; index++) {
+            if (hashes[index] == hashes[index - 1]) {
+                throw gguf.invalid("has two tokens with the same text in '%s'; convert it again with llama.cpp's tools."
+                        .formatted(TOKENS));
+            }
+        }
+        if (gguf.findArray(TYPES).isPresent() && !gguf.string(MODEL).equals("gpt2")) {
+            checkByteTokens(byteTokens, count);
+        }
+    }
+
+    private void checkByteTokens(BitSet byteTokens, int count) {
+        GgufArrays.forEachInteger(gguf, TYPES, (index, type) -> {
+            if (index < count && type == BYTE_TYPE && !byteTokens.get((int) index)) {
+                throw gguf.invalid("has token %d as a byte, but its text is not of the form <0xHH>.".formatted(index));
+            }
+        });
+    }
+
+    private static boolean isByteToken(byte[] bytes, int length) {
+        return length == 6
+                && bytes[0] == '<'
+                && bytes[1] == '0'
+                && bytes[2] == 'x'
+                && Character.digit(bytes[3], 16) >= 0
+                && Character.digit(bytes[4], 16) >= 0
+                && bytes[5] == '>';
+    }
+
+    /** FNV-1a of the text as llama.cpp sees it: up to the first NUL, and a made-up name for the empty text. */
+    private static long hash(long index, byte[] bytes, int length) {
+        int end = 0;
+        while (end < length && bytes[end] != 0) {
+            end++;
+        }
+        if (end == 0) {
+            byte[] name = ("[EMPTY_" + index + "]").getBytes(StandardCharsets.US_ASCII);
+            return fnv(name, name.length);
+        }
+        return fnv(bytes, end);
+    }
+
+    private static long fnv(byte[] bytes, int length) {
+        long hash = 0xcbf29ce484222325L;
+        for (int index = 0; index < length; index++) {
+            hash = (hash ^ (bytes[index] & 0xff)) * 0x100000001b3L;
+        }
+        return hash;
+    }
+
+    private void checkSpecial(String name, boolean addedByDefault, long defaultId, int count) {
+        if (gguf.findFlag("tokenizer.ggml.add_" + name + "_token").orElse(addedByDefault)) {
+            requireSpecial(name, defaultId, count);
+        }
+    }
+
+    private void requireSpecial(String name, long defaultId, int count) {
+        String key = "tokenizer.ggml." + name + "_token_id";
+        long id = gguf.findInteger(key).orElse(defaultId);
+        if (id < 0 || id >= count) {
+            throw gguf.invalid(
+                    "adds a %s token to each text, but '%s' is %d of %d tokens.".formatted(name, key, id, count));
+        }
+    }
+}

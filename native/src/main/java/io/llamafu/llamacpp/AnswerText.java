@@ -1,0 +1,78 @@
+package io.llamafu.llamacpp;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * The bytes of an answer as they are generated, with a watch for stop strings. Tokens may end inside a character; the
+ * text never does.
+ */
+final class AnswerText {
+    private final byte[][] stops;
+    private final int longestStop;
+    private byte[] bytes = new byte[64];
+    private int length;
+    private boolean stopped;
+
+    AnswerText(List<String> stops) {
+        this.stops = stops.stream().map(stop -> stop.getBytes(UTF_8)).toArray(byte[][]::new);
+        this.longestStop =
+                Arrays.stream(this.stops).mapToInt(stop -> stop.length).max().orElse(0);
+    }
+
+    /** Appends a token's bytes. Once a stop string has appeared the text ends before it and takes nothing more. */
+    void append(byte[] source, int offset, int count) {
+        if (stopped || count == 0) {
+            return;
+        }
+        if (length + count > bytes.length) {
+            bytes = Arrays.copyOf(bytes, Math.max(2 * bytes.length, length + count));
+        }
+        System.arraycopy(source, offset, bytes, length, count);
+        int firstNew = length;
+        length += count;
+        if (longestStop > 0) {
+            cutAtStop(Math.max(0, firstNew - longestStop + 1));
+        }
+    }
+
+    private void cutAtStop(int from) {
+        for (int at = from; at < length; at++) {
+            for (byte[] stop : stops) {
+                int end = at + stop.length;
+                if (end <= length && Arrays.equals(bytes, at, end, stop, 0, stop.length)) {
+                    length = at;
+                    stopped = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    boolean stopped() {
+        return stopped;
+    }
+
+    /** The text so far. A character whose last bytes are not generated yet is left out; impossible bytes become U+FFFD. */
+    @Override
+    public String toString() {
+        return new String(bytes, 0, length - incompleteTail(), UTF_8);
+    }
+
+    /** How many bytes at the end are the beginning of a character that is not complete. */
+    private int incompleteTail() {
+        for (int back = 1; back <= Math.min(3, length); back++) {
+            int value = bytes[length - back] & 0xff;
+            if (value >= 0xc0) {
+                int needed = value >= 0xf0 ? 4 : value >= 0xe0 ? 3 : 2;
+                return needed > back ? back : 0;
+            }
+            if (value < 0x80) {
+                return 0;
+            }
+        }
+        return 0;
+    }
+}

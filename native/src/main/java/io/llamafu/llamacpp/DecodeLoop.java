@@ -1,0 +1,235 @@
+package io.llamafu.llamacpp;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.engine.EngineMetrics;
+import io.llamafu.engine.EngineOptions;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The thread that owns the scheduler and the context. One step is: take commands, admit, fill a batch, decode it, sample
+ * it, settle the sequences. Others talk to it by commands only.
+ */
+final class DecodeLoop {
+    private static final Logger LOG = LoggerFactory.getLogger(DecodeLoop.class);
+    /** How late a deadline or a cancellation of a waiting request may be noticed. */
+    private static final long SWEEP_NANOS = TimeUnit.MILLISECONDS.toNanos(10);
+
+    private final EngineOptions options;
+    private final LlamaModel model;
+    private final LlamaContext context;
+    private final OpenRequests openRequests;
+    private final Scheduler scheduler;
+    private final Thread thread;
+    private final BlockingQueue<Runnable> commands = new LinkedBlockingQueue<>();
+    private final List<Sequence> sampled = new ArrayList<>();
+    private final EngineMetrics.Memory memory;
+    private final int maxSequenceTokens;
+
+    private volatile boolean stopping;
+    private long lastSweep;
+
+    // written by the loop's thread only
+    private volatile long promptTokens;
+    private volatile long generatedTokens;
+    private volatile long decodeSteps;
+    private volatile int activeSequences;
+
+    DecodeLoop(
+            EngineOptions options,
+            LlamaModel model,
+            LlamaContext context,
+            int maxSequenceTokens,
+            OpenRequests openRequests) {
+        this.options = options;
+        this.model = model;
+        this.context = context;
+        this.maxSequenceTokens = maxSequenceTokens;
+        this.openRequests = openRequests;
+        this.memory = LlamaCppEngine.memory(context, 0);
+        this.scheduler = new Scheduler(options.parallelSequences(), maxSequenceTokens, options.loraBatching());
+        this.thread = new Thread(this::run, "llamafu-decode");
+        this.thread.setDaemon(true);
+    }
+
+    void start() {
+        thread.start();
+    }
+
+    boolean isAlive() {
+        return thread.isAlive() && !stopping;
+    }
+
+    void add(Sequence sequence) {
+        commands.add(() -> scheduler.add(sequence));
+    }
+
+    /** Frees an adapter that no sequence has a lease of. */
+    void evict(LlamaAdapter adapter) {
+        commands.add(() -> {
+            if (context.isMixed()) {
+                // idle slots still name the adapters of their last sequence
+                for (Slot slot : scheduler.freeSlots()) {
+                    context.setAdapters(slot.index(), List.of());
+                }
+            }
+            context.releaseAdapter(adapter);
+            adapter.close();
+        });
+    }
+
+    /** Ends the thread, in the middle of a decode if need be; returns whether it ended in time. */
+    boolean stop(Duration timeout) {
+        stopping = true;
+        context.abort();
+        commands.add(() -> {});
+        if (Thread.currentThread() == thread) {
+            return false;
+        }
+        try {
+            thread.join(timeout.toMillis());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        return !thread.isAlive();
+    }
+
+    /** Frees what the sequences hold and the context. Only after {@link #stop} and when no command can come any more. */
+    void dispose() {
+        runCommands();
+        scheduler.remove(sequence -> true).forEach(Sequence::dispose);
+        context.close();
+    }
+
+    private void run() {
+        try {
+            while (!stopping) {
+                Runnable command =
+                        scheduler.hasWork() ? commands.poll() : commands.poll(SWEEP_NANOS, TimeUnit.NANOSECONDS);
+                if (command != null) {
+                    command.run();
+                    runCommands();
+                }
+                sweep();
+                step();
+            }
+        } catch (Throwable e) {
+            LOG.error("The decode thread ends because of an unexpected error; all requests fail.", e);
+            stopping = true;
+            openRequests.engineFailed(e);
+        }
+    }
+
+    private void runCommands() {
+        for (Runnable command = commands.poll(); command != null; command = commands.poll()) {
+            command.run();
+        }
+    }
+
+    /** Takes out the sequences that have their outcome already: overdue or cancelled ones. */
+    private void sweep() {
+        long now = System.nanoTime();
+        boolean all = now - lastSweep >= SWEEP_NANOS;
+        if (all) {
+            lastSweep = now;
+            openRequests.failOverdue(now);
+        }
+        scheduler
+                .remove(sequence -> (all || sequence.slot() != null) && sequence.future().isDone())
+                .forEach(Sequence::dispose);
+    }
+
+    private void step() {
+        scheduler.admit(this::prepareSlot, System.nanoTime());
+        for (List<Sequence> group : scheduler.groups()) {
+            decode(group);
+        }
+        activeSequences = scheduler.running().size();
+    }
+
+    private int prepareSlot(Slot slot, Sequence sequence, int cached) {
+        int kept = model.figures().cuttable() && context.removeCells(slot.index(), cached) ? cached : 0;
+        if (kept == 0) {
+            context.removeCells(slot.index(), 0);
+        }
+        if (context.isMixed()) {
+            context.setAdapters(slot.index(), sequence.adapters().scaled());
+        }
+        return kept;
+    }
+
+    private void decode(List<Sequence> group) {
+        scheduler.fill(group, context.batch(), context.round(), sampled);
+        try {
+            if (!context.isMixed()) {
+                context.setAdapters(group.get(0).adapters().scaled());
+            }
+            if (!context.decode()) {
+                return; // aborted: the engine is closing and every future has its outcome
+            }
+            String failure = context.sample();
+            decodeSteps++;
+            promptTokens += context.batch().rows() - sampled.size();
+            settle(failure);
+        } catch (LlamafuException e) {
+            LogRelay.relay();
+            LOG.warn("A decode step of {} sequences failed.", group.size(), e);
+            for (Sequence sequence : List.copyOf(group)) {
+                fail(sequence, e);
+            }
+        }
+    }
+
+    private void settle(String samplingFailure) {
+        long now = System.nanoTime();
+        for (int row = 0; row < sampled.size(); row++) {
+            Sequence sequence = sampled.get(row);
+            int token = context.round().token(row);
+            if (token < 0) {
+                fail(sequence, new LlamafuException(ErrorCode.ENGINE_FAILED, samplingFailure));
+                continue;
+            }
+            generatedTokens++;
+            sequence.accept(token, model.vocabulary(), now);
+            if (sequence.isFinished()) {
+                scheduler.finish(sequence);
+                sequence.future().complete(sequence.completion(now));
+                sequence.dispose();
+            }
+        }
+    }
+
+    /** Fails a sequence and forgets its cells, whose state is unknown. */
+    private void fail(Sequence sequence, LlamafuException failure) {
+        scheduler.finish(sequence);
+        sequence.slot().keep(0, List.of());
+        sequence.future().completeExceptionally(failure);
+        sequence.dispose();
+    }
+
+    EngineMetrics metrics(int residentAdapters, long adapterLoads, long adapterBytes) {
+        int active = activeSequences;
+        return new EngineMetrics(
+                openRequests.submittedCount(),
+                openRequests.completedCount(),
+                openRequests.failedCount(),
+                promptTokens,
+                generatedTokens,
+                decodeSteps,
+                Math.max(0, openRequests.count() - active),
+                active,
+                options.parallelSequences(),
+                active * maxSequenceTokens,
+                options.parallelSequences() * maxSequenceTokens,
+                residentAdapters,
+                adapterLoads,
+                new EngineMetrics.Memory(memory.model(), memory.context(), memory.compute(), adapterBytes));
+    }
+}

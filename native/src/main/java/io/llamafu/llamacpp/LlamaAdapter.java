@@ -1,0 +1,44 @@
+package io.llamafu.llamacpp;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import java.nio.file.Path;
+
+/** A LoRA adapter in memory, for one model. */
+final class LlamaAdapter extends NativeHandle {
+    private final LlamaModel model;
+    private final long bytes;
+
+    private LlamaAdapter(long address, LlamaModel model) {
+        super(address);
+        this.model = model;
+        this.bytes = LlamaCpp.adapterBytes(address);
+    }
+
+    /**
+     * Loads an adapter file that was found compatible with the model: llama.cpp itself may abort on a hostile one. May
+     * run beside a decode.
+     *
+     * @throws io.llamafu.LlamafuException with ADAPTER_LOAD_FAILED or OUT_OF_MEMORY
+     */
+    static LlamaAdapter load(LlamaModel model, Path file) {
+        long modelAddress = model.acquire();
+        try {
+            return new LlamaAdapter(LlamaCpp.loadAdapter(modelAddress, file.toString().getBytes(UTF_8)), model);
+        } catch (RuntimeException | Error e) {
+            model.release();
+            throw e;
+        }
+    }
+
+    /** Size of its weights in memory. */
+    long bytes() {
+        return bytes;
+    }
+
+    @Override
+    void free(long address) {
+        LlamaCpp.freeAdapter(address);
+        model.release();
+    }
+}

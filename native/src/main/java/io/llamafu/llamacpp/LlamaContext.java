@@ -1,0 +1,157 @@
+package io.llamafu.llamacpp;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import java.util.List;
+
+/**
+ * The key-value cache and the compute of a model, with one stream of cells for each sequence. Owned by one thread,
+ * except {@link #abort}.
+ */
+final class LlamaContext extends NativeHandle {
+    private final LlamaModel model;
+    private final long address;
+    private final DecodeBatch batch;
+    private final SamplingRound round;
+    private final boolean mixed;
+
+    /** An adapter at work, and how strongly. */
+    record ScaledAdapter(LlamaAdapter adapter, float scale) {}
+
+    private LlamaContext(LlamaModel model, long address, DecodeBatch batch, SamplingRound round, boolean mixed) {
+        super(address);
+        this.model = model;
+        this.address = address;
+        this.batch = batch;
+        this.round = round;
+        this.mixed = mixed;
+    }
+
+    /**
+     * Creates a context.
+     *
+     * @param mixed whether each sequence has adapters of its own; if not, all have those of {@link #setAdapters}
+     */
+    static LlamaContext create(
+            LlamaModel model, int cellsPerSequence, int maxSequences, int batchSize, int threads, boolean mixed) {
+        DecodeBatch batch = new DecodeBatch(batchSize);
+        SamplingRound round = new SamplingRound(maxSequences);
+        long modelAddress = model.acquire();
+        try {
+            long address = LlamaCpp.createContext(
+                    modelAddress,
+                    cellsPerSequence,
+                    maxSequences,
+                    batchSize,
+                    threads,
+                    mixed,
+                    batch.memory(),
+                    round.memory());
+            return new LlamaContext(model, address, batch, round, mixed);
+        } catch (RuntimeException | Error e) {
+            model.release();
+            throw e;
+        }
+    }
+
+    DecodeBatch batch() {
+        return batch;
+    }
+
+    SamplingRound round() {
+        return round;
+    }
+
+    boolean isMixed() {
+        return mixed;
+    }
+
+    /**
+     * Computes the rows of {@link #batch()}.
+     *
+     * @return false if {@link #abort} stopped it; the cells of its sequences are then in an unknown state
+     */
+    boolean decode() {
+        int status = LlamaCpp.decode(address, batch.rows());
+        if (status == 2) {
+            return false;
+        }
+        if (status != 0) {
+            throw new LlamafuException(
+                    ErrorCode.ENGINE_FAILED,
+                    "llama.cpp could not decode a batch of %d tokens (status %d)%s."
+                            .formatted(batch.rows(), status, status == 1 ? ": no free key-value cells" : ""));
+        }
+        return true;
+    }
+
+    /** Samples the rows of {@link #round()}; returns null, or why the rows with token -1 failed. */
+    String sample() {
+        byte[] failure = LlamaCpp.sample(address, round.rows());
+        return failure == null ? null : new String(failure, UTF_8);
+    }
+
+    /** Copies the logits of a batch row, one for each token of the vocabulary. */
+    void logits(int batchRow, float[] out) {
+        LlamaCpp.logits(address, batchRow, out);
+    }
+
+    /** Stops a running {@link #decode} and every later one. Any thread may call it while the context is in use. */
+    void abort() {
+        LlamaCpp.abort(acquire());
+        release();
+    }
+
+    /** Removes the cells of a sequence from a position on; returns false if only the whole sequence can go. */
+    boolean removeCells(int sequence, int fromPosition) {
+        return LlamaCpp.removeCells(address, sequence, fromPosition);
+    }
+
+    /** Gives all sequences these adapters. */
+    void setAdapters(List<ScaledAdapter> adapters) {
+        LlamaCpp.setContextAdapters(address, addresses(adapters), scales(adapters));
+    }
+
+    /** Gives one sequence these adapters. */
+    void setAdapters(int sequence, List<ScaledAdapter> adapters) {
+        LlamaCpp.setSequenceAdapters(address, sequence, addresses(adapters), scales(adapters));
+    }
+
+    /** Forgets an adapter that no sequence has any more, before it is freed. */
+    void releaseAdapter(LlamaAdapter adapter) {
+        LlamaCpp.releaseAdapter(address, adapter.acquire());
+        adapter.release();
+    }
+
+    /** Bytes of weights, key-value cache and scratch. */
+    long[] memory() {
+        return LlamaCpp.memory(address);
+    }
+
+    private static long[] addresses(List<ScaledAdapter> adapters) {
+        return adapters.stream()
+                .mapToLong(scaled -> {
+                    // the caller holds a lease of the adapter, so its address stays valid
+                    long adapterAddress = scaled.adapter().acquire();
+                    scaled.adapter().release();
+                    return adapterAddress;
+                })
+                .toArray();
+    }
+
+    private static float[] scales(List<ScaledAdapter> adapters) {
+        float[] scales = new float[adapters.size()];
+        for (int i = 0; i < scales.length; i++) {
+            scales[i] = adapters.get(i).scale();
+        }
+        return scales;
+    }
+
+    @Override
+    void free(long contextAddress) {
+        LlamaCpp.freeContext(contextAddress);
+        model.release();
+    }
+}

@@ -1,0 +1,98 @@
+package io.llamafu.llamacpp;
+
+import java.nio.ByteBuffer;
+
+/**
+ * The JNI surface of {@code libllamafu}. Nothing is validated here: callers pass only what llama.cpp can bear, and a
+ * handle is the address of a native object that {@link NativeHandle} keeps alive. Failures are thrown as
+ * {@link io.llamafu.LlamafuException}.
+ */
+final class LlamaCpp {
+
+    static {
+        NativeLibrary.load();
+        initialize();
+    }
+
+    private LlamaCpp() {}
+
+    private static native void initialize();
+
+    /** Log lines since the last call, each as a digit (1 debug, 2 info, 3 warn, 4 error) and the text, in UTF-8. */
+    static native byte[] drainLog();
+
+    static native long loadModel(byte[] path, int gpuLayers);
+
+    static native void freeModel(long model);
+
+    /** See {@link LlamaModel.Figures}, in its order; flags are 0 or 1. */
+    static native long[] modelFigures(long model);
+
+    static native byte[] modelDescription(long model);
+
+    /** See {@link Vocabulary} for the layout. */
+    static native byte[] vocabulary(long model);
+
+    static native int[] tokenize(long model, byte[] utf8);
+
+    static native long loadAdapter(long model, byte[] path);
+
+    static native void freeAdapter(long adapter);
+
+    static native long adapterBytes(long adapter);
+
+    static native long createContext(
+            long model,
+            int cellsPerSequence,
+            int maxSequences,
+            int batchSize,
+            int threads,
+            boolean mixed,
+            ByteBuffer batch,
+            ByteBuffer round);
+
+    static native void freeContext(long context);
+
+    /** 0 is success, 1 no free cells, 2 aborted, negative an error. */
+    static native int decode(long context, int tokens);
+
+    /** Null, or what went wrong with the first of the rows that got the token -1, in UTF-8. */
+    static native byte[] sample(long context, int rows);
+
+    static native void logits(long context, int batchIndex, float[] out);
+
+    static native void abort(long context);
+
+    /** Removes the cells of a sequence from a position on; false if only the whole sequence can be removed. */
+    static native boolean removeCells(long context, int sequence, int fromPosition);
+
+    static native void setContextAdapters(long context, long[] adapters, float[] scales);
+
+    static native void setSequenceAdapters(long context, int sequence, long[] adapters, float[] scales);
+
+    static native void releaseAdapter(long context, long adapter);
+
+    /** Bytes of weights, key-value cache and scratch. */
+    static native long[] memory(long context);
+
+    static native long createSampler(
+            long model,
+            float temperature,
+            int topK,
+            float topP,
+            float minP,
+            float typicalP,
+            boolean mirostat,
+            float mirostatTau,
+            float mirostatEta,
+            float repeatPenalty,
+            float frequencyPenalty,
+            float presencePenalty,
+            int penaltyLastTokens,
+            int seed,
+            int[] biasTokens,
+            float[] biases,
+            byte[] grammar);
+
+    static native void freeSampler(long sampler);
+}

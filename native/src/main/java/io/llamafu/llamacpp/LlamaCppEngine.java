@@ -1,0 +1,238 @@
+package io.llamafu.llamacpp;
+
+import static java.util.Objects.requireNonNull;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterCatalog;
+import io.llamafu.adapter.AdapterCompatibility;
+import io.llamafu.adapter.AdapterFile;
+import io.llamafu.engine.Completion;
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.EngineMetrics;
+import io.llamafu.engine.EngineOptions;
+import io.llamafu.engine.EngineOptions.LoraBatching;
+import io.llamafu.engine.InferenceEngine;
+import io.llamafu.gguf.GgufFile;
+import io.llamafu.gguf.GgufKind;
+import io.llamafu.gguf.GgufReader;
+import io.llamafu.gguf.ModelFile;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.ReadWriteLock;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The engine {@code native}: continuous batching over llama.cpp, with adapters for each sequence.
+ *
+ * <p>{@link #submit} runs on the caller's thread: it checks the request, tokenizes the prompt, parses the grammar and asks
+ * the {@link AdapterCache} for the adapters. The finished {@link Sequence} goes to the {@link DecodeLoop}, whose thread
+ * owns the scheduler and the context.
+ */
+public final class LlamaCppEngine implements InferenceEngine {
+    private static final Logger LOG = LoggerFactory.getLogger(LlamaCppEngine.class);
+    private static final Duration CLOSE_TIMEOUT = Duration.ofMinutes(2);
+
+    private final LlamaModel model;
+    private final int maxSequenceTokens;
+    private final AdapterCache adapters;
+    private final OpenRequests openRequests;
+    private final DecodeLoop loop;
+    /** Submitting shares it, closing has it alone: after close no request is on its way to the loop. */
+    private final ReadWriteLock gate = new ReentrantReadWriteLock();
+
+    private boolean closed;
+
+    private LlamaCppEngine(EngineOptions options, LlamaModel model, LlamaContext context, int maxSequenceTokens, GgufFile base) {
+        this.model = model;
+        this.maxSequenceTokens = maxSequenceTokens;
+        this.openRequests = new OpenRequests();
+        this.loop = new DecodeLoop(options, model, context, maxSequenceTokens, openRequests);
+        this.adapters = new AdapterCache(
+                options.adapters().map(AdapterCatalog::new),
+                file -> loadAdapter(model, base, file),
+                loop::evict,
+                options.adapterMemoryBudget());
+    }
+
+    /**
+     * Validates and loads the model.
+     *
+     * @throws LlamafuException with MODEL_NOT_FOUND, MODEL_INVALID, MODEL_LOAD_FAILED, OUT_OF_MEMORY,
+     *     NATIVE_LIBRARY_UNAVAILABLE, UNSUPPORTED_CPU or INVALID_OPTION
+     */
+    public static LlamaCppEngine open(EngineOptions options) {
+        requireNonNull(options, "options is null");
+        GgufFile base = ModelFile.read(options.model());
+        checkBudget(options, base.tensorBytes(), "the weights alone are %d bytes".formatted(base.tensorBytes()));
+        long start = System.nanoTime();
+        LlamaModel model = LlamaModel.load(options.model(), options.gpuLayers());
+        LlamaContext context = null;
+        try {
+            int maxSequenceTokens = maxSequenceTokens(options, model);
+            context = LlamaContext.create(
+                    model,
+                    maxSequenceTokens,
+                    options.parallelSequences(),
+                    options.batchSize(),
+                    options.threads(),
+                    options.loraBatching() == LoraBatching.MIXED);
+            EngineMetrics.Memory memory = memory(context, 0);
+            checkBudget(options, memory.total(), "it needs " + memory);
+            LlamaCppEngine engine = new LlamaCppEngine(options, model, context, maxSequenceTokens, base);
+            engine.loop.start();
+            LOG.info(
+                    "Opened {} ({}) in {} ms: {} sequences of {} tokens, {} threads, {}.",
+                    options.model(),
+                    model.description(),
+                    TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - start),
+                    options.parallelSequences(),
+                    maxSequenceTokens,
+                    options.threads(),
+                    memory);
+            return engine;
+        } catch (RuntimeException | Error e) {
+            if (context != null) {
+                context.close();
+            }
+            model.close();
+            throw e;
+        } finally {
+            LogRelay.relay();
+        }
+    }
+
+    private static int maxSequenceTokens(EngineOptions options, LlamaModel model) {
+        if (!model.figures().decoder()) {
+            throw new LlamafuException(
+                    ErrorCode.MODEL_INVALID,
+                    "%s (%s) does not generate token after token; choose a decoder-only model."
+                            .formatted(options.model(), model.description()));
+        }
+        return Math.min(options.contextSize(), model.figures().trainedContext());
+    }
+
+    private static void checkBudget(EngineOptions options, long needed, String need) {
+        if (options.memoryBudget() > 0 && needed > options.memoryBudget()) {
+            throw new LlamafuException(
+                    ErrorCode.OUT_OF_MEMORY,
+                    "memory-budget is %d bytes, but for %s %s; raise it, or lower context-size or parallel-sequences."
+                            .formatted(options.memoryBudget(), options.model(), need));
+        }
+    }
+
+    static EngineMetrics.Memory memory(LlamaContext context, long adapterBytes) {
+        long[] bytes = context.memory();
+        return new EngineMetrics.Memory(bytes[0], bytes[1], bytes[2], adapterBytes);
+    }
+
+    private static LlamaAdapter loadAdapter(LlamaModel model, GgufFile base, AdapterFile file) {
+        GgufFile gguf = GgufReader.read(file.path(), GgufKind.ADAPTER);
+        AdapterCompatibility.check(base, gguf).requireCompatible();
+        LlamaAdapter adapter = LlamaAdapter.load(model, file.path());
+        LogRelay.relay();
+        try {
+            file.requireUnchanged();
+            return adapter;
+        } catch (LlamafuException e) {
+            adapter.close();
+            throw e;
+        }
+    }
+
+    @Override
+    public CompletableFuture<Completion> submit(CompletionRequest request) {
+        requireNonNull(request, "request is null");
+        long now = System.nanoTime();
+        CompletableFuture<Completion> future = openRequests.open(request.timeout(), now);
+        gate.readLock().lock();
+        try {
+            if (closed) {
+                future.completeExceptionally(openRequests.closedException());
+            } else {
+                prepare(request, future, now);
+            }
+        } catch (RuntimeException e) {
+            future.completeExceptionally(coded(e));
+        } finally {
+            gate.readLock().unlock();
+        }
+        return future;
+    }
+
+    private void prepare(CompletionRequest request, CompletableFuture<Completion> future, long submittedNanos) {
+        int[] prompt = model.tokenize(RequestCheck.utf8(request));
+        if (prompt.length >= maxSequenceTokens) {
+            throw new LlamafuException(
+                    ErrorCode.PROMPT_TOO_LONG,
+                    "The prompt has %d tokens, but a sequence holds %d with its answer; shorten it or raise context-size (the model was trained for %d)."
+                            .formatted(prompt.length, maxSequenceTokens, model.figures().trainedContext()));
+        }
+        if (prompt.length == 0) {
+            throw new LlamafuException(ErrorCode.INVALID_REQUEST, "The prompt has no tokens; give it a text.");
+        }
+        int maxTokens = Math.min(request.maxTokens(), maxSequenceTokens - prompt.length);
+        TokenSampler sampler = TokenSampler.create(model, request.sampling(), maxSequenceTokens);
+        adapters.lease(request.adapters()).whenComplete((lease, failure) -> {
+            if (failure != null) {
+                sampler.close();
+                future.completeExceptionally(coded(failure));
+            } else {
+                loop.add(new Sequence(request, prompt, sampler, lease, future, maxTokens, submittedNanos));
+            }
+        });
+    }
+
+    private static LlamafuException coded(Throwable failure) {
+        Throwable cause = failure instanceof CompletionException && failure.getCause() != null ? failure.getCause() : failure;
+        return cause instanceof LlamafuException coded
+                ? coded
+                : new LlamafuException(ErrorCode.ENGINE_FAILED, "Preparing the request failed: " + cause, cause);
+    }
+
+    @Override
+    public boolean isOpen() {
+        return loop.isAlive();
+    }
+
+    @Override
+    public EngineMetrics metrics() {
+        return loop.metrics(adapters.residentCount(), adapters.loadCount(), adapters.residentBytes());
+    }
+
+    @Override
+    public void close() {
+        gate.writeLock().lock();
+        try {
+            if (closed) {
+                return;
+            }
+            closed = true;
+        } finally {
+            gate.writeLock().unlock();
+        }
+        openRequests.failAll(openRequests.closedException());
+        if (!loop.stop(CLOSE_TIMEOUT)) {
+            LOG.error("The decode thread did not stop within {}; the model stays in memory.", CLOSE_TIMEOUT);
+            return;
+        }
+        try {
+            adapters.stop();
+            loop.dispose();
+            adapters.close();
+            model.close();
+        } catch (RuntimeException e) {
+            LOG.error("Closing the engine failed; some native memory stays allocated.", e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            LOG.warn("Interrupted while closing the engine; the model stays in memory.");
+        } finally {
+            LogRelay.relay();
+        }
+    }
+}

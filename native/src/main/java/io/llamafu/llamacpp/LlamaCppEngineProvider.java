@@ -1,0 +1,28 @@
+package io.llamafu.llamacpp;
+
+import io.llamafu.engine.EngineOptions;
+import io.llamafu.engine.EngineProvider;
+import io.llamafu.engine.InferenceEngine;
+
+/** Provides the engine {@code native}. */
+public final class LlamaCppEngineProvider implements EngineProvider {
+    @Override
+    public String name() {
+        return "native";
+    }
+
+    @Override
+    public int priority() {
+        return 100;
+    }
+
+    @Override
+    public boolean isAvailable() {
+        return NativeLibrary.isPackaged();
+    }
+
+    @Override
+    public InferenceEngine open(EngineOptions options) {
+        return LlamaCppEngine.open(options);
+    }
+}

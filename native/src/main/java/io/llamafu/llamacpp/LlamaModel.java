@@ -1,0 +1,82 @@
+package io.llamafu.llamacpp;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import java.nio.file.Path;
+
+/** A loaded model: weights and vocabulary. Thread-safe. */
+final class LlamaModel extends NativeHandle {
+    private final Figures figures;
+    private final String description;
+    private final Vocabulary vocabulary;
+
+    /**
+     * What llama.cpp says of a model.
+     *
+     * @param trainedContext tokens of context the model was trained for
+     * @param vocabularySize number of tokens
+     * @param bytes size of the weights
+     * @param parameters number of weights
+     * @param decoder whether it generates token after token, without an encoder
+     * @param cuttable whether a sequence's cells can be removed from any position on
+     */
+    record Figures(
+            int trainedContext, int vocabularySize, long bytes, long parameters, boolean decoder, boolean cuttable) {}
+
+    private LlamaModel(long address) {
+        super(address);
+        long[] values = LlamaCpp.modelFigures(address);
+        this.figures = new Figures(
+                Math.toIntExact(values[0]),
+                Math.toIntExact(values[1]),
+                values[2],
+                values[3],
+                values[4] == 1,
+                values[5] == 1);
+        this.description = new String(LlamaCpp.modelDescription(address), UTF_8);
+        this.vocabulary = new Vocabulary(LlamaCpp.vocabulary(address));
+    }
+
+    /**
+     * Loads a model file that {@code io.llamafu.gguf} has validated: llama.cpp itself may abort on a hostile one.
+     *
+     * @throws io.llamafu.LlamafuException with MODEL_LOAD_FAILED or OUT_OF_MEMORY
+     */
+    static LlamaModel load(Path file, int gpuLayers) {
+        long address = LlamaCpp.loadModel(file.toString().getBytes(UTF_8), gpuLayers);
+        try {
+            return new LlamaModel(address);
+        } catch (RuntimeException | Error e) {
+            LlamaCpp.freeModel(address);
+            throw e;
+        }
+    }
+
+    Figures figures() {
+        return figures;
+    }
+
+    /** Such as {@code llama 1B Q4_0}. */
+    String description() {
+        return description;
+    }
+
+    Vocabulary vocabulary() {
+        return vocabulary;
+    }
+
+    /** Tokens of a text, with the beginning-of-sequence token where the model has one. */
+    int[] tokenize(byte[] utf8) {
+        long address = acquire();
+        try {
+            return LlamaCpp.tokenize(address, utf8);
+        } finally {
+            release();
+        }
+    }
+
+    @Override
+    void free(long address) {
+        LlamaCpp.freeModel(address);
+    }
+}

@@ -1,0 +1,29 @@
+package io.llamafu.llamacpp;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Hands llama.cpp's log lines to slf4j, under the logger {@code io.llamafu.llamacpp.log}. */
+final class LogRelay {
+    private static final Logger LOG = LoggerFactory.getLogger("io.llamafu.llamacpp.log");
+
+    private LogRelay() {}
+
+    /** Relays what was logged since the last call. llama.cpp's own information is detail here, hence debug. */
+    static void relay() {
+        byte[] lines = LlamaCpp.drainLog();
+        if (lines.length == 0) {
+            return;
+        }
+        new String(lines, UTF_8).lines().filter(line -> line.length() > 1).forEach(line -> {
+            String text = line.substring(1).stripTrailing();
+            switch (line.charAt(0)) {
+                case '4' -> LOG.error("{}", text);
+                case '3' -> LOG.warn("{}", text);
+                default -> LOG.debug("{}", text);
+            }
+        });
+    }
+}

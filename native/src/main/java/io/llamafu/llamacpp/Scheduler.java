@@ -1,0 +1,194 @@
+package io.llamafu.llamacpp;
+
+import io.llamafu.engine.EngineOptions.LoraBatching;
+import io.llamafu.engine.ResolvedAdapter;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Comparator;
+import java.util.Deque;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeSet;
+import java.util.function.Predicate;
+
+/**
+ * Decides which tokens the next decode step computes: pure bookkeeping over a queue of waiting and a list of running
+ * sequences, without a model. One thread owns it.
+ *
+ * <p>The oldest waiting request gets the next free slot, whatever its adapters, so nobody starves. A slot has cells for a
+ * whole sequence, so a running sequence never has to give way. In every step each running sequence gets a row for its
+ * next token, and what is left of the batch prefills prompts, the oldest first.
+ */
+final class Scheduler {
+    /**
+     * A shorter common prefix does not decide which slot is taken. llama.cpp computes neighbouring slots in one go, so
+     * a slot far from the others costs more than a few tokens of prefill.
+     */
+    static final int SHORTEST_PREFIX = 32;
+
+    /** Rows go to llama.cpp in the order of the slots: it computes ascending neighbours together. */
+    private static final Comparator<Sequence> BY_SLOT =
+            Comparator.comparingInt(sequence -> sequence.slot().index());
+
+    private final LoraBatching loraBatching;
+    private final TreeSet<Slot> freeSlots = new TreeSet<>(Comparator.comparingInt(Slot::index));
+    private final Deque<Sequence> waiting = new ArrayDeque<>();
+    private final List<Sequence> running = new ArrayList<>();
+    private final List<Sequence> bySlot = new ArrayList<>();
+
+    /** Tells the context which cells and adapters a slot starts with. */
+    interface SlotPreparation {
+        /**
+         * Prepares a slot.
+         *
+         * @param cached how many leading cells are wanted to stay
+         * @return how many could stay: cached or 0
+         */
+        int prepare(Slot slot, Sequence sequence, int cached);
+    }
+
+    Scheduler(int slots, int maxSequenceTokens, LoraBatching loraBatching) {
+        this.loraBatching = loraBatching;
+        for (int index = 0; index < slots; index++) {
+            freeSlots.add(new Slot(index, maxSequenceTokens));
+        }
+    }
+
+    void add(Sequence sequence) {
+        waiting.add(sequence);
+    }
+
+    boolean hasWork() {
+        return !waiting.isEmpty() || !running.isEmpty();
+    }
+
+    int waitingCount() {
+        return waiting.size();
+    }
+
+    List<Sequence> running() {
+        return running;
+    }
+
+    /** Moves waiting sequences into free slots, the oldest first. */
+    void admit(SlotPreparation preparation, long nowNanos) {
+        while (!waiting.isEmpty() && !freeSlots.isEmpty()) {
+            Sequence sequence = waiting.remove();
+            List<ResolvedAdapter> adapters = sequence.adapters().resolved();
+            Slot slot = bestSlot(sequence.prompt(), adapters);
+            // the last prompt token is computed in any case: its logits give the first token
+            int cached = Math.min(slot.commonPrefix(sequence.prompt(), adapters), sequence.prompt().length - 1);
+            cached = preparation.prepare(slot, sequence, cached);
+            slot.keep(cached, adapters);
+            freeSlots.remove(slot);
+            sequence.admit(slot, cached, nowNanos);
+            running.add(sequence);
+        }
+    }
+
+    /** The free slot that holds most of the prompt if that is worth it, else the first. */
+    private Slot bestSlot(int[] prompt, List<ResolvedAdapter> adapters) {
+        Slot first = freeSlots.first();
+        Slot best = first;
+        int longest = SHORTEST_PREFIX - 1;
+        for (Slot slot : freeSlots) {
+            int common = slot.commonPrefix(prompt, adapters);
+            if (common > longest) {
+                best = slot;
+                longest = common;
+            }
+        }
+        return best;
+    }
+
+    /** The slots without a running sequence. */
+    Collection<Slot> freeSlots() {
+        return freeSlots;
+    }
+
+    /** The running sequences that share a decode call: all of them, or those of one stack. */
+    Collection<List<Sequence>> groups() {
+        if (loraBatching == LoraBatching.MIXED) {
+            return running.isEmpty() ? List.of() : List.of(running);
+        }
+        Map<List<ResolvedAdapter>, List<Sequence>> byStack = new LinkedHashMap<>();
+        for (Sequence sequence : running) {
+            byStack.computeIfAbsent(sequence.adapters().resolved(), stack -> new ArrayList<>())
+                    .add(sequence);
+        }
+        return byStack.values();
+    }
+
+    /**
+     * Fills a batch from a group and lists in {@code sampled} the sequences that get a token from it, in the order of the
+     * round's rows.
+     */
+    void fill(List<Sequence> group, DecodeBatch batch, SamplingRound round, List<Sequence> sampled) {
+        batch.clear();
+        round.clear();
+        sampled.clear();
+        plan(group, batch.free());
+        bySlot.clear();
+        bySlot.addAll(group);
+        bySlot.sort(BY_SLOT);
+        for (Sequence sequence : bySlot) {
+            addRows(sequence, batch, round, sampled);
+        }
+    }
+
+    /** One row for each sequence that generates, the rest for prompts in the order of their admission. */
+    private static void plan(List<Sequence> group, int capacity) {
+        int free = capacity;
+        for (Sequence sequence : group) {
+            if (!sequence.isPrefilling()) {
+                sequence.planRows(1);
+                free--;
+            }
+        }
+        for (Sequence sequence : group) {
+            if (sequence.isPrefilling()) {
+                int rows = Math.min(sequence.prompt().length - sequence.computedTokens(), free);
+                sequence.planRows(rows);
+                free -= rows;
+            }
+        }
+    }
+
+    private static void addRows(
+            Sequence sequence, DecodeBatch batch, SamplingRound round, List<Sequence> sampled) {
+        Slot slot = sequence.slot();
+        for (int i = 0; i < sequence.plannedRows(); i++) {
+            int token = sequence.nextToken();
+            int position = slot.length();
+            slot.append(token);
+            sequence.countComputed();
+            boolean output = !sequence.isPrefilling();
+            int row = batch.add(token, position, slot.index(), output);
+            if (output) {
+                round.add(sequence.sampler(), row);
+                sampled.add(sequence);
+            }
+        }
+    }
+
+    /** Takes a sequence out of its slot, whose cells stay as a prefix cache. */
+    void finish(Sequence sequence) {
+        running.remove(sequence);
+        freeSlots.add(sequence.slot());
+    }
+
+    /** Takes out, and returns, the sequences that match, waiting or running. */
+    List<Sequence> remove(Predicate<Sequence> condition) {
+        List<Sequence> removed = new ArrayList<>();
+        waiting.removeIf(sequence -> condition.test(sequence) && removed.add(sequence));
+        for (Sequence sequence : List.copyOf(running)) {
+            if (condition.test(sequence)) {
+                finish(sequence);
+                removed.add(sequence);
+            }
+        }
+        return removed;
+    }
+}

@@ -1,0 +1,64 @@
+package io.llamafu.llamacpp;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import io.llamafu.engine.SamplingOptions;
+import java.util.Map;
+
+/** The sampler chain of one sequence, with its random state and its place in the grammar. */
+final class TokenSampler extends NativeHandle {
+    private final LlamaModel model;
+
+    private TokenSampler(long address, LlamaModel model) {
+        super(address);
+        this.model = model;
+    }
+
+    /**
+     * Builds the chain; parses the grammar.
+     *
+     * @throws io.llamafu.LlamafuException with INVALID_GRAMMAR or INVALID_OPTION
+     */
+    static TokenSampler create(LlamaModel model, SamplingOptions options, int maxSequenceTokens) {
+        Grammar.check(options.grammar());
+        int[] tokens = new int[options.logitBias().size()];
+        float[] biases = new float[tokens.length];
+        int next = 0;
+        for (Map.Entry<Integer, Float> bias : options.logitBias().entrySet()) {
+            tokens[next] = bias.getKey();
+            biases[next++] = bias.getValue();
+        }
+        int recent = options.penaltyLastTokens() < 0 ? maxSequenceTokens : options.penaltyLastTokens();
+        long modelAddress = model.acquire();
+        try {
+            long address = LlamaCpp.createSampler(
+                    modelAddress,
+                    options.temperature(),
+                    options.topK(),
+                    options.topP(),
+                    options.minP(),
+                    options.typicalP(),
+                    options.mirostat(),
+                    options.mirostatTau(),
+                    options.mirostatEta(),
+                    options.repeatPenalty(),
+                    options.frequencyPenalty(),
+                    options.presencePenalty(),
+                    recent,
+                    options.seed(),
+                    tokens,
+                    biases,
+                    options.grammar().getBytes(UTF_8));
+            return new TokenSampler(address, model);
+        } catch (RuntimeException | Error e) {
+            model.release();
+            throw e;
+        }
+    }
+
+    @Override
+    void free(long address) {
+        LlamaCpp.freeSampler(address);
+        model.release();
+    }
+}

@@ -1,0 +1,133 @@
+package io.llamafu.gguf;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+class GgufReaderTest {
+    @TempDir
+    Path folder;
+
+    @Test
+    void readsTheTinyModel() {
+        GgufFile gguf = GgufReader.read(TinyModels.base(), GgufKind.MODEL);
+
+        assertThat(gguf.version()).isEqualTo(3);
+        assertThat(gguf.alignment()).isEqualTo(32);
+        assertThat(gguf.fileSize()).isEqualTo(900_032);
+        assertThat(gguf.dataOffset()).isEqualTo(25_024);
+        assertThat(gguf.string("general.architecture")).isEqualTo("llama");
+        assertThat(gguf.integer("llama.block_count")).isEqualTo(4);
+        assertThat(gguf.findFloat("llama.rope.freq_base")).contains(10_000.0);
+        assertThat(gguf.findFlag("tokenizer.ggml.add_bos_token")).contains(true);
+        assertThat(gguf.array("tokenizer.ggml.tokens").count()).isEqualTo(1024);
+        assertThat(gguf.tensors()).hasSize(38);
+        assertThat(gguf.findTensor("blk.0.ffn_down.weight"))
+                .hasValue(new GgufTensor(
+                        "blk.0.ffn_down.weight",
+                        GgufTensorType.Q8_0,
+                        List.of(320L, 128L),
+                        25_024 + 280_064,
+                        320 / 32 * 34 * 128));
+    }
+
+    @Test
+    void readsTheTinyAdapters() {
+        for (String name : List.of("medical", "legal", "finance", "formal")) {
+            GgufFile gguf = GgufReader.read(TinyModels.adapter(name), GgufKind.ADAPTER);
+
+            assertThat(gguf.tensors()).hasSize(56);
+            assertThat(gguf.tensorBytes()).isEqualTo(gguf.fileSize() - gguf.dataOffset());
+        }
+    }
+
+    @Test
+    void readsLongArraysAnElementAtATime() {
+        GgufFile gguf = GgufReader.read(TinyModels.base(), GgufKind.MODEL);
+        List<Integer> lengths = new ArrayList<>();
+        List<Long> types = new ArrayList<>();
+
+        GgufArrays.forEachString(gguf, "tokenizer.ggml.tokens", 256, (index, bytes, length) -> lengths.add(length));
+        GgufArrays.forEachInteger(gguf, "tokenizer.ggml.token_type", (index, value) -> types.add(value));
+
+        assertThat(lengths).hasSize(1024).startsWith("<unk>".length(), "<s>".length());
+        assertThat(types).hasSize(1024).startsWith(2L, 3L, 3L, 6L);
+    }
+
+    @Test
+    void aTypedValueOfAnotherTypeIsACodedError() {
+        GgufFile gguf = GgufReader.read(TinyModels.base(), GgufKind.MODEL);
+
+        assertCode(() -> gguf.string("llama.block_count"), ErrorCode.MODEL_INVALID, "has 'llama.block_count' as UINT32");
+        assertCode(() -> gguf.string("absent"), ErrorCode.MODEL_INVALID, "has no 'absent'");
+    }
+
+    @Test
+    void aMissingFileIsNotFound() {
+        assertCode(
+                () -> GgufReader.read(folder.resolve("absent.gguf"), GgufKind.MODEL),
+                ErrorCode.MODEL_NOT_FOUND,
+                "does not exist");
+        assertCode(
+                () -> GgufReader.read(folder.resolve("absent.gguf"), GgufKind.ADAPTER),
+                ErrorCode.ADAPTER_NOT_FOUND,
+                "does not exist");
+    }
+
+    @Test
+    void aFolderIsNotFound() {
+        assertCode(() -> GgufReader.read(folder, GgufKind.MODEL), ErrorCode.MODEL_NOT_FOUND, "is no regular file");
+    }
+
+    @Test
+    @Timeout(10)
+    @EnabledOnOs({OS.LINUX, OS.MAC})
+    void aFifoDoesNotHang() throws Exception {
+        Path fifo = folder.resolve("fifo.gguf");
+        assertThat(new ProcessBuilder("mkfifo", fifo.toString()).start().waitFor()).isZero();
+
+        assertCode(() -> GgufReader.read(fifo, GgufKind.MODEL), ErrorCode.MODEL_NOT_FOUND, "is no regular file");
+        assertCode(
+                () -> GgufReader.read(Path.of("/dev/zero"), GgufKind.MODEL),
+                ErrorCode.MODEL_NOT_FOUND,
+                "is no regular file");
+    }
+
+    @Test
+    void anEmptyFileIsInvalid() throws Exception {
+        Path file = Files.write(folder.resolve("empty.gguf"), new byte[0]);
+
+        assertCode(() -> GgufReader.read(file, GgufKind.ADAPTER), ErrorCode.ADAPTER_INVALID, "cut off");
+    }
+
+    @Test
+    void everyTruncationIsInvalid() throws Exception {
+        byte[] whole = Files.readAllBytes(TinyModels.adapter("medical"));
+        Path file = folder.resolve("cut.gguf");
+        for (int length = 0; length < whole.length; length += 997) {
+            Files.write(file, Arrays.copyOf(whole, length));
+
+            assertCode(() -> GgufReader.read(file, GgufKind.ADAPTER), ErrorCode.ADAPTER_INVALID, "");
+        }
+    }
+
+    static void assertCode(Runnable action, ErrorCode code, String message) {
+        assertThatThrownBy(action::run)
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(code))
+                .hasMessageContaining(message);
+    }
+}

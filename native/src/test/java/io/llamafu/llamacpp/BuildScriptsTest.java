@@ -1,0 +1,89 @@
+package io.llamafu.llamacpp;
+
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** The build of the native library fails with a sentence that says what to do. */
+class BuildScriptsTest {
+    @TempDir
+    Path folder;
+
+    /** A PATH on which only what this test puts there is installed. */
+    private Path programs;
+
+    @BeforeEach
+    void createPrograms() throws IOException {
+        programs = Files.createDirectory(folder.resolve("bin"));
+    }
+
+    @Test
+    void missingToolsAreNamedWithTheCommandThatInstallsThem() throws Exception {
+        install("bash", "dirname", "uname", "getconf", "gcc", "flock", "sha512sum");
+
+        Result result = run(Map.of(), "./build-native.sh", "--target=" + folder);
+
+        assertThat(result.exitCode).isNotZero();
+        assertThat(result.output)
+                .contains("these programs are missing: g++.")
+                .contains("apt-get install g++ make cmake git npm")
+                .contains("-Dnative.skip");
+    }
+
+    @Test
+    void llamaCppDirMustBeThePinnedSource() throws Exception {
+        install("bash", "dirname", "git", "flock", "sha512sum", "tar");
+
+        Result result = run(Map.of("LLAMA_CPP_DIR", folder.toString()), "./fetch-llama-cpp.sh");
+
+        assertThat(result.exitCode).isNotZero();
+        assertThat(result.output)
+                .contains("LLAMA_CPP_DIR must be a git checkout of llama.cpp v0.5.0, but of " + folder)
+                .contains("it is not a git checkout");
+    }
+
+    @Test
+    void unknownInstructionSetIsRefused() throws Exception {
+        Result result = run(
+                Map.of("PATH", System.getenv("PATH")), "./build-native.sh", "--march=pentium-9", "--target=" + folder);
+
+        assertThat(result.exitCode).isNotZero();
+        assertThat(result.output).contains("native.march=pentium-9 is no instruction set that");
+    }
+
+    private record Result(int exitCode, String output) {}
+
+    private void install(String... names) throws IOException {
+        for (String name : names) {
+            Files.createSymbolicLink(programs.resolve(name), find(name));
+        }
+    }
+
+    private static Path find(String program) {
+        return List.of(System.getenv("PATH").split(":")).stream()
+                .map(entry -> Path.of(entry, program))
+                .filter(Files::isExecutable)
+                .findFirst()
+                .orElseThrow();
+    }
+
+    private Result run(Map<String, String> environment, String... command) throws IOException, InterruptedException {
+        ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
+        builder.environment().clear();
+        builder.environment().put("PATH", programs.toString());
+        builder.environment().put("LLAMAFU_CACHE", folder.resolve("cache").toString());
+        builder.environment().putAll(environment);
+        Process process = builder.start();
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        return new Result(process.waitFor(), output);
+    }
+}
