@@ -2,7 +2,6 @@ package io.llamafu.flink;
 
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.SamplingOptions;
-import io.llamafu.engine.SharedEngines;
 import io.llamafu.flink.completion.CompletionFunction;
 import io.llamafu.flink.completion.Leases;
 import io.llamafu.flink.routing.EventTimeRouter;
@@ -60,7 +59,7 @@ public final class CompletionBuilder<T> {
     private AdapterStack defaultRoute = AdapterStack.base();
     private boolean ordered = false;
     private String uid = DEFAULT_UID;
-    private Leases leases = SharedEngines::acquire;
+    private Leases leases = Leases::shared;
 
     CompletionBuilder(DataStream<T> records) {
         this.records = checkNotNull(records, "records is null");

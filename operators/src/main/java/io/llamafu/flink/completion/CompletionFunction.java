@@ -4,7 +4,7 @@ import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.SamplingOptions;
-import io.llamafu.engine.SharedEngines.Lease;
+import io.llamafu.engine.InferenceEngine;
 import io.llamafu.flink.Completion;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.routing.RoutedRequest;
@@ -38,7 +38,7 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
     private final SamplingOptions sampling;
     private final Leases leases;
 
-    private transient Lease lease;
+    private transient volatile Leases.Lease lease;
     private transient CompletionMetrics metrics;
     private transient Map<ResultFuture<Completion>, OpenRequest> open;
 
@@ -54,7 +54,7 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
     public void open(OpenContext context) {
         open = new ConcurrentHashMap<>();
         lease = leases.acquire(options.toEngineOptions());
-        metrics = new CompletionMetrics(getRuntimeContext().getMetricGroup(), lease.engine());
+        metrics = new CompletionMetrics(getRuntimeContext().getMetricGroup(), () -> lease.engine());
     }
 
     @Override
@@ -73,10 +73,24 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
                 throw new LlamafuException(ErrorCode.valueOf(request.getErrorCode()), request.getError());
             }
             AdapterStack stack = AdapterStack.parse(request.getStack());
-            return lease.engine().submit(options.toRequest(request.getPrompt(), stack, sampling));
+            return engine().submit(options.toRequest(request.getPrompt(), stack, sampling));
         } catch (RuntimeException e) {
             return CompletableFuture.failedFuture(e);
         }
+    }
+
+    /**
+     * The engine, opened anew if it failed for good: only the records that were in it when it failed are errors. Blocks
+     * while the model loads.
+     */
+    private InferenceEngine engine() {
+        Leases.Lease held = lease;
+        if (!held.engine().isOpen()) {
+            LOG.warn("The engine has failed and is opened anew.");
+            lease = leases.acquire(options.toEngineOptions());
+            held.close();
+        }
+        return lease.engine();
     }
 
     private void settle(
@@ -171,7 +185,6 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
     private void giveLeaseBack() {
         if (lease != null) {
             lease.close();
-            lease = null;
         }
     }
 

@@ -12,6 +12,7 @@ import java.util.EnumMap;
 import java.util.Map;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.Function;
+import java.util.function.Supplier;
 
 /**
  * What the completion operator shows, in the group {@code llamafu} of its metrics.
@@ -34,7 +35,7 @@ final class CompletionMetrics {
     private final Counter generatedTokens;
     private final Map<ErrorCode, Counter> errorsByCode = new EnumMap<>(ErrorCode.class);
 
-    CompletionMetrics(MetricGroup operator, InferenceEngine engine) {
+    CompletionMetrics(MetricGroup operator, Supplier<InferenceEngine> engine) {
         MetricGroup group = operator.addGroup("llamafu");
         requests = counter(group, "requests");
         completions = counter(group, "completions");
@@ -48,7 +49,7 @@ final class CompletionMetrics {
         registerEngine(group.addGroup("engine"), engine);
     }
 
-    private static void registerEngine(MetricGroup group, InferenceEngine engine) {
+    private static void registerEngine(MetricGroup group, Supplier<InferenceEngine> engine) {
         gauge(group, "activeSequences", engine, EngineMetrics::activeSequences);
         gauge(group, "parallelSequences", engine, EngineMetrics::parallelSequences);
         gauge(group, "waitingRequests", engine, EngineMetrics::waitingRequests);
@@ -64,8 +65,8 @@ final class CompletionMetrics {
     }
 
     private static void gauge(
-            MetricGroup group, String name, InferenceEngine engine, Function<EngineMetrics, Number> value) {
-        Gauge<Number> gauge = () -> value.apply(engine.metrics());
+            MetricGroup group, String name, Supplier<InferenceEngine> engine, Function<EngineMetrics, Number> value) {
+        Gauge<Number> gauge = () -> value.apply(engine.get().metrics());
         group.gauge(name, gauge);
     }
 

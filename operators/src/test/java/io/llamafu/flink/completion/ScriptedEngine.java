@@ -10,7 +10,6 @@ import io.llamafu.engine.EngineMetrics.Memory;
 import io.llamafu.engine.FinishReason;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.ResolvedAdapter;
-import io.llamafu.engine.SharedEngines.Lease;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -21,9 +20,10 @@ final class ScriptedEngine implements InferenceEngine {
     private final List<CompletionRequest> requests = new ArrayList<>();
     private final List<CompletableFuture<Completion>> answers = new ArrayList<>();
     private int closedLeases;
+    private boolean open = true;
 
-    Lease lease() {
-        return new Lease() {
+    Leases.Lease lease() {
+        return new Leases.Lease() {
             @Override
             public InferenceEngine engine() {
                 return ScriptedEngine.this;
@@ -78,5 +78,12 @@ final class ScriptedEngine implements InferenceEngine {
     }
 
     @Override
-    public void close() {}
+    public boolean isOpen() {
+        return open;
+    }
+
+    @Override
+    public void close() {
+        open = false;
+    }
 }
