@@ -1,7 +1,6 @@
 package io.llamafu.flink;
 
 import io.llamafu.adapter.AdapterStack;
-
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.PipelineOptions;
@@ -31,8 +30,7 @@ class CompletionBuilderTest {
                 .isThrownBy(() -> Llamafu.complete(records).with(OPTIONS).build())
                 .withMessageStartingWith("prompt(...) is missing: ");
         assertThatIllegalStateException()
-                .isThrownBy(() ->
-                        Llamafu.complete(records).prompt(text -> text).build())
+                .isThrownBy(() -> Llamafu.complete(records).prompt(text -> text).build())
                 .withMessageStartingWith("with(options) is missing: ");
         assertThatIllegalStateException()
                 .isThrownBy(() -> Llamafu.complete(records)

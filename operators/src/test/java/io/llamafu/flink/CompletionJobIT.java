@@ -5,7 +5,6 @@ import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.flink.TinyModel.Golden;
-
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeinfo.Types;
@@ -80,7 +79,9 @@ class CompletionJobIT {
     private static StreamExecutionEnvironment environment(int parallelism) {
         Configuration configuration = new Configuration();
         configuration.set(StateBackendOptions.STATE_BACKEND, "rocksdb");
-        configuration.set(CheckpointingOptions.CHECKPOINTS_DIRECTORY, folder.resolve("checkpoints").toUri().toString());
+        configuration.set(
+                CheckpointingOptions.CHECKPOINTS_DIRECTORY,
+                folder.resolve("checkpoints").toUri().toString());
         configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofMillis(100));
         configuration.set(RestartStrategyOptions.RESTART_STRATEGY, "fixed-delay");
         configuration.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS, 1);
@@ -127,8 +128,11 @@ class CompletionJobIT {
             int id = Integer.parseInt(completion.getId());
             String stack = stackAt(id % 8, id);
             assertThat(completion.getStack()).as("stack of record %s", id).isEqualTo(stack);
-            assertThat(completion.getAdapters()).extracting(ResolvedAdapter::getName).containsExactly(stack.split("\\+"));
-            assertThat(completion.getAdapters()).allMatch(adapter -> adapter.getDigest().matches("[0-9a-f]{64}"));
+            assertThat(completion.getAdapters())
+                    .extracting(ResolvedAdapter::getName)
+                    .containsExactly(stack.split("\\+"));
+            assertThat(completion.getAdapters())
+                    .allMatch(adapter -> adapter.getDigest().matches("[0-9a-f]{64}"));
             assertThat(completion.getEventTime()).isEqualTo(id);
             exact += golden.get(id % golden.size()).answer(stack).equals(completion.getText()) ? 1 : 0;
         }
@@ -202,7 +206,9 @@ class CompletionJobIT {
         JobClient second = answerAll(other, leases, otherSink).executeAsync();
         await(() -> leases.engines().size() == 4);
 
-        assertThat(new HashSet<>(leases.engines())).as("engines of two jobs with two subtasks each").hasSize(1);
+        assertThat(new HashSet<>(leases.engines()))
+                .as("engines of two jobs with two subtasks each")
+                .hasSize(1);
         assertThat(SharedEngines.openEngines()).isEqualTo(1);
         leases.openGate();
         first.getJobExecutionResult().get();

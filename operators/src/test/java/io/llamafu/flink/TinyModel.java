@@ -71,8 +71,10 @@ final class TinyModel {
             for (String line = lines.readLine(); line != null; line = lines.readLine()) {
                 JsonNode note = json.readTree(line);
                 Map<String, String> answers = new HashMap<>();
-                note.get("expected").fields().forEachRemaining(answer -> answers.put(
-                        answer.getKey(), answer.getValue().asText()));
+                note.get("expected")
+                        .fields()
+                        .forEachRemaining(answer ->
+                                answers.put(answer.getKey(), answer.getValue().asText()));
                 golden.add(new Golden(note.get("text").asText(), answers));
             }
         }

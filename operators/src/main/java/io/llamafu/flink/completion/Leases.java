@@ -3,7 +3,6 @@ package io.llamafu.flink.completion;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.SharedEngines;
-
 import org.apache.flink.annotation.Internal;
 
 import java.io.Serializable;

@@ -230,7 +230,8 @@ class CompletionFunctionTest {
         assertThat(metrics.count("llamafu", "requests")).isEqualTo(2);
         assertThat(metrics.count("llamafu", "completions")).isEqualTo(1);
         assertThat(metrics.count("llamafu", "errors")).isEqualTo(1);
-        assertThat(metrics.count("llamafu", "code", "PROMPT_TOO_LONG", "errors")).isEqualTo(1);
+        assertThat(metrics.count("llamafu", "code", "PROMPT_TOO_LONG", "errors"))
+                .isEqualTo(1);
         assertThat(metrics.count("llamafu", "code", "CANCELLED", "errors")).isZero();
         assertThat(metrics.count("llamafu", "promptTokens")).isEqualTo(7);
         assertThat(metrics.count("llamafu", "cachedPromptTokens")).isEqualTo(3);

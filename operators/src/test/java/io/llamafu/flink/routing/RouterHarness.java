@@ -18,22 +18,30 @@ import org.apache.flink.streaming.util.KeyedTwoInputStreamOperatorTestHarness;
 import java.util.ArrayList;
 import java.util.List;
 
+import static org.assertj.core.api.Assertions.assertThat;
+
 /** A router in the operator that runs it, on a real state backend. */
 final class RouterHarness implements AutoCloseable {
 
     enum Backend {
-        HASH_MAP {
+        HASH_MAP("hashmap") {
             @Override
             StateBackend create() {
                 return new HashMapStateBackend();
             }
         },
-        ROCKS_DB {
+        ROCKS_DB("rocksdb") {
             @Override
             StateBackend create() {
                 return new EmbeddedRocksDBStateBackend();
             }
         };
+
+        private final String identifier;
+
+        Backend(String identifier) {
+            this.identifier = identifier;
+        }
 
         abstract StateBackend create();
     }
@@ -53,6 +61,8 @@ final class RouterHarness implements AutoCloseable {
             harness.initializeState(restored);
         }
         harness.open();
+        assertThat(harness.getOperator().getKeyedStateBackend().getBackendTypeIdentifier())
+                .isEqualTo(backend.identifier);
     }
 
     static RouterHarness processingTime(Backend backend) throws Exception {
