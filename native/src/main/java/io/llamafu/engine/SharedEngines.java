@@ -1,15 +1,16 @@
 package io.llamafu.engine;
 
-import static java.util.Objects.requireNonNull;
-
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.ServiceLoader;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+
+import static java.util.Objects.requireNonNull;
 
 /**
  * One engine for each option set in a JVM, however many subtasks and jobs use it. An engine stays warm for its idle

@@ -75,14 +75,14 @@ public final class GgufBlocks {
         for (int index = 0; index < 16; index++) {
             int low = Math.min(15, (int) (values[start + index] * inverse + 8.5f));
             int high = Math.min(15, (int) (values[start + index + 16] * inverse + 8.5f));
-            out.put((byte) (low | high << 4));
+            out.put((byte) (low | (high << 4)));
         }
     }
 
     /** IEEE 754 half precision, rounded to the nearest, ties to even. */
     public static short toFloat16(float value) {
         int bits = Float.floatToRawIntBits(value);
-        int sign = bits >>> 16 & 0x8000;
+        int sign = (bits >>> 16) & 0x8000;
         int magnitude = bits & 0x7fffffff;
         if (magnitude > 0x7f800000) {
             return (short) (sign | 0x7e00);
@@ -94,16 +94,16 @@ public final class GgufBlocks {
             // Subnormal: a count of steps of 2^-24; the product is exact, rint rounds ties to even.
             return (short) (sign | (int) Math.rint(Float.intBitsToFloat(magnitude) * 0x1p24));
         }
-        int rounded = magnitude + 0xfff + (magnitude >>> 13 & 1);
-        return (short) (sign | (rounded >>> 13) - (112 << 10));
+        int rounded = magnitude + 0xfff + ((magnitude >>> 13) & 1);
+        return (short) (sign | ((rounded >>> 13) - (112 << 10)));
     }
 
     /** The upper half of a float, rounded to the nearest, ties to even. */
     public static short toBfloat16(float value) {
         int bits = Float.floatToRawIntBits(value);
         if ((bits & 0x7fffffff) > 0x7f800000) {
-            return (short) (bits >>> 16 | 0x40);
+            return (short) ((bits >>> 16) | 0x40);
         }
-        return (short) (bits + 0x7fff + (bits >>> 16 & 1) >>> 16);
+        return (short) ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16);
     }
 }

@@ -126,14 +126,11 @@ record ModelParameters(
             }
             int groups =
                     optional("expert_group_count", 0, Math.max(0, experts - 1)).orElse(0);
-            if (groups > 1) {
-                optional("expert_group_used_count", 1, groups - 1)
-                        .orElseThrow(() -> gguf.invalid(
-                                "has expert groups, but no '%s'.".formatted(key("expert_group_used_count"))));
-                if (experts % groups != 0) {
-                    throw gguf.invalid(
-                            "has %d experts in %d groups, which do not divide evenly.".formatted(experts, groups));
-                }
+            int groupsUsed =
+                    optional("expert_group_used_count", 0, Integer.MAX_VALUE).orElse(0);
+            if (groups > 1 && (experts % groups != 0 || groupsUsed < 1 || groupsUsed >= groups)) {
+                throw gguf.invalid("has %d experts in %d groups of which %d are used, which does not divide evenly."
+                        .formatted(experts, groups, groupsUsed));
             }
         }
 

@@ -58,8 +58,8 @@ final class RandomBlocks {
 
     /** Replaces each nibble of 0 (the level -8) by 8 (the level 0). */
     private static long withoutZeroNibbles(long nibbles) {
-        long any = nibbles | nibbles >>> 1;
-        any = (any | any >>> 2) & 0x1111111111111111L;
-        return nibbles | (any ^ 0x1111111111111111L) << 3;
+        long any = nibbles | (nibbles >>> 1);
+        any = (any | (any >>> 2)) & 0x1111111111111111L;
+        return nibbles | ((any ^ 0x1111111111111111L) << 3);
     }
 }

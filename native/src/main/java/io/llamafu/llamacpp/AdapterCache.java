@@ -1,7 +1,5 @@
 package io.llamafu.llamacpp;
 
-import static java.util.Objects.requireNonNull;
-
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterCatalog;
@@ -9,6 +7,7 @@ import io.llamafu.adapter.AdapterFile;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.llamacpp.LlamaContext.ScaledAdapter;
+
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -22,6 +21,8 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.function.Function;
+
+import static java.util.Objects.requireNonNull;
 
 /**
  * The adapters in memory, by digest. Names are resolved and files loaded by a thread of its own, so that neither a

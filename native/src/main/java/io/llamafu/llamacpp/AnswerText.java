@@ -1,9 +1,9 @@
 package io.llamafu.llamacpp;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
-
 import java.util.Arrays;
 import java.util.List;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
 
 /**
  * The bytes of an answer as they are generated, with a watch for stop strings. Tokens may end inside a character; the

@@ -22,8 +22,10 @@ final class DecodeBatch {
         int column = capacity * Integer.BYTES;
         this.memory = ByteBuffer.allocateDirect(3 * column + capacity).order(ByteOrder.nativeOrder());
         this.tokens = memory.slice(0, column).order(ByteOrder.nativeOrder()).asIntBuffer();
-        this.positions = memory.slice(column, column).order(ByteOrder.nativeOrder()).asIntBuffer();
-        this.sequences = memory.slice(2 * column, column).order(ByteOrder.nativeOrder()).asIntBuffer();
+        this.positions =
+                memory.slice(column, column).order(ByteOrder.nativeOrder()).asIntBuffer();
+        this.sequences =
+                memory.slice(2 * column, column).order(ByteOrder.nativeOrder()).asIntBuffer();
         this.outputsAt = 3 * column;
     }
 

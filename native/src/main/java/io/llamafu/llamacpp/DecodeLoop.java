@@ -4,14 +4,16 @@ import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * The thread that owns the scheduler and the context. One step is: take commands, admit, fill a batch, decode it, sample
@@ -36,10 +38,9 @@ final class DecodeLoop {
     private volatile boolean stopping;
     private long lastSweep;
 
-    // written by the loop's thread only
-    private volatile long promptTokens;
-    private volatile long generatedTokens;
-    private volatile long decodeSteps;
+    private final AtomicLong promptTokens = new AtomicLong();
+    private final AtomicLong generatedTokens = new AtomicLong();
+    private final AtomicLong decodeSteps = new AtomicLong();
     private volatile int activeSequences;
 
     DecodeLoop(
@@ -142,7 +143,8 @@ final class DecodeLoop {
             openRequests.failOverdue(now);
         }
         scheduler
-                .remove(sequence -> (all || sequence.slot() != null) && sequence.future().isDone())
+                .remove(sequence ->
+                        (all || sequence.slot() != null) && sequence.future().isDone())
                 .forEach(Sequence::dispose);
     }
 
@@ -162,6 +164,7 @@ final class DecodeLoop {
         if (context.isMixed()) {
             context.setAdapters(slot.index(), sequence.adapters().scaled());
         }
+        promptTokens.addAndGet(sequence.prompt().length - kept);
         return kept;
     }
 
@@ -175,8 +178,7 @@ final class DecodeLoop {
                 return; // aborted: the engine is closing and every future has its outcome
             }
             String failure = context.sample();
-            decodeSteps++;
-            promptTokens += context.batch().rows() - sampled.size();
+            decodeSteps.incrementAndGet();
             settle(failure);
         } catch (LlamafuException e) {
             LogRelay.relay();
@@ -196,8 +198,8 @@ final class DecodeLoop {
                 fail(sequence, new LlamafuException(ErrorCode.ENGINE_FAILED, samplingFailure));
                 continue;
             }
-            generatedTokens++;
             sequence.accept(token, model.vocabulary(), now);
+            generatedTokens.incrementAndGet();
             if (sequence.isFinished()) {
                 scheduler.finish(sequence);
                 sequence.future().complete(sequence.completion(now));
@@ -220,9 +222,9 @@ final class DecodeLoop {
                 openRequests.submittedCount(),
                 openRequests.completedCount(),
                 openRequests.failedCount(),
-                promptTokens,
-                generatedTokens,
-                decodeSteps,
+                promptTokens.get(),
+                generatedTokens.get(),
+                decodeSteps.get(),
                 Math.max(0, openRequests.count() - active),
                 active,
                 options.parallelSequences(),

@@ -1,8 +1,8 @@
 package io.llamafu.llamacpp;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
-
 import java.nio.file.Path;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
 
 /** A LoRA adapter in memory, for one model. */
 final class LlamaAdapter extends NativeHandle {
@@ -24,7 +24,8 @@ final class LlamaAdapter extends NativeHandle {
     static LlamaAdapter load(LlamaModel model, Path file) {
         long modelAddress = model.acquire();
         try {
-            return new LlamaAdapter(LlamaCpp.loadAdapter(modelAddress, file.toString().getBytes(UTF_8)), model);
+            return new LlamaAdapter(
+                    LlamaCpp.loadAdapter(modelAddress, file.toString().getBytes(UTF_8)), model);
         } catch (RuntimeException | Error e) {
             model.release();
             throw e;

@@ -1,10 +1,11 @@
 package io.llamafu.llamacpp;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
-
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+
 import java.util.List;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
 
 /**
  * The key-value cache and the compute of a model, with one stream of cells for each sequence. Owned by one thread,

@@ -1,7 +1,5 @@
 package io.llamafu.llamacpp;
 
-import static java.util.Objects.requireNonNull;
-
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterCatalog;
@@ -17,15 +15,17 @@ import io.llamafu.gguf.GgufFile;
 import io.llamafu.gguf.GgufKind;
 import io.llamafu.gguf.GgufReader;
 import io.llamafu.gguf.ModelFile;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
 import java.time.Duration;
-import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
+
+import static java.util.Objects.requireNonNull;
 
 /**
  * The engine {@code native}: continuous batching over llama.cpp, with adapters for each sequence.
@@ -48,7 +48,8 @@ public final class LlamaCppEngine implements InferenceEngine {
 
     private boolean closed;
 
-    private LlamaCppEngine(EngineOptions options, LlamaModel model, LlamaContext context, int maxSequenceTokens, GgufFile base) {
+    private LlamaCppEngine(
+            EngineOptions options, LlamaModel model, LlamaContext context, int maxSequenceTokens, GgufFile base) {
         this.model = model;
         this.maxSequenceTokens = maxSequenceTokens;
         this.openRequests = new OpenRequests();
@@ -68,7 +69,7 @@ public final class LlamaCppEngine implements InferenceEngine {
      */
     public static LlamaCppEngine open(EngineOptions options) {
         requireNonNull(options, "options is null");
-        GgufFile base = ModelFile.read(options.model());
+        GgufFile base = ModelFile.read(options.model()).gguf();
         checkBudget(options, base.tensorBytes(), "the weights alone are %d bytes".formatted(base.tensorBytes()));
         long start = System.nanoTime();
         LlamaModel model = LlamaModel.load(options.model(), options.gpuLayers());
@@ -133,7 +134,7 @@ public final class LlamaCppEngine implements InferenceEngine {
 
     private static LlamaAdapter loadAdapter(LlamaModel model, GgufFile base, AdapterFile file) {
         GgufFile gguf = GgufReader.read(file.path(), GgufKind.ADAPTER);
-        AdapterCompatibility.check(base, gguf).requireCompatible();
+        AdapterCompatibility.check(base, gguf).requireCompatible(file.name());
         LlamaAdapter adapter = LlamaAdapter.load(model, file.path());
         LogRelay.relay();
         try {
@@ -171,14 +172,17 @@ public final class LlamaCppEngine implements InferenceEngine {
             throw new LlamafuException(
                     ErrorCode.PROMPT_TOO_LONG,
                     "The prompt has %d tokens, but a sequence holds %d with its answer; shorten it or raise context-size (the model was trained for %d)."
-                            .formatted(prompt.length, maxSequenceTokens, model.figures().trainedContext()));
+                            .formatted(
+                                    prompt.length,
+                                    maxSequenceTokens,
+                                    model.figures().trainedContext()));
         }
         if (prompt.length == 0) {
             throw new LlamafuException(ErrorCode.INVALID_REQUEST, "The prompt has no tokens; give it a text.");
         }
         int maxTokens = Math.min(request.maxTokens(), maxSequenceTokens - prompt.length);
         TokenSampler sampler = TokenSampler.create(model, request.sampling(), maxSequenceTokens);
-        adapters.lease(request.adapters()).whenComplete((lease, failure) -> {
+        CompletableFuture<AdapterCache.Lease> unused = adapters.lease(request.adapters()).whenComplete((lease, failure) -> {
             if (failure != null) {
                 sampler.close();
                 future.completeExceptionally(coded(failure));
@@ -189,7 +193,8 @@ public final class LlamaCppEngine implements InferenceEngine {
     }
 
     private static LlamafuException coded(Throwable failure) {
-        Throwable cause = failure instanceof CompletionException && failure.getCause() != null ? failure.getCause() : failure;
+        Throwable cause =
+                failure instanceof CompletionException && failure.getCause() != null ? failure.getCause() : failure;
         return cause instanceof LlamafuException coded
                 ? coded
                 : new LlamafuException(ErrorCode.ENGINE_FAILED, "Preparing the request failed: " + cause, cause);

@@ -1,8 +1,8 @@
 package io.llamafu.llamacpp;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
-
 import java.nio.file.Path;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
 
 /** A loaded model: weights and vocabulary. Thread-safe. */
 final class LlamaModel extends NativeHandle {

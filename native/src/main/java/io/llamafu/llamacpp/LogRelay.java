@@ -1,9 +1,9 @@
 package io.llamafu.llamacpp;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
-
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
 
 /** Hands llama.cpp's log lines to slf4j, under the logger {@code io.llamafu.llamacpp.log}. */
 final class LogRelay {

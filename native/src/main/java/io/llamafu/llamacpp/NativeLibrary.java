@@ -22,6 +22,7 @@ final class NativeLibrary {
      *
      * @throws LlamafuException {@code NATIVE_LIBRARY_UNAVAILABLE} or {@code UNSUPPORTED_CPU}
      */
+    @SuppressWarnings("StaticAssignmentOfThrowable") // kept to be the cause of what later callers see
     static synchronized void load() {
         if (loaded) {
             return;
@@ -42,6 +43,16 @@ final class NativeLibrary {
             failure = e;
             throw e;
         }
+    }
+
+    /** Whether {@link #load()} would find a library for this platform: in the jar, or by the override. */
+    static boolean isPackaged() {
+        return System.getProperty(OVERRIDE_PROPERTY) != null
+                || NativeLibrary.class
+                                .getClassLoader()
+                                .getResource(NativePlatform.current().resourceFolder() + "/"
+                                        + NativePlatform.current().libraryFileName())
+                        != null;
     }
 
     /** What the library was built from: llama.cpp's version and patches, instruction set, compiler, kernels' features. */

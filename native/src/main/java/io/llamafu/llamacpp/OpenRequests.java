@@ -1,15 +1,16 @@
 package io.llamafu.llamacpp;
 
-import static java.util.Objects.requireNonNull;
-
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.engine.Completion;
+
 import java.time.Duration;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.LongAdder;
+
+import static java.util.Objects.requireNonNull;
 
 /**
  * Every request that has no outcome yet, in whatever state it is, so that none outlives its deadline or the engine.
@@ -46,7 +47,7 @@ final class OpenRequests {
         OpenRequest request = new OpenRequest(future, timeout, nowNanos + saturatedNanos(timeout));
         submitted.increment();
         open.add(request);
-        future.whenComplete((completion, failure) -> {
+        CompletableFuture<Completion> unused = future.whenComplete((completion, failure) -> {
             open.remove(request);
             (failure == null ? completed : failed).increment();
         });

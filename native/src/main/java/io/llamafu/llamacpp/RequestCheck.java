@@ -1,15 +1,15 @@
 package io.llamafu.llamacpp;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
-
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.engine.CompletionRequest;
+
 import java.nio.ByteBuffer;
 import java.nio.CharBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.CodingErrorAction;
-import java.util.Arrays;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
 
 /** What can be said of a request without a model. */
 final class RequestCheck {
@@ -43,10 +43,12 @@ final class RequestCheck {
 
     private static byte[] encode(String text, String what) {
         try {
-            ByteBuffer bytes = UTF_8.newEncoder()
+            ByteBuffer encoded = UTF_8.newEncoder()
                     .onMalformedInput(CodingErrorAction.REPORT)
                     .encode(CharBuffer.wrap(text));
-            return Arrays.copyOf(bytes.array(), bytes.limit());
+            byte[] bytes = new byte[encoded.remaining()];
+            encoded.get(bytes);
+            return bytes;
         } catch (CharacterCodingException e) {
             throw new LlamafuException(
                     ErrorCode.INVALID_TEXT,

@@ -19,10 +19,12 @@ final class SamplingRound {
     SamplingRound(int capacity) {
         int column = capacity * Integer.BYTES;
         this.memory = ByteBuffer.allocateDirect(4 * column).order(ByteOrder.nativeOrder());
-        this.samplers = memory.slice(0, 2 * column).order(ByteOrder.nativeOrder()).asLongBuffer();
+        this.samplers =
+                memory.slice(0, 2 * column).order(ByteOrder.nativeOrder()).asLongBuffer();
         this.batchRows =
                 memory.slice(2 * column, column).order(ByteOrder.nativeOrder()).asIntBuffer();
-        this.tokens = memory.slice(3 * column, column).order(ByteOrder.nativeOrder()).asIntBuffer();
+        this.tokens =
+                memory.slice(3 * column, column).order(ByteOrder.nativeOrder()).asIntBuffer();
     }
 
     void clear() {

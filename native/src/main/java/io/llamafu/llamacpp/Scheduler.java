@@ -2,6 +2,7 @@ package io.llamafu.llamacpp;
 
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.ResolvedAdapter;
+
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -156,8 +157,7 @@ final class Scheduler {
         }
     }
 
-    private static void addRows(
-            Sequence sequence, DecodeBatch batch, SamplingRound round, List<Sequence> sampled) {
+    private static void addRows(Sequence sequence, DecodeBatch batch, SamplingRound round, List<Sequence> sampled) {
         Slot slot = sequence.slot();
         for (int i = 0; i < sequence.plannedRows(); i++) {
             int token = sequence.nextToken();

@@ -1,12 +1,13 @@
 package io.llamafu.llamacpp;
 
-import static java.util.Objects.requireNonNull;
-
 import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.FinishReason;
+
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+
+import static java.util.Objects.requireNonNull;
 
 /**
  * One request on its way: waiting, then in a slot being prefilled and decoded. The scheduler's thread owns it; the

@@ -1,6 +1,7 @@
 package io.llamafu.llamacpp;
 
 import io.llamafu.engine.ResolvedAdapter;
+
 import java.util.List;
 
 /**

@@ -1,9 +1,10 @@
 package io.llamafu.llamacpp;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
-
 import io.llamafu.engine.SamplingOptions;
+
 import java.util.Map;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
 
 /** The sampler chain of one sequence, with its random state and its place in the grammar. */
 final class TokenSampler extends NativeHandle {

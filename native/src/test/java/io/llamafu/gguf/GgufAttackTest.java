@@ -27,8 +27,7 @@ class GgufAttackTest {
     void isRefused(String attack, GgufBytes bytes, String message) throws Exception {
         Path file = Files.write(folder.resolve("attack.gguf"), bytes.zeros(4096).bytes());
 
-        GgufReaderTest.assertCode(
-                () -> GgufReader.read(file, GgufKind.MODEL), ErrorCode.MODEL_INVALID, message);
+        GgufReaderTest.assertCode(() -> GgufReader.read(file, GgufKind.MODEL), ErrorCode.MODEL_INVALID, message);
     }
 
     static Stream<Arguments> attacks() {
@@ -54,23 +53,46 @@ class GgufAttackTest {
                         "18446744073709551615 bytes"),
                 arguments(
                         "nested array",
-                        GgufBytes.header(0, 1).string("k").int32(ARRAY).int32(ARRAY).int64(1),
+                        GgufBytes.header(0, 1)
+                                .string("k")
+                                .int32(ARRAY)
+                                .int32(ARRAY)
+                                .int64(1),
                         "arrays within the array"),
                 arguments(
                         "array length",
-                        GgufBytes.header(0, 1).string("k").int32(ARRAY).int32(UINT32).int64(1L << 61),
+                        GgufBytes.header(0, 1)
+                                .string("k")
+                                .int32(ARRAY)
+                                .int32(UINT32)
+                                .int64(1L << 61),
                         "2305843009213693952 elements"),
                 arguments(
                         "string array length",
-                        GgufBytes.header(0, 1).string("k").int32(ARRAY).int32(STRING).int64(1 << 20),
+                        GgufBytes.header(0, 1)
+                                .string("k")
+                                .int32(ARRAY)
+                                .int32(STRING)
+                                .int64(1 << 20),
                         "1048576 elements"),
                 arguments(
                         "string in array",
-                        GgufBytes.header(0, 1).string("k").int32(ARRAY).int32(STRING).int64(1).int64(1 << 20),
+                        GgufBytes.header(0, 1)
+                                .string("k")
+                                .int32(ARRAY)
+                                .int32(STRING)
+                                .int64(1)
+                                .int64(1 << 20),
                         "a string of 'k'"),
                 arguments(
                         "duplicate key",
-                        GgufBytes.header(0, 2).string("k").int32(UINT32).int32(1).string("k").int32(UINT32).int32(1),
+                        GgufBytes.header(0, 2)
+                                .string("k")
+                                .int32(UINT32)
+                                .int32(1)
+                                .string("k")
+                                .int32(UINT32)
+                                .int32(1),
                         "'k' twice"),
                 arguments("alignment 0", alignment(UINT32, 0), "power of two"),
                 arguments("alignment 24", alignment(UINT32, 24), "power of two"),
@@ -81,8 +103,7 @@ class GgufAttackTest {
                         GgufBytes.header(1, 0).tensor("x".repeat(64), F32, 0, 1),
                         "must be 1 to 63"),
                 arguments("no dimension", GgufBytes.header(1, 0).tensor("t", F32, 0), "0 dimensions"),
-                arguments(
-                        "five dimensions", GgufBytes.header(1, 0).tensor("t", F32, 0, 1, 1, 1, 1, 1), "5 dimensions"),
+                arguments("five dimensions", GgufBytes.header(1, 0).tensor("t", F32, 0, 1, 1, 1, 1, 1), "5 dimensions"),
                 arguments("zero dimension", GgufBytes.header(1, 0).tensor("t", F32, 0, 0), "a dimension of 0"),
                 arguments(
                         "negative dimension",
@@ -92,8 +113,7 @@ class GgufAttackTest {
                         "product of dimensions",
                         GgufBytes.header(1, 0).tensor("t", F32, 0, 1L << 32, 1L << 32),
                         "overflows"),
-                arguments(
-                        "bytes of dimensions", GgufBytes.header(1, 0).tensor("t", F32, 0, 1L << 62), "overflows"),
+                arguments("bytes of dimensions", GgufBytes.header(1, 0).tensor("t", F32, 0, 1L << 62), "overflows"),
                 arguments("tensor type", GgufBytes.header(1, 0).tensor("t", 43, 0, 32), "unknown type 43"),
                 arguments("retired type", GgufBytes.header(1, 0).tensor("t", 4, 0, 32), "unknown type 4"),
                 arguments("part of a block", GgufBytes.header(1, 0).tensor("t", 8, 0, 33), "multiple of 32"),
@@ -110,9 +130,7 @@ class GgufAttackTest {
                 arguments("data", GgufBytes.header(1, 0).tensor("t", F32, 0, 1 << 20), "is cut off"),
                 arguments(
                         "sum of sizes",
-                        GgufBytes.header(2, 0)
-                                .tensor("t", F32, 0, 1L << 60)
-                                .tensor("u", F32, 1L << 62, 1L << 60),
+                        GgufBytes.header(2, 0).tensor("t", F32, 0, 1L << 60).tensor("u", F32, 1L << 62, 1L << 60),
                         "is cut off"));
     }
 

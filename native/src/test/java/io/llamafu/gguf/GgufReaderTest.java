@@ -71,7 +71,8 @@ class GgufReaderTest {
     void aTypedValueOfAnotherTypeIsACodedError() {
         GgufFile gguf = GgufReader.read(TinyModels.base(), GgufKind.MODEL);
 
-        assertCode(() -> gguf.string("llama.block_count"), ErrorCode.MODEL_INVALID, "has 'llama.block_count' as UINT32");
+        assertCode(
+                () -> gguf.string("llama.block_count"), ErrorCode.MODEL_INVALID, "has 'llama.block_count' as UINT32");
         assertCode(() -> gguf.string("absent"), ErrorCode.MODEL_INVALID, "has no 'absent'");
     }
 
@@ -97,7 +98,8 @@ class GgufReaderTest {
     @EnabledOnOs({OS.LINUX, OS.MAC})
     void aFifoDoesNotHang() throws Exception {
         Path fifo = folder.resolve("fifo.gguf");
-        assertThat(new ProcessBuilder("mkfifo", fifo.toString()).start().waitFor()).isZero();
+        assertThat(new ProcessBuilder("mkfifo", fifo.toString()).start().waitFor())
+                .isZero();
 
         assertCode(() -> GgufReader.read(fifo, GgufKind.MODEL), ErrorCode.MODEL_NOT_FOUND, "is no regular file");
         assertCode(

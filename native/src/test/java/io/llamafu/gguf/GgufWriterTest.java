@@ -33,8 +33,14 @@ class GgufWriterTest {
                 .strings("strings", List.of("a", "", "ccc"))
                 .int32s("int32s", new int[] {-1, 2})
                 .float32s("float32s", new float[] {1, 2, 3})
-                .tensor("one", GgufTensorType.F32, List.of(3L), GgufTensorData.floats(GgufTensorType.F32, new float[] {1, 2, 3}))
-                .tensor("two", GgufTensorType.Q8_0, List.of(64L, 2L), GgufTensorData.random(GgufTensorType.Q8_0, 128, 7, 0.02))
+                .tensor("one", GgufTensorType.F32, List.of(3L), GgufTensorData.floats(GgufTensorType.F32, new float[] {
+                    1, 2, 3
+                }))
+                .tensor(
+                        "two",
+                        GgufTensorType.Q8_0,
+                        List.of(64L, 2L),
+                        GgufTensorData.random(GgufTensorType.Q8_0, 128, 7, 0.02))
                 .write(path);
 
         GgufFile gguf = GgufReader.read(path, GgufKind.MODEL);
@@ -77,8 +83,8 @@ class GgufWriterTest {
 
     @Test
     void aFailureLeavesNothingBehind() throws IOException {
-        GgufWriter writer = new GgufWriter()
-                .tensor("short", GgufTensorType.F32, List.of(4L), out -> out.write(new byte[15]));
+        GgufWriter writer =
+                new GgufWriter().tensor("short", GgufTensorType.F32, List.of(4L), out -> out.write(new byte[15]));
 
         assertThatThrownBy(() -> writer.write(folder.resolve("failed.gguf")))
                 .hasMessageContaining("15 bytes instead of 16");
@@ -169,8 +175,7 @@ class GgufWriterTest {
     private static float fromFloat16(short bits) {
         int exponent = bits >> 10 & 31;
         int fraction = bits & 0x3ff;
-        double magnitude =
-                exponent == 0 ? fraction * 0x1p-24 : Math.scalb(1 + fraction / 1024.0, exponent - 15);
+        double magnitude = exponent == 0 ? fraction * 0x1p-24 : Math.scalb(1 + fraction / 1024.0, exponent - 15);
         return (float) (bits < 0 ? -magnitude : magnitude);
     }
 }

@@ -1,0 +1,193 @@
+package io.llamafu.adapter;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.gguf.TinyModels;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileTime;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+class AdapterCatalogTest {
+    private static final Duration SECOND = Duration.ofSeconds(1);
+
+    @TempDir
+    Path parent;
+
+    private Path folder;
+    private Instant now = Instant.now();
+
+    @BeforeEach
+    void createFolder() throws IOException {
+        folder = Files.createDirectory(parent.resolve("adapters"));
+        publish("medical", "medical");
+        publish("legal", "legal");
+    }
+
+    @Test
+    void namesAreTheGgufFilesOfTheFolder() throws IOException {
+        Files.writeString(folder.resolve("medical.json"), "{}");
+        Files.writeString(folder.resolve(".hidden.gguf"), "x");
+        Files.writeString(folder.resolve("with space.gguf"), "x");
+        Files.createDirectory(folder.resolve("folder.gguf"));
+
+        assertThat(catalog().names()).containsExactly("legal", "medical");
+    }
+
+    @Test
+    void resolvesToTheContent() {
+        AdapterFile file = catalog().resolve("medical");
+
+        assertThat(file.name()).isEqualTo("medical");
+        assertThat(file.digest()).matches("[0-9a-f]{64}");
+        assertThat(file.byteSize()).isEqualTo(75_680);
+        assertThat(file.path()).hasFileName("medical.gguf");
+        assertThat(file.digest())
+                .isNotEqualTo(catalog().resolve("legal").digest())
+                .isEqualTo(catalog().resolve("medical").digest());
+    }
+
+    @Test
+    void anUnknownNameListsTheKnownOnes() throws IOException {
+        assertCode(
+                () -> catalog().resolve("sports"),
+                ErrorCode.ADAPTER_NOT_FOUND,
+                "There is no adapter 'sports' in '%s'; it has legal, medical".formatted(folder));
+        for (int index = 0; index < 20; index++) {
+            publish("more-" + index, "legal");
+        }
+        assertCode(() -> catalog().resolve("sports"), ErrorCode.ADAPTER_NOT_FOUND, "more-15 and 12 more");
+    }
+
+    @Test
+    void anUnknownNameIsFoundOnceItIsPublished() throws IOException {
+        AdapterCatalog catalog = catalog();
+        assertCode(() -> catalog.resolve("new"), ErrorCode.ADAPTER_NOT_FOUND, "no adapter 'new'");
+
+        publish("new", "finance");
+
+        assertThat(catalog.resolve("new").byteSize()).isEqualTo(75_680);
+    }
+
+    @Test
+    void aRepublishedFileIsANewVersionAfterTheInterval() throws IOException {
+        AdapterCatalog catalog = catalog();
+        AdapterFile old = catalog.resolve("medical");
+
+        publish("medical", "finance");
+
+        assertThat(catalog.resolve("medical")).isSameAs(old);
+        now = now.plus(SECOND);
+        AdapterFile current = catalog.resolve("medical");
+        assertThat(current.digest()).isNotEqualTo(old.digest());
+        current.requireUnchanged();
+        assertCode(old::requireUnchanged, ErrorCode.ADAPTER_NOT_FOUND, "published again");
+    }
+
+    @Test
+    void anUnchangedFileIsNotReadAgain() {
+        AdapterCatalog catalog = catalog();
+        AdapterFile first = catalog.resolve("medical");
+        now = now.plus(SECOND);
+
+        assertThat(catalog.resolve("medical")).isSameAs(first);
+    }
+
+    @Test
+    void aRemovedFileIsNotFoundAfterTheInterval() throws IOException {
+        AdapterCatalog catalog = catalog();
+        catalog.resolve("medical");
+        Files.delete(folder.resolve("medical.gguf"));
+        now = now.plus(SECOND);
+
+        assertCode(() -> catalog.resolve("medical"), ErrorCode.ADAPTER_NOT_FOUND, "it has legal");
+    }
+
+    @Test
+    @EnabledOnOs({OS.LINUX, OS.MAC})
+    void aFileWrittenInPlaceIsTakenWhenItIsStill() throws IOException {
+        AdapterCatalog catalog = catalog();
+        AdapterFile old = catalog.resolve("medical");
+        now = now.plus(SECOND);
+        Path file = folder.resolve("medical.gguf");
+        Files.write(file, Files.readAllBytes(TinyModels.adapter("finance")));
+        Files.setLastModifiedTime(file, FileTime.from(now));
+
+        assertThat(catalog.resolve("medical")).isSameAs(old);
+        now = now.plus(SECOND);
+        assertThat(catalog.resolve("medical").digest()).isNotEqualTo(old.digest());
+    }
+
+    @Test
+    void aNameIsNoPath() {
+        for (String name : List.of("../medical", "/etc/passwd", "", "a/b", ".hidden", "a\0b", "x".repeat(129))) {
+            assertCode(() -> catalog().resolve(name), ErrorCode.INVALID_REQUEST, "is no adapter name");
+        }
+    }
+
+    @Test
+    @EnabledOnOs({OS.LINUX, OS.MAC})
+    void aLinkOutOfTheFolderIsRefused() throws IOException {
+        Path outside = Files.copy(TinyModels.adapter("formal"), parent.resolve("outside.gguf"));
+        Files.createSymbolicLink(folder.resolve("out.gguf"), outside);
+        Files.createSymbolicLink(folder.resolve("within.gguf"), folder.resolve("medical.gguf"));
+        AdapterCatalog catalog = catalog();
+
+        assertCode(() -> catalog.resolve("out"), ErrorCode.ADAPTER_INVALID, "leads out of the folder");
+        assertThat(catalog.resolve("within").digest())
+                .isEqualTo(catalog.resolve("medical").digest());
+        assertThat(catalog.names()).containsExactly("legal", "medical", "within");
+    }
+
+    @Test
+    @Timeout(10)
+    @EnabledOnOs({OS.LINUX, OS.MAC})
+    void aFifoOrAFolderIsRefused() throws Exception {
+        Path fifo = folder.resolve("fifo.gguf");
+        assertThat(new ProcessBuilder("mkfifo", fifo.toString()).start().waitFor())
+                .isZero();
+        Files.createDirectory(folder.resolve("folder.gguf"));
+
+        assertCode(() -> catalog().resolve("fifo"), ErrorCode.ADAPTER_INVALID, "is no regular file");
+        assertCode(() -> catalog().resolve("folder"), ErrorCode.ADAPTER_INVALID, "is no regular file");
+    }
+
+    @Test
+    void aMissingFolderIsRefusedAtOnce() {
+        assertCode(
+                () -> new AdapterCatalog(parent.resolve("absent")),
+                ErrorCode.INVALID_OPTION,
+                "which is no folder on this machine");
+    }
+
+    private AdapterCatalog catalog() {
+        return new AdapterCatalog(folder, SECOND, Duration.ofMillis(500), () -> now);
+    }
+
+    /** Publishes as the documentation says: a complete file, renamed. */
+    private void publish(String name, String content) throws IOException {
+        Path part = Files.copy(TinyModels.adapter(content), folder.resolve(name + ".part"));
+        Files.move(part, folder.resolve(name + ".gguf"), StandardCopyOption.ATOMIC_MOVE);
+    }
+
+    private static void assertCode(Runnable action, ErrorCode code, String message) {
+        assertThatThrownBy(action::run)
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(code))
+                .hasMessageContaining(message);
+    }
+}

@@ -1,0 +1,78 @@
+package io.llamafu.testing;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.EngineOptions;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.URISyntaxException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
+/** The trained tiny model, its four adapters and the answers they are known to give. */
+public final class TinyModel {
+    private TinyModel() {}
+
+    /** A prompt under one stack. */
+    public record Golden(String prompt, AdapterStack stack, String expected) {}
+
+    public static Path folder() {
+        try {
+            return Path.of(TinyModel.class.getResource("/tiny").toURI());
+        } catch (URISyntaxException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    public static Path model() {
+        return folder().resolve("tiny-notes-q8_0.gguf");
+    }
+
+    /** The folder of medical, legal, finance and formal. */
+    public static Path adapters() {
+        return folder().resolve("adapters");
+    }
+
+    /** 16 sequences of the 512 tokens that the model was trained for, on two threads. */
+    public static EngineOptions.Builder options() {
+        return EngineOptions.builder(model())
+                .adapters(adapters())
+                .contextSize(512)
+                .threads(2);
+    }
+
+    /** The frame that the model was trained with. */
+    public static String prompt(String text) {
+        return "### Text:\n" + text + "\n### Answer:\n";
+    }
+
+    /** 250 prompts under 12 stacks each. */
+    public static List<Golden> golden() {
+        ObjectMapper json = new ObjectMapper();
+        List<Golden> golden = new ArrayList<>();
+        try {
+            for (String line : Files.readAllLines(folder().resolve("golden.jsonl"))) {
+                JsonNode row = json.readTree(line);
+                for (Map.Entry<String, JsonNode> expected : row.get("expected").properties()) {
+                    golden.add(new Golden(
+                            row.get("prompt").asText(),
+                            stack(expected.getKey()),
+                            expected.getValue().asText()));
+                }
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        return golden;
+    }
+
+    /** The file writes {@code base} and {@code medical@0.5}. */
+    private static AdapterStack stack(String key) {
+        return AdapterStack.parse(key.equals("base") ? "" : key.replace('@', ':'));
+    }
+}
