@@ -13,6 +13,8 @@ import java.io.IOException;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
@@ -30,12 +32,16 @@ record CommittedSink(String name) implements Sink<Completion>, SupportsCommitter
 
     static CommittedSink create() {
         CommittedSink sink = new CommittedSink(UUID.randomUUID().toString());
-        COMMITTED.put(sink.name(), new ConcurrentHashMap<>());
+        COMMITTED.put(sink.name(), Collections.synchronizedMap(new LinkedHashMap<>()));
         return sink;
     }
 
+    /** In the order of the commits. */
     List<Completion> committed() {
-        return COMMITTED.get(name).values().stream().flatMap(List::stream).toList();
+        Map<UUID, List<Completion>> transactions = COMMITTED.get(name);
+        synchronized (transactions) {
+            return transactions.values().stream().flatMap(List::stream).toList();
+        }
     }
 
     @Override

@@ -38,7 +38,6 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
@@ -46,6 +45,7 @@ import java.util.stream.IntStream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.groups.Tuple.tuple;
 
 /** Whole jobs on the real model: RocksDB, checkpoints, a transactional sink, no Kryo. */
 @Timeout(value = 120, unit = TimeUnit.SECONDS)
@@ -192,9 +192,7 @@ class CompletionJobIT {
                 .containsExactly("medical", "medical", "legal");
         assertThat(sink.committed())
                 .extracting(Completion::getId, Completion::getText)
-                .containsExactlyInAnyOrder(
-                        org.assertj.core.groups.Tuple.tuple("1", note.answer("medical")),
-                        org.assertj.core.groups.Tuple.tuple("2", note.answer("legal")));
+                .containsExactlyInAnyOrder(tuple("1", note.answer("medical")), tuple("2", note.answer("legal")));
     }
 
     @Test
@@ -234,12 +232,14 @@ class CompletionJobIT {
     void everyRecordHasOneOutcomeWhateverIsWrongWithIt(OnError onError) throws Exception {
         Golden note = model.golden().get(0);
         DataStream<Ticket> tickets = env.fromData(
-                Types.POJO(Ticket.class),
-                new Ticket("good", "a", note.text(), 0),
-                new Ticket("null key", null, note.text(), 0),
-                new Ticket("null prompt", "a", null, 0),
-                new Ticket("unknown adapter", "b", note.text(), 0),
-                new Ticket("too long", "a", note.text().repeat(100), 0));
+                        Types.POJO(Ticket.class),
+                        new Ticket("good", "a", note.text(), 0),
+                        new Ticket("null key", null, note.text(), 0),
+                        new Ticket("null prompt", "a", null, 0),
+                        new Ticket("unknown adapter", "b", note.text(), 0),
+                        new Ticket("too long", "a", note.text().repeat(100), 0))
+                .assignTimestampsAndWatermarks(WatermarkStrategy.<Ticket>forMonotonousTimestamps()
+                        .withTimestampAssigner((ticket, time) -> 10));
         Llamafu.complete(tickets)
                 .keyBy(Ticket::tenant)
                 .id(Ticket::id)
@@ -249,7 +249,8 @@ class CompletionJobIT {
                                 new AdapterRoute("b", "unknown", 0L),
                                 new AdapterRoute("b", "not:a:stack", 1L),
                                 new AdapterRoute(null, "medical", 1L))
-                        .assignTimestampsAndWatermarks(WatermarkStrategy.forMonotonousTimestamps()))
+                        .assignTimestampsAndWatermarks(WatermarkStrategy.noWatermarks()))
+                .eventTime()
                 .defaultRoute(AdapterStack.parse("medical"))
                 .with(model.options().onError(onError).build())
                 .build()
@@ -261,6 +262,7 @@ class CompletionJobIT {
         boolean emit = onError == OnError.EMIT;
         assertOutcome("null key", null, emit ? ErrorCode.INVALID_REQUEST : null);
         assertOutcome("null prompt", null, emit ? ErrorCode.INVALID_REQUEST : null);
+        assertOutcome("unknown adapter", null, emit ? ErrorCode.ADAPTER_NOT_FOUND : null);
         assertOutcome("too long", null, emit ? ErrorCode.PROMPT_TOO_LONG : null);
     }
 
@@ -339,12 +341,10 @@ class CompletionJobIT {
                 .sinkTo(sink);
         single.execute();
 
-        List<Integer> ids = sink.committed().stream()
-                .map(completion -> Integer.valueOf(completion.getId()))
-                .toList();
-        assertThat(ids).hasSize(60);
-        Set<Integer> distinct = new HashSet<>(ids);
-        assertThat(distinct).hasSize(60);
+        assertThat(sink.committed())
+                .extracting(Completion::getId)
+                .containsExactlyElementsOf(
+                        IntStream.range(0, 60).mapToObj(String::valueOf).toList());
     }
 
     private DataStream<Ticket> tickets(int records, double perSecond) {

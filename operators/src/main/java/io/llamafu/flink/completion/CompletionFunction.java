@@ -135,8 +135,7 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
     private void fail(ResultFuture<Completion> result, RoutedRequest request, Throwable failure) {
         LlamafuException error = coded(failure);
         long before = metrics.error(error.code());
-        String record =
-                "Record with id %s of key %s: %s".formatted(request.getId(), request.getKey(), error.getMessage());
+        String record = "%s: %s".formatted(describe(request), error.getMessage());
         switch (options.onError()) {
             case FAIL -> result.completeExceptionally(new LlamafuException(error.code(), record, error));
             case NULL -> {
@@ -148,6 +147,11 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
                 result.complete(List.of(Outcomes.failed(request, error)));
             }
         }
+    }
+
+    private static String describe(RoutedRequest request) {
+        String id = request.getId() == null ? "A record" : "The record with id '%s'".formatted(request.getId());
+        return request.getKey() == null ? id : id + " of key '%s'".formatted(request.getKey());
     }
 
     /** The first of each code, so that a log shows what happens without being flooded; the metrics have them all. */

@@ -121,7 +121,7 @@ class CompletionFunctionTest {
         assertThat(result.failure())
                 .isInstanceOfSatisfying(
                         LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.ADAPTER_NOT_FOUND))
-                .hasMessage("Record with id 1 of key tenant: There is no adapter 'missing'.");
+                .hasMessage("The record with id '1' of key 'tenant': There is no adapter 'missing'.");
     }
 
     @Test

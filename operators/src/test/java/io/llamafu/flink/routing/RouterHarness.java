@@ -61,8 +61,7 @@ final class RouterHarness implements AutoCloseable {
             harness.initializeState(restored);
         }
         harness.open();
-        assertThat(harness.getOperator().getKeyedStateBackend().getBackendTypeIdentifier())
-                .isEqualTo(backend.identifier);
+        assertThat(operator().getKeyedStateBackend().getBackendTypeIdentifier()).isEqualTo(backend.identifier);
     }
 
     static RouterHarness processingTime(Backend backend) throws Exception {
@@ -123,10 +122,14 @@ final class RouterHarness implements AutoCloseable {
         return harness.snapshot(1, 1);
     }
 
+    private KeyedCoProcessOperator<?, ?, ?, ?> operator() {
+        return (KeyedCoProcessOperator<?, ?, ?, ?>) harness.getOperator();
+    }
+
     RouteHistory history(String key) throws Exception {
-        KeyedCoProcessOperator<?, ?, ?, ?> operator = (KeyedCoProcessOperator<?, ?, ?, ?>) harness.getOperator();
-        operator.setCurrentKey(key);
-        return operator.getRuntimeContext()
+        operator().setCurrentKey(key);
+        return operator()
+                .getRuntimeContext()
                 .getState(new ValueStateDescriptor<>("route-history", new AvroTypeInfo<>(RouteHistory.class)))
                 .value();
     }
