@@ -4,7 +4,6 @@ import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.SharedEngines;
-import io.llamafu.flink.TinyModel.Golden;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeinfo.Types;
@@ -23,7 +22,6 @@ import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.test.junit5.MiniClusterExtension;
 import org.apache.flink.util.ExceptionUtils;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -61,15 +59,8 @@ class CompletionJobIT {
     @TempDir
     static Path folder;
 
-    private static TinyModel model;
-
     private final CommittedSink sink = CommittedSink.create();
     private StreamExecutionEnvironment env;
-
-    @BeforeAll
-    static void extractModel() throws Exception {
-        model = TinyModel.extractTo(folder);
-    }
 
     @BeforeEach
     void environment() {
@@ -96,7 +87,6 @@ class CompletionJobIT {
     @Test
     void failureLosesAndDuplicatesNothing() throws Exception {
         int records = 400;
-        List<Golden> golden = model.golden();
         ArrayList<AdapterRoute> changes = new ArrayList<>();
         for (int tenant = 0; tenant < 8; tenant++) {
             changes.add(new AdapterRoute("tenant-" + tenant, stackAt(tenant, 0), 0L));
@@ -112,7 +102,7 @@ class CompletionJobIT {
                         .assignTimestampsAndWatermarks(WatermarkStrategy.<AdapterRoute>forMonotonousTimestamps()
                                 .withTimestampAssigner((route, time) -> route.getValidFrom())))
                 .eventTime()
-                .with(model.options().build())
+                .with(Notes.options().build())
                 .build()
                 .map(failure)
                 .sinkTo(sink);
@@ -134,7 +124,7 @@ class CompletionJobIT {
             assertThat(completion.getAdapters())
                     .allMatch(adapter -> adapter.getDigest().matches("[0-9a-f]{64}"));
             assertThat(completion.getEventTime()).isEqualTo(id);
-            exact += golden.get(id % golden.size()).answer(stack).equals(completion.getText()) ? 1 : 0;
+            exact += Notes.answer(Notes.text(id), stack).equals(completion.getText()) ? 1 : 0;
         }
         assertThat(exact).as("exact answers of %s", records).isGreaterThanOrEqualTo(records * 98 / 100);
     }
@@ -150,14 +140,14 @@ class CompletionJobIT {
      */
     @Test
     void replayedElementsKeepTheirStack() throws Exception {
-        Golden note = model.golden().get(0);
+        String note = Notes.text(0);
         WatchedLeases leases = WatchedLeases.closed();
         List<Tuple3<String, String, String>> steps = List.of(
                 Tuple3.of("route", "a", "medical"),
-                Tuple3.of("record", "1", note.text()),
+                Tuple3.of("record", "1", note),
                 Tuple3.of("route", "a", "legal"),
                 Tuple3.of("fail", "", ""),
-                Tuple3.of("record", "2", note.text()));
+                Tuple3.of("record", "2", note));
         StreamExecutionEnvironment single = environment(1);
         FailOnce<Tuple3<String, String, String>> failure =
                 new FailOnce<>(step -> step.f0.equals("fail"), (Runnable & Serializable) leases::openGate);
@@ -179,7 +169,7 @@ class CompletionJobIT {
                 .prompt(step -> step.f2)
                 .routes(source.filter(step -> step.f0.equals("route"))
                         .map(step -> new AdapterRoute(step.f1, step.f2, null)))
-                .with(model.options().build())
+                .with(Notes.options().build())
                 .leases(leases)
                 .build()
                 .sinkTo(sink);
@@ -192,7 +182,8 @@ class CompletionJobIT {
                 .containsExactly("medical", "medical", "legal");
         assertThat(sink.committed())
                 .extracting(Completion::getId, Completion::getText)
-                .containsExactlyInAnyOrder(tuple("1", note.answer("medical")), tuple("2", note.answer("legal")));
+                .containsExactlyInAnyOrder(
+                        tuple("1", Notes.answer(note, "medical")), tuple("2", Notes.answer(note, "legal")));
     }
 
     @Test
@@ -220,7 +211,7 @@ class CompletionJobIT {
         Llamafu.complete(tickets(environment, 40, 1000))
                 .prompt(Ticket::text)
                 .defaultRoute(AdapterStack.parse("medical"))
-                .with(model.options().build())
+                .with(Notes.options().build())
                 .leases(leases)
                 .build()
                 .sinkTo(target);
@@ -230,14 +221,14 @@ class CompletionJobIT {
     @ParameterizedTest
     @EnumSource(names = {"NULL", "EMIT"})
     void everyRecordHasOneOutcomeWhateverIsWrongWithIt(OnError onError) throws Exception {
-        Golden note = model.golden().get(0);
+        String note = Notes.text(0);
         DataStream<Ticket> tickets = env.fromData(
                         Types.POJO(Ticket.class),
-                        new Ticket("good", "a", note.text(), 0),
-                        new Ticket("null key", null, note.text(), 0),
+                        new Ticket("good", "a", note, 0),
+                        new Ticket("null key", null, note, 0),
                         new Ticket("null prompt", "a", null, 0),
-                        new Ticket("unknown adapter", "b", note.text(), 0),
-                        new Ticket("too long", "a", note.text().repeat(100), 0))
+                        new Ticket("unknown adapter", "b", note, 0),
+                        new Ticket("too long", "a", note.repeat(100), 0))
                 .assignTimestampsAndWatermarks(WatermarkStrategy.<Ticket>forMonotonousTimestamps()
                         .withTimestampAssigner((ticket, time) -> 10));
         Llamafu.complete(tickets)
@@ -252,13 +243,13 @@ class CompletionJobIT {
                         .assignTimestampsAndWatermarks(WatermarkStrategy.noWatermarks()))
                 .eventTime()
                 .defaultRoute(AdapterStack.parse("medical"))
-                .with(model.options().onError(onError).build())
+                .with(Notes.options().onError(onError).build())
                 .build()
                 .sinkTo(sink);
         env.execute();
 
         assertThat(sink.committed()).hasSize(5);
-        assertOutcome("good", note.answer("medical"), null);
+        assertOutcome("good", Notes.answer(note, "medical"), null);
         boolean emit = onError == OnError.EMIT;
         assertOutcome("null key", null, emit ? ErrorCode.INVALID_REQUEST : null);
         assertOutcome("null prompt", null, emit ? ErrorCode.INVALID_REQUEST : null);
@@ -281,7 +272,7 @@ class CompletionJobIT {
         Llamafu.complete(env.fromData("some text"))
                 .prompt(text -> text)
                 .defaultRoute(AdapterStack.parse("unknown"))
-                .with(model.options().build())
+                .with(Notes.options().build())
                 .build()
                 .sinkTo(sink);
 
@@ -293,10 +284,10 @@ class CompletionJobIT {
 
     @Test
     void recordThatTakesTooLongIsACodedError() throws Exception {
-        String longText = model.golden().get(0).text().repeat(8);
+        String longText = Notes.text(0).repeat(8);
         Llamafu.complete(env.fromData(longText, longText, longText))
                 .prompt(text -> text)
-                .with(model.options()
+                .with(Notes.options()
                         .timeout(Duration.ofMillis(1))
                         .maxTokens(200)
                         .onError(OnError.EMIT)
@@ -314,7 +305,7 @@ class CompletionJobIT {
         WatchedLeases leases = WatchedLeases.open();
         Llamafu.complete(tickets(1_000_000, 100_000))
                 .prompt(Ticket::text)
-                .with(model.options().build())
+                .with(Notes.options().build())
                 .capacity(100)
                 .leases(leases)
                 .build()
@@ -335,7 +326,7 @@ class CompletionJobIT {
         Llamafu.complete(tickets(single, 60, 1000))
                 .id(Ticket::id)
                 .prompt(Ticket::text)
-                .with(model.options().build())
+                .with(Notes.options().build())
                 .ordered()
                 .build()
                 .sinkTo(sink);
@@ -352,8 +343,7 @@ class CompletionJobIT {
     }
 
     private static DataStream<Ticket> tickets(StreamExecutionEnvironment environment, int records, double perSecond) {
-        ArrayList<String> texts =
-                new ArrayList<>(model.golden().stream().map(Golden::text).toList());
+        List<String> texts = Notes.texts();
         GeneratorFunction<Long, Ticket> ticket = index -> new Ticket(
                 String.valueOf(index), "tenant-" + index % 8, texts.get((int) (index % texts.size())), index);
         return environment
