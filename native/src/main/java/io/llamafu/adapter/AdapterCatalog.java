@@ -48,6 +48,10 @@ public final class AdapterCatalog {
     private final InstantSource clock;
     private final ConcurrentMap<String, Entry> entries = new ConcurrentHashMap<>();
 
+    private record KnownNames(List<String> names, Instant read) {}
+
+    private volatile KnownNames lastKnown;
+
     /** The last known version of a name. Its lock is held while a digest is computed. */
     private static final class Entry {
         private Optional<AdapterFile> current = Optional.empty();
@@ -213,8 +217,15 @@ public final class AdapterCatalog {
                 cause);
     }
 
+    /** For a message; looked up once an interval, so that a stream of unknown names does not read the folder each time. */
     private String knownNames() {
-        List<String> names = names();
+        KnownNames known = lastKnown;
+        Instant now = clock.instant();
+        if (known == null || !now.isBefore(known.read().plus(refreshInterval))) {
+            known = new KnownNames(names(), now);
+            lastKnown = known;
+        }
+        List<String> names = known.names();
         if (names.isEmpty()) {
             return "the folder holds no NAME.gguf file";
         }

@@ -90,9 +90,8 @@ final class GgufInput implements AutoCloseable {
     /** Checks a length from the file, which is unsigned, against the bytes left. */
     void require(long bytes, String what) {
         if (bytes < 0 || bytes > remaining()) {
-            throw invalid(
-                    "gives %s as %s bytes at byte %d, but only %d are left; it is cut off or damaged. Fetch it again."
-                            .formatted(what, Long.toUnsignedString(bytes), position(), remaining()));
+            throw invalid("is cut off or damaged: at byte %d, '%s' takes %s bytes, but %d are left. Fetch it again."
+                    .formatted(position(), what, Long.toUnsignedString(bytes), remaining()));
         }
     }
 

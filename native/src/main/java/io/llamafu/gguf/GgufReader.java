@@ -128,7 +128,7 @@ public final class GgufReader {
     }
 
     private GgufValueType readValueType(String key) {
-        long id = input.uint32("the type of '" + key + "'");
+        long id = input.uint32(key);
         return GgufValueType.ofId(id)
                 .orElseThrow(() -> input.invalid("has the unknown value type %d for '%s' before byte %d; it is damaged."
                         .formatted(id, key, input.position())));
@@ -148,8 +148,8 @@ public final class GgufReader {
     }
 
     private GgufValue readText(String key) {
-        long length = input.int64("the length of '" + key + "'");
-        input.require(length, "'" + key + "'");
+        long length = input.int64(key);
+        input.require(length, key);
         if (length > MAX_TEXT_BYTES || textBytes + length > MAX_TEXT_BYTES_TOTAL) {
             long offset = input.position();
             input.skip(length, key);
@@ -164,7 +164,7 @@ public final class GgufReader {
         if (type == GgufValueType.ARRAY) {
             throw input.invalid("has arrays within the array '%s', which llama.cpp does not read.".formatted(key));
         }
-        long count = input.int64("the length of '" + key + "'");
+        long count = input.int64(key);
         int leastBytes = type == GgufValueType.STRING ? Long.BYTES : type.bytes();
         if (count < 0 || count > input.remaining() / leastBytes) {
             throw input.invalid(
@@ -173,12 +173,11 @@ public final class GgufReader {
         }
         GgufValue.Array array = new GgufValue.Array(type, count, input.position());
         if (type == GgufValueType.STRING) {
-            String what = "a string of '" + key + "'";
             for (long index = 0; index < count; index++) {
-                input.skip(input.int64(what), what);
+                input.skip(input.int64(key), key);
             }
         } else {
-            input.skip(count * leastBytes, "'" + key + "'");
+            input.skip(count * leastBytes, key);
         }
         return array;
     }
@@ -214,24 +213,24 @@ public final class GgufReader {
     private TensorHeader readTensorHeader(int index) {
         String name = readName("tensor name " + index, GgufTensor.MAX_NAME - 1);
         List<Long> dimensions = readDimensions(name);
-        long typeId = input.uint32("the type of tensor '" + name + "'");
+        long typeId = input.uint32(name);
         GgufTensorType type = GgufTensorType.ofId(typeId)
                 .orElseThrow(() -> input.invalid(
                         "has tensor '%s' in the unknown type %d; quantize the model again with a current llama.cpp."
                                 .formatted(name, typeId)));
         long byteSize = byteSize(name, type, dimensions);
-        return new TensorHeader(name, type, dimensions, byteSize, input.int64("the offset of tensor '" + name + "'"));
+        return new TensorHeader(name, type, dimensions, byteSize, input.int64(name));
     }
 
     private List<Long> readDimensions(String name) {
-        long count = input.uint32("the number of dimensions of tensor '" + name + "'");
+        long count = input.uint32(name);
         if (count < 1 || count > GgufTensor.MAX_DIMENSIONS) {
             throw input.invalid("has tensor '%s' with %d dimensions, but it must have 1 to %d."
                     .formatted(name, count, GgufTensor.MAX_DIMENSIONS));
         }
         List<Long> dimensions = new ArrayList<>();
         for (int index = 0; index < count; index++) {
-            long dimension = input.int64("a dimension of tensor '" + name + "'");
+            long dimension = input.int64(name);
             if (dimension <= 0) {
                 throw input.invalid("has tensor '%s' with a dimension of %s, but each must be 1 to 2^63 - 1."
                         .formatted(name, Long.toUnsignedString(dimension)));

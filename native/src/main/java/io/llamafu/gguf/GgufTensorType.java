@@ -1,7 +1,10 @@
 package io.llamafu.gguf;
 
 import java.util.Arrays;
+import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
+import java.util.stream.Collectors;
 
 /**
  * How the elements of a tensor are stored: whole blocks of elements, each block of a fixed number of bytes.
@@ -46,6 +49,9 @@ public enum GgufTensorType {
     Q1_0(41, 128, 18),
     Q2_0(42, 64, 18);
 
+    private static final Map<Long, GgufTensorType> BY_ID =
+            Arrays.stream(values()).collect(Collectors.toUnmodifiableMap(type -> (long) type.id, Function.identity()));
+
     private final int id;
     private final int blockElements;
     private final int blockBytes;
@@ -73,6 +79,6 @@ public enum GgufTensorType {
 
     /** The type of a number in a file; empty if there is none. */
     static Optional<GgufTensorType> ofId(long id) {
-        return Arrays.stream(values()).filter(type -> type.id == id).findFirst();
+        return Optional.ofNullable(BY_ID.get(id));
     }
 }

@@ -1,7 +1,10 @@
 package io.llamafu.gguf;
 
 import java.util.Arrays;
+import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
+import java.util.stream.Collectors;
 
 /** The type of a metadata value ({@code enum gguf_type}). */
 public enum GgufValueType {
@@ -18,6 +21,9 @@ public enum GgufValueType {
     UINT64(10, 8),
     INT64(11, 8),
     FLOAT64(12, 8);
+
+    private static final Map<Long, GgufValueType> BY_ID =
+            Arrays.stream(values()).collect(Collectors.toUnmodifiableMap(type -> (long) type.id, Function.identity()));
 
     private final int id;
     private final int bytes;
@@ -46,6 +52,6 @@ public enum GgufValueType {
     }
 
     static Optional<GgufValueType> ofId(long id) {
-        return Arrays.stream(values()).filter(type -> type.id == id).findFirst();
+        return Optional.ofNullable(BY_ID.get(id));
     }
 }

@@ -18,6 +18,8 @@ final class ModelVocabulary {
     private static final String TYPES = "tokenizer.ggml.token_type";
     private static final String MERGES = "tokenizer.ggml.merges";
 
+    private static final byte[] EMPTY_PREFIX = "[EMPTY_".getBytes(StandardCharsets.US_ASCII);
+    private static final long FNV_OFFSET = 0xcbf29ce484222325L;
     private static final int MAX_TOKENS = 1 << 20;
     private static final int MAX_TOKEN_BYTES = 64 * 1024;
     /** {@code LLAMA_TOKEN_TYPE_BYTE}. */
@@ -131,19 +133,32 @@ final class ModelVocabulary {
         while (end < length && bytes[end] != 0) {
             end++;
         }
-        if (end == 0) {
-            byte[] name = ("[EMPTY_" + index + "]").getBytes(StandardCharsets.US_ASCII);
-            return fnv(name, name.length);
-        }
-        return fnv(bytes, end);
+        return end == 0 ? hashOfEmpty(index) : fnv(FNV_OFFSET, bytes, end);
     }
 
-    private static long fnv(byte[] bytes, int length) {
-        long hash = 0xcbf29ce484222325L;
-        for (int index = 0; index < length; index++) {
-            hash = (hash ^ (bytes[index] & 0xff)) * 0x100000001b3L;
+    /** The hash of {@code [EMPTY_index]}. */
+    private static long hashOfEmpty(long index) {
+        long hash = fnv(FNV_OFFSET, EMPTY_PREFIX, EMPTY_PREFIX.length);
+        long divisor = 1;
+        while (index / divisor >= 10) {
+            divisor *= 10;
         }
-        return hash;
+        for (; divisor > 0; divisor /= 10) {
+            hash = fnv(hash, '0' + index / divisor % 10);
+        }
+        return fnv(hash, ']');
+    }
+
+    private static long fnv(long hash, byte[] bytes, int length) {
+        long result = hash;
+        for (int index = 0; index < length; index++) {
+            result = fnv(result, bytes[index] & 0xff);
+        }
+        return result;
+    }
+
+    private static long fnv(long hash, long character) {
+        return (hash ^ character) * 0x100000001b3L;
     }
 
     private void checkSpecial(String name, boolean addedByDefault, long defaultId, int count) {

@@ -182,14 +182,15 @@ public final class LlamaCppEngine implements InferenceEngine {
         }
         int maxTokens = Math.min(request.maxTokens(), maxSequenceTokens - prompt.length);
         TokenSampler sampler = TokenSampler.create(model, request.sampling(), maxSequenceTokens);
-        CompletableFuture<AdapterCache.Lease> unused = adapters.lease(request.adapters()).whenComplete((lease, failure) -> {
-            if (failure != null) {
-                sampler.close();
-                future.completeExceptionally(coded(failure));
-            } else {
-                loop.add(new Sequence(request, prompt, sampler, lease, future, maxTokens, submittedNanos));
-            }
-        });
+        CompletableFuture<AdapterCache.Lease> unused = adapters.lease(request.adapters())
+                .whenComplete((lease, failure) -> {
+                    if (failure != null) {
+                        sampler.close();
+                        future.completeExceptionally(coded(failure));
+                    } else {
+                        loop.add(new Sequence(request, prompt, sampler, lease, future, maxTokens, submittedNanos));
+                    }
+                });
     }
 
     private static LlamafuException coded(Throwable failure) {

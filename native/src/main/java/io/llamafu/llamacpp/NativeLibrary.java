@@ -22,7 +22,7 @@ final class NativeLibrary {
      *
      * @throws LlamafuException {@code NATIVE_LIBRARY_UNAVAILABLE} or {@code UNSUPPORTED_CPU}
      */
-    @SuppressWarnings("StaticAssignmentOfThrowable") // kept to be the cause of what later callers see
+    @SuppressWarnings("StaticAssignmentOfThrowable") // Kept on purpose: it is the cause of every later failure.
     static synchronized void load() {
         if (loaded) {
             return;
@@ -31,13 +31,7 @@ final class NativeLibrary {
             throw new LlamafuException(failure.code(), failure.getMessage(), failure);
         }
         try {
-            new NativeLibraryLoader(
-                            NativePlatform.current(),
-                            NativeLibrary.class.getClassLoader(),
-                            CpuFeatures.current(),
-                            Optional.ofNullable(System.getProperty(OVERRIDE_PROPERTY)),
-                            Path.of(System.getProperty("java.io.tmpdir")))
-                    .load();
+            loader().load();
             loaded = true;
         } catch (LlamafuException e) {
             failure = e;
@@ -45,14 +39,21 @@ final class NativeLibrary {
         }
     }
 
-    /** Whether {@link #load()} would find a library for this platform: in the jar, or by the override. */
+    /**
+     * Whether there is a library for this platform: in the jar, or named by {@value #OVERRIDE_PROPERTY}. That it can be
+     * loaded is not said; a broken installation is an error, never a reason to take another engine unasked.
+     */
     static boolean isPackaged() {
-        return System.getProperty(OVERRIDE_PROPERTY) != null
-                || NativeLibrary.class
-                                .getClassLoader()
-                                .getResource(NativePlatform.current().resourceFolder() + "/"
-                                        + NativePlatform.current().libraryFileName())
-                        != null;
+        return loader().hasLibrary();
+    }
+
+    private static NativeLibraryLoader loader() {
+        return new NativeLibraryLoader(
+                NativePlatform.current(),
+                NativeLibrary.class.getClassLoader(),
+                CpuFeatures.current(),
+                Optional.ofNullable(System.getProperty(OVERRIDE_PROPERTY)),
+                Path.of(System.getProperty("java.io.tmpdir")));
     }
 
     /** What the library was built from: llama.cpp's version and patches, instruction set, compiler, kernels' features. */

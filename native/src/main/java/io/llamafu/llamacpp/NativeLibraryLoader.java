@@ -53,6 +53,10 @@ final class NativeLibraryLoader {
                 requireNonNull(temporaryFolder, "temporaryFolder is null").toAbsolutePath();
     }
 
+    boolean hasLibrary() {
+        return override.isPresent() || resources.getResource(libraryResource()) != null;
+    }
+
     void load() {
         if (override.isPresent()) {
             loadOverride(override.get());
@@ -63,9 +67,8 @@ final class NativeLibraryLoader {
     }
 
     private void loadFromJar() {
-        String folder = platform.resourceFolder();
-        String libraryResource = folder + "/" + platform.libraryFileName();
-        String buildResource = folder + "/" + NativeBuild.FILE_NAME;
+        String libraryResource = libraryResource();
+        String buildResource = platform.resourceFolder() + "/" + NativeBuild.FILE_NAME;
 
         try (InputStream build = resources.getResourceAsStream(buildResource);
                 InputStream library = resources.getResourceAsStream(libraryResource)) {
@@ -81,6 +84,10 @@ final class NativeLibraryLoader {
         } catch (IOException e) {
             throw unavailable("The resource " + libraryResource + " could not be read: " + e.getMessage() + ".", e);
         }
+    }
+
+    private String libraryResource() {
+        return platform.resourceFolder() + "/" + platform.libraryFileName();
     }
 
     private void loadOverride(String value) {
@@ -156,8 +163,7 @@ final class NativeLibraryLoader {
     Path writePrivateCopy(InputStream library, String source) {
         Path copy = null;
         try {
-            copy = Files.createTempFile("llamafu-", "-" + platform.libraryFileName())
-                    .toAbsolutePath();
+            copy = Files.createTempFile(temporaryFolder, "llamafu-", "-" + platform.libraryFileName());
             try (OutputStream out = Files.newOutputStream(copy)) {
                 library.transferTo(out);
             }

@@ -11,6 +11,8 @@ import java.nio.charset.CodingErrorAction;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 /** What can be said of a request without a model. */
 final class RequestCheck {
     private RequestCheck() {}

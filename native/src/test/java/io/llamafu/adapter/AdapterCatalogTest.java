@@ -2,7 +2,7 @@ package io.llamafu.adapter;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
-import io.llamafu.gguf.TinyModels;
+import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -17,7 +17,13 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.InstantSource;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -108,6 +114,35 @@ class AdapterCatalogTest {
     }
 
     @Test
+    void manyThreadsSeeOneVersionAtATimeWhileItIsRepublished() throws Exception {
+        AdapterCatalog catalog =
+                new AdapterCatalog(folder, Duration.ZERO, AdapterCatalog.DEFAULT_SETTLE_TIME, InstantSource.system());
+        Set<String> known = Set.of(
+                catalog.resolve("medical").digest(), catalog.resolve("legal").digest());
+        ExecutorService threads = Executors.newFixedThreadPool(4);
+        try {
+            List<Future<Boolean>> readers = new ArrayList<>();
+            for (int thread = 0; thread < 4; thread++) {
+                readers.add(threads.submit(() -> {
+                    boolean allKnown = true;
+                    for (int count = 0; count < 200; count++) {
+                        allKnown &= known.contains(catalog.resolve("medical").digest());
+                    }
+                    return allKnown;
+                }));
+            }
+            for (int count = 0; count < 100; count++) {
+                publish("medical", count % 2 == 0 ? "legal" : "medical");
+            }
+            for (Future<Boolean> reader : readers) {
+                assertThat(reader.get()).isTrue();
+            }
+        } finally {
+            threads.shutdownNow();
+        }
+    }
+
+    @Test
     void aRemovedFileIsNotFoundAfterTheInterval() throws IOException {
         AdapterCatalog catalog = catalog();
         catalog.resolve("medical");
@@ -124,7 +159,7 @@ class AdapterCatalogTest {
         AdapterFile old = catalog.resolve("medical");
         now = now.plus(SECOND);
         Path file = folder.resolve("medical.gguf");
-        Files.write(file, Files.readAllBytes(TinyModels.adapter("finance")));
+        Files.write(file, Files.readAllBytes(TinyModel.adapters().resolve("finance.gguf")));
         Files.setLastModifiedTime(file, FileTime.from(now));
 
         assertThat(catalog.resolve("medical")).isSameAs(old);
@@ -142,7 +177,7 @@ class AdapterCatalogTest {
     @Test
     @EnabledOnOs({OS.LINUX, OS.MAC})
     void aLinkOutOfTheFolderIsRefused() throws IOException {
-        Path outside = Files.copy(TinyModels.adapter("formal"), parent.resolve("outside.gguf"));
+        Path outside = Files.copy(TinyModel.adapters().resolve("formal.gguf"), parent.resolve("outside.gguf"));
         Files.createSymbolicLink(folder.resolve("out.gguf"), outside);
         Files.createSymbolicLink(folder.resolve("within.gguf"), folder.resolve("medical.gguf"));
         AdapterCatalog catalog = catalog();
@@ -180,7 +215,7 @@ class AdapterCatalogTest {
 
     /** Publishes as the documentation says: a complete file, renamed. */
     private void publish(String name, String content) throws IOException {
-        Path part = Files.copy(TinyModels.adapter(content), folder.resolve(name + ".part"));
+        Path part = Files.copy(TinyModel.adapters().resolve(content + ".gguf"), folder.resolve(name + ".part"));
         Files.move(part, folder.resolve(name + ".gguf"), StandardCopyOption.ATOMIC_MOVE);
     }
 

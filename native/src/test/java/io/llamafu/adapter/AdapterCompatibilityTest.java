@@ -8,7 +8,7 @@ import io.llamafu.gguf.GgufReader;
 import io.llamafu.gguf.GgufTensorData;
 import io.llamafu.gguf.GgufTensorType;
 import io.llamafu.gguf.GgufWriter;
-import io.llamafu.gguf.TinyModels;
+import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -20,7 +20,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 class AdapterCompatibilityTest {
-    private static final GgufFile BASE = GgufReader.read(TinyModels.base(), GgufKind.MODEL);
+    private static final GgufFile BASE = GgufReader.read(TinyModel.model(), GgufKind.MODEL);
 
     @TempDir
     Path folder;
@@ -28,7 +28,7 @@ class AdapterCompatibilityTest {
     @Test
     void theTinyAdaptersFitTheTinyModel() {
         for (String name : List.of("medical", "legal", "finance", "formal")) {
-            GgufFile adapter = GgufReader.read(TinyModels.adapter(name), GgufKind.ADAPTER);
+            GgufFile adapter = GgufReader.read(TinyModel.adapters().resolve(name + ".gguf"), GgufKind.ADAPTER);
 
             assertThat(AdapterCompatibility.check(BASE, adapter).reasons()).isEmpty();
         }
@@ -36,7 +36,8 @@ class AdapterCompatibilityTest {
 
     @Test
     void describesAnAdapter() {
-        AdapterInfo info = AdapterInfo.of(GgufReader.read(TinyModels.adapter("medical"), GgufKind.ADAPTER));
+        AdapterInfo info =
+                AdapterInfo.of(GgufReader.read(TinyModel.adapters().resolve("medical.gguf"), GgufKind.ADAPTER));
 
         assertThat(info)
                 .isEqualTo(new AdapterInfo(

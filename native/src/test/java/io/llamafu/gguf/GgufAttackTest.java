@@ -46,7 +46,7 @@ class GgufAttackTest {
                 arguments(
                         "string length",
                         GgufBytes.header(0, 1).string("k").int32(STRING).int64(1L << 40),
-                        "gives 'k' as 1099511627776 bytes"),
+                        "'k' takes 1099511627776 bytes"),
                 arguments(
                         "negative string length",
                         GgufBytes.header(0, 1).string("k").int32(STRING).int64(-1),
@@ -83,7 +83,7 @@ class GgufAttackTest {
                                 .int32(STRING)
                                 .int64(1)
                                 .int64(1 << 20),
-                        "a string of 'k'"),
+                        "'k' takes 1048576 bytes"),
                 arguments(
                         "duplicate key",
                         GgufBytes.header(0, 2)

@@ -1,18 +1,23 @@
 package io.llamafu.gguf;
 
+import com.sun.management.ThreadMXBean;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
+import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -23,7 +28,7 @@ class GgufReaderTest {
 
     @Test
     void readsTheTinyModel() {
-        GgufFile gguf = GgufReader.read(TinyModels.base(), GgufKind.MODEL);
+        GgufFile gguf = GgufReader.read(TinyModel.model(), GgufKind.MODEL);
 
         assertThat(gguf.version()).isEqualTo(3);
         assertThat(gguf.alignment()).isEqualTo(32);
@@ -47,7 +52,7 @@ class GgufReaderTest {
     @Test
     void readsTheTinyAdapters() {
         for (String name : List.of("medical", "legal", "finance", "formal")) {
-            GgufFile gguf = GgufReader.read(TinyModels.adapter(name), GgufKind.ADAPTER);
+            GgufFile gguf = GgufReader.read(TinyModel.adapters().resolve(name + ".gguf"), GgufKind.ADAPTER);
 
             assertThat(gguf.tensors()).hasSize(56);
             assertThat(gguf.tensorBytes()).isEqualTo(gguf.fileSize() - gguf.dataOffset());
@@ -56,7 +61,7 @@ class GgufReaderTest {
 
     @Test
     void readsLongArraysAnElementAtATime() {
-        GgufFile gguf = GgufReader.read(TinyModels.base(), GgufKind.MODEL);
+        GgufFile gguf = GgufReader.read(TinyModel.model(), GgufKind.MODEL);
         List<Integer> lengths = new ArrayList<>();
         List<Long> types = new ArrayList<>();
 
@@ -69,7 +74,7 @@ class GgufReaderTest {
 
     @Test
     void aTypedValueOfAnotherTypeIsACodedError() {
-        GgufFile gguf = GgufReader.read(TinyModels.base(), GgufKind.MODEL);
+        GgufFile gguf = GgufReader.read(TinyModel.model(), GgufKind.MODEL);
 
         assertCode(
                 () -> gguf.string("llama.block_count"), ErrorCode.MODEL_INVALID, "has 'llama.block_count' as UINT32");
@@ -117,13 +122,59 @@ class GgufReaderTest {
 
     @Test
     void everyTruncationIsInvalid() throws Exception {
-        byte[] whole = Files.readAllBytes(TinyModels.adapter("medical"));
+        byte[] whole = Files.readAllBytes(TinyModel.adapters().resolve("medical.gguf"));
         Path file = folder.resolve("cut.gguf");
         for (int length = 0; length < whole.length; length += 997) {
             Files.write(file, Arrays.copyOf(whole, length));
 
             assertCode(() -> GgufReader.read(file, GgufKind.ADAPTER), ErrorCode.ADAPTER_INVALID, "");
         }
+    }
+
+    /** As large as a header may be: everything at its limit. */
+    @Test
+    void theLargestHeaderTakesLessThan64Megabytes() throws Exception {
+        Path path = folder.resolve("large.gguf");
+        GgufWriter writer = new GgufWriter();
+        for (int index = 0; index < GgufReader.MAX_METADATA - 1; index++) {
+            writer.string("%04d".formatted(index).repeat(255), "x".repeat(1024));
+        }
+        writer.strings(
+                "tokens", IntStream.range(0, 1 << 20).mapToObj(String::valueOf).toList());
+        for (int index = 0; index < GgufReader.MAX_TENSORS; index++) {
+            writer.tensor(
+                    "%09d".formatted(index).repeat(7),
+                    GgufTensorType.F32,
+                    List.of(1L, 1L, 1L, 1L),
+                    out -> out.write(new byte[4]));
+        }
+        writer.write(path);
+        ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+        long before = threads.getCurrentThreadAllocatedBytes();
+        long start = System.nanoTime();
+
+        GgufFile gguf = GgufReader.read(path, GgufKind.MODEL);
+
+        assertThat(threads.getCurrentThreadAllocatedBytes() - before).isLessThan(64L << 20);
+        assertThat(Duration.ofNanos(System.nanoTime() - start)).isLessThan(Duration.ofSeconds(2));
+        assertThat(gguf.metadata()).hasSize(GgufReader.MAX_METADATA);
+        assertThat(gguf.tensors()).hasSize(GgufReader.MAX_TENSORS);
+    }
+
+    @Test
+    void longTextsStayInTheFile() throws Exception {
+        Path path = folder.resolve("texts.gguf");
+        GgufWriter writer = new GgufWriter().string("long", "x".repeat(GgufReader.MAX_TEXT_BYTES + 1));
+        for (int index = 0; index < 5; index++) {
+            writer.string("text-" + index, "x".repeat(GgufReader.MAX_TEXT_BYTES));
+        }
+        writer.write(path);
+
+        GgufFile gguf = GgufReader.read(path, GgufKind.MODEL);
+
+        assertThat(gguf.metadata().get("long")).isInstanceOf(GgufValue.LongText.class);
+        assertThat(gguf.string("text-3")).hasSize(GgufReader.MAX_TEXT_BYTES);
+        assertThat(gguf.metadata().get("text-4")).isInstanceOf(GgufValue.LongText.class);
     }
 
     static void assertCode(Runnable action, ErrorCode code, String message) {

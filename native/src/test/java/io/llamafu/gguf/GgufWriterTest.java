@@ -1,5 +1,6 @@
 package io.llamafu.gguf;
 
+import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -63,7 +64,7 @@ class GgufWriterTest {
 
     @Test
     void aCopyOfAnAdapterIsTheSameBytes() throws IOException {
-        Path original = TinyModels.adapter("medical");
+        Path original = TinyModel.adapters().resolve("medical.gguf");
         GgufFile gguf = GgufReader.read(original, GgufKind.ADAPTER);
         GgufWriter writer = new GgufWriter();
         for (String key : List.of("general.architecture", "general.type", "general.name", "adapter.type")) {

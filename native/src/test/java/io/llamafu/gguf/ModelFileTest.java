@@ -1,6 +1,7 @@
 package io.llamafu.gguf;
 
 import io.llamafu.ErrorCode;
+import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -9,6 +10,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
@@ -23,7 +26,7 @@ class ModelFileTest {
 
     @Test
     void readsTheTinyModel() {
-        ModelFile model = ModelFile.read(TinyModels.base());
+        ModelFile model = ModelFile.read(TinyModel.model());
 
         assertThat(model.architecture()).isEqualTo("llama");
         assertThat(model.blockCount()).isEqualTo(4);
@@ -37,7 +40,7 @@ class ModelFileTest {
     @Test
     void anAdapterIsNoModel() {
         GgufReaderTest.assertCode(
-                () -> ModelFile.read(TinyModels.adapter("medical")),
+                () -> ModelFile.read(TinyModel.adapters().resolve("medical.gguf")),
                 ErrorCode.MODEL_INVALID,
                 "has general.type 'adapter', but a model is needed; put adapters into the adapter folder");
     }
@@ -84,6 +87,7 @@ class ModelFileTest {
                 fault("same tokens", model -> model.tokens(List.of("a", "b", "c", "a")), "the same text"),
                 fault("same up to NUL", model -> model.tokens(List.of("a", "b\0c", "b\0d", "e")), "the same text"),
                 fault("same as empty", model -> model.tokens(List.of("[EMPTY_1]", "", "c", "d")), "the same text"),
+                fault("same as a later empty", model -> model.tokens(emptyTokens()), "the same text"),
                 fault("no start token", model -> model.tokens(List.of("a")), "adds a bos token"),
                 fault(
                         "byte token",
@@ -97,6 +101,13 @@ class ModelFileTest {
                 fault("tokenizer", model -> model.tokenizer("bert"), "has the tokenizer 'bert'"),
                 fault("embedding type", model -> model.embeddings(GgufTensorType.F64), "in F64"),
                 fault("norm type", model -> model.norm(GgufTensorType.F16), "adds and multiplies only F32"));
+    }
+
+    /** The text of the last is what llama.cpp calls the token before it. */
+    private static List<String> emptyTokens() {
+        List<String> tokens = new ArrayList<>(Collections.nCopies(1235, ""));
+        tokens.add("[EMPTY_1234]");
+        return tokens;
     }
 
     private static Arguments fault(String name, UnaryOperator<Model> change, String message) {

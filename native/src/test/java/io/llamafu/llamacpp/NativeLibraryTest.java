@@ -2,6 +2,7 @@ package io.llamafu.llamacpp;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import org.apache.logging.log4j.Level;
 import org.apache.logging.log4j.LogManager;
 import org.apache.logging.log4j.core.LogEvent;
 import org.apache.logging.log4j.core.Logger;
@@ -95,6 +96,18 @@ class NativeLibraryTest {
                 .hasMessageContaining("os.arch " + System.getProperty("os.arch"))
                 .hasMessageContaining("mvn install")
                 .hasMessageContaining("-Dllamafu.native.library=");
+    }
+
+    @Test
+    void libraryIsThereIfItIsPackedOrNamed() {
+        NativePlatform elsewhere = new NativePlatform("plan9", "mips");
+
+        assertThat(NativeLibrary.isPackaged()).isTrue();
+        assertThat(new NativeLibraryLoader(elsewhere, classLoader(), THIS_CPU, NO_OVERRIDE, temporary).hasLibrary())
+                .isFalse();
+        assertThat(new NativeLibraryLoader(elsewhere, classLoader(), THIS_CPU, Optional.of("/x"), temporary)
+                        .hasLibrary())
+                .isTrue();
     }
 
     @Test
@@ -325,6 +338,7 @@ class NativeLibraryTest {
             super("warnings", null, null, true, Property.EMPTY_ARRAY);
             start();
             logger.addAppender(this);
+            logger.setLevel(Level.WARN);
         }
 
         @Override
