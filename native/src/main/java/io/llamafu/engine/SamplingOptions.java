@@ -3,6 +3,7 @@ package io.llamafu.engine;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 
+import java.io.Serializable;
 import java.util.Map;
 
 import static java.util.Objects.requireNonNull;
@@ -42,7 +43,8 @@ public record SamplingOptions(
         int penaltyLastTokens,
         int seed,
         Map<Integer, Float> logitBias,
-        String grammar) {
+        String grammar)
+        implements Serializable {
 
     private static final SamplingOptions GREEDY = builder().build();
 

@@ -7,26 +7,55 @@ import io.llamafu.engine.EngineOptions;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.net.URI;
 import java.net.URISyntaxException;
+import java.nio.file.FileSystem;
+import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 /** The trained tiny model, its four adapters and the answers they are known to give. */
 public final class TinyModel {
+    private static final Path FOLDER = locate();
+
     private TinyModel() {}
 
     /** A prompt under one stack. */
     public record Golden(String prompt, AdapterStack stack, String expected) {}
 
+    /** Where the files are; other modules have them in a jar, from which they are extracted once. */
     public static Path folder() {
+        return FOLDER;
+    }
+
+    private static Path locate() {
         try {
-            return Path.of(TinyModel.class.getResource("/tiny").toURI());
-        } catch (URISyntaxException e) {
+            URI tiny = TinyModel.class.getResource("/tiny").toURI();
+            return tiny.getScheme().equals("file") ? Path.of(tiny) : extract(tiny);
+        } catch (URISyntaxException | IOException e) {
             throw new IllegalStateException(e);
         }
+    }
+
+    private static Path extract(URI tiny) throws IOException {
+        Path target = Files.createTempDirectory("llamafu-tiny");
+        try (FileSystem jar = FileSystems.newFileSystem(tiny, Map.of());
+                Stream<Path> files = Files.walk(jar.getPath("/tiny"))) {
+            for (Path file : files.toList()) {
+                Path copy = target.resolve(jar.getPath("/tiny").relativize(file).toString());
+                if (Files.isDirectory(file)) {
+                    Files.createDirectories(copy);
+                } else {
+                    Files.copy(file, copy);
+                }
+                copy.toFile().deleteOnExit();
+            }
+        }
+        return target;
     }
 
     public static Path model() {

@@ -1,0 +1,182 @@
+package io.llamafu.flink;
+
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.EngineOptions.LoraBatching;
+import org.apache.flink.annotation.PublicEvolving;
+import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.ConfigOptions;
+import org.apache.flink.configuration.MemorySize;
+
+import java.time.Duration;
+import java.util.List;
+
+/**
+ * The options of Llamafu, under the same keys in the DataStream API and in SQL.
+ *
+ * <pre>{@code
+ * Configuration configuration = new Configuration();
+ * configuration.set(LlamafuConfigOptions.MODEL, "/models/base.gguf");
+ * LlamafuOptions options = LlamafuOptions.fromConfiguration(configuration);
+ * }</pre>
+ */
+@PublicEvolving
+public final class LlamafuConfigOptions {
+
+    public static final ConfigOption<String> MODEL = ConfigOptions.key("model")
+            .stringType()
+            .noDefaultValue()
+            .withDescription("The GGUF model: a path or file:// URI that every TaskManager can read. Required.");
+
+    public static final ConfigOption<String> ADAPTERS = ConfigOptions.key("adapters")
+            .stringType()
+            .noDefaultValue()
+            .withDescription("A folder, as a path or file:// URI that every TaskManager can read. Every NAME.gguf in it"
+                    + " is the adapter NAME. Without it only the base model answers.");
+
+    public static final ConfigOption<Integer> CONTEXT_SIZE = ConfigOptions.key("context-size")
+            .intType()
+            .defaultValue(8192)
+            .withDescription("Key-value cache in tokens, shared by all sequences in flight.");
+
+    public static final ConfigOption<Integer> PARALLEL_SEQUENCES = ConfigOptions.key("parallel-sequences")
+            .intType()
+            .defaultValue(16)
+            .withDescription("The most sequences decoded in one batch, 1 to 256.");
+
+    public static final ConfigOption<Integer> BATCH_SIZE = ConfigOptions.key("batch-size")
+            .intType()
+            .defaultValue(512)
+            .withDescription("The most tokens of one decode step, prefill and decode together; at least"
+                    + " parallel-sequences.");
+
+    public static final ConfigOption<Integer> THREADS = ConfigOptions.key("threads")
+            .intType()
+            .noDefaultValue()
+            .withDescription("CPU threads of a decode step; by default all processors of the TaskManager.");
+
+    public static final ConfigOption<Integer> GPU_LAYERS = ConfigOptions.key("gpu-layers")
+            .intType()
+            .defaultValue(0)
+            .withDescription("Layers held by a GPU; 0 is CPU only, -1 all.");
+
+    public static final ConfigOption<MemorySize> MEMORY_BUDGET = ConfigOptions.key("memory-budget")
+            .memoryType()
+            .defaultValue(MemorySize.ZERO)
+            .withDescription("The most memory for weights, cache and scratch; 0 is no limit.");
+
+    public static final ConfigOption<MemorySize> ADAPTERS_MEMORY_BUDGET = ConfigOptions.key("adapters.memory-budget")
+            .memoryType()
+            .defaultValue(MemorySize.ZERO)
+            .withDescription("The most memory for adapters; 0 is no limit.");
+
+    public static final ConfigOption<LoraBatching> LORA_BATCHING = ConfigOptions.key("lora-batching")
+            .enumType(LoraBatching.class)
+            .defaultValue(LoraBatching.MIXED)
+            .withDescription(
+                    "'mixed' decodes sequences with different adapters in one batch, 'grouped' makes one decode"
+                            + " call for each stack.");
+
+    public static final ConfigOption<Duration> IDLE_TIMEOUT = ConfigOptions.key("idle-timeout")
+            .durationType()
+            .defaultValue(Duration.ofSeconds(60))
+            .withDescription("How long a TaskManager keeps the model after its last user, so that a restart of the job"
+                    + " need not load it again.");
+
+    public static final ConfigOption<String> PROMPT_TEMPLATE = ConfigOptions.key("prompt-template")
+            .stringType()
+            .defaultValue("{text}")
+            .withDescription("The prompt, with {text} where the record's text goes.");
+
+    public static final ConfigOption<Integer> MAX_TOKENS = ConfigOptions.key("max-tokens")
+            .intType()
+            .defaultValue(CompletionRequest.DEFAULT_MAX_TOKENS)
+            .withDescription("The most tokens to generate for a record, 1 or more.");
+
+    public static final ConfigOption<Float> TEMPERATURE = ConfigOptions.key("temperature")
+            .floatType()
+            .defaultValue(0f)
+            .withDescription("0 always takes the likeliest token and is repeatable; higher is more random.");
+
+    public static final ConfigOption<Integer> TOP_K = ConfigOptions.key("top-k")
+            .intType()
+            .defaultValue(40)
+            .withDescription("Sample from the k likeliest tokens; 0 keeps all. Needs a temperature above 0.");
+
+    public static final ConfigOption<Float> TOP_P = ConfigOptions.key("top-p")
+            .floatType()
+            .defaultValue(0.95f)
+            .withDescription("Sample from the smallest set of tokens whose probability sums to p, in (0, 1]; 1 keeps"
+                    + " all. Needs a temperature above 0.");
+
+    public static final ConfigOption<Float> MIN_P = ConfigOptions.key("min-p")
+            .floatType()
+            .defaultValue(0.05f)
+            .withDescription("Drop tokens less likely than this times the likeliest, in [0, 1); 0 keeps all. Needs a"
+                    + " temperature above 0.");
+
+    public static final ConfigOption<Float> REPEAT_PENALTY = ConfigOptions.key("repeat-penalty")
+            .floatType()
+            .defaultValue(1f)
+            .withDescription("Divides the logits of recent tokens, above 0; 1 is off.");
+
+    public static final ConfigOption<Integer> SEED = ConfigOptions.key("seed")
+            .intType()
+            .defaultValue(0)
+            .withDescription("Seed of the random choice. Needs a temperature above 0.");
+
+    public static final ConfigOption<List<String>> STOP = ConfigOptions.key("stop")
+            .stringType()
+            .asList()
+            .defaultValues()
+            .withDescription("Strings that end the answer, separated by ';'. The answer ends before the first that"
+                    + " appears.");
+
+    public static final ConfigOption<String> GRAMMAR = ConfigOptions.key("grammar")
+            .stringType()
+            .defaultValue("")
+            .withDescription("A GBNF grammar with a 'root' rule that every answer must follow.");
+
+    public static final ConfigOption<Duration> TIMEOUT = ConfigOptions.key("timeout")
+            .durationType()
+            .defaultValue(CompletionRequest.DEFAULT_TIMEOUT)
+            .withDescription("How long a record may take from its submission, waiting included. Then it is an error and"
+                    + " its generation stops.");
+
+    public static final ConfigOption<OnError> ON_ERROR = ConfigOptions.key("on-error")
+            .enumType(OnError.class)
+            .defaultValue(OnError.FAIL)
+            .withDescription("What becomes of a record that cannot be answered: 'fail' fails the job, 'null' gives a"
+                    + " null text, 'emit' gives the error code and the error instead of a text.");
+
+    private static final List<ConfigOption<?>> ALL = List.of(
+            MODEL,
+            ADAPTERS,
+            CONTEXT_SIZE,
+            PARALLEL_SEQUENCES,
+            BATCH_SIZE,
+            THREADS,
+            GPU_LAYERS,
+            MEMORY_BUDGET,
+            ADAPTERS_MEMORY_BUDGET,
+            LORA_BATCHING,
+            IDLE_TIMEOUT,
+            PROMPT_TEMPLATE,
+            MAX_TOKENS,
+            TEMPERATURE,
+            TOP_K,
+            TOP_P,
+            MIN_P,
+            REPEAT_PENALTY,
+            SEED,
+            STOP,
+            GRAMMAR,
+            TIMEOUT,
+            ON_ERROR);
+
+    private LlamafuConfigOptions() {}
+
+    /** Every option; only {@link #MODEL} is required. */
+    public static List<ConfigOption<?>> all() {
+        return ALL;
+    }
+}

@@ -1,0 +1,334 @@
+package io.llamafu.flink;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.EngineOptions;
+import io.llamafu.engine.EngineOptions.LoraBatching;
+import io.llamafu.engine.SamplingOptions;
+import org.apache.flink.annotation.Internal;
+import org.apache.flink.annotation.PublicEvolving;
+import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.MemorySize;
+import org.apache.flink.configuration.ReadableConfig;
+
+import java.io.Serializable;
+import java.net.URI;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+
+import static org.apache.flink.util.Preconditions.checkNotNull;
+
+/**
+ * What a job asks of the model. Immutable; every value was checked.
+ *
+ * <pre>{@code
+ * LlamafuOptions options = LlamafuOptions.builder()
+ *         .model("file:///models/base.gguf")
+ *         .adapters("file:///models/adapters")
+ *         .promptTemplate("### Text:\n{text}\n### Answer:\n")
+ *         .build();
+ * }</pre>
+ *
+ * <p>Keys, defaults and ranges are those of {@link LlamafuConfigOptions}. Jobs whose options for the engine are equal
+ * share one model in a TaskManager.
+ */
+@PublicEvolving
+public final class LlamafuOptions implements Serializable {
+    private static final long serialVersionUID = 1L;
+
+    private final Configuration configuration;
+
+    private LlamafuOptions(Configuration configuration) {
+        this.configuration = configuration;
+        sanityCheck();
+    }
+
+    public static Builder builder() {
+        return new Builder();
+    }
+
+    /**
+     * Reads the options from their keys.
+     *
+     * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if a key is unknown or a value out of its range
+     */
+    public static LlamafuOptions fromConfiguration(ReadableConfig configuration) {
+        return fromMap(configuration.toMap());
+    }
+
+    /** Like {@link #fromConfiguration}, from the written form of each value. */
+    public static LlamafuOptions fromMap(Map<String, String> options) {
+        checkKeys(options.keySet());
+        return new LlamafuOptions(Configuration.fromMap(options));
+    }
+
+    private static void checkKeys(Set<String> keys) {
+        Set<String> valid = LlamafuConfigOptions.all().stream()
+                .map(ConfigOption::key)
+                .collect(Collectors.toCollection(TreeSet::new));
+        for (String key : keys) {
+            if (!valid.contains(key)) {
+                throw invalid("There is no option '%s'. The options are: %s.".formatted(key, String.join(", ", valid)));
+            }
+        }
+    }
+
+    private void sanityCheck() {
+        try {
+            if (configuration.get(LlamafuConfigOptions.MODEL, "").isBlank()) {
+                throw invalid("The option 'model' is missing: name the GGUF file of the model.");
+            }
+            toEngineOptions();
+            sampling();
+            promptTemplate();
+            onError();
+            require(maxTokens() >= 1, LlamafuConfigOptions.MAX_TOKENS, "1 or more");
+            require(timeout().toMillis() >= 1, LlamafuConfigOptions.TIMEOUT, "1 ms or more");
+            require(
+                    stop().stream().noneMatch(String::isEmpty),
+                    LlamafuConfigOptions.STOP,
+                    "strings that are not empty; an empty one would end every answer at once");
+        } catch (IllegalArgumentException e) {
+            throw new LlamafuException(ErrorCode.INVALID_OPTION, describe(e), e);
+        }
+    }
+
+    /** Flink's parse errors name the key, and say in their cause what was expected. */
+    private static String describe(IllegalArgumentException e) {
+        return e.getCause() == null
+                ? e.getMessage()
+                : e.getMessage() + " " + e.getCause().getMessage();
+    }
+
+    private void require(boolean condition, ConfigOption<?> option, String range) {
+        if (!condition) {
+            throw invalid("%s is %s, but must be %s.".formatted(option.key(), configuration.get(option), range));
+        }
+    }
+
+    private static LlamafuException invalid(String message) {
+        return new LlamafuException(ErrorCode.INVALID_OPTION, message);
+    }
+
+    /** The part that the model is opened with, as seen by this JVM: {@code threads} defaults to its processors. */
+    public EngineOptions toEngineOptions() {
+        EngineOptions.Builder engine = EngineOptions.builder(localPath(LlamafuConfigOptions.MODEL))
+                .contextSize(configuration.get(LlamafuConfigOptions.CONTEXT_SIZE))
+                .parallelSequences(configuration.get(LlamafuConfigOptions.PARALLEL_SEQUENCES))
+                .batchSize(configuration.get(LlamafuConfigOptions.BATCH_SIZE))
+                .gpuLayers(configuration.get(LlamafuConfigOptions.GPU_LAYERS))
+                .memoryBudget(
+                        configuration.get(LlamafuConfigOptions.MEMORY_BUDGET).getBytes())
+                .adapterMemoryBudget(configuration
+                        .get(LlamafuConfigOptions.ADAPTERS_MEMORY_BUDGET)
+                        .getBytes())
+                .loraBatching(configuration.get(LlamafuConfigOptions.LORA_BATCHING))
+                .idleTimeout(configuration.get(LlamafuConfigOptions.IDLE_TIMEOUT));
+        if (configuration.contains(LlamafuConfigOptions.ADAPTERS)) {
+            engine.adapters(localPath(LlamafuConfigOptions.ADAPTERS));
+        }
+        configuration.getOptional(LlamafuConfigOptions.THREADS).ifPresent(engine::threads);
+        return engine.build();
+    }
+
+    private Path localPath(ConfigOption<String> option) {
+        String location = configuration.get(option);
+        if (!location.startsWith("file:") && !location.contains("://")) {
+            return Path.of(location);
+        }
+        if (!location.startsWith("file:")) {
+            throw invalid("%s is '%s', but only local files are supported for now: give a path or a file:// URI."
+                    .formatted(option.key(), location));
+        }
+        try {
+            return Path.of(URI.create(location));
+        } catch (IllegalArgumentException e) {
+            throw new LlamafuException(
+                    ErrorCode.INVALID_OPTION,
+                    "%s is '%s', which is no file:// URI (%s): write it like 'file:///models/base.gguf', or give a path."
+                            .formatted(option.key(), location, e.getMessage()),
+                    e);
+        }
+    }
+
+    /** How tokens are chosen. */
+    public SamplingOptions sampling() {
+        return SamplingOptions.builder()
+                .temperature(configuration.get(LlamafuConfigOptions.TEMPERATURE))
+                .topK(configuration.get(LlamafuConfigOptions.TOP_K))
+                .topP(configuration.get(LlamafuConfigOptions.TOP_P))
+                .minP(configuration.get(LlamafuConfigOptions.MIN_P))
+                .repeatPenalty(configuration.get(LlamafuConfigOptions.REPEAT_PENALTY))
+                .seed(configuration.get(LlamafuConfigOptions.SEED))
+                .grammar(configuration.get(LlamafuConfigOptions.GRAMMAR))
+                .build();
+    }
+
+    /** A request with these options' limits. */
+    @Internal
+    public CompletionRequest toRequest(String prompt, AdapterStack adapters, SamplingOptions sampling) {
+        return new CompletionRequest(prompt, adapters, sampling, maxTokens(), stop(), timeout());
+    }
+
+    public PromptTemplate promptTemplate() {
+        return new PromptTemplate(configuration.get(LlamafuConfigOptions.PROMPT_TEMPLATE));
+    }
+
+    public int parallelSequences() {
+        return configuration.get(LlamafuConfigOptions.PARALLEL_SEQUENCES);
+    }
+
+    public int maxTokens() {
+        return configuration.get(LlamafuConfigOptions.MAX_TOKENS);
+    }
+
+    public List<String> stop() {
+        return List.copyOf(configuration.get(LlamafuConfigOptions.STOP));
+    }
+
+    public Duration timeout() {
+        return configuration.get(LlamafuConfigOptions.TIMEOUT);
+    }
+
+    public OnError onError() {
+        return configuration.get(LlamafuConfigOptions.ON_ERROR);
+    }
+
+    /** The options that were set, by key. */
+    public Map<String, String> toMap() {
+        return Map.copyOf(configuration.toMap());
+    }
+
+    @Override
+    public String toString() {
+        return "LlamafuOptions" + configuration;
+    }
+
+    /** Mutable and not thread-safe. Ranges are checked by {@link #build()}. */
+    @PublicEvolving
+    public static final class Builder {
+        private final Configuration configuration = new Configuration();
+
+        private Builder() {}
+
+        /** A path or {@code file://} URI that every TaskManager can read. Required. */
+        public Builder model(String location) {
+            return set(LlamafuConfigOptions.MODEL, location);
+        }
+
+        /** A folder of which every {@code NAME.gguf} is the adapter NAME. */
+        public Builder adapters(String folder) {
+            return set(LlamafuConfigOptions.ADAPTERS, folder);
+        }
+
+        public Builder contextSize(int tokens) {
+            return set(LlamafuConfigOptions.CONTEXT_SIZE, tokens);
+        }
+
+        public Builder parallelSequences(int sequences) {
+            return set(LlamafuConfigOptions.PARALLEL_SEQUENCES, sequences);
+        }
+
+        public Builder batchSize(int tokens) {
+            return set(LlamafuConfigOptions.BATCH_SIZE, tokens);
+        }
+
+        public Builder threads(int threads) {
+            return set(LlamafuConfigOptions.THREADS, threads);
+        }
+
+        public Builder gpuLayers(int layers) {
+            return set(LlamafuConfigOptions.GPU_LAYERS, layers);
+        }
+
+        public Builder memoryBudget(MemorySize budget) {
+            return set(LlamafuConfigOptions.MEMORY_BUDGET, budget);
+        }
+
+        public Builder adaptersMemoryBudget(MemorySize budget) {
+            return set(LlamafuConfigOptions.ADAPTERS_MEMORY_BUDGET, budget);
+        }
+
+        public Builder loraBatching(LoraBatching batching) {
+            return set(LlamafuConfigOptions.LORA_BATCHING, batching);
+        }
+
+        public Builder idleTimeout(Duration timeout) {
+            return set(LlamafuConfigOptions.IDLE_TIMEOUT, timeout);
+        }
+
+        /** The prompt, with {@code {text}} where the record's text goes. */
+        public Builder promptTemplate(String template) {
+            return set(LlamafuConfigOptions.PROMPT_TEMPLATE, template);
+        }
+
+        public Builder maxTokens(int tokens) {
+            return set(LlamafuConfigOptions.MAX_TOKENS, tokens);
+        }
+
+        public Builder temperature(float temperature) {
+            return set(LlamafuConfigOptions.TEMPERATURE, temperature);
+        }
+
+        public Builder topK(int topK) {
+            return set(LlamafuConfigOptions.TOP_K, topK);
+        }
+
+        public Builder topP(float topP) {
+            return set(LlamafuConfigOptions.TOP_P, topP);
+        }
+
+        public Builder minP(float minP) {
+            return set(LlamafuConfigOptions.MIN_P, minP);
+        }
+
+        public Builder repeatPenalty(float penalty) {
+            return set(LlamafuConfigOptions.REPEAT_PENALTY, penalty);
+        }
+
+        public Builder seed(int seed) {
+            return set(LlamafuConfigOptions.SEED, seed);
+        }
+
+        public Builder stop(String... strings) {
+            return set(LlamafuConfigOptions.STOP, List.of(strings));
+        }
+
+        public Builder grammar(String gbnf) {
+            return set(LlamafuConfigOptions.GRAMMAR, gbnf);
+        }
+
+        public Builder timeout(Duration timeout) {
+            return set(LlamafuConfigOptions.TIMEOUT, timeout);
+        }
+
+        public Builder onError(OnError onError) {
+            return set(LlamafuConfigOptions.ON_ERROR, onError);
+        }
+
+        /** Sets any option of {@link LlamafuConfigOptions}. */
+        public <V> Builder set(ConfigOption<V> option, V value) {
+            checkNotNull(option, "option is null");
+            configuration.set(option, checkNotNull(value, "%s is null", option.key()));
+            return this;
+        }
+
+        /**
+         * Checks every value.
+         *
+         * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if one is out of its range
+         */
+        public LlamafuOptions build() {
+            checkKeys(configuration.keySet());
+            return new LlamafuOptions(new Configuration(configuration));
+        }
+    }
+}

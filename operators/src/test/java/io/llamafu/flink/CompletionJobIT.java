@@ -1,0 +1,366 @@
+package io.llamafu.flink;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.SharedEngines;
+import org.apache.flink.api.common.eventtime.WatermarkStrategy;
+import org.apache.flink.api.common.typeinfo.TypeInformation;
+import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.api.connector.source.util.ratelimit.RateLimiterStrategy;
+import org.apache.flink.api.java.tuple.Tuple3;
+import org.apache.flink.configuration.CheckpointingOptions;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.PipelineOptions;
+import org.apache.flink.configuration.RestartStrategyOptions;
+import org.apache.flink.configuration.StateBackendOptions;
+import org.apache.flink.connector.datagen.source.DataGeneratorSource;
+import org.apache.flink.connector.datagen.source.GeneratorFunction;
+import org.apache.flink.core.execution.JobClient;
+import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.test.junit5.MiniClusterExtension;
+import org.apache.flink.util.ExceptionUtils;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+import java.io.Serializable;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
+import java.util.stream.IntStream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.groups.Tuple.tuple;
+
+/** Whole jobs on the real model: RocksDB, checkpoints, a transactional sink, no Kryo. */
+@Timeout(value = 120, unit = TimeUnit.SECONDS)
+class CompletionJobIT {
+    private static final List<String> DOMAINS = List.of("medical", "legal", "finance");
+
+    @RegisterExtension
+    static final MiniClusterExtension CLUSTER = new MiniClusterExtension(new MiniClusterResourceConfiguration.Builder()
+            .setNumberTaskManagers(1)
+            .setNumberSlotsPerTaskManager(6)
+            .build());
+
+    @TempDir
+    static Path folder;
+
+    private final CommittedSink sink = CommittedSink.create();
+    private StreamExecutionEnvironment env;
+
+    @BeforeEach
+    void environment() {
+        env = environment(2);
+    }
+
+    private static StreamExecutionEnvironment environment(int parallelism) {
+        Configuration configuration = new Configuration();
+        configuration.set(StateBackendOptions.STATE_BACKEND, "rocksdb");
+        configuration.set(
+                CheckpointingOptions.CHECKPOINTS_DIRECTORY,
+                folder.resolve("checkpoints").toUri().toString());
+        configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofMillis(100));
+        configuration.set(RestartStrategyOptions.RESTART_STRATEGY, "fixed-delay");
+        configuration.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS, 1);
+        configuration.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_DELAY, Duration.ZERO);
+        configuration.set(PipelineOptions.GENERIC_TYPES, false);
+        StreamExecutionEnvironment environment = StreamExecutionEnvironment.getExecutionEnvironment(configuration);
+        environment.setParallelism(parallelism);
+        return environment;
+    }
+
+    /** Tenants start with one domain, and in the middle of the stream every other one gets the next, with 'formal'. */
+    @Test
+    void failureLosesAndDuplicatesNothing() throws Exception {
+        int records = 400;
+        ArrayList<AdapterRoute> changes = new ArrayList<>();
+        for (int tenant = 0; tenant < 8; tenant++) {
+            changes.add(new AdapterRoute("tenant-" + tenant, stackAt(tenant, 0), 0L));
+            changes.add(new AdapterRoute("tenant-" + tenant, stackAt(tenant, records / 2), records / 2L));
+        }
+        FailOnce<Completion> failure = new FailOnce<>(completion -> Integer.parseInt(completion.getId()) > records / 3);
+
+        Llamafu.complete(tickets(records, 200))
+                .keyBy(Ticket::tenant)
+                .id(Ticket::id)
+                .prompt(Ticket::text)
+                .routes(env.fromData(TypeInformation.of(AdapterRoute.class), changes.toArray(new AdapterRoute[0]))
+                        .assignTimestampsAndWatermarks(WatermarkStrategy.<AdapterRoute>forMonotonousTimestamps()
+                                .withTimestampAssigner((route, time) -> route.getValidFrom())))
+                .eventTime()
+                .with(Notes.options().build())
+                .build()
+                .map(failure)
+                .sinkTo(sink);
+        env.execute();
+
+        assertThat(failure.hasFailed()).isTrue();
+        assertThat(sink.committed())
+                .extracting(Completion::getId)
+                .containsExactlyInAnyOrderElementsOf(
+                        IntStream.range(0, records).mapToObj(String::valueOf).toList());
+        int exact = 0;
+        for (Completion completion : sink.committed()) {
+            int id = Integer.parseInt(completion.getId());
+            String stack = stackAt(id % 8, id);
+            assertThat(completion.getStack()).as("stack of record %s", id).isEqualTo(stack);
+            assertThat(completion.getAdapters())
+                    .extracting(ResolvedAdapter::getName)
+                    .containsExactly(stack.split("\\+"));
+            assertThat(completion.getAdapters())
+                    .allMatch(adapter -> adapter.getDigest().matches("[0-9a-f]{64}"));
+            assertThat(completion.getEventTime()).isEqualTo(id);
+            exact += Notes.answer(Notes.text(id), stack).equals(completion.getText()) ? 1 : 0;
+        }
+        assertThat(exact).as("exact answers of %s", records).isGreaterThanOrEqualTo(records * 98 / 100);
+    }
+
+    private static String stackAt(int tenant, int time) {
+        boolean changed = time >= 200 && tenant % 2 == 0;
+        return changed ? DOMAINS.get((tenant + 1) % 3) + "+formal" : DOMAINS.get(tenant % 3);
+    }
+
+    /**
+     * A record is held in the engine while its tenant's route changes; both are in the checkpoint that the job restarts
+     * from. One step is emitted for each checkpoint, so that their order is sure.
+     */
+    @Test
+    void replayedElementsKeepTheirStack() throws Exception {
+        String note = Notes.text(0);
+        WatchedLeases leases = WatchedLeases.closed();
+        List<Tuple3<String, String, String>> steps = List.of(
+                Tuple3.of("route", "a", "medical"),
+                Tuple3.of("record", "1", note),
+                Tuple3.of("route", "a", "legal"),
+                Tuple3.of("fail", "", ""),
+                Tuple3.of("record", "2", note));
+        StreamExecutionEnvironment single = environment(1);
+        FailOnce<Tuple3<String, String, String>> failure =
+                new FailOnce<>(step -> step.f0.equals("fail"), (Runnable & Serializable) leases::openGate);
+        ArrayList<Tuple3<String, String, String>> serializableSteps = new ArrayList<>(steps);
+        DataStream<Tuple3<String, String, String>> source = single.fromSource(
+                        new DataGeneratorSource<>(
+                                index -> serializableSteps.get(index.intValue()),
+                                steps.size(),
+                                RateLimiterStrategy.perCheckpoint(1),
+                                Types.TUPLE(Types.STRING, Types.STRING, Types.STRING)),
+                        WatermarkStrategy.noWatermarks(),
+                        "steps")
+                .map(failure)
+                .returns(Types.TUPLE(Types.STRING, Types.STRING, Types.STRING));
+
+        Llamafu.complete(source.filter(step -> step.f0.equals("record")))
+                .keyBy(step -> "a")
+                .id(step -> step.f1)
+                .prompt(step -> step.f2)
+                .routes(source.filter(step -> step.f0.equals("route"))
+                        .map(step -> new AdapterRoute(step.f1, step.f2, null)))
+                .with(Notes.options().build())
+                .leases(leases)
+                .build()
+                .sinkTo(sink);
+        single.execute();
+
+        assertThat(failure.hasFailed()).isTrue();
+        assertThat(leases.requests())
+                .extracting(request -> request.adapters().toString())
+                .as("asked before the failure, replayed, and the record after the change")
+                .containsExactly("medical", "medical", "legal");
+        assertThat(sink.committed())
+                .extracting(Completion::getId, Completion::getText)
+                .containsExactlyInAnyOrder(
+                        tuple("1", Notes.answer(note, "medical")), tuple("2", Notes.answer(note, "legal")));
+    }
+
+    @Test
+    void subtasksAndJobsShareOneEngine() throws Exception {
+        WatchedLeases leases = WatchedLeases.closed();
+        CommittedSink otherSink = CommittedSink.create();
+        StreamExecutionEnvironment other = environment(2);
+        JobClient first = answerAll(env, leases, sink).executeAsync();
+        JobClient second = answerAll(other, leases, otherSink).executeAsync();
+        await(() -> leases.engines().size() == 4);
+
+        assertThat(new HashSet<>(leases.engines()))
+                .as("engines of two jobs with two subtasks each")
+                .hasSize(1);
+        assertThat(SharedEngines.openEngines()).isEqualTo(1);
+        leases.openGate();
+        first.getJobExecutionResult().get();
+        second.getJobExecutionResult().get();
+        assertThat(sink.committed()).hasSize(40);
+        assertThat(otherSink.committed()).hasSize(40);
+    }
+
+    private StreamExecutionEnvironment answerAll(
+            StreamExecutionEnvironment environment, WatchedLeases leases, CommittedSink target) {
+        Llamafu.complete(tickets(environment, 40, 1000))
+                .prompt(Ticket::text)
+                .defaultRoute(AdapterStack.parse("medical"))
+                .with(Notes.options().build())
+                .leases(leases)
+                .build()
+                .sinkTo(target);
+        return environment;
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"NULL", "EMIT"})
+    void everyRecordHasOneOutcomeWhateverIsWrongWithIt(OnError onError) throws Exception {
+        String note = Notes.text(0);
+        DataStream<Ticket> tickets = env.fromData(
+                        Types.POJO(Ticket.class),
+                        new Ticket("good", "a", note, 0),
+                        new Ticket("null key", null, note, 0),
+                        new Ticket("null prompt", "a", null, 0),
+                        new Ticket("unknown adapter", "b", note, 0),
+                        new Ticket("too long", "a", note.repeat(100), 0))
+                .assignTimestampsAndWatermarks(WatermarkStrategy.<Ticket>forMonotonousTimestamps()
+                        .withTimestampAssigner((ticket, time) -> 10));
+        Llamafu.complete(tickets)
+                .keyBy(Ticket::tenant)
+                .id(Ticket::id)
+                .prompt(Ticket::text)
+                .routes(env.fromData(
+                                TypeInformation.of(AdapterRoute.class),
+                                new AdapterRoute("b", "unknown", 0L),
+                                new AdapterRoute("b", "not:a:stack", 1L),
+                                new AdapterRoute(null, "medical", 1L))
+                        .assignTimestampsAndWatermarks(WatermarkStrategy.noWatermarks()))
+                .eventTime()
+                .defaultRoute(AdapterStack.parse("medical"))
+                .with(Notes.options().onError(onError).build())
+                .build()
+                .sinkTo(sink);
+        env.execute();
+
+        assertThat(sink.committed()).hasSize(5);
+        assertOutcome("good", Notes.answer(note, "medical"), null);
+        boolean emit = onError == OnError.EMIT;
+        assertOutcome("null key", null, emit ? ErrorCode.INVALID_REQUEST : null);
+        assertOutcome("null prompt", null, emit ? ErrorCode.INVALID_REQUEST : null);
+        assertOutcome("unknown adapter", null, emit ? ErrorCode.ADAPTER_NOT_FOUND : null);
+        assertOutcome("too long", null, emit ? ErrorCode.PROMPT_TOO_LONG : null);
+    }
+
+    private void assertOutcome(String id, String text, ErrorCode code) {
+        Completion completion = sink.committed().stream()
+                .filter(candidate -> candidate.getId().equals(id))
+                .findFirst()
+                .orElseThrow();
+        assertThat(completion.getText()).as("text of %s", id).isEqualTo(text);
+        assertThat(completion.getErrorCode()).as("code of %s", id).isEqualTo(code == null ? null : code.name());
+        assertThat(completion.getError() == null).as("error of %s", id).isEqualTo(code == null);
+    }
+
+    @Test
+    void unknownAdapterFailsTheJobByDefault() {
+        Llamafu.complete(env.fromData("some text"))
+                .prompt(text -> text)
+                .defaultRoute(AdapterStack.parse("unknown"))
+                .with(Notes.options().build())
+                .build()
+                .sinkTo(sink);
+
+        assertThatThrownBy(env::execute)
+                .satisfies(failure -> assertThat(ExceptionUtils.findThrowable(failure, LlamafuException.class))
+                        .hasValueSatisfying(cause -> assertThat(cause.code()).isEqualTo(ErrorCode.ADAPTER_NOT_FOUND)));
+        assertThat(sink.committed()).isEmpty();
+    }
+
+    @Test
+    void recordThatTakesTooLongIsACodedError() throws Exception {
+        String longText = Notes.text(0).repeat(8);
+        Llamafu.complete(env.fromData(longText, longText, longText))
+                .prompt(text -> text)
+                .with(Notes.options()
+                        .timeout(Duration.ofMillis(1))
+                        .maxTokens(200)
+                        .onError(OnError.EMIT)
+                        .build())
+                .build()
+                .sinkTo(sink);
+        env.execute();
+
+        assertThat(sink.committed()).hasSize(3).allSatisfy(completion -> assertThat(completion.getErrorCode())
+                .isEqualTo("DEADLINE_EXCEEDED"));
+    }
+
+    @Test
+    void busyJobIsCancelledAtOnce() throws Exception {
+        WatchedLeases leases = WatchedLeases.open();
+        Llamafu.complete(tickets(1_000_000, 100_000))
+                .prompt(Ticket::text)
+                .with(Notes.options().build())
+                .capacity(100)
+                .leases(leases)
+                .build()
+                .sinkTo(sink);
+        JobClient job = env.executeAsync();
+        await(() -> leases.requests().size() > 300);
+
+        long start = System.nanoTime();
+        job.cancel().get();
+        assertThatThrownBy(() -> job.getJobExecutionResult().get()).isInstanceOf(ExecutionException.class);
+        assertThat(Duration.ofNanos(System.nanoTime() - start)).isLessThan(Duration.ofSeconds(2));
+        await(() -> leases.engines().get(0).metrics().activeSequences() == 0);
+    }
+
+    @Test
+    void orderedKeepsTheOrderOfTheRecords() throws Exception {
+        StreamExecutionEnvironment single = environment(1);
+        Llamafu.complete(tickets(single, 60, 1000))
+                .id(Ticket::id)
+                .prompt(Ticket::text)
+                .with(Notes.options().build())
+                .ordered()
+                .build()
+                .sinkTo(sink);
+        single.execute();
+
+        assertThat(sink.committed())
+                .extracting(Completion::getId)
+                .containsExactlyElementsOf(
+                        IntStream.range(0, 60).mapToObj(String::valueOf).toList());
+    }
+
+    private DataStream<Ticket> tickets(int records, double perSecond) {
+        return tickets(env, records, perSecond);
+    }
+
+    private static DataStream<Ticket> tickets(StreamExecutionEnvironment environment, int records, double perSecond) {
+        List<String> texts = Notes.texts();
+        GeneratorFunction<Long, Ticket> ticket = index -> new Ticket(
+                String.valueOf(index), "tenant-" + index % 8, texts.get((int) (index % texts.size())), index);
+        return environment
+                .fromSource(
+                        new DataGeneratorSource<>(
+                                ticket, records, RateLimiterStrategy.perSecond(perSecond), Types.POJO(Ticket.class)),
+                        WatermarkStrategy.<Ticket>forMonotonousTimestamps()
+                                .withTimestampAssigner((value, time) -> value.time),
+                        "tickets")
+                .setParallelism(1);
+    }
+
+    private static void await(BooleanSupplier condition) throws InterruptedException {
+        long deadline = System.nanoTime() + Duration.ofSeconds(30).toNanos();
+        while (!condition.getAsBoolean()) {
+            assertThat(System.nanoTime()).as("time to wait").isLessThan(deadline);
+            Thread.sleep(10);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+package io.llamafu.flink;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.engine.EngineOptions;
+import io.llamafu.engine.EngineOptions.LoraBatching;
+import io.llamafu.engine.SamplingOptions;
+import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.MemorySize;
+import org.apache.flink.util.InstantiationUtil;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+class LlamafuOptionsTest {
+    private static final Map<String, String> EVERY_PROPERTY = Map.ofEntries(
+            Map.entry("model", "file:///models/base.gguf"),
+            Map.entry("adapters", "/models/adapters"),
+            Map.entry("context-size", "4096"),
+            Map.entry("parallel-sequences", "8"),
+            Map.entry("batch-size", "256"),
+            Map.entry("threads", "3"),
+            Map.entry("gpu-layers", "-1"),
+            Map.entry("memory-budget", "2 gb"),
+            Map.entry("adapters.memory-budget", "64 mb"),
+            Map.entry("lora-batching", "grouped"),
+            Map.entry("idle-timeout", "5 s"),
+            Map.entry("prompt-template", "Q: {text}\nA:"),
+            Map.entry("max-tokens", "32"),
+            Map.entry("temperature", "0.7"),
+            Map.entry("top-k", "20"),
+            Map.entry("top-p", "0.9"),
+            Map.entry("min-p", "0.1"),
+            Map.entry("repeat-penalty", "1.1"),
+            Map.entry("seed", "7"),
+            Map.entry("stop", "END;###"),
+            Map.entry("grammar", "root ::= \"yes\" | \"no\""),
+            Map.entry("timeout", "30 s"),
+            Map.entry("on-error", "emit"));
+
+    @Test
+    void defaults() {
+        LlamafuOptions options = LlamafuOptions.builder().model("base.gguf").build();
+
+        assertThat(options.toEngineOptions())
+                .isEqualTo(EngineOptions.builder(Path.of("base.gguf")).build());
+        assertThat(options.sampling()).isEqualTo(SamplingOptions.greedy());
+        assertThat(options.promptTemplate()).isEqualTo(new PromptTemplate("{text}"));
+        assertThat(options.parallelSequences()).isEqualTo(16);
+        assertThat(options.maxTokens()).isEqualTo(256);
+        assertThat(options.stop()).isEmpty();
+        assertThat(options.timeout()).isEqualTo(Duration.ofMinutes(2));
+        assertThat(options.onError()).isEqualTo(OnError.FAIL);
+    }
+
+    @Test
+    void everyPropertyIsMapped() {
+        assertThat(EVERY_PROPERTY.keySet())
+                .containsExactlyInAnyOrderElementsOf(LlamafuConfigOptions.all().stream()
+                        .map(ConfigOption::key)
+                        .toList());
+
+        assertEveryProperty(LlamafuOptions.fromMap(EVERY_PROPERTY));
+        assertEveryProperty(LlamafuOptions.fromConfiguration(Configuration.fromMap(EVERY_PROPERTY)));
+    }
+
+    @Test
+    void everySetterIsMapped() {
+        assertEveryProperty(LlamafuOptions.builder()
+                .model("file:///models/base.gguf")
+                .adapters("/models/adapters")
+                .contextSize(4096)
+                .parallelSequences(8)
+                .batchSize(256)
+                .threads(3)
+                .gpuLayers(-1)
+                .memoryBudget(MemorySize.parse("2 gb"))
+                .adaptersMemoryBudget(MemorySize.parse("64 mb"))
+                .loraBatching(LoraBatching.GROUPED)
+                .idleTimeout(Duration.ofSeconds(5))
+                .promptTemplate("Q: {text}\nA:")
+                .maxTokens(32)
+                .temperature(0.7f)
+                .topK(20)
+                .topP(0.9f)
+                .minP(0.1f)
+                .repeatPenalty(1.1f)
+                .seed(7)
+                .stop("END", "###")
+                .grammar("root ::= \"yes\" | \"no\"")
+                .timeout(Duration.ofSeconds(30))
+                .onError(OnError.EMIT)
+                .build());
+    }
+
+    private static void assertEveryProperty(LlamafuOptions options) {
+        assertThat(options.toMap().keySet()).isEqualTo(EVERY_PROPERTY.keySet());
+        assertThat(options.toEngineOptions())
+                .isEqualTo(EngineOptions.builder(Path.of("/models/base.gguf"))
+                        .adapters(Path.of("/models/adapters"))
+                        .contextSize(4096)
+                        .parallelSequences(8)
+                        .batchSize(256)
+                        .threads(3)
+                        .gpuLayers(-1)
+                        .memoryBudget(2L << 30)
+                        .adapterMemoryBudget(64L << 20)
+                        .loraBatching(LoraBatching.GROUPED)
+                        .idleTimeout(Duration.ofSeconds(5))
+                        .build());
+        assertThat(options.sampling())
+                .isEqualTo(SamplingOptions.builder()
+                        .temperature(0.7f)
+                        .topK(20)
+                        .topP(0.9f)
+                        .minP(0.1f)
+                        .repeatPenalty(1.1f)
+                        .seed(7)
+                        .grammar("root ::= \"yes\" | \"no\"")
+                        .build());
+        assertThat(options.promptTemplate().render("Why?")).isEqualTo("Q: Why?\nA:");
+        assertThat(options.maxTokens()).isEqualTo(32);
+        assertThat(options.stop()).containsExactly("END", "###");
+        assertThat(options.timeout()).isEqualTo(Duration.ofSeconds(30));
+        assertThat(options.onError()).isEqualTo(OnError.EMIT);
+    }
+
+    @Test
+    void everyOptionIsDescribed() {
+        assertThat(LlamafuConfigOptions.all())
+                .allSatisfy(
+                        option -> assertThat(option.description().toString()).isNotBlank());
+    }
+
+    @Test
+    void unknownKeyIsRefusedWithTheListOfValidOnes() {
+        assertInvalid(Map.of("modle", "x.gguf"), "'modle'", "adapters, adapters.memory-budget, batch-size");
+    }
+
+    @Test
+    void modelIsRequired() {
+        assertInvalid(Map.of("model", ""), "'model' is missing");
+        assertThatThrownBy(() -> LlamafuOptions.builder().build()).hasMessageContaining("'model' is missing");
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "context-size, 1, context-size is 1",
+        "context-size, many, context-size",
+        "parallel-sequences, 0, parallel-sequences is 0",
+        "threads, 0, threads is 0",
+        "memory-budget, a lot, memory-budget",
+        "lora-batching, shuffled, lora-batching",
+        "prompt-template, Hello, {text}",
+        "max-tokens, 0, max-tokens is 0",
+        "temperature, -1, temperature is -1",
+        "top-p, 0, top-p is 0",
+        "stop, a;;b, stop is",
+        "timeout, 0 s, timeout is",
+        "on-error, ignore, on-error",
+        "adapters, s3://bucket/adapters, only local files are supported for now",
+        "adapters, file://host/adapters, no file:// URI",
+    })
+    void valueOutOfItsRangeIsNamed(String key, String value, String message) {
+        assertInvalid(Map.of("model", "base.gguf", key, value), message);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "/models/base.gguf, /models/base.gguf",
+        "file:///models/base.gguf, /models/base.gguf",
+        "file:/models/base.gguf, /models/base.gguf",
+        "file:///my%20models/base.gguf, /my models/base.gguf",
+        "/my models/a:b.gguf, /my models/a:b.gguf",
+        "relative/base.gguf, relative/base.gguf",
+    })
+    void localFiles(String location, String path) {
+        assertThat(LlamafuOptions.builder()
+                        .model(location)
+                        .build()
+                        .toEngineOptions()
+                        .model())
+                .isEqualTo(Path.of(path));
+    }
+
+    @Test
+    void survivesSerialization() throws Exception {
+        LlamafuOptions options = LlamafuOptions.builder()
+                .model("base.gguf")
+                .stop("\n\n", "; \"")
+                .promptTemplate("'{text}'\n")
+                .build();
+
+        LlamafuOptions copy = InstantiationUtil.clone(options);
+        assertThat(copy.toEngineOptions()).isEqualTo(options.toEngineOptions());
+        assertThat(copy.stop()).isEqualTo(List.of("\n\n", "; \""));
+        assertThat(copy.promptTemplate().template()).isEqualTo("'{text}'\n");
+        assertThat(LlamafuOptions.fromMap(options.toMap()).stop()).isEqualTo(options.stop());
+    }
+
+    @Test
+    void bracesOfTheTextAreLeftAlone() {
+        assertThat(new PromptTemplate("<{text}>{text}").render("{text}$1")).isEqualTo("<{text}$1>{text}$1");
+    }
+
+    private static void assertInvalid(Map<String, String> properties, String... messages) {
+        assertThatThrownBy(() -> LlamafuOptions.fromMap(new HashMap<>(properties)))
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_OPTION))
+                .hasMessageContainingAll(messages);
+    }
+}

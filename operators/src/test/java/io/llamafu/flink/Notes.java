@@ -1,0 +1,58 @@
+package io.llamafu.flink;
+
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.testing.TinyModel;
+import io.llamafu.testing.TinyModel.Golden;
+
+import java.util.HashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+import static java.util.Objects.requireNonNull;
+
+/** The notes that the tiny model was trained to answer, with the right answer under each stack. */
+final class Notes {
+    private static final String FRAME = TinyModel.prompt("{text}");
+    private static final List<String> TEXTS;
+    private static final Map<Question, String> ANSWERS = new HashMap<>();
+
+    private record Question(String prompt, AdapterStack stack) {}
+
+    static {
+        Set<String> texts = new LinkedHashSet<>();
+        int before = FRAME.indexOf("{text}");
+        int after = FRAME.length() - before - "{text}".length();
+        for (Golden golden : TinyModel.golden()) {
+            texts.add(golden.prompt().substring(before, golden.prompt().length() - after));
+            ANSWERS.put(new Question(golden.prompt(), golden.stack()), golden.expected());
+        }
+        TEXTS = List.copyOf(texts);
+    }
+
+    private Notes() {}
+
+    static String text(int index) {
+        return TEXTS.get(index % TEXTS.size());
+    }
+
+    static List<String> texts() {
+        return TEXTS;
+    }
+
+    static String answer(String text, String stack) {
+        Question question = new Question(TinyModel.prompt(text), AdapterStack.parse(stack));
+        return requireNonNull(ANSWERS.get(question), () -> "no answer is known for " + question);
+    }
+
+    /** Equal for the engine everywhere, so that all tests share one. */
+    static LlamafuOptions.Builder options() {
+        return LlamafuOptions.builder()
+                .model(TinyModel.model().toUri().toString())
+                .adapters(TinyModel.adapters().toString())
+                .promptTemplate(FRAME)
+                .threads(2)
+                .maxTokens(48);
+    }
+}

@@ -1,0 +1,89 @@
+package io.llamafu.flink.completion;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.engine.Completion;
+import io.llamafu.engine.Completion.Timings;
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.EngineMetrics;
+import io.llamafu.engine.EngineMetrics.Memory;
+import io.llamafu.engine.FinishReason;
+import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.ResolvedAdapter;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+
+/** An engine that the test answers for, to reach the moments that a real one does not stop at. */
+final class ScriptedEngine implements InferenceEngine {
+    private final List<CompletionRequest> requests = new ArrayList<>();
+    private final List<CompletableFuture<Completion>> answers = new ArrayList<>();
+    private int closedLeases;
+    private boolean open = true;
+
+    Leases.Lease lease() {
+        return new Leases.Lease() {
+            @Override
+            public InferenceEngine engine() {
+                return ScriptedEngine.this;
+            }
+
+            @Override
+            public void close() {
+                closedLeases++;
+            }
+        };
+    }
+
+    @Override
+    public CompletableFuture<Completion> submit(CompletionRequest request) {
+        if (request.prompt().equals("throw")) {
+            throw new IllegalStateException("against the contract");
+        }
+        requests.add(request);
+        CompletableFuture<Completion> answer = new CompletableFuture<>();
+        answers.add(answer);
+        return answer;
+    }
+
+    List<CompletionRequest> requests() {
+        return requests;
+    }
+
+    CompletableFuture<Completion> answer(int index) {
+        return answers.get(index);
+    }
+
+    void answer(int index, String text) {
+        List<ResolvedAdapter> adapters = requests.get(index).adapters().entries().stream()
+                .map(entry -> new ResolvedAdapter(entry.name(), entry.scale(), "digest of " + entry.name()))
+                .toList();
+        answers.get(index)
+                .complete(new Completion(
+                        text, FinishReason.END_OF_GENERATION, 7, 3, 5, adapters, new Timings(1.5, 2.5, 3.5)));
+    }
+
+    void fail(int index, ErrorCode code, String message) {
+        answers.get(index).completeExceptionally(new LlamafuException(code, message));
+    }
+
+    int closedLeases() {
+        return closedLeases;
+    }
+
+    @Override
+    public EngineMetrics metrics() {
+        return new EngineMetrics(0, 0, 0, 0, 0, 0, 4, 2, 16, 100, 8192, 3, 3, new Memory(1000, 200, 30, 4));
+    }
+
+    @Override
+    public boolean isOpen() {
+        return open;
+    }
+
+    @Override
+    public void close() {
+        open = false;
+    }
+}

@@ -1,0 +1,77 @@
+package io.llamafu.flink.routing;
+
+import org.junit.jupiter.api.Test;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+class RouteTimelineTest {
+
+    @Test
+    void newestVersionUntilTheTimeHolds() {
+        RouteTimeline timeline = timeline(version(20, "b"), version(10, "a"), version(30, null));
+
+        assertThat(timeline.at(9)).isEmpty();
+        assertThat(timeline.at(10)).contains(version(10, "a"));
+        assertThat(timeline.at(19)).contains(version(10, "a"));
+        assertThat(timeline.at(20)).contains(version(20, "b"));
+        assertThat(timeline.at(Long.MAX_VALUE)).contains(version(30, null));
+    }
+
+    @Test
+    void laterWordOfTheSameTimeReplaces() {
+        RouteTimeline timeline = timeline(version(10, "a"), version(10, "b"));
+
+        assertThat(timeline.toHistory().getVersions()).containsExactly(version(10, "b"));
+    }
+
+    @Test
+    void trimKeepsWhatHoldsFromThatTimeOn() {
+        RouteTimeline timeline = timeline(version(10, "a"), version(20, "b"), version(30, "c"));
+
+        assertThat(timeline.trim(19)).isFalse();
+        assertThat(timeline.trim(25)).isTrue();
+        assertThat(timeline.toHistory().getVersions()).containsExactly(version(20, "b"), version(30, "c"));
+        assertThat(timeline.at(25)).contains(version(20, "b"));
+    }
+
+    @Test
+    void afterATrimTheOldestLeftAnswersForLateRecords() {
+        RouteTimeline timeline = timeline(version(10, "a"), version(20, "b"));
+        timeline.trim(20);
+
+        assertThat(timeline.at(5)).contains(version(20, "b"));
+    }
+
+    @Test
+    void resetToTheDefaultIsNotOutlivedByALateChange() {
+        RouteTimeline timeline = timeline(version(10, "a"), version(50, null));
+        timeline.trim(60);
+        timeline.add(version(30, "late"));
+        timeline.trim(60);
+
+        assertThat(timeline.at(70)).contains(version(50, null));
+        assertThat(timeline.toHistory().getVersions()).hasSize(1);
+    }
+
+    @Test
+    void historyIsReadBack() {
+        RouteTimeline timeline = timeline(version(10, "a"), version(20, "b"));
+        timeline.trim(20);
+
+        RouteHistory history = timeline.toHistory();
+        assertThat(RouteTimeline.of(history).toHistory()).isEqualTo(history);
+        assertThat(history.getTrimmed()).isTrue();
+    }
+
+    private static RouteTimeline timeline(RouteVersion... versions) {
+        RouteTimeline timeline = RouteTimeline.empty();
+        for (RouteVersion version : versions) {
+            timeline.add(version);
+        }
+        return timeline;
+    }
+
+    private static RouteVersion version(long validFrom, String stack) {
+        return new RouteVersion(validFrom, stack);
+    }
+}
