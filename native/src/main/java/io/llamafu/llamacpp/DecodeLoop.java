@@ -150,10 +150,10 @@ final class DecodeLoop {
 
     private void step() {
         scheduler.admit(this::prepareSlot, System.nanoTime());
+        activeSequences = scheduler.running().size();
         for (List<Sequence> group : scheduler.groups()) {
             decode(group);
         }
-        activeSequences = scheduler.running().size();
     }
 
     private int prepareSlot(Slot slot, Sequence sequence, int cached) {
@@ -201,16 +201,21 @@ final class DecodeLoop {
             sequence.accept(token, model.vocabulary(), now);
             generatedTokens.incrementAndGet();
             if (sequence.isFinished()) {
-                scheduler.finish(sequence);
+                leaveSlot(sequence);
                 sequence.future().complete(sequence.completion(now));
                 sequence.dispose();
             }
         }
     }
 
+    private void leaveSlot(Sequence sequence) {
+        scheduler.finish(sequence);
+        activeSequences = scheduler.running().size();
+    }
+
     /** Fails a sequence and forgets its cells, whose state is unknown. */
     private void fail(Sequence sequence, LlamafuException failure) {
-        scheduler.finish(sequence);
+        leaveSlot(sequence);
         sequence.slot().keep(0, List.of());
         sequence.future().completeExceptionally(failure);
         sequence.dispose();
