@@ -30,8 +30,6 @@ public enum ErrorCode {
     OUT_OF_MEMORY,
     /** The request was not answered within its timeout. */
     DEADLINE_EXCEEDED,
-    /** The caller cancelled the request. */
-    CANCELLED,
     /** The engine was closed before the request was answered. */
     ENGINE_CLOSED,
     /** Decoding failed; the message says how. */

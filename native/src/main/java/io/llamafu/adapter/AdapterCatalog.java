@@ -52,11 +52,12 @@ public final class AdapterCatalog {
 
     private volatile KnownNames lastKnown;
 
-    /** The last known version of a name. Its lock is held while a digest is computed. */
+    /** A name and its last known version. Its lock is held while a digest is computed. */
     private static final class Entry {
-        private Optional<AdapterFile> current = Optional.empty();
-        private Instant checked = Instant.MIN;
+        private volatile Optional<Checked> last = Optional.empty();
     }
+
+    private record Checked(AdapterFile file, Instant when) {}
 
     /** The catalog of a folder with the default intervals. */
     public AdapterCatalog(Path folder) {
@@ -105,21 +106,34 @@ public final class AdapterCatalog {
         Entry entry = entries.computeIfAbsent(name, key -> new Entry());
         synchronized (entry) {
             Instant now = clock.instant();
-            if (entry.current.isPresent() && now.isBefore(entry.checked.plus(refreshInterval))) {
-                return entry.current.get();
+            if (isFresh(entry.last, now)) {
+                return entry.last.get().file();
             }
             try {
-                AdapterFile file = refresh(name, entry.current, now);
-                entry.current = Optional.of(file);
-                entry.checked = now;
+                AdapterFile file = refresh(name, entry.last.map(Checked::file), now);
+                entry.last = Optional.of(new Checked(file, now));
                 return file;
             } catch (LlamafuException e) {
                 // A name from a record may be anything: what is not there takes no memory.
-                entry.current = Optional.empty();
+                entry.last = Optional.empty();
                 entries.remove(name, entry);
                 throw e;
             }
         }
+    }
+
+    /** The version that {@link #resolve} would return without asking the file system; never waits. */
+    public Optional<AdapterFile> known(String name) {
+        Entry entry = entries.get(requireNonNull(name, "name is null"));
+        if (entry == null) {
+            return Optional.empty();
+        }
+        Optional<Checked> last = entry.last;
+        return isFresh(last, clock.instant()) ? last.map(Checked::file) : Optional.empty();
+    }
+
+    private boolean isFresh(Optional<Checked> last, Instant now) {
+        return last.isPresent() && now.isBefore(last.get().when().plus(refreshInterval));
     }
 
     private AdapterFile refresh(String name, Optional<AdapterFile> previous, Instant now) {

@@ -28,8 +28,8 @@ public record EngineMetrics(
         int waitingRequests,
         int activeSequences,
         int parallelSequences,
-        int reservedCells,
-        int contextCells,
+        long reservedCells,
+        long contextCells,
         int residentAdapters,
         long adapterLoads,
         Memory memory) {

@@ -14,8 +14,8 @@ import static java.util.Objects.requireNonNull;
  *
  * @param model the GGUF model file
  * @param adapters the folder of which every {@code NAME.gguf} is the adapter NAME; empty when there are none
- * @param contextSize key-value cache cells in tokens, shared by all sequences in flight; one sequence may use them all,
- *     up to the context the model was trained for
+ * @param contextSize the most tokens of one sequence, prompt and answer; bounded by the context the model was trained
+ *     for. The key-value cache has this many cells for each of the parallel sequences
  * @param parallelSequences the most sequences decoded in one batch, 1 to 256
  * @param batchSize the most tokens of one decode step, prefill and decode together
  * @param threads CPU threads of a decode step
@@ -76,7 +76,7 @@ public record EngineOptions(
         }
     }
 
-    /** Starts from the defaults: 8192 cells, 16 sequences, batches of 512 tokens, all processors, no GPU. */
+    /** Starts from the defaults: 16 sequences of 2048 tokens, batches of 512 tokens, all processors, no GPU. */
     public static Builder builder(Path model) {
         return new Builder(model);
     }
@@ -85,7 +85,7 @@ public record EngineOptions(
     public static final class Builder {
         private final Path model;
         private Optional<Path> adapters = Optional.empty();
-        private int contextSize = 8192;
+        private int contextSize = 2048;
         private int parallelSequences = 16;
         private int batchSize = 512;
         private int threads = Runtime.getRuntime().availableProcessors();

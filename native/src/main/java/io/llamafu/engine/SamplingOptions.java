@@ -9,8 +9,9 @@ import java.util.Map;
 import static java.util.Objects.requireNonNull;
 
 /**
- * How the next token is chosen. The samplers are llama.cpp's and run in this order: logit bias, penalties, grammar,
- * then (unless greedy) top-k, typical, top-p, min-p and temperature, or Mirostat v2 in place of those four.
+ * How the next token is chosen. The samplers are llama.cpp's and run in this order: logit bias, penalties, then (unless
+ * greedy) top-k, typical, top-p, min-p and temperature, or Mirostat v2 in place of those four. If the grammar forbids the
+ * choice, it is made again among the tokens that the grammar allows, as llama.cpp's own server does.
  *
  * @param temperature 0 is greedy decoding, which is deterministic; higher is more random
  * @param topK keep the k likeliest tokens; 0 keeps all
@@ -24,7 +25,8 @@ import static java.util.Objects.requireNonNull;
  * @param frequencyPenalty subtracted from the logit of a token once per recent occurrence, 0 is off
  * @param presencePenalty subtracted from the logit of each recent token once, 0 is off
  * @param penaltyLastTokens how many generated tokens count as recent; 0 is off, -1 is the whole sequence
- * @param seed seed of the random choice; the same seed, prompt, stack and batch-independent arithmetic repeat an answer
+ * @param seed seed of the random choice; it repeats an answer as far as the logits repeat, whose last bits depend on what else
+ *     is in the batch
  * @param logitBias added to the logits of these token ids; negative infinity bans a token
  * @param grammar GBNF grammar with a {@code root} rule that the answer must follow; empty for none
  */

@@ -16,7 +16,7 @@ import static java.util.Objects.requireNonNull;
  * One engine for each option set in a JVM, however many subtasks and jobs use it. An engine stays warm for its idle
  * timeout after the last user, so that a restarted job finds the model loaded.
  *
- * <p>This is the only static state of the project. A class loader that loads these classes anew has engines of its own.
+ * <p>A class loader that loads these classes anew has engines of its own.
  */
 public final class SharedEngines {
     private static final Map<EngineOptions, SharedEngine> ENGINES = new HashMap<>();

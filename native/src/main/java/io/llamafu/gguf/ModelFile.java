@@ -36,6 +36,12 @@ public record ModelFile(
         requireNonNull(architecture, "architecture is null");
     }
 
+    /** Bytes that one token takes in a key-value cache of half-precision floats. */
+    public long keyValueBytesPerToken() {
+        int headWidth = embeddingLength / headCount;
+        return 2L * Short.BYTES * blockCount * keyValueHeadCount * headWidth;
+    }
+
     /**
      * Reads and checks a model. Weights are not read.
      *

@@ -44,13 +44,13 @@ final class AdapterCache implements AutoCloseable {
     private long clock;
 
     private static final class Resident {
-        private final AdapterFile file;
+        private final String digest;
         private final LlamaAdapter adapter;
         private int leases;
         private long lastLeased;
 
-        private Resident(AdapterFile file, LlamaAdapter adapter) {
-            this.file = file;
+        private Resident(String digest, LlamaAdapter adapter) {
+            this.digest = digest;
             this.adapter = adapter;
         }
     }
@@ -79,11 +79,11 @@ final class AdapterCache implements AutoCloseable {
             }
         }
 
-        private void add(Resident resident, float scale) {
+        private void add(Resident resident, String name, float scale) {
             resident.leases++;
             resident.lastLeased = ++clock;
             held.add(resident);
-            resolved.add(new ResolvedAdapter(resident.file.name(), scale, resident.file.digest()));
+            resolved.add(new ResolvedAdapter(name, scale, resident.digest));
             scaled.add(new ScaledAdapter(resident.adapter, scale));
         }
     }
@@ -117,12 +117,41 @@ final class AdapterCache implements AutoCloseable {
         if (stack.isBase()) {
             return CompletableFuture.completedFuture(new Lease());
         }
+        Optional<Lease> atHand = leaseResidents(stack);
+        if (atHand.isPresent()) {
+            return CompletableFuture.completedFuture(atHand.get());
+        }
         try {
             return CompletableFuture.supplyAsync(() -> resolveAndLease(stack), loads);
         } catch (RejectedExecutionException e) {
             return CompletableFuture.failedFuture(
                     new LlamafuException(ErrorCode.ENGINE_CLOSED, "The engine was closed.", e));
         }
+    }
+
+    /** The lease, if every name was looked up a moment ago and its adapter is in memory. */
+    private Optional<Lease> leaseResidents(AdapterStack stack) {
+        if (catalog.isEmpty()) {
+            return Optional.empty();
+        }
+        Lease lease = new Lease();
+        for (AdapterStack.Entry entry : stack.entries()) {
+            Optional<AdapterFile> file = catalog.get().known(entry.name());
+            if (file.isEmpty() || !addResident(lease, file.get(), entry.scale())) {
+                lease.release();
+                return Optional.empty();
+            }
+        }
+        return Optional.of(lease);
+    }
+
+    private synchronized boolean addResident(Lease lease, AdapterFile file, float scale) {
+        Resident resident = residents.get(file.digest());
+        if (resident == null) {
+            return false;
+        }
+        lease.add(resident, file.name(), scale);
+        return true;
     }
 
     private Lease resolveAndLease(AdapterStack stack) {
@@ -144,25 +173,21 @@ final class AdapterCache implements AutoCloseable {
 
     /** Runs on the loader thread only, so no file is loaded twice at a time. */
     private void add(Lease lease, AdapterFile file, float scale) {
-        synchronized (this) {
-            Resident resident = residents.get(file.digest());
-            if (resident != null) {
-                lease.add(resident, scale);
-                return;
-            }
-            makeRoom(file);
+        if (addResident(lease, file, scale)) {
+            return;
         }
+        makeRoom(file);
         LlamaAdapter adapter = loader.apply(file);
         synchronized (this) {
-            Resident resident = new Resident(file, adapter);
+            Resident resident = new Resident(file.digest(), adapter);
             residents.put(file.digest(), resident);
             bytes += adapter.bytes();
             loaded++;
-            lease.add(resident, scale);
+            lease.add(resident, file.name(), scale);
         }
     }
 
-    private void makeRoom(AdapterFile file) {
+    private synchronized void makeRoom(AdapterFile file) {
         while (budget > 0 && bytes + file.byteSize() > budget) {
             Resident idlest = residents.values().stream()
                     .filter(resident -> resident.leases == 0)
@@ -171,7 +196,7 @@ final class AdapterCache implements AutoCloseable {
                             ErrorCode.OUT_OF_MEMORY,
                             "Adapter '%s' needs %d bytes, but adapters.memory-budget is %d and %d of it are in use; raise it."
                                     .formatted(file.name(), file.byteSize(), budget, bytes)));
-            residents.remove(idlest.file.digest());
+            residents.remove(idlest.digest);
             bytes -= idlest.adapter.bytes();
             evictor.accept(idlest.adapter);
         }

@@ -65,14 +65,22 @@ final class AnswerText {
     private int incompleteTail() {
         for (int back = 1; back <= Math.min(3, length); back++) {
             int value = bytes[length - back] & 0xff;
-            if (value >= 0xc0) {
-                int needed = value >= 0xf0 ? 4 : value >= 0xe0 ? 3 : 2;
-                return needed > back ? back : 0;
-            }
-            if (value < 0x80) {
-                return 0;
+            boolean continuation = value >= 0x80 && value < 0xc0;
+            if (!continuation) {
+                return charactersBytes(value) > back ? back : 0;
             }
         }
         return 0;
+    }
+
+    /** Length of the character that a byte begins; 1 if it can begin none. */
+    private static int charactersBytes(int first) {
+        if (first >= 0xf0 && first <= 0xf4) {
+            return 4;
+        }
+        if (first >= 0xe0 && first < 0xf0) {
+            return 3;
+        }
+        return first >= 0xc2 && first < 0xe0 ? 2 : 1;
     }
 }

@@ -149,23 +149,30 @@ final class DecodeLoop {
     }
 
     private void step() {
-        scheduler.admit(this::prepareSlot, System.nanoTime());
+        scheduler.admit(System.nanoTime()).forEach(this::prepareSlot);
         activeSequences = scheduler.running().size();
         for (List<Sequence> group : scheduler.groups()) {
             decode(group);
         }
     }
 
-    private int prepareSlot(Slot slot, Sequence sequence, int cached) {
-        int kept = model.figures().cuttable() && context.removeCells(slot.index(), cached) ? cached : 0;
-        if (kept == 0) {
-            context.removeCells(slot.index(), 0);
+    /** Gives the context the adapters of a sequence, and removes the cells that its prompt cannot use. */
+    private void prepareSlot(Sequence sequence) {
+        int slot = sequence.slot().index();
+        try {
+            int cached = model.figures().cuttable() ? sequence.reusableTokens() : 0;
+            if (!context.removeCells(slot, cached)) {
+                cached = 0;
+                context.removeCells(slot, 0);
+            }
+            if (context.isMixed()) {
+                context.setAdapters(slot, sequence.adapters().scaled());
+            }
+            sequence.startAfter(cached);
+            promptTokens.addAndGet(sequence.prompt().length - cached);
+        } catch (LlamafuException e) {
+            fail(sequence, e);
         }
-        if (context.isMixed()) {
-            context.setAdapters(slot.index(), sequence.adapters().scaled());
-        }
-        promptTokens.addAndGet(sequence.prompt().length - kept);
-        return kept;
     }
 
     private void decode(List<Sequence> group) {
@@ -233,8 +240,8 @@ final class DecodeLoop {
                 Math.max(0, openRequests.count() - active),
                 active,
                 options.parallelSequences(),
-                active * maxSequenceTokens,
-                options.parallelSequences() * maxSequenceTokens,
+                (long) active * maxSequenceTokens,
+                (long) options.parallelSequences() * maxSequenceTokens,
                 residentAdapters,
                 adapterLoads,
                 new EngineMetrics.Memory(memory.model(), memory.context(), memory.compute(), adapterBytes));

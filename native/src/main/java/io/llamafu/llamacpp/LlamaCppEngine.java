@@ -69,8 +69,8 @@ public final class LlamaCppEngine implements InferenceEngine {
      */
     public static LlamaCppEngine open(EngineOptions options) {
         requireNonNull(options, "options is null");
-        GgufFile base = ModelFile.read(options.model()).gguf();
-        checkBudget(options, base.tensorBytes(), "the weights alone are %d bytes".formatted(base.tensorBytes()));
+        ModelFile file = ModelFile.read(options.model());
+        checkBudgetBeforeLoading(options, file);
         long start = System.nanoTime();
         LlamaModel model = LlamaModel.load(options.model(), options.gpuLayers());
         LlamaContext context = null;
@@ -85,7 +85,7 @@ public final class LlamaCppEngine implements InferenceEngine {
                     options.loraBatching() == LoraBatching.MIXED);
             EngineMetrics.Memory memory = memory(context, 0);
             checkBudget(options, memory.total(), "it needs " + memory);
-            LlamaCppEngine engine = new LlamaCppEngine(options, model, context, maxSequenceTokens, base);
+            LlamaCppEngine engine = new LlamaCppEngine(options, model, context, maxSequenceTokens, file.gguf());
             engine.loop.start();
             LOG.info(
                     "Opened {} ({}) in {} ms: {} sequences of {} tokens, {} threads, {}.",
@@ -116,6 +116,17 @@ public final class LlamaCppEngine implements InferenceEngine {
                             .formatted(options.model(), model.description()));
         }
         return Math.min(options.contextSize(), model.figures().trainedContext());
+    }
+
+    /** Refuses what can be foretold from the file: weights and a half-precision key-value cache. */
+    private static void checkBudgetBeforeLoading(EngineOptions options, ModelFile file) {
+        long cells = (long) options.parallelSequences() * Math.min(options.contextSize(), file.contextLength());
+        long cacheBytes = cells * file.keyValueBytesPerToken();
+        long weights = file.gguf().tensorBytes();
+        checkBudget(
+                options,
+                weights + cacheBytes,
+                "the weights are %d bytes and the key-value cache %d".formatted(weights, cacheBytes));
     }
 
     private static void checkBudget(EngineOptions options, long needed, String need) {

@@ -39,17 +39,6 @@ final class Scheduler {
     private final List<Sequence> running = new ArrayList<>();
     private final List<Sequence> bySlot = new ArrayList<>();
 
-    /** Tells the context which cells and adapters a slot starts with. */
-    interface SlotPreparation {
-        /**
-         * Prepares a slot.
-         *
-         * @param cached how many leading cells are wanted to stay
-         * @return how many could stay: cached or 0
-         */
-        int prepare(Slot slot, Sequence sequence, int cached);
-    }
-
     Scheduler(int slots, int maxSequenceTokens, LoraBatching loraBatching) {
         this.loraBatching = loraBatching;
         for (int index = 0; index < slots; index++) {
@@ -73,20 +62,18 @@ final class Scheduler {
         return running;
     }
 
-    /** Moves waiting sequences into free slots, the oldest first. */
-    void admit(SlotPreparation preparation, long nowNanos) {
+    /** Moves waiting sequences into free slots, the oldest first, and returns those that were moved. */
+    List<Sequence> admit(long nowNanos) {
+        List<Sequence> admitted = new ArrayList<>();
         while (!waiting.isEmpty() && !freeSlots.isEmpty()) {
             Sequence sequence = waiting.remove();
-            List<ResolvedAdapter> adapters = sequence.adapters().resolved();
-            Slot slot = bestSlot(sequence.prompt(), adapters);
-            // the last prompt token is computed in any case: its logits give the first token
-            int cached = Math.min(slot.commonPrefix(sequence.prompt(), adapters), sequence.prompt().length - 1);
-            cached = preparation.prepare(slot, sequence, cached);
-            slot.keep(cached, adapters);
+            Slot slot = bestSlot(sequence.prompt(), sequence.adapters().resolved());
             freeSlots.remove(slot);
-            sequence.admit(slot, cached, nowNanos);
+            sequence.admit(slot, nowNanos);
             running.add(sequence);
+            admitted.add(sequence);
         }
+        return admitted;
     }
 
     /** The free slot that holds most of the prompt if that is worth it, else the first. */

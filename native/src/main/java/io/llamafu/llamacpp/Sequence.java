@@ -76,12 +76,21 @@ final class Sequence {
         return slot;
     }
 
-    /** Takes its slot, of which the first cells already hold the beginning of the prompt. */
-    void admit(Slot admittedTo, int cached, long nowNanos) {
+    void admit(Slot admittedTo, long nowNanos) {
         slot = admittedTo;
+        admittedNanos = nowNanos;
+    }
+
+    /** How many leading tokens of the prompt its slot holds and need not be computed; the last one always is. */
+    int reusableTokens() {
+        return Math.min(slot.commonPrefix(prompt, adapters.resolved()), prompt.length - 1);
+    }
+
+    /** Keeps that many cells of its slot, and begins after them. */
+    void startAfter(int cached) {
+        slot.keep(cached, adapters.resolved());
         cachedTokens = cached;
         computedTokens = cached;
-        admittedNanos = nowNanos;
     }
 
     boolean isPrefilling() {

@@ -1,0 +1,71 @@
+package io.llamafu.llamacpp;
+
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.Completion;
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.InferenceEngine;
+import io.llamafu.testing.TinyModel;
+import org.junit.jupiter.api.Test;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** Native memory over many lives of an engine, in a JVM whose own memory does not move. */
+class EngineMemoryTest {
+    private static final int WARM_UP = 50;
+    private static final int CYCLES = 100;
+    private static final long MOST_GROWTH = 30_000_000;
+
+    @Test
+    void hundredEnginesLeaveNoMemoryBehind() throws Exception {
+        Process process = new ProcessBuilder(List.of(
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "-Xms128m",
+                        "-Xmx128m",
+                        "-XX:+AlwaysPreTouch",
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        EngineMemoryTest.class.getName()))
+                .redirectErrorStream(true)
+                .start();
+        String output = new String(process.getInputStream().readAllBytes(), UTF_8);
+
+        assertThat(process.waitFor(2, TimeUnit.MINUTES)).isTrue();
+        assertThat(process.exitValue()).as(output).isZero();
+        String last = output.strip().lines().reduce((first, second) -> second).orElseThrow();
+        assertThat(Long.parseLong(last)).as(output).isLessThan(MOST_GROWTH);
+    }
+
+    /** Prints by how many bytes the resident memory grew. */
+    public static void main(String[] arguments) throws Exception {
+        openAndClose(WARM_UP);
+        long before = residentBytes();
+        openAndClose(CYCLES);
+        System.out.println(residentBytes() - before);
+    }
+
+    private static void openAndClose(int cycles) throws Exception {
+        CompletionRequest request =
+                CompletionRequest.of(TinyModel.prompt("Patient reports chest pain."), AdapterStack.parse("medical"));
+        for (int i = 0; i < cycles; i++) {
+            try (InferenceEngine engine =
+                    LlamaCppEngine.open(TinyModel.options().build())) {
+                Completion answer = engine.submit(request).get(60, TimeUnit.SECONDS);
+                assertThat(answer.text()).startsWith("cardiology");
+            }
+        }
+    }
+
+    private static long residentBytes() throws Exception {
+        return Files.readAllLines(Path.of("/proc/self/status")).stream()
+                .filter(line -> line.startsWith("VmRSS:"))
+                .mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")) * 1024)
+                .findFirst()
+                .orElseThrow();
+    }
+}
