@@ -1,0 +1,539 @@
+#include "lora_routing.h"
+
+#include "llama-adapter.h"
+#include "llama-context.h"
+#include "llama-graph.h"
+#include "llama-model.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+#include <unordered_map>
+
+namespace llamafu {
+
+namespace {
+
+/// Index of a resident adapter; stays the same until the adapter is released.
+using Slot = size_t;
+
+struct SlotScale {
+    Slot slot;
+    float scale;
+};
+
+/// The rows of one matrix by adapter: the plan of a step, the same for all projections.
+struct RowPlan {
+    struct Group {
+        Slot slot;
+        std::vector<int32_t> rows;
+        std::vector<float> scales;
+    };
+    std::vector<Group> groups;
+
+    void add(int32_t row, SlotScale adapter) {
+        const auto same = [&](const Group & group) { return group.slot == adapter.slot; };
+        auto group = std::find_if(groups.begin(), groups.end(), same);
+        if (group == groups.end()) {
+            group = groups.insert(groups.end(), { adapter.slot, {}, {} });
+        }
+        group->rows.push_back(row);
+        group->scales.push_back(adapter.scale);
+    }
+};
+
+/// llama.cpp keeps only the rows that give outputs in its last layer, in the order of the ubatch.
+enum RowKind { token_rows, output_rows, row_kinds };
+
+/// What an adapter adds to one projection.
+struct Factors {
+    ggml_tensor * a = nullptr;
+    ggml_tensor * b = nullptr;
+    float multiplier = 0; // alpha / rank
+};
+
+enum class ProjectionKind { matrix, experts, embedding };
+
+/// A weight of the base model that LoRA can adapt, and what every resident adapter adds to it.
+struct Projection {
+    ProjectionKind kind = ProjectionKind::matrix;
+    bool on_cpu = false;
+    std::string refusal; // why adapters of this weight are refused; empty when they are not
+    uint32_t calls = 0;  // in the last graph that was built
+    std::vector<Factors> by_slot;
+
+    const Factors * of(Slot slot) const {
+        return slot < by_slot.size() && by_slot[slot].a != nullptr ? &by_slot[slot] : nullptr;
+    }
+};
+
+Matrix matrix_of(const ggml_tensor * t) {
+    return { static_cast<const uint8_t *>(t->data), t->type, t->ne[0], t->ne[1], t->nb[1] };
+}
+
+bool is_embedding(const ggml_tensor * w) {
+    return std::string(w->name) == "token_embd.weight";
+}
+
+bool in_host_memory(const ggml_tensor * w) {
+    if (w->buffer == nullptr) {
+        return true;
+    }
+    // Weights that the CPU backend has repacked are not "host" for ggml, yet their adapters lie in plain memory.
+    ggml_backend_dev_t device = ggml_backend_buft_get_device(ggml_backend_buffer_get_type(w->buffer));
+    return ggml_backend_buffer_is_host(w->buffer) || (device && ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU);
+}
+
+/// The part [first, last) of `blocks` equal blocks that belongs to thread `ith`, when [begin, begin + blocks * cost)
+/// of all the work of a step, `total`, is spread evenly over the threads.
+struct Share {
+    int64_t first;
+    int64_t last;
+
+    Share(int64_t begin, int64_t blocks, int64_t cost, int64_t total, int ith, int nth)
+        : first(blocks_before(total * ith / nth, begin, blocks, cost)),
+          last(blocks_before(total * (ith + 1) / nth, begin, blocks, cost)) {}
+
+private:
+    static int64_t blocks_before(int64_t limit, int64_t begin, int64_t blocks, int64_t cost) {
+        return std::clamp<int64_t>((limit - begin + cost - 1) / cost, 0, blocks);
+    }
+};
+
+} // namespace
+
+class SequenceAdapters::Router final : public llama_lora_router {
+public:
+    Router(llama_context * context, LoraPath path, CpuLevel level)
+        : context_(context), path_(path), kernels_(lora_kernels(level)), stacks_(context->n_seq_max()) {
+        const llama_model * model = &context->get_model();
+        if (llama_model_has_encoder(model) && llama_model_has_decoder(model)) {
+            throw std::invalid_argument("per-sequence LoRA does not serve encoder-decoder models");
+        }
+        context_->set_lora_router(this);
+        context_->sched_reserve(); // builds the graphs, which tell the projections
+    }
+
+    ~Router() override { context_->set_lora_router(nullptr); }
+
+    void set(llama_seq_id sequence, const std::vector<ScaledAdapter> & stack) {
+        std::vector<SlotScale> & target = stack_of(sequence);
+        bool came = false;
+        for (const ScaledAdapter & entry : stack) {
+            if (std::find(slots_.begin(), slots_.end(), entry.adapter) == slots_.end()) {
+                check(*entry.adapter);
+                came = true;
+            }
+        }
+        std::vector<SlotScale> slots;
+        for (const ScaledAdapter & entry : stack) {
+            const Slot slot = slot_of(entry.adapter);
+            const auto same = [&](const SlotScale & other) { return other.slot == slot; };
+            const auto other = std::find_if(slots.begin(), slots.end(), same);
+            if (other != slots.end()) {
+                other->scale += entry.scale;
+            } else {
+                slots.push_back({ slot, entry.scale });
+            }
+        }
+        target = std::move(slots);
+        if (came) {
+            adapters_changed();
+        }
+    }
+
+    void clear(llama_seq_id sequence) { stack_of(sequence).clear(); }
+
+    bool uses(const llama_adapter_lora * adapter) const {
+        const auto slot = std::find(slots_.begin(), slots_.end(), adapter);
+        return adapter != nullptr && slot != slots_.end() && in_use(slot - slots_.begin());
+    }
+
+    void release(const llama_adapter_lora * adapter) {
+        const auto slot = std::find(slots_.begin(), slots_.end(), adapter);
+        if (adapter == nullptr || slot == slots_.end()) {
+            return;
+        }
+        if (in_use(slot - slots_.begin())) {
+            throw std::invalid_argument("the adapter is in use by a sequence");
+        }
+        forget(slot - slots_.begin());
+        adapters_changed();
+    }
+
+    ggml_tensor * build_mm(const llm_graph_context & graph, ggml_tensor * w, ggml_tensor * cur, ggml_tensor * res) override {
+        if (is_embedding(w)) {
+            return res; // a tied output matrix: an adapter of the embedding does not mean it (and its factors are transposed)
+        }
+        Inputs & inputs = inputs_of(graph);
+        Projection & projection = projection_of(w, ProjectionKind::matrix);
+        const int64_t rows = ggml_nrows(cur);
+        const RowKind kind = rows == graph.n_tokens ? token_rows : output_rows;
+        if (kind == output_rows && rows != graph.n_outputs) {
+            projection.refusal = "its rows are not the tokens of the batch";
+        } else if (cur->type != GGML_TYPE_F32 || res->type != GGML_TYPE_F32 || w->ne[2] != 1 || w->type == GGML_TYPE_NVFP4) {
+            projection.refusal = "it is not a plain matrix product"; // NVFP4 scales its product after the adapters
+        }
+        if (!projection.refusal.empty()) {
+            return res;
+        }
+        return projection.on_cpu ? add_kernels(graph, projection, kind, cur, res)
+                                 : add_masked(graph, projection, inputs.mask(graph, kind), cur, nullptr, res);
+    }
+
+    ggml_tensor * build_mm_id(const llm_graph_context & graph, ggml_tensor * w, ggml_tensor * cur, ggml_tensor * ids,
+                              ggml_tensor * res) override {
+        Inputs & inputs = inputs_of(graph);
+        Projection & projection = projection_of(w, ProjectionKind::experts);
+        const RowKind kind = ids->ne[1] == graph.n_tokens ? token_rows : output_rows;
+        if (kind == output_rows && ids->ne[1] != graph.n_outputs) {
+            projection.refusal = "its rows are not the tokens of the batch";
+        }
+        return projection.refusal.empty() ? add_masked(graph, projection, inputs.mask(graph, kind), cur, ids, res) : res;
+    }
+
+    ggml_tensor * build_embd(const llm_graph_context & graph, ggml_tensor * w, ggml_tensor * tokens, ggml_tensor * res) override {
+        Inputs & inputs = inputs_of(graph);
+        Projection & projection = projection_of(w, ProjectionKind::embedding);
+        return projection.on_cpu ? add_kernels(graph, projection, token_rows, tokens, res)
+                                 : add_masked(graph, projection, inputs.mask(graph, token_rows), tokens, nullptr, res);
+    }
+
+    uint32_t max_nodes(uint32_t n_base) const override {
+        uint32_t calls = 1;
+        for (const auto & [name, projection] : projections_) {
+            calls = std::max(calls, projection.calls);
+        }
+        uint32_t weights = 0;
+        for (const llama_adapter_lora * adapter : slots_) {
+            weights += adapter ? adapter->ab_map.size() : 0;
+        }
+        // The kernels are two nodes for a product, which is a node of the base; the masked product is six, masks are inputs.
+        return 2 * n_base + row_kinds + 6 * calls * weights;
+    }
+
+private:
+    /// A graph's view of the routing, refreshed for every ubatch. The kernels read the router's plans, which lie in host
+    /// memory and so need no tensor; the masked operations read one row of scales per adapter.
+    class Inputs final : public llm_graph_input_i {
+    public:
+        explicit Inputs(Router & router) : router_(router) {}
+
+        void set_input(const llama_ubatch * ubatch) override {
+            router_.make_plans(*ubatch);
+            for (int kind = 0; kind < row_kinds; ++kind) {
+                if (masks_[kind] != nullptr && masks_[kind]->buffer != nullptr) {
+                    set_mask(masks_[kind], router_.plans_[kind]);
+                }
+            }
+        }
+
+        // llama.cpp compares the numbers of tokens and outputs; which row has which adapter is not part of the graph.
+        bool can_reuse(const llm_graph_params &) override { return true; }
+
+        /// Scales [rows, slots].
+        ggml_tensor * mask(const llm_graph_context & graph, RowKind kind) {
+            if (masks_[kind] == nullptr && !router_.slots_.empty()) {
+                const int64_t rows = kind == token_rows ? graph.n_tokens : graph.n_outputs;
+                masks_[kind] = ggml_new_tensor_2d(graph.ctx0, GGML_TYPE_F32, rows, router_.slots_.size());
+                ggml_set_input(masks_[kind]);
+            }
+            return masks_[kind];
+        }
+
+    private:
+        static void set_mask(ggml_tensor * mask, const RowPlan & plan) {
+            std::vector<float> scales(ggml_nelements(mask));
+            for (const RowPlan::Group & group : plan.groups) {
+                for (size_t i = 0; i < group.rows.size(); ++i) {
+                    scales[group.slot * mask->ne[0] + group.rows[i]] = group.scales[i];
+                }
+            }
+            ggml_backend_tensor_set(mask, scales.data(), 0, ggml_nbytes(mask));
+        }
+
+        Router & router_;
+        ggml_tensor * masks_[row_kinds] = {};
+    };
+
+    /// What a custom node of a graph refers to. Graphs outlive the step that builds them, so these live as long as the router.
+    struct Node {
+        const Router * router;
+        const Projection * projection;
+        RowKind kind;
+    };
+
+    Inputs & inputs_of(const llm_graph_context & graph) {
+        for (const auto & input : graph.res->inputs) {
+            if (auto * inputs = dynamic_cast<Inputs *>(input.get())) {
+                return *inputs;
+            }
+        }
+        for (auto & [name, projection] : projections_) {
+            projection.calls = 0;
+        }
+        return static_cast<Inputs &>(*graph.res->add_input(std::make_unique<Inputs>(*this)));
+    }
+
+    Projection & projection_of(const ggml_tensor * w, ProjectionKind kind) {
+        Projection & projection = projections_[w->name];
+        projection.kind = kind;
+        projection.on_cpu = path_ != LoraPath::generic && kind != ProjectionKind::experts && in_host_memory(w);
+        projection.calls++;
+        if (path_ == LoraPath::cpu && !in_host_memory(w)) {
+            projection.refusal = "it does not lie in host memory";
+        }
+        adapters_in_graph_ |= !projection.on_cpu;
+        return projection;
+    }
+
+    ggml_tensor * add_kernels(const llm_graph_context & graph, const Projection & projection, RowKind kind, ggml_tensor * cur,
+                              ggml_tensor * res) {
+        if (cur->nb[2] != cur->ne[1] * cur->nb[1] || cur->nb[3] != cur->ne[2] * cur->nb[2]) {
+            cur = ggml_cont(graph.ctx0, cur); // the kernels know one stride between rows
+        }
+        Node * node = &nodes_[&projection][kind];
+        *node = { this, &projection, kind };
+        // The first node's result only orders the two: its values go to `projected_`, whose size depends on the adapters of
+        // the step. A graph lists a node right after the inputs it still lacks, so at most the base product, `res`, comes
+        // between the two, never another projection that would overwrite the values.
+        ggml_tensor * done = ggml_custom_4d(graph.ctx0, GGML_TYPE_F32, 1, 1, 1, 1, &cur, 1, project, GGML_N_TASKS_MAX, node);
+        return ggml_custom_inplace(graph.ctx0, res, &done, 1, expand, GGML_N_TASKS_MAX, node);
+    }
+
+    /// For every resident adapter: res += B (scales * (A cur)).
+    ggml_tensor * add_masked(const llm_graph_context & graph, const Projection & projection, ggml_tensor * mask, ggml_tensor * cur,
+                             ggml_tensor * ids, ggml_tensor * res) const {
+        ggml_context * ctx = graph.ctx0;
+        const auto product = [&](ggml_tensor * w, ggml_tensor * x) { return ids ? ggml_mul_mat_id(ctx, w, x, ids) : ggml_mul_mat(ctx, w, x); };
+        for (Slot slot = 0; slot < slots_.size(); ++slot) {
+            const Factors * factors = projection.of(slot);
+            if (factors == nullptr) {
+                continue;
+            }
+            ggml_tensor * t = projection.kind == ProjectionKind::embedding ? ggml_get_rows(ctx, factors->a, cur) : product(factors->a, cur);
+            const int64_t rows = mask->ne[0];
+            const size_t size = ggml_element_size(mask);
+            ggml_tensor * scales = ids ? ggml_view_4d(ctx, mask, 1, 1, rows, 1, size, size, rows * size, slot * mask->nb[1])
+                                       : ggml_view_4d(ctx, mask, 1, t->ne[1], t->ne[2], t->ne[3], size, t->ne[1] * size,
+                                                      t->ne[1] * t->ne[2] * size, slot * mask->nb[1]);
+            t = ggml_scale(ctx, ggml_mul(ctx, t, scales), factors->multiplier);
+            res = ggml_add(ctx, res, product(factors->b, t));
+        }
+        return res;
+    }
+
+    void make_plans(const llama_ubatch & ubatch) {
+        for (RowPlan & plan : plans_) {
+            plan.groups.clear();
+        }
+        size_t values = 0;
+        int32_t outputs = 0;
+        for (uint32_t token = 0; token < ubatch.n_tokens; ++token) {
+            const bool gives_output = ubatch.output != nullptr && ubatch.output[token];
+            for (const SlotScale & adapter : stack_of(ubatch.seq_id[token][0])) {
+                if (adapter.scale == 0) {
+                    continue;
+                }
+                plans_[token_rows].add(token, adapter);
+                if (gives_output) {
+                    plans_[output_rows].add(outputs, adapter); // as llm_graph_input_out_ids orders them
+                }
+                values += max_ranks_[adapter.slot];
+            }
+            outputs += gives_output;
+        }
+        projected_.resize(std::max(values, projected_.size()));
+    }
+
+    /// First node of a projection: t = scale * A x, for each row and each adapter of its stack.
+    static void project(ggml_tensor * done, int ith, int nth, void * userdata) {
+        const Node & node = *static_cast<const Node *>(userdata);
+        node.router->project(*node.projection, node.router->plans_[node.kind], done->src[0], ith, nth);
+    }
+
+    void project(const Projection & projection, const RowPlan & plan, const ggml_tensor * cur, int ith, int nth) const {
+        constexpr int64_t block = 4;  // rows of A
+        constexpr int64_t chunk = 64; // rows of x, so that few large groups can be shared out as well
+        const auto cost_of = [](int64_t rows) { return rows + 4; }; // arithmetic, and reading the weights
+        const auto each_chunk = [&](auto && visit) {
+            float * t = projected_.data();
+            for (const RowPlan::Group & group : plan.groups) {
+                const Factors * factors = projection.of(group.slot);
+                if (factors == nullptr) {
+                    continue;
+                }
+                const int64_t count = group.rows.size();
+                const int64_t rank = factors->b->ne[0];
+                for (int64_t first = 0; first < count; first += chunk) {
+                    const int64_t rows = std::min(chunk, count - first);
+                    visit(*factors, Rows { static_cast<char *>(cur->data), cur->nb[1], &group.rows[first], &group.scales[first], rows },
+                          t + first * rank);
+                }
+                t += count * rank;
+            }
+        };
+        if (projection.kind == ProjectionKind::embedding) {
+            each_chunk([&](const Factors & factors, const Rows & x, float * t) {
+                const Matrix a = matrix_of(factors.a);
+                for (int64_t i = ith; i < x.count; i += nth) {
+                    const int32_t token = static_cast<const int32_t *>(cur->data)[x.index[i]];
+                    kernels_.lookup(a, token, x.scales[i] * factors.multiplier, t + i * a.columns);
+                }
+            });
+            return;
+        }
+        int64_t total = 0;
+        each_chunk([&](const Factors & factors, const Rows & x, float *) {
+            total += (factors.a->ne[1] + block - 1) / block * cost_of(x.count);
+        });
+        int64_t begin = 0;
+        each_chunk([&](const Factors & factors, const Rows & x, float * t) {
+            const int64_t rank = factors.a->ne[1];
+            const int64_t blocks = (rank + block - 1) / block;
+            const Share share(begin, blocks, cost_of(x.count), total, ith, nth);
+            if (share.first < share.last) {
+                kernels_.project(matrix_of(factors.a), factors.multiplier, x, t, share.first * block, std::min(rank, share.last * block));
+            }
+            begin += blocks * cost_of(x.count);
+        });
+    }
+
+    /// Second node: y += B t. Each thread owns a range of y's columns, so stacked adapters cannot collide.
+    static void expand(ggml_tensor * res, int ith, int nth, void * userdata) {
+        const Node & node = *static_cast<const Node *>(userdata);
+        node.router->expand(*node.projection, node.router->plans_[node.kind], res, ith, nth);
+    }
+
+    void expand(const Projection & projection, const RowPlan & plan, const ggml_tensor * res, int ith, int nth) const {
+        constexpr int64_t block = 16; // floats of a cache line
+        const int64_t blocks = (res->ne[0] + block - 1) / block;
+        const int64_t first = blocks * ith / nth * block;
+        const int64_t last = std::min(res->ne[0], blocks * (ith + 1) / nth * block);
+        const float * t = projected_.data();
+        for (const RowPlan::Group & group : plan.groups) {
+            if (const Factors * factors = projection.of(group.slot)) {
+                const Rows y { static_cast<char *>(res->data), res->nb[1], group.rows.data(), group.scales.data(), int64_t(group.rows.size()) };
+                kernels_.expand(matrix_of(factors->b), t, y, first, last);
+                t += y.count * factors->b->ne[0];
+            }
+        }
+    }
+
+    std::vector<SlotScale> & stack_of(llama_seq_id sequence) {
+        if (sequence < 0 || size_t(sequence) >= stacks_.size()) {
+            throw std::invalid_argument("sequence " + std::to_string(sequence) + " is out of range");
+        }
+        return stacks_[sequence];
+    }
+
+    bool in_use(Slot slot) const {
+        return std::any_of(stacks_.begin(), stacks_.end(), [&](const std::vector<SlotScale> & stack) {
+            return std::any_of(stack.begin(), stack.end(), [&](const SlotScale & entry) { return entry.slot == slot; });
+        });
+    }
+
+    Slot slot_of(llama_adapter_lora * adapter) {
+        const auto known = std::find(slots_.begin(), slots_.end(), adapter);
+        if (known != slots_.end()) {
+            return known - slots_.begin();
+        }
+        const Slot slot = std::find(slots_.begin(), slots_.end(), nullptr) - slots_.begin();
+        if (slot == slots_.size()) {
+            slots_.push_back(nullptr);
+            max_ranks_.push_back(0);
+        }
+        slots_[slot] = adapter;
+        max_ranks_[slot] = 0;
+        for (const auto & [name, weight] : adapter->ab_map) {
+            Projection & projection = projections_.at(name);
+            projection.by_slot.resize(slots_.size());
+            projection.by_slot[slot] = { weight.a, weight.b, weight.get_scale(adapter->alpha, 1.0f) };
+            max_ranks_[slot] = std::max<int64_t>(max_ranks_[slot], weight.b->ne[0]);
+        }
+        return slot;
+    }
+
+    /// A tensor that would be left out silently makes wrong answers, so every one must have its projection.
+    void check(const llama_adapter_lora & adapter) const {
+        if (!adapter.alora_invocation_tokens.empty()) {
+            throw std::invalid_argument("an activated LoRA (aLoRA) cannot be set per sequence");
+        }
+        if (adapter.ab_map.empty()) {
+            throw std::invalid_argument("the adapter has no tensors");
+        }
+        for (const auto & [name, weight] : adapter.ab_map) {
+            const auto found = projections_.find(name);
+            const std::string refusal = found == projections_.end() ? "the model does not multiply by it" : found->second.refusal;
+            if (!refusal.empty()) {
+                throw std::invalid_argument("the adapter changes '" + name + "', which cannot be set per sequence: " + refusal);
+            }
+            for (const ggml_tensor * factor : { weight.a, weight.b }) {
+                if (found->second.on_cpu && !(lora_kernels_read(factor->type) && ggml_is_contiguous(factor) && factor->ne[2] == 1)) {
+                    throw std::invalid_argument("the adapter holds '" + name + "' as " + ggml_type_name(factor->type) +
+                                                "; F32, F16, BF16 and Q8_0 are supported");
+                }
+            }
+        }
+    }
+
+    void forget(Slot slot) {
+        slots_[slot] = nullptr;
+        for (auto & [name, projection] : projections_) {
+            if (projection.of(slot)) {
+                projection.by_slot[slot] = {};
+            }
+        }
+    }
+
+    /// Graphs of the kernels find their adapters when they run; graphs of masked operations contain them.
+    void adapters_changed() {
+        if (!adapters_in_graph_) {
+            return;
+        }
+        for (Slot slot = 0; slot < slots_.size(); ++slot) {
+            if (slots_[slot] != nullptr && !in_use(slot)) {
+                forget(slot); // each one would cost in every step, and the graph is built anew in any case
+            }
+        }
+        context_->synchronize();
+        context_->set_lora_router(this);
+    }
+
+    llama_context * const context_;
+    const LoraPath path_;
+    const LoraKernels & kernels_;
+
+    std::vector<std::vector<SlotScale>> stacks_; // by sequence
+    std::vector<llama_adapter_lora *> slots_;
+    std::vector<int64_t> max_ranks_; // by slot
+    std::unordered_map<std::string, Projection> projections_;
+    std::unordered_map<const Projection *, Node[row_kinds]> nodes_;
+    bool adapters_in_graph_ = false;
+
+    RowPlan plans_[row_kinds]; // of the current ubatch
+    mutable std::vector<float> projected_; // results of the first node, for the second
+};
+
+SequenceAdapters::SequenceAdapters(llama_context * context, LoraPath path, CpuLevel level)
+    : router_(std::make_unique<Router>(context, path, level)) {}
+
+SequenceAdapters::~SequenceAdapters() = default;
+
+void SequenceAdapters::set(llama_seq_id sequence, const std::vector<ScaledAdapter> & stack) {
+    router_->set(sequence, stack);
+}
+
+void SequenceAdapters::clear(llama_seq_id sequence) {
+    router_->clear(sequence);
+}
+
+bool SequenceAdapters::uses(const llama_adapter_lora * adapter) const {
+    return router_->uses(adapter);
+}
+
+void SequenceAdapters::release(const llama_adapter_lora * adapter) {
+    router_->release(adapter);
+}
+
+} // namespace llamafu

@@ -1,0 +1,56 @@
+#pragma once
+
+#include "llama.h"
+#include "lora_kernels.h"
+
+#include <memory>
+#include <vector>
+
+namespace llamafu {
+
+/// How the LoRA part of a graph is computed.
+enum class LoraPath {
+    automatic, ///< per weight: `cpu` where it lies in host memory, `generic` elsewhere
+    cpu,       ///< our kernels, which read only the adapters that have rows in the batch; MoE experts stay generic
+    generic,   ///< ordinary ggml operations, for any backend; every resident adapter costs, rows or not
+};
+
+/// An adapter and its strength; any finite scale, 0 switches the adapter off.
+struct ScaledAdapter {
+    llama_adapter_lora * adapter;
+    float scale;
+};
+
+/// Gives every sequence of a context its own stack of adapters, so that one batch mixes them.
+///
+/// Sequences start with an empty stack, the base model. All calls belong to the thread that decodes, between decodes;
+/// adapters may be loaded and freed by other threads meanwhile. A token of several sequences takes the stack of its first.
+/// `llama_set_adapters_lora` must not be used on the same context. The object must die before the context.
+class SequenceAdapters {
+public:
+    /// Throws std::invalid_argument for encoder-decoder models.
+    explicit SequenceAdapters(llama_context * context, LoraPath path = LoraPath::automatic, CpuLevel level = best_cpu_level());
+    ~SequenceAdapters();
+    SequenceAdapters(const SequenceAdapters &) = delete;
+    SequenceAdapters & operator=(const SequenceAdapters &) = delete;
+
+    /// Scales of an adapter that is named twice add up. Throws std::invalid_argument, and changes nothing, when the
+    /// sequence is out of range or when an adapter cannot be served: aLoRA, a weight type without kernel, or a tensor that
+    /// the model does not multiply row by row.
+    void set(llama_seq_id sequence, const std::vector<ScaledAdapter> & stack);
+
+    /// Back to the base model.
+    void clear(llama_seq_id sequence);
+
+    /// True while a sequence's stack holds the adapter.
+    bool uses(const llama_adapter_lora * adapter) const;
+
+    /// Forgets an adapter that no sequence uses; required before llama_adapter_lora_free.
+    void release(const llama_adapter_lora * adapter);
+
+private:
+    class Router;
+    std::unique_ptr<Router> router_;
+};
+
+} // namespace llamafu
