@@ -125,7 +125,7 @@ int main(int argc, char ** argv) {
             { "mixed, 8 adapters", mixed, mix(8), {}, {} },
             { "mixed, 16 adapters", mixed, mix(16), {}, {} },
         };
-        const int prefill_rounds = small ? 5 : 3;
+        const int prefill_rounds = std::max(1, steps / 10);
         for (int round = 0; round < prefill_rounds; ++round) {
             for (Case & c : cases) {
                 c.prepare();
