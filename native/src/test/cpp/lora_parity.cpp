@@ -1,0 +1,373 @@
+// Per-sequence LoRA against llama_set_adapters_lora: on random models, sixteen sequences with different stacks are prefilled
+// and decoded together in shuffled batches; their logits must be those that upstream computes for each sequence alone.
+//
+// ggml rounds the activations to the type of the weights (BF16, Q8_0), our kernels do not. So they are compared with upstream's
+// use of the same weights stored as F32. Where ggml itself rounds so coarsely that upstream differs from itself by more than
+// the tolerance when it decodes a prompt in other portions (Q8_0 base; BF16 and Q8_0 adapters in the generic path and in
+// experts), `coarse` bounds the difference instead. A wrong adapter, scale or row shows as a difference above 0.1.
+
+#include "lora_routing.h"
+#include "random_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <random>
+#include <stdexcept>
+
+using namespace llamafu;
+
+namespace {
+
+constexpr int sequences = 16;
+constexpr int rounds = 4; // of 16 (prompt, stack) pairs, per model
+constexpr int adapter_count = 8;
+constexpr double tolerance = 2e-3; // of max(logits) - min(logits)
+constexpr double coarse = 2e-2;
+
+using ModelPtr = std::unique_ptr<llama_model, decltype(&llama_model_free)>;
+using ContextPtr = std::unique_ptr<llama_context, decltype(&llama_free)>;
+using AdapterPtr = std::unique_ptr<llama_adapter_lora, decltype(&llama_adapter_lora_free)>;
+
+struct Way {
+    const char * name;
+    LoraPath path;
+    CpuLevel level;
+};
+
+struct Model {
+    const char * name;
+    ModelShape shape;
+    std::vector<ggml_type> adapter_types;
+};
+
+struct Pair {
+    std::vector<llama_token> prompt;
+    std::vector<std::pair<int, float>> stack; // adapter index, scale
+    std::vector<std::vector<float>> logits;  // upstream's, by position
+    std::vector<std::vector<float>> widened; // upstream's with the weights as F32
+};
+
+struct Result {
+    double worst = 0;
+    int compared = 0;
+    int pairs = 0;
+};
+
+void require(bool condition, const std::string & message) {
+    if (!condition) {
+        throw std::runtime_error(message);
+    }
+}
+
+ContextPtr new_context(llama_model * model, int n_seq, bool unified, int threads) {
+    llama_context_params params = llama_context_default_params();
+    params.n_ctx = 64 * n_seq;
+    params.n_batch = 64;
+    params.n_ubatch = 8;
+    params.n_seq_max = n_seq;
+    params.n_threads = params.n_threads_batch = threads;
+    params.kv_unified = unified;
+    params.type_k = params.type_v = GGML_TYPE_F32;
+    params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
+    return { llama_init_from_model(model, params), llama_free };
+}
+
+void compare(const float * actual, const std::vector<float> & expected, Result & result) {
+    const auto [low, high] = std::minmax_element(expected.begin(), expected.end());
+    for (size_t i = 0; i < expected.size(); ++i) {
+        const double difference = std::abs(actual[i] - expected[i]) / (*high - *low);
+        result.worst = std::isfinite(difference) ? std::max(result.worst, difference) : INFINITY;
+    }
+    result.compared++;
+}
+
+class ParityTest {
+public:
+    ParityTest(const std::string & folder, const Model & model, uint32_t seed)
+        : shape_(model.shape), adapter_types_(model.adapter_types), random_(seed), model_(nullptr, llama_model_free) {
+        write_model(folder + "/model.gguf", shape_, seed);
+        model_ = { llama_model_load_from_file((folder + "/model.gguf").c_str(), llama_model_default_params()), llama_model_free };
+        require(model_ != nullptr, "the model does not load");
+        for (int i = 0; i < adapter_count; ++i) {
+            const std::string path = folder + "/adapter" + std::to_string(i) + ".gguf";
+            AdapterShape adapter = random_adapter(i);
+            write_adapter(path, shape_, adapter, seed * 100 + i);
+            paths_.push_back(path);
+            adapters_.push_back(load(path));
+            adapter.widened = true;
+            write_adapter(path + ".f32", shape_, adapter, seed * 100 + i);
+            widened_.push_back(load(path + ".f32"));
+        }
+        for (int i = 0; i < rounds * sequences; ++i) {
+            pairs_.push_back(random_pair());
+        }
+        compute_expected();
+    }
+
+    double adapter_effect() const { return effect_; }
+    double upstream_noise() const { return noise_.worst; }
+
+    Result run(const Way & way, bool unified, int threads) {
+        ContextPtr context = new_context(model_.get(), sequences, unified, threads);
+        SequenceAdapters routing(context.get(), way.path, way.level);
+        Result result;
+        for (int round = 0; round < (unified ? rounds : 1); ++round) {
+            Pair * pairs = &pairs_[round * sequences];
+            for (int seq = 0; seq < sequences; ++seq) {
+                llama_memory_seq_rm(llama_get_memory(context.get()), seq, -1, -1);
+                set(routing, seq, pairs[seq]);
+            }
+            decode_mixed(context.get(), pairs, way.path == LoraPath::generic, result);
+            replace_adapter(routing, pairs, round);
+        }
+        return result;
+    }
+
+private:
+    int between(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
+
+    AdapterPtr load(const std::string & path) {
+        AdapterPtr adapter(llama_adapter_lora_init(model_.get(), path.c_str()), llama_adapter_lora_free);
+        require(adapter != nullptr, "an adapter does not load");
+        return adapter;
+    }
+
+    template <class T>
+    T one_of(const std::vector<T> & values) {
+        return values[between(0, values.size() - 1)];
+    }
+
+    AdapterShape random_adapter(int index) {
+        AdapterShape adapter { one_of<int64_t>({ 2, 3, 4, 8, 16, 32, 80 }), one_of<float>({ 0, 8, 16 }), GGML_TYPE_F16, GGML_TYPE_F16, {} };
+        adapter.a_type = one_of(adapter_types_);
+        adapter.b_type = one_of(adapter_types_);
+        const std::vector<std::string> targets = targets_of(shape_);
+        for (const std::string & target : targets) {
+            // Upstream aborts when an adapter of a tied embedding reaches the output matrix.
+            const bool possible = target != "token_embd.weight" || !shape_.tied_output;
+            if (possible && (index == 0 || between(0, 2) > 0)) {
+                adapter.targets.push_back(target);
+            }
+        }
+        return adapter;
+    }
+
+    Pair random_pair() {
+        Pair pair;
+        pair.prompt.resize(between(4, 28));
+        for (llama_token & token : pair.prompt) {
+            token = between(0, shape_.vocab - 1);
+        }
+        std::vector<int> order(adapter_count);
+        for (int i = 0; i < adapter_count; ++i) {
+            order[i] = i;
+        }
+        std::shuffle(order.begin(), order.end(), random_);
+        for (int i = 0, n = between(0, 3); i < n; ++i) {
+            pair.stack.emplace_back(order[i], one_of<float>({ 1.0f, 0.5f, -0.7f, 0.0f, 1.6f }));
+        }
+        return pair;
+    }
+
+    void compute_expected() {
+        ContextPtr context = new_context(model_.get(), 1, true, 1);
+        for (Pair & pair : pairs_) {
+            const std::vector<std::vector<float>> base = upstream_logits(context.get(), pair.prompt, {}, adapters_, 64);
+            pair.logits = upstream_logits(context.get(), pair.prompt, pair.stack, adapters_, 64);
+            pair.widened = upstream_logits(context.get(), pair.prompt, pair.stack, widened_, 64);
+            const std::vector<std::vector<float>> again = upstream_logits(context.get(), pair.prompt, pair.stack, widened_, 1);
+            for (size_t pos = 0; pos < again.size(); ++pos) {
+                compare(again[pos].data(), pair.widened[pos], noise_);
+            }
+            Result difference;
+            compare(base.back().data(), pair.logits.back(), difference);
+            effect_ = std::max(effect_, difference.worst);
+        }
+        llama_set_adapters_lora(context.get(), nullptr, 0, nullptr);
+    }
+
+    std::vector<std::vector<float>> upstream_logits(llama_context * context, const std::vector<llama_token> & prompt,
+                                                    const std::vector<std::pair<int, float>> & stack, const std::vector<AdapterPtr> & loaded,
+                                                    size_t chunk) {
+        std::vector<llama_adapter_lora *> adapters;
+        std::vector<float> scales;
+        for (const auto & [adapter, scale] : stack) {
+            adapters.push_back(loaded[adapter].get());
+            scales.push_back(scale);
+        }
+        llama_set_adapters_lora(context, adapters.data(), adapters.size(), scales.data());
+        llama_memory_clear(llama_get_memory(context), true);
+        std::vector<std::vector<float>> logits;
+        llama_batch batch = llama_batch_init(prompt.size(), 0, 1);
+        for (size_t first = 0; first < prompt.size(); first += chunk) {
+            batch.n_tokens = 0;
+            for (size_t i = first; i < std::min(prompt.size(), first + chunk); ++i) {
+                add(batch, prompt[i], i, 0, true);
+            }
+            require(llama_decode(context, batch) == 0, "upstream's decode fails");
+            for (int i = 0; i < batch.n_tokens; ++i) {
+                const float * row = llama_get_logits_ith(context, i);
+                logits.emplace_back(row, row + shape_.vocab);
+            }
+        }
+        llama_batch_free(batch);
+        return logits;
+    }
+
+    void set(SequenceAdapters & routing, int seq, const Pair & pair) {
+        std::vector<ScaledAdapter> stack;
+        for (const auto & [adapter, scale] : pair.stack) {
+            stack.push_back({ adapters_[adapter].get(), scale });
+        }
+        routing.set(seq, stack);
+    }
+
+    static void add(llama_batch & batch, llama_token token, llama_pos pos, llama_seq_id seq, bool output) {
+        const int i = batch.n_tokens++;
+        batch.token[i] = token;
+        batch.pos[i] = pos;
+        batch.n_seq_id[i] = 1;
+        batch.seq_id[i][0] = seq;
+        batch.logits[i] = output;
+    }
+
+    /// Sequences join at different steps; each step gives a sequence a chunk of its prompt or a single token, and the tokens
+    /// of all are dealt into the batch in random order.
+    void decode_mixed(llama_context * context, Pair * pairs, bool generic, Result & result) {
+        int done[sequences] = {};
+        llama_batch batch = llama_batch_init(64, 0, 1);
+        for (int step = 0; ; ++step) {
+            std::vector<int> deal;
+            bool waiting = false;
+            for (int seq = 0; seq < sequences; ++seq) {
+                const int left = pairs[seq].prompt.size() - done[seq];
+                waiting |= left > 0;
+                const int count = seq / 4 > step ? 0 : step % 3 == 2 ? 1 : between(0, 4);
+                deal.insert(deal.end(), std::min(left, count), seq);
+            }
+            if (!waiting) {
+                break;
+            }
+            std::shuffle(deal.begin(), deal.end(), random_);
+            const bool decode_only = step % 3 == 2;
+            batch.n_tokens = 0;
+            std::vector<std::pair<int, int>> where;
+            for (const int seq : deal) {
+                where.emplace_back(seq, done[seq]);
+                add(batch, pairs[seq].prompt[done[seq]], done[seq], seq, decode_only || between(0, 2) == 0);
+                done[seq]++;
+            }
+            if (batch.n_tokens == 0) {
+                continue;
+            }
+            require(llama_decode(context, batch) == 0, "the mixed decode fails");
+            for (int i = 0; i < batch.n_tokens; ++i) {
+                if (batch.logits[i]) {
+                    const auto [seq, pos] = where[i];
+                    compare(llama_get_logits_ith(context, i), (generic ? pairs[seq].logits : pairs[seq].widened)[pos], result);
+                }
+            }
+        }
+        llama_batch_free(batch);
+    }
+
+    /// Adapters come and go between decodes: one is released, freed and loaded again.
+    void replace_adapter(SequenceAdapters & routing, Pair * pairs, int index) {
+        for (int seq = 0; seq < sequences; ++seq) {
+            for (const auto & [adapter, scale] : pairs[seq].stack) {
+                if (adapter == index) {
+                    routing.clear(seq);
+                }
+            }
+        }
+        require(!routing.uses(adapters_[index].get()), "a cleared sequence still uses its adapter");
+        routing.release(adapters_[index].get());
+        adapters_[index].reset();
+        adapters_[index] = load(paths_[index]);
+    }
+
+    ModelShape shape_;
+    std::vector<ggml_type> adapter_types_;
+    std::mt19937 random_;
+    ModelPtr model_;
+    std::vector<std::string> paths_;
+    std::vector<AdapterPtr> adapters_;
+    std::vector<AdapterPtr> widened_;
+    std::vector<Pair> pairs_;
+    double effect_ = 0;
+    Result noise_; // of upstream itself: the same tokens one by one
+};
+
+int run_all() {
+    const std::vector<ggml_type> fine = { GGML_TYPE_F32, GGML_TYPE_F16 };
+    const std::vector<ggml_type> all = { GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q8_0 };
+    const std::vector<Model> models = {
+        { "d64 F32", { 64, 2, 4, 2, 160, 300, GGML_TYPE_F32 }, fine },
+        { "d128 F16", { 128, 3, 4, 1, 352, 512, GGML_TYPE_F16 }, fine },
+        { "d128 F16, fused qkv", { 128, 2, 4, 2, 256, 333, GGML_TYPE_F16, false, true }, fine },
+        { "d64 F16, 4 experts", { 64, 2, 4, 2, 96, 300, GGML_TYPE_F16, false, false, 4 }, fine },
+        { "d96 F32, any type", { 96, 2, 3, 3, 192, 300, GGML_TYPE_F32 }, all },
+        { "d256 F16 tied, any type", { 256, 4, 8, 4, 512, 400, GGML_TYPE_F16, true }, all },
+        { "d128 Q8_0, any type", { 128, 2, 4, 2, 256, 320, GGML_TYPE_Q8_0 }, all },
+    };
+    std::vector<Way> ways = { { "plain", LoraPath::cpu, CpuLevel::plain }, { "generic", LoraPath::generic, CpuLevel::plain } };
+    if (best_cpu_level() >= CpuLevel::avx2) {
+        ways.insert(ways.begin() + 1, { "avx2", LoraPath::cpu, CpuLevel::avx2 });
+    }
+    if (best_cpu_level() >= CpuLevel::avx512) {
+        ways.insert(ways.begin() + 2, { "avx512", LoraPath::automatic, CpuLevel::avx512 });
+    }
+
+    const std::string folder = std::filesystem::temp_directory_path() / ("lora_parity." + std::to_string(std::random_device()()));
+    std::filesystem::create_directory(folder);
+    std::map<std::string, Result> totals;
+    bool passed = true;
+    for (size_t i = 0; i < models.size(); ++i) {
+        ParityTest test(folder, models[i], i + 1);
+        std::printf("%s: adapters change the logits by up to %.2f of their spread; upstream differs from itself by %.1e\n", models[i].name,
+                    test.adapter_effect(), test.upstream_noise());
+        passed &= test.adapter_effect() > 0.1;
+        for (const Way & way : ways) {
+            const bool is_coarse = models[i].shape.type == GGML_TYPE_Q8_0 || (way.path == LoraPath::generic && models[i].adapter_types == all);
+            for (const bool unified : { true, false }) {
+                const Result result = test.run(way, unified, i == 0 && !unified && way.level == best_cpu_level() ? 2 : 1);
+                std::printf("    %-8s %-10s %5d rows, max difference %.1e%s\n", way.name, unified ? "unified" : "per stream", result.compared,
+                            result.worst, is_coarse ? " (coarse)" : "");
+                passed &= result.worst <= (is_coarse ? coarse : tolerance);
+                if (!is_coarse) {
+                    Result & total = totals[way.name];
+                    total = { std::max(total.worst, result.worst), total.compared + result.compared, total.pairs + (unified ? rounds * sequences : 0) };
+                }
+            }
+        }
+    }
+    std::filesystem::remove_all(folder);
+    for (const auto & [name, total] : totals) {
+        std::printf("%-8s %d pairs, %d rows, max difference %.2e of the spread\n", name.c_str(), total.pairs, total.compared, total.worst);
+    }
+    std::puts(passed ? "PASSED" : "FAILED");
+    return passed ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+} // namespace
+
+int main() {
+    std::setvbuf(stdout, nullptr, _IOLBF, 0);
+    llama_log_set([](ggml_log_level level, const char * text, void *) {
+        if (level == GGML_LOG_LEVEL_ERROR) {
+            std::fputs(text, stderr);
+        }
+    }, nullptr);
+    llama_backend_init();
+    try {
+        return run_all();
+    } catch (const std::exception & error) {
+        std::fprintf(stderr, "%s\n", error.what());
+        return EXIT_FAILURE;
+    }
+}
