@@ -1,0 +1,70 @@
+package io.llamafu.examples;
+
+import java.io.PrintStream;
+import java.util.Locale;
+import java.util.function.LongSupplier;
+
+/** Says how far a job is: on a terminal in one line that is written over, elsewhere in a line every few seconds. */
+final class Progress {
+    private static final long NANOS_PER_SECOND = 1_000_000_000L;
+    private static final long LINE_INTERVAL_NANOS = 5 * NANOS_PER_SECOND;
+
+    private final long total;
+    private final boolean terminal;
+    private final PrintStream out;
+    private final LongSupplier nanoClock;
+    private final long start;
+    private long lastShown;
+    private boolean lineOpen;
+
+    /** Beside the result, which goes to standard output. {@code examples/run} knows whether it is a terminal. */
+    static Progress onStandardError(long total) {
+        return new Progress(total, Boolean.getBoolean("llamafu.terminal"), System.err, System::nanoTime);
+    }
+
+    Progress(long total, boolean terminal, PrintStream out, LongSupplier nanoClock) {
+        this.total = total;
+        this.terminal = terminal;
+        this.out = out;
+        this.nanoClock = nanoClock;
+        this.start = nanoClock.getAsLong();
+        this.lastShown = start;
+    }
+
+    void show(long done) {
+        long now = nanoClock.getAsLong();
+        if (terminal) {
+            out.print("\r" + line(done, now) + "\u001b[K");
+            out.flush();
+            lineOpen = true;
+        } else if (now - lastShown >= LINE_INTERVAL_NANOS) {
+            lastShown = now;
+            out.println(line(done, now));
+        }
+    }
+
+    /** Shows the last figures, whatever the time. */
+    void end(long done) {
+        if (terminal) {
+            show(done);
+            out.println();
+            lineOpen = false;
+        } else {
+            out.println(line(done, nanoClock.getAsLong()));
+        }
+    }
+
+    /** Leaves the line, so that a message after it is not written into it. */
+    void abort() {
+        if (lineOpen) {
+            out.println();
+        }
+    }
+
+    private String line(long done, long now) {
+        double seconds = (now - start) / (double) NANOS_PER_SECOND;
+        double rate = seconds > 0 ? done / seconds : 0;
+        String left = rate > 0 ? "%.0f s left".formatted((total - done) / rate) : "starting";
+        return String.format(Locale.ROOT, "%d of %d records, %.0f/s, %s", done, total, rate, left);
+    }
+}

@@ -1,0 +1,310 @@
+package io.llamafu.examples;
+
+import io.llamafu.flink.Completion;
+import io.llamafu.flink.Llamafu;
+import io.llamafu.flink.LlamafuOptions;
+import io.llamafu.flink.OnError;
+import org.apache.flink.api.common.JobExecutionResult;
+import org.apache.flink.api.common.accumulators.LongCounter;
+import org.apache.flink.api.common.eventtime.Watermark;
+import org.apache.flink.api.common.eventtime.WatermarkGenerator;
+import org.apache.flink.api.common.eventtime.WatermarkOutput;
+import org.apache.flink.api.common.eventtime.WatermarkStrategy;
+import org.apache.flink.api.common.functions.OpenContext;
+import org.apache.flink.api.common.functions.RichMapFunction;
+import org.apache.flink.api.common.serialization.SimpleStringEncoder;
+import org.apache.flink.configuration.CheckpointingOptions;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.HeartbeatManagerOptions;
+import org.apache.flink.configuration.PipelineOptions;
+import org.apache.flink.configuration.RestartStrategyOptions;
+import org.apache.flink.configuration.StateBackendOptions;
+import org.apache.flink.connector.file.sink.FileSink;
+import org.apache.flink.connector.file.src.FileSource;
+import org.apache.flink.core.execution.JobClient;
+import org.apache.flink.core.fs.Path;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.streaming.api.functions.sink.filesystem.OutputFileConfig;
+import org.apache.flink.streaming.api.functions.sink.filesystem.bucketassigners.BasePathBucketAssigner;
+import org.apache.flink.streaming.api.functions.sink.filesystem.rollingpolicies.OnCheckpointRollingPolicy;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.ZoneOffset;
+import java.time.format.DateTimeFormatter;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.stream.Stream;
+
+/**
+ * Labels tickets, each with the adapters that its tenant had chosen at the ticket's event time, and scores the answers.
+ *
+ * <p>Tickets and route changes are two streams with the tenant as key. Where a ticket goes is decided by event time, so
+ * that every run gives the same answers; the answers are written in transactions, so that each is there once.
+ */
+@Command(
+        name = "examples/run routing",
+        description = "Labels tickets, each with the adapters that its tenant had chosen at the ticket's event time.",
+        mixinStandardHelpOptions = true,
+        showDefaultValues = true,
+        sortOptions = false)
+public final class RoutingJob implements Callable<Integer> {
+    private static final String PROMPT_TEMPLATE = "### Text:\n{text}\n### Answer:\n";
+
+    /** The longest answer that the model was trained to give has about half of it. */
+    private static final int MAX_TOKENS = 48;
+
+    /** Tickets arrive up to this late; see the README of the data. */
+    private static final Duration OUT_OF_ORDERNESS = Duration.ofSeconds(2);
+
+    private static final String ANSWERED = "answered";
+    private static final Duration PROGRESS_INTERVAL = Duration.ofMillis(500);
+    private static final DateTimeFormatter RUN_NAME =
+            DateTimeFormatter.ofPattern("yyyyMMdd-HHmmss-SSS").withZone(ZoneOffset.UTC);
+
+    @Option(
+            names = "--tickets",
+            paramLabel = "FILE",
+            defaultValue = "${sys:llamafu.examples:-examples}/data/tickets.jsonl",
+            description = "What to label.")
+    private java.nio.file.Path tickets;
+
+    @Option(
+            names = "--routes",
+            paramLabel = "FILE",
+            defaultValue = "${sys:llamafu.examples:-examples}/data/routes.jsonl",
+            description = "Which tenant wants which adapters when.")
+    private java.nio.file.Path routes;
+
+    @Option(
+            names = "--model",
+            paramLabel = "FILE",
+            defaultValue = "${sys:llamafu.examples:-examples}/models/tiny-notes-q8_0.gguf",
+            description = "The GGUF model.")
+    private java.nio.file.Path model;
+
+    @Option(
+            names = "--adapters",
+            paramLabel = "FOLDER",
+            defaultValue = "${sys:llamafu.examples:-examples}/models/adapters",
+            description = "Every NAME.gguf in it is the adapter NAME.")
+    private java.nio.file.Path adapters;
+
+    @Option(
+            names = "--out",
+            paramLabel = "FOLDER",
+            defaultValue = "${sys:llamafu.examples:-examples}/target/routing",
+            description = "Each run gets a new folder in it, with its answers and checkpoints.")
+    private java.nio.file.Path out;
+
+    @Option(names = "--parallelism", paramLabel = "N", defaultValue = "2", description = "Subtasks of each operator.")
+    private int parallelism;
+
+    @Option(
+            names = "--checkpoint-interval",
+            paramLabel = "MILLIS",
+            defaultValue = "1000",
+            description = "Milliseconds from checkpoint to checkpoint.")
+    private long checkpointInterval;
+
+    public static void main(String[] arguments) {
+        System.exit(new CommandLine(new RoutingJob())
+                .setExecutionExceptionHandler((failure, command, parsed) -> {
+                    command.getErr().println("routing failed: " + reasonOf(failure));
+                    return 1;
+                })
+                .execute(arguments));
+    }
+
+    private static String reasonOf(Throwable failure) {
+        Throwable reason = failure;
+        while (reason.getCause() != null) {
+            reason = reason.getCause();
+        }
+        return reason.toString();
+    }
+
+    @Override
+    public Integer call() throws Exception {
+        RoutingReport report = run();
+        System.out.println(JsonLines.write(report));
+        return report.isSound() ? 0 : 1;
+    }
+
+    RoutingReport run() throws Exception {
+        for (java.nio.file.Path input : List.of(tickets, routes, model, adapters)) {
+            if (!Files.isReadable(input)) {
+                throw new IOException("There is no readable file or folder " + input + ".");
+            }
+        }
+        List<Ticket> asked = JsonLines.of(Ticket.class).readAll(tickets);
+        java.nio.file.Path folder = out.resolve(RUN_NAME.format(Instant.now())).toAbsolutePath();
+        java.nio.file.Path answers = Files.createDirectories(folder.resolve("answers"));
+        System.err.println("Answers go to " + answers);
+
+        StreamExecutionEnvironment env = environment(folder.resolve("checkpoints"));
+        build(env, answers);
+        JobExecutionResult result = follow(env.executeAsync("routing"), asked.size());
+
+        Duration duration = Duration.ofMillis(result.getNetRuntime(TimeUnit.MILLISECONDS));
+        return RoutingReport.of(asked, readAnswers(answers), duration);
+    }
+
+    private StreamExecutionEnvironment environment(java.nio.file.Path checkpoints) {
+        Configuration configuration = new Configuration();
+        configuration.set(StateBackendOptions.STATE_BACKEND, "rocksdb");
+        configuration.set(
+                CheckpointingOptions.CHECKPOINTS_DIRECTORY, checkpoints.toUri().toString());
+        configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofMillis(checkpointInterval));
+        configuration.set(RestartStrategyOptions.RESTART_STRATEGY, "fixed-delay");
+        configuration.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS, 3);
+        // No record may fall back to Kryo.
+        configuration.set(PipelineOptions.GENERIC_TYPES, false);
+        // Accumulators, the source of the progress, come with the heartbeats.
+        configuration.set(HeartbeatManagerOptions.HEARTBEAT_INTERVAL, PROGRESS_INTERVAL);
+        StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment(configuration);
+        env.setParallelism(parallelism);
+        return env;
+    }
+
+    private void build(StreamExecutionEnvironment env, java.nio.file.Path answers) {
+        LlamafuOptions options = LlamafuOptions.builder()
+                .model(model.toUri().toString())
+                .adapters(adapters.toUri().toString())
+                .promptTemplate(PROMPT_TEMPLATE)
+                .maxTokens(MAX_TOKENS)
+                .onError(OnError.EMIT)
+                .build();
+
+        // The order of arrival is that of the file, so one reader reads it.
+        DataStream<Ticket> ticketStream = env.fromSource(
+                        FileSource.forRecordStreamFormat(JsonLines.of(Ticket.class), flinkPath(tickets))
+                                .build(),
+                        WatermarkStrategy.<Ticket>forGenerator(context -> new WatermarkAfterEachTicket())
+                                .withTimestampAssigner((ticket, time) -> ticket.eventTime()),
+                        "tickets")
+                .uid("tickets")
+                .setParallelism(1);
+        // A file ends, and with it its watermark goes to the end of time. An endless source of rare changes would need
+        // withIdleness.
+        DataStream<Route> routeStream = env.fromSource(
+                        FileSource.forRecordStreamFormat(JsonLines.of(Route.class), flinkPath(routes))
+                                .build(),
+                        WatermarkStrategy.<Route>forMonotonousTimestamps()
+                                .withTimestampAssigner((route, time) -> route.eventTime()),
+                        "routes")
+                .uid("routes")
+                .setParallelism(1);
+
+        Llamafu.complete(ticketStream)
+                .keyBy(Ticket::tenant)
+                .id(Ticket::id)
+                .prompt(Ticket::text)
+                .routes(routeStream.map(Route::toAdapterRoute))
+                .eventTime()
+                .with(options)
+                .build()
+                .map(new ToLine())
+                .name("answers as JSON")
+                .sinkTo(FileSink.<String>forRowFormat(flinkPath(answers), new SimpleStringEncoder<>())
+                        .withBucketAssigner(new BasePathBucketAssigner<>())
+                        .withRollingPolicy(OnCheckpointRollingPolicy.build())
+                        .withOutputFileConfig(OutputFileConfig.builder()
+                                .withPartPrefix("answers")
+                                .withPartSuffix(".jsonl")
+                                .build())
+                        .build())
+                .name("answers")
+                .uid("answers");
+    }
+
+    private static Path flinkPath(java.nio.file.Path path) {
+        return new Path(path.toUri());
+    }
+
+    private static JobExecutionResult follow(JobClient job, long total) throws Exception {
+        CompletableFuture<JobExecutionResult> end = job.getJobExecutionResult();
+        Progress progress = Progress.onStandardError(total);
+        while (true) {
+            try {
+                JobExecutionResult result = end.get(PROGRESS_INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
+                progress.end(result.<Long>getAccumulatorResult(ANSWERED));
+                return result;
+            } catch (TimeoutException e) {
+                progress.show(answered(job));
+            } catch (ExecutionException e) {
+                progress.abort();
+                throw e;
+            }
+        }
+    }
+
+    /** Zero as long as the job does not say. */
+    private static long answered(JobClient job) throws InterruptedException {
+        try {
+            return (Long) job.getAccumulators().get().getOrDefault(ANSWERED, 0L);
+        } catch (ExecutionException e) {
+            return 0;
+        }
+    }
+
+    /** Only what was committed: a part in progress is a hidden file. */
+    private static List<Answer> readAnswers(java.nio.file.Path folder) throws IOException {
+        List<Answer> answers = new ArrayList<>();
+        try (Stream<java.nio.file.Path> files = Files.list(folder)) {
+            for (java.nio.file.Path file : files.sorted().toList()) {
+                if (!file.getFileName().toString().startsWith(".")) {
+                    answers.addAll(JsonLines.of(Answer.class).readAll(file));
+                }
+            }
+        }
+        return answers;
+    }
+
+    /**
+     * Flink's own generator works every 200 ms, in which a file is read to its end: then all tickets wait in state and
+     * are routed at once. A watermark after each ticket lets them go as they come.
+     */
+    private static final class WatermarkAfterEachTicket implements WatermarkGenerator<Ticket> {
+        private long newest = Long.MIN_VALUE + OUT_OF_ORDERNESS.toMillis() + 1;
+
+        @Override
+        public void onEvent(Ticket ticket, long time, WatermarkOutput output) {
+            newest = Math.max(newest, time);
+            output.emitWatermark(new Watermark(newest - OUT_OF_ORDERNESS.toMillis() - 1));
+        }
+
+        @Override
+        public void onPeriodicEmit(WatermarkOutput output) {
+            // Each ticket has done it.
+        }
+    }
+
+    private static final class ToLine extends RichMapFunction<Completion, String> {
+        private static final long serialVersionUID = 1L;
+
+        private final LongCounter answered = new LongCounter();
+
+        @Override
+        public void open(OpenContext context) {
+            getRuntimeContext().addAccumulator(ANSWERED, answered);
+        }
+
+        @Override
+        public String map(Completion completion) {
+            answered.add(1L);
+            return JsonLines.write(Answer.of(completion));
+        }
+    }
+}

@@ -1,0 +1,90 @@
+package io.llamafu.flink;
+
+import org.apache.flink.api.common.typeinfo.TypeInformation;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.net.URL;
+import java.net.URLClassLoader;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.jar.JarFile;
+import java.util.zip.ZipEntry;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** The jar that users install has all that a Flink distribution lacks, and nothing that it has. */
+class InstalledJarIT {
+    private static final Path JAR = Path.of(System.getProperty("llamafu.jar"));
+    private static List<String> names;
+
+    @BeforeAll
+    static void listEntries() throws IOException {
+        try (JarFile jar = new JarFile(JAR.toFile())) {
+            names = jar.stream()
+                    .filter(entry -> !entry.isDirectory())
+                    .map(ZipEntry::getName)
+                    .toList();
+        }
+    }
+
+    @Test
+    void holdsTheApiTheEngineAndTheNativeLibrary() {
+        assertThat(names)
+                .contains(
+                        "io/llamafu/flink/Llamafu.class",
+                        "io/llamafu/flink/AdapterRoute.class",
+                        "io/llamafu/engine/InferenceEngine.class",
+                        "io/llamafu/llamacpp/LlamaCppEngine.class",
+                        "org/apache/flink/formats/avro/typeutils/AvroTypeInfo.class")
+                .anyMatch(name -> name.matches("io/llamafu/native/[^/]+/libllamafu\\.so"))
+                .anyMatch(name -> name.matches("io/llamafu/native/[^/]+/build\\.properties"));
+    }
+
+    @Test
+    void announcesTheEngine() throws IOException {
+        try (JarFile jar = new JarFile(JAR.toFile());
+                InputStream service =
+                        jar.getInputStream(jar.getJarEntry("META-INF/services/io.llamafu.engine.EngineProvider"))) {
+            assertThat(new String(service.readAllBytes(), StandardCharsets.UTF_8))
+                    .contains("io.llamafu.llamacpp.LlamaCppEngineProvider");
+        }
+    }
+
+    @Test
+    void leavesOutWhatFlinkHas() {
+        assertThat(names)
+                .noneMatch(
+                        name -> name.startsWith("org/apache/flink/") && !name.startsWith("org/apache/flink/formats/"))
+                .noneMatch(name -> name.startsWith("org/slf4j/"))
+                .noneMatch(name -> name.startsWith("org/apache/logging/"))
+                .noneMatch(name -> name.startsWith("org/apache/commons/"));
+    }
+
+    @Test
+    void bringsNoJacksonThatOthersCouldSee() {
+        assertThat(names)
+                .noneMatch(name -> name.startsWith("com/fasterxml/"))
+                .noneMatch(name -> name.startsWith("META-INF/services/com.fasterxml"));
+    }
+
+    @Test
+    void isSmall() throws IOException {
+        assertThat(Files.size(JAR)).as("bytes").isLessThan(15_000_000);
+    }
+
+    /** Savepoints survive a new field of a record only with Avro's own serializer. */
+    @Test
+    void recordsOfTheJarHaveAvroSerializers() throws Exception {
+        URL[] jar = {JAR.toUri().toURL()};
+        try (URLClassLoader loader = new URLClassLoader(jar, TypeInformation.class.getClassLoader())) {
+            Class<?> route = Class.forName("io.llamafu.flink.AdapterRoute", true, loader);
+            assertThat(TypeInformation.of(route).getClass().getName())
+                    .isEqualTo("org.apache.flink.formats.avro.typeutils.AvroTypeInfo");
+        }
+    }
+}
