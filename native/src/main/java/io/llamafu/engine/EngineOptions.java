@@ -23,6 +23,8 @@ import static java.util.Objects.requireNonNull;
  * @param memoryBudget the most bytes for weights, cache and scratch; 0 is no limit
  * @param adapterMemoryBudget the most bytes for adapters; 0 is no limit
  * @param loraBatching whether sequences with different stacks share a batch
+ * @param maxAdaptersPerBatch the most different adapters of the sequences that run together, 1 or more; reading many
+ *     adapters' weights in every step slows all
  * @param idleTimeout how long {@link SharedEngines} keeps the engine after its last user
  */
 public record EngineOptions(
@@ -36,6 +38,7 @@ public record EngineOptions(
         long memoryBudget,
         long adapterMemoryBudget,
         LoraBatching loraBatching,
+        int maxAdaptersPerBatch,
         Duration idleTimeout) {
 
     /** How sequences with different adapter stacks are decoded. */
@@ -65,6 +68,7 @@ public record EngineOptions(
         require(memoryBudget >= 0, "memory-budget", memoryBudget, "0 (no limit) or more bytes");
         require(adapterMemoryBudget >= 0, "adapters.memory-budget", adapterMemoryBudget, "0 (no limit) or more bytes");
         requireNonNull(loraBatching, "loraBatching is null");
+        require(maxAdaptersPerBatch >= 1, "max-adapters-per-batch", maxAdaptersPerBatch, "1 or more");
         requireNonNull(idleTimeout, "idleTimeout is null");
         require(!idleTimeout.isNegative(), "idle-timeout", idleTimeout, "0 or more");
     }
@@ -93,6 +97,7 @@ public record EngineOptions(
         private long memoryBudget = 0;
         private long adapterMemoryBudget = 0;
         private LoraBatching loraBatching = LoraBatching.MIXED;
+        private int maxAdaptersPerBatch = 128;
         private Duration idleTimeout = Duration.ofSeconds(60);
 
         private Builder(Path model) {
@@ -144,6 +149,11 @@ public record EngineOptions(
             return this;
         }
 
+        public Builder maxAdaptersPerBatch(int maxAdaptersPerBatch) {
+            this.maxAdaptersPerBatch = maxAdaptersPerBatch;
+            return this;
+        }
+
         public Builder idleTimeout(Duration idleTimeout) {
             this.idleTimeout = idleTimeout;
             return this;
@@ -161,6 +171,7 @@ public record EngineOptions(
                     memoryBudget,
                     adapterMemoryBudget,
                     loraBatching,
+                    maxAdaptersPerBatch,
                     idleTimeout);
         }
     }
