@@ -1,13 +1,16 @@
 package io.llamafu;
 
 import com.tngtech.archunit.core.domain.JavaClass;
+import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
 import com.tngtech.archunit.core.importer.Location;
-import com.tngtech.archunit.junit.AnalyzeClasses;
-import com.tngtech.archunit.junit.ArchTest;
 import com.tngtech.archunit.lang.ArchRule;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
+import org.junit.jupiter.api.Test;
+
+import java.util.List;
 
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
@@ -16,9 +19,6 @@ import static com.tngtech.archunit.library.GeneralCodingRules.NO_CLASSES_SHOULD_
 import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
 
 /** Who may use whom: native, operators, the jar to install, examples; and what users may rely on. */
-@AnalyzeClasses(
-        packages = "io.llamafu",
-        importOptions = {ImportOption.DoNotIncludeTests.class, ArchitectureTest.OwnClasses.class})
 class ArchitectureTest {
     private static final String ROOT = "io.llamafu";
     private static final String GGUF = "io.llamafu.gguf";
@@ -30,6 +30,10 @@ class ArchitectureTest {
     private static final String EXAMPLES = "io.llamafu.examples..";
     private static final String OURS = "io.llamafu..";
 
+    private static final JavaClasses CLASSES = new ClassFileImporter()
+            .withImportOptions(List.of(new ImportOption.DoNotIncludeTests(), new OwnClasses()))
+            .importPackages(ROOT);
+
     /** Others' classes have our name in front of theirs in the jar to install. */
     static final class OwnClasses implements ImportOption {
         @Override
@@ -38,95 +42,140 @@ class ArchitectureTest {
         }
     }
 
-    @ArchTest
-    static final ArchRule rootKnowsNobody = mayUse(ROOT, ROOT).because("every other package throws its exceptions");
+    @Test
+    void rootKnowsNobody() {
+        ArchRule rule = mayUse(ROOT, ROOT).because("every other package throws its exceptions");
+        rule.check(CLASSES);
+    }
 
-    @ArchTest
-    static final ArchRule gguf = mayUse(GGUF, ROOT, GGUF).because("a file format knows nothing of what it is for");
+    @Test
+    void gguf() {
+        ArchRule rule = mayUse(GGUF, ROOT, GGUF).because("a file format knows nothing of what it is for");
+        rule.check(CLASSES);
+    }
 
-    @ArchTest
-    static final ArchRule adapter = mayUse(ADAPTER, ROOT, GGUF, ADAPTER).because("an adapter is a GGUF file");
+    @Test
+    void adapter() {
+        ArchRule rule = mayUse(ADAPTER, ROOT, GGUF, ADAPTER).because("an adapter is a GGUF file");
+        rule.check(CLASSES);
+    }
 
-    @ArchTest
-    static final ArchRule engine =
-            mayUse(ENGINE, ROOT, ADAPTER, ENGINE).because("engines are found by their provider, never named");
+    @Test
+    void engine() {
+        ArchRule rule =
+                mayUse(ENGINE, ROOT, ADAPTER, ENGINE).because("engines are found by their provider, never named");
+        rule.check(CLASSES);
+    }
 
-    @ArchTest
-    static final ArchRule llamacpp = mayUse(LLAMACPP, ROOT, GGUF, ADAPTER, ENGINE, LLAMACPP)
-            .because("one engine among others knows neither them nor Flink");
+    @Test
+    void llamacpp() {
+        ArchRule rule = mayUse(LLAMACPP, ROOT, GGUF, ADAPTER, ENGINE, LLAMACPP)
+                .because("one engine among others knows neither them nor Flink");
+        rule.check(CLASSES);
+    }
 
-    @ArchTest
-    static final ArchRule nativeKnowsNothingOfFlink = noClasses()
-            .that()
-            .resideInAnyPackage(ROOT, GGUF, ADAPTER, ENGINE, LLAMACPP)
-            .should()
-            .dependOnClassesThat()
-            .resideInAPackage("org.apache.flink..")
-            .because("llama.cpp on the JVM is of use without Flink");
+    @Test
+    void nativeKnowsNothingOfFlink() {
+        ArchRule rule = noClasses()
+                .that()
+                .resideInAnyPackage(ROOT, GGUF, ADAPTER, ENGINE, LLAMACPP)
+                .should()
+                .dependOnClassesThat()
+                .resideInAPackage("org.apache.flink..")
+                .because("llama.cpp on the JVM is of use without Flink");
+        rule.check(CLASSES);
+    }
 
-    @ArchTest
-    static final ArchRule flinkUsesEnginesThroughTheirInterface = mayUse(
-                    "io.llamafu.flink..", ROOT, ADAPTER, ENGINE, "io.llamafu.flink..")
-            .because("any engine can answer");
+    @Test
+    void flinkUsesEnginesThroughTheirInterface() {
+        ArchRule rule = mayUse("io.llamafu.flink..", ROOT, ADAPTER, ENGINE, "io.llamafu.flink..")
+                .because("any engine can answer");
+        rule.check(CLASSES);
+    }
 
-    @ArchTest
-    static final ArchRule nobodyUsesTheExamples = noClasses()
-            .that()
-            .resideOutsideOfPackage(EXAMPLES)
-            .should()
-            .dependOnClassesThat()
-            .resideInAPackage(EXAMPLES);
+    @Test
+    void nobodyUsesTheExamples() {
+        ArchRule rule = noClasses()
+                .that()
+                .resideOutsideOfPackage(EXAMPLES)
+                .should()
+                .dependOnClassesThat()
+                .resideInAPackage(EXAMPLES);
+        rule.check(CLASSES);
+    }
 
-    @ArchTest
-    static final ArchRule examplesAreWrittenAsUsersWould = mayUse(EXAMPLES, ROOT, ADAPTER, ENGINE, FLINK_API, EXAMPLES)
-            .because("an example shows what users may rely on");
+    @Test
+    void examplesAreWrittenAsUsersWould() {
+        ArchRule rule = mayUse(EXAMPLES, ROOT, ADAPTER, ENGINE, FLINK_API, EXAMPLES)
+                .because("an example shows what users may rely on");
+        rule.check(CLASSES);
+    }
 
-    @ArchTest
-    static final ArchRule apiIsMarked = classes()
-            .that()
-            .resideInAPackage(FLINK_API)
-            .and()
-            .arePublic()
-            .and()
-            .areTopLevelClasses()
-            .should()
-            .beAnnotatedWith(PublicEvolving.class)
-            .because("users may rely on it; the nested builders of Avro records are generated without the mark");
+    @Test
+    void apiIsMarked() {
+        ArchRule rule = classes()
+                .that()
+                .resideInAPackage(FLINK_API)
+                .and()
+                .arePublic()
+                .and()
+                .areTopLevelClasses()
+                .should()
+                .beAnnotatedWith(PublicEvolving.class)
+                .because("users may rely on it; the nested builders of Avro records are generated without the mark");
+        rule.check(CLASSES);
+    }
 
-    @ArchTest
-    static final ArchRule roomsBehindTheApiAreMarked = classes()
-            .that()
-            .resideInAPackage(FLINK_ROOMS)
-            .and()
-            .arePublic()
-            .and()
-            .areTopLevelClasses()
-            .should()
-            .beAnnotatedWith(Internal.class)
-            .because("they are public for each other only");
+    @Test
+    void roomsBehindTheApiAreMarked() {
+        ArchRule rule = classes()
+                .that()
+                .resideInAPackage(FLINK_ROOMS)
+                .and()
+                .arePublic()
+                .and()
+                .areTopLevelClasses()
+                .should()
+                .beAnnotatedWith(Internal.class)
+                .because("they are public for each other only");
+        rule.check(CLASSES);
+    }
 
-    @ArchTest
-    static final ArchRule noCyclesBetweenTheRooms = slices().matching("io.llamafu.(*)..")
-            .should()
-            .beFreeOfCycles()
-            .because("of two rooms one must be readable without the other");
+    @Test
+    void noCyclesBetweenTheRooms() {
+        ArchRule rule = slices().matching("io.llamafu.(*)..")
+                .should()
+                .beFreeOfCycles()
+                .because("of two rooms one must be readable without the other");
+        rule.check(CLASSES);
+    }
 
-    @ArchTest
-    static final ArchRule noCyclesBehindTheApi = slices().matching("io.llamafu.flink.(*)..")
-            .should()
-            .beFreeOfCycles()
-            .because("the API and what is behind it know each other, as it builds what takes its options and records;"
-                    + " what is behind it does not go round in circles");
+    @Test
+    void noCyclesBehindTheApi() {
+        ArchRule rule = slices().matching("io.llamafu.flink.(*)..")
+                .should()
+                .beFreeOfCycles()
+                .because(
+                        "the API and what is behind it know each other, as it builds what takes its options and records;"
+                                + " what is behind it does not go round in circles");
+        rule.check(CLASSES);
+    }
 
-    @ArchTest
-    static final ArchRule onlyExamplesPrint = noClasses()
-            .that()
-            .resideOutsideOfPackage(EXAMPLES)
-            .should(ACCESS_STANDARD_STREAMS)
-            .because("a TaskManager's output is its log");
+    @Test
+    void onlyExamplesPrint() {
+        ArchRule rule = noClasses()
+                .that()
+                .resideOutsideOfPackage(EXAMPLES)
+                .should(ACCESS_STANDARD_STREAMS)
+                .because("a TaskManager's output is its log");
+        rule.check(CLASSES);
+    }
 
-    @ArchTest
-    static final ArchRule slf4jIsTheLog = NO_CLASSES_SHOULD_USE_JAVA_UTIL_LOGGING;
+    @Test
+    void slf4jIsTheLog() {
+        ArchRule rule = NO_CLASSES_SHOULD_USE_JAVA_UTIL_LOGGING;
+        rule.check(CLASSES);
+    }
 
     /** Of our own packages. */
     private static ArchRule mayUse(String user, String... used) {
