@@ -118,7 +118,7 @@ class LlamafuOptionsTest {
                         .memoryBudget(2L << 30)
                         .adapterMemoryBudget(64L << 20)
                         .loraBatching(LoraBatching.GROUPED)
-                .maxAdaptersPerBatch(7)
+                        .maxAdaptersPerBatch(7)
                         .idleTimeout(Duration.ofSeconds(5))
                         .build());
         assertThat(options.sampling())
