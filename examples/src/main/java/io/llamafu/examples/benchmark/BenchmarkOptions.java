@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Stream;
 
 /** What every benchmark takes. */
 final class BenchmarkOptions {
@@ -71,11 +72,20 @@ final class BenchmarkOptions {
         return threads;
     }
 
-    /** Prints the table and writes the files that were asked for. */
-    void report(String name, String chartTitle, List<Result> results) throws IOException {
+    /**
+     * Prints the tables and writes the files that were asked for.
+     *
+     * @param results what the chart shows
+     * @param sweep further results; may be empty
+     */
+    void report(String name, String chartTitle, List<Result> results, List<Result> sweep) throws IOException {
         System.out.print(Results.markdown(results));
+        if (!sweep.isEmpty()) {
+            System.out.println();
+            System.out.print(Results.markdown(sweep));
+        }
         if (json != null) {
-            Results.writeJson(results, json);
+            Results.writeJson(Stream.concat(results.stream(), sweep.stream()).toList(), json);
         }
         if (chart != null) {
             Path file = Files.createDirectories(chart).resolve(name + ".svg");

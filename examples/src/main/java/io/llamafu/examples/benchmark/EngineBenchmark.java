@@ -60,7 +60,8 @@ final class EngineBenchmark implements Callable<Integer> {
         options.report(
                 "engine",
                 "Engine alone: decode of 16 sequences on %d CPU threads".formatted(options.threads()),
-                results);
+                results,
+                List.of());
         return 0;
     }
 

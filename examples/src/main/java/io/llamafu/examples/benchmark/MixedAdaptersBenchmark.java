@@ -75,6 +75,7 @@ final class MixedAdaptersBenchmark implements Callable<Integer> {
 
     private final RandomModels files = RandomModels.inCacheFolder();
     private final List<Result> results = new ArrayList<>();
+    private final List<Result> sweepResults = new ArrayList<>();
     private double bytesPerSecond;
 
     /** What is measured once a round: an engine at a workload. */
@@ -101,7 +102,8 @@ final class MixedAdaptersBenchmark implements Callable<Integer> {
         options.report(
                 "mixed-adapters",
                 "Decode of %d sequences on %d CPU threads".formatted(SEQUENCES, options.threads()),
-                results);
+                results,
+                sweepResults);
         System.out.printf(
                 Locale.ROOT,
                 "%nThe limit: adapter bytes touched in a step at %.1f GB/s, with %d threads.%n",
@@ -147,7 +149,7 @@ final class MixedAdaptersBenchmark implements Callable<Integer> {
                     entries.add(new Entry(LLAMA_SERVER, external, workload(SEQUENCES, adapters), RANK));
                 }
             }
-            measure(model, entries);
+            results.addAll(measure(model, entries));
         }
     }
 
@@ -179,7 +181,7 @@ final class MixedAdaptersBenchmark implements Callable<Integer> {
             for (int adapters : SWEEP) {
                 entries.add(new Entry(NativeEngine.MIXED, mixed, workload(MOST_SEQUENCES, adapters), RANK));
             }
-            measure(model, entries);
+            sweepResults.addAll(measure(model, entries));
         }
     }
 
@@ -188,28 +190,30 @@ final class MixedAdaptersBenchmark implements Callable<Integer> {
             EngineOptions.Builder engine = engineOptions(model, rank, SEQUENCES);
             try (Competitor grouped = NativeEngine.open(engine, LoraBatching.GROUPED);
                     Competitor mixed = NativeEngine.open(engine, LoraBatching.MIXED)) {
-                measure(
+                sweepResults.addAll(measure(
                         model,
                         List.of(
                                 new Entry(NativeEngine.GROUPED, grouped, workload(SEQUENCES, 0), rank),
                                 new Entry(NativeEngine.GROUPED, grouped, workload(SEQUENCES, 1), rank),
-                                new Entry(NativeEngine.MIXED, mixed, workload(SEQUENCES, SOME_ADAPTERS), rank)));
+                                new Entry(NativeEngine.MIXED, mixed, workload(SEQUENCES, SOME_ADAPTERS), rank))));
             }
         }
     }
 
-    private void measure(RandomModel model, List<Entry> entries) throws Exception {
+    private List<Result> measure(RandomModel model, List<Entry> entries) throws Exception {
         System.err.printf("%n%s, rank %d%n", model, entries.get(0).rank());
         Contest contest = new Contest();
         for (Entry entry : entries) {
             contest.add(entry.key(), entry.competitor(), entry.workload());
         }
         Map<String, Workload.Speed> speeds = contest.run(options.rounds());
+        List<Result> measured = new ArrayList<>();
         for (String phase : List.of(Result.DECODE, Result.PREFILL)) {
             for (Entry entry : entries) {
-                results.add(result(phase, model, entry, entries, speeds));
+                measured.add(result(phase, model, entry, entries, speeds));
             }
         }
+        return measured;
     }
 
     private Result result(

@@ -53,7 +53,7 @@ final class Results {
         Files.writeString(file, mapper.writeValueAsString(results) + "\n");
     }
 
-    /** A chart of the decode speeds of each model, its bars relative to its fastest. */
+    /** A chart of the decode speeds of each model, with bars relative to its fastest. */
     static BarChart chart(String title, List<Result> results) {
         List<Result> decode = results.stream().filter(Result::isDecode).toList();
         Set<String> models = decode.stream().map(Result::model).collect(Collectors.toCollection(LinkedHashSet::new));
@@ -73,12 +73,11 @@ final class Results {
     }
 
     private static String label(Result result) {
-        String adapters =
-                switch (result.adapters()) {
-                    case 0 -> "no adapter";
-                    case 1 -> "1 adapter";
-                    default -> result.adapters() + " adapters";
-                };
-        return result.engine() + ", " + adapters;
+        boolean upstream = result.engine().equals(NativeEngine.GROUPED);
+        return switch (result.adapters()) {
+            case 0 -> upstream ? "no adapter" : result.engine() + ", no adapter";
+            case 1 -> upstream ? "one adapter for all, llama.cpp's way" : result.engine() + ", 1 adapter";
+            default -> result.engine() + ", " + result.adapters() + " adapters";
+        };
     }
 }

@@ -22,8 +22,7 @@ record Workload(int sequences, int adapters, int promptTokens, int tokens) {
     /** With one token, a sequence would be done, and its place and cache given away, before the last one is sent. */
     private static final int SHORTEST_ANSWER = 2;
 
-    /** Fraction of the decode time. */
-    private static final double NOTABLE_DELAY = 0.05;
+    private static final double NOTABLE_DELAY_STEPS = 2;
 
     /** Tokens per second. */
     record Speed(double prefill, double decode) {}
@@ -60,7 +59,7 @@ record Workload(int sequences, int adapters, int promptTokens, int tokens) {
     private void warnOfLateStarts(List<Times> decode) {
         double late = (double) (lastFirstToken(decode) - firstFirstToken(decode))
                 / (lastEnd(decode) - firstFirstToken(decode));
-        if (tokens > SHORTEST_ANSWER && late > NOTABLE_DELAY) {
+        if (tokens > SHORTEST_ANSWER && late * (tokens - 1) > NOTABLE_DELAY_STEPS) {
             System.err.printf(
                     Locale.ROOT, "  The last sequence started after %.0f %% of the decode time.%n", late * 100);
         }
