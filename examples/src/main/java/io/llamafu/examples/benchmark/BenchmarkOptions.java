@@ -4,15 +4,20 @@ import picocli.CommandLine;
 import picocli.CommandLine.Option;
 
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.Stream;
 
 /** What every benchmark takes. */
 final class BenchmarkOptions {
     private static final int ROUNDS = 3;
     private static final int QUICK_ROUNDS = 1;
+
+    /** Processes that run or wait, in the mean of the last minute. */
+    private static final double BUSY_LOAD = 0.5;
 
     @Option(
             names = "--quick",
@@ -47,6 +52,17 @@ final class BenchmarkOptions {
             } catch (IllegalArgumentException e) {
                 throw new CommandLine.TypeConversionException(e.getMessage());
             }
+        }
+    }
+
+    /** Others at work slow some rounds more than others. */
+    static void warnIfBusy() {
+        double load = ManagementFactory.getOperatingSystemMXBean().getSystemLoadAverage();
+        if (load > BUSY_LOAD) {
+            System.err.printf(
+                    Locale.ROOT,
+                    "This machine is busy (load %.1f); figures to keep need a quiet one.%n",
+                    load);
         }
     }
 
