@@ -14,6 +14,7 @@ import static java.util.Objects.requireNonNull;
  *
  * @param model the GGUF model file
  * @param adapters the folder of which every {@code NAME.gguf} is the adapter NAME; empty when there are none
+ * @param engine {@link #AUTO}, or the {@link EngineProvider#name() name} of the engine to use
  * @param contextSize the most tokens of one sequence, prompt and answer; bounded by the context the model was trained
  *     for. The key-value cache has this many cells for each of the parallel sequences
  * @param parallelSequences the most sequences decoded in one batch, 1 to 256
@@ -28,6 +29,7 @@ import static java.util.Objects.requireNonNull;
 public record EngineOptions(
         Path model,
         Optional<Path> adapters,
+        String engine,
         int contextSize,
         int parallelSequences,
         int batchSize,
@@ -37,6 +39,9 @@ public record EngineOptions(
         long adapterMemoryBudget,
         LoraBatching loraBatching,
         Duration idleTimeout) {
+
+    /** The engine of the highest priority among those that run on this machine. */
+    public static final String AUTO = "auto";
 
     /** How sequences with different adapter stacks are decoded. */
     public enum LoraBatching {
@@ -49,6 +54,8 @@ public record EngineOptions(
     public EngineOptions {
         requireNonNull(model, "model is null");
         requireNonNull(adapters, "adapters is null");
+        requireNonNull(engine, "engine is null");
+        require(!engine.isBlank(), "engine", "'" + engine + "'", "auto or the name of an engine");
         require(contextSize >= 8, "context-size", contextSize, "at least 8 tokens");
         require(
                 parallelSequences >= 1 && parallelSequences <= 256,
@@ -76,7 +83,7 @@ public record EngineOptions(
         }
     }
 
-    /** Starts from the defaults: 16 sequences of 2048 tokens, batches of 512 tokens, all processors, no GPU. */
+    /** Starts from the defaults: engine auto, 16 sequences of 2048 tokens, batches of 512 tokens, all processors, no GPU. */
     public static Builder builder(Path model) {
         return new Builder(model);
     }
@@ -85,6 +92,7 @@ public record EngineOptions(
     public static final class Builder {
         private final Path model;
         private Optional<Path> adapters = Optional.empty();
+        private String engine = AUTO;
         private int contextSize = 2048;
         private int parallelSequences = 16;
         private int batchSize = 512;
@@ -101,6 +109,11 @@ public record EngineOptions(
 
         public Builder adapters(Path folder) {
             this.adapters = Optional.of(folder);
+            return this;
+        }
+
+        public Builder engine(String engine) {
+            this.engine = requireNonNull(engine, "engine is null");
             return this;
         }
 
@@ -153,6 +166,7 @@ public record EngineOptions(
             return new EngineOptions(
                     model,
                     adapters,
+                    engine,
                     contextSize,
                     parallelSequences,
                     batchSize,
