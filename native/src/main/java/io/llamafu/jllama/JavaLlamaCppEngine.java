@@ -10,7 +10,8 @@ import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
-import io.llamafu.engine.support.GrammarLimits;
+import io.llamafu.engine.SamplingOptions;
+import io.llamafu.engine.support.GrammarSyntax;
 import io.llamafu.engine.support.MemoryBudget;
 import io.llamafu.engine.support.OpenRequests;
 import io.llamafu.engine.support.RequestCheck;
@@ -52,8 +53,6 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     private static final Logger LOG = LoggerFactory.getLogger(JavaLlamaCppEngine.class);
     private static final Duration CLOSE_TIMEOUT = Duration.ofMinutes(2);
     private static final long DEADLINE_CHECK_MILLIS = 10;
-    /** Selects a grammar engine that the library was built without; llama.cpp ends the process on it. */
-    private static final String OTHER_GRAMMAR = "%llguidance";
 
     private final EngineOptions options;
     private final ModelFile file;
@@ -147,14 +146,18 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
 
     private void check(CompletionRequest request) {
         byte[] unused = RequestCheck.utf8(request);
-        String grammar = request.sampling().grammar();
-        GrammarLimits.check(grammar);
-        if (grammar.startsWith(OTHER_GRAMMAR)) {
-            throw new LlamafuException(
-                    ErrorCode.INVALID_GRAMMAR,
-                    "The grammar begins with %s, which is not supported; write it in GBNF.".formatted(OTHER_GRAMMAR));
+        SamplingOptions sampling = request.sampling();
+        if (!sampling.grammar().isEmpty()) {
+            GrammarSyntax.check(sampling.grammar());
+            // without an allowed token, llama.cpp b4916 ends the process
+            if (sampling.logitBias().containsValue(Float.NEGATIVE_INFINITY)) {
+                throw new LlamafuException(
+                        ErrorCode.INVALID_OPTION,
+                        "A grammar and a logit bias that bans tokens cannot be combined in the engine %s; use the engine native, or a finite bias."
+                                .formatted(NAME));
+            }
         }
-        for (int token : request.sampling().logitBias().keySet()) {
+        for (int token : sampling.logitBias().keySet()) {
             if (token >= file.vocabularySize()) {
                 throw new LlamafuException(
                         ErrorCode.INVALID_OPTION,
@@ -270,11 +273,9 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
             return coded;
         }
         String message = String.valueOf(failure.getMessage());
-        ErrorCode code = message.contains("Failed to parse grammar")
-                ? ErrorCode.INVALID_GRAMMAR
-                : message.contains("exceeds the available context size")
-                        ? ErrorCode.PROMPT_TOO_LONG
-                        : ErrorCode.ENGINE_FAILED;
+        ErrorCode code = message.contains("exceeds the available context size")
+                ? ErrorCode.PROMPT_TOO_LONG
+                : ErrorCode.ENGINE_FAILED;
         return new LlamafuException(code, "java-llama.cpp refused the request: " + message, failure);
     }
 

@@ -96,8 +96,6 @@ final class ModelLoader {
 
     private List<String> arguments(List<AdapterFile> adapters) {
         List<String> arguments = new ArrayList<>(List.of(
-                // the place of the program's name
-                "",
                 "--model",
                 options.model().toString(),
                 "--ctx-size",
