@@ -239,7 +239,7 @@ public final class GrammarSyntax {
     }
 
     private static boolean isNameCharacter(char c) {
-        return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '-' || isDigit(c);
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || isDigit(c);
     }
 
     private void skipSpace(boolean lineBreaks) {
@@ -249,7 +249,7 @@ public final class GrammarSyntax {
                 while (at < text.length() && peek() != '\n' && peek() != '\r') {
                     at++;
                 }
-            } else if (c == ' ' || c == '\t' || lineBreaks && (c == '\n' || c == '\r')) {
+            } else if (c == ' ' || c == '\t' || (lineBreaks && (c == '\n' || c == '\r'))) {
                 at++;
             } else {
                 return;
