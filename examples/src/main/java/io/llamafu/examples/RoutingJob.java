@@ -112,6 +112,14 @@ public final class RoutingJob implements Callable<Integer> {
     private int parallelism;
 
     @Option(
+            names = "--threads",
+            paramLabel = "N",
+            defaultValue = "1",
+            description =
+                    "CPU threads of the model. This one is so small that to share its work costs more than it gains.")
+    private int threads;
+
+    @Option(
             names = "--checkpoint-interval",
             paramLabel = "MILLIS",
             defaultValue = "1000",
@@ -167,6 +175,8 @@ public final class RoutingJob implements Callable<Integer> {
         configuration.set(
                 CheckpointingOptions.CHECKPOINTS_DIRECTORY, checkpoints.toUri().toString());
         configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofMillis(checkpointInterval));
+        // Tickets pile up before the model, and an aligned checkpoint would wait for all of them.
+        configuration.set(CheckpointingOptions.ENABLE_UNALIGNED, true);
         configuration.set(RestartStrategyOptions.RESTART_STRATEGY, "fixed-delay");
         configuration.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS, 3);
         // No record may fall back to Kryo.
@@ -183,6 +193,7 @@ public final class RoutingJob implements Callable<Integer> {
                 .model(model.toUri().toString())
                 .adapters(adapters.toUri().toString())
                 .promptTemplate(PROMPT_TEMPLATE)
+                .threads(threads)
                 .maxTokens(MAX_TOKENS)
                 .onError(OnError.EMIT)
                 .build();

@@ -24,6 +24,8 @@ import static java.util.Objects.requireNonNull;
  * @param memoryBudget the most bytes for weights, cache and scratch; 0 is no limit
  * @param adapterMemoryBudget the most bytes for adapters; 0 is no limit
  * @param loraBatching whether sequences with different stacks share a batch
+ * @param maxAdaptersPerBatch the most different adapters of the sequences that run together, 1 or more; reading many
+ *     adapters' weights in every step slows all
  * @param idleTimeout how long {@link SharedEngines} keeps the engine after its last user
  */
 public record EngineOptions(
@@ -38,6 +40,7 @@ public record EngineOptions(
         long memoryBudget,
         long adapterMemoryBudget,
         LoraBatching loraBatching,
+        int maxAdaptersPerBatch,
         Duration idleTimeout) {
 
     /** The engine of the highest priority among those that run on this machine. */
@@ -72,6 +75,7 @@ public record EngineOptions(
         require(memoryBudget >= 0, "memory-budget", memoryBudget, "0 (no limit) or more bytes");
         require(adapterMemoryBudget >= 0, "adapters.memory-budget", adapterMemoryBudget, "0 (no limit) or more bytes");
         requireNonNull(loraBatching, "loraBatching is null");
+        require(maxAdaptersPerBatch >= 1, "max-adapters-per-batch", maxAdaptersPerBatch, "1 or more");
         requireNonNull(idleTimeout, "idleTimeout is null");
         require(!idleTimeout.isNegative(), "idle-timeout", idleTimeout, "0 or more");
     }
@@ -101,6 +105,7 @@ public record EngineOptions(
         private long memoryBudget = 0;
         private long adapterMemoryBudget = 0;
         private LoraBatching loraBatching = LoraBatching.MIXED;
+        private int maxAdaptersPerBatch = 128;
         private Duration idleTimeout = Duration.ofSeconds(60);
 
         private Builder(Path model) {
@@ -157,6 +162,11 @@ public record EngineOptions(
             return this;
         }
 
+        public Builder maxAdaptersPerBatch(int maxAdaptersPerBatch) {
+            this.maxAdaptersPerBatch = maxAdaptersPerBatch;
+            return this;
+        }
+
         public Builder idleTimeout(Duration idleTimeout) {
             this.idleTimeout = idleTimeout;
             return this;
@@ -175,6 +185,7 @@ public record EngineOptions(
                     memoryBudget,
                     adapterMemoryBudget,
                     loraBatching,
+                    maxAdaptersPerBatch,
                     idleTimeout);
         }
     }

@@ -24,4 +24,8 @@ final class IdleModels {
     static synchronized void keep(ModelKey key, BoundModel model) {
         IDLE.computeIfAbsent(key, absent -> new ArrayDeque<>()).add(model);
     }
+
+    static synchronized int count() {
+        return IDLE.values().stream().mapToInt(Deque::size).sum();
+    }
 }

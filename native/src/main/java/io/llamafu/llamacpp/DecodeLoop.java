@@ -56,7 +56,8 @@ final class DecodeLoop {
         this.maxSequenceTokens = maxSequenceTokens;
         this.openRequests = openRequests;
         this.memory = LlamaCppEngine.memory(context, 0);
-        this.scheduler = new Scheduler(options.parallelSequences(), maxSequenceTokens, options.loraBatching());
+        this.scheduler = new Scheduler(
+                options.parallelSequences(), maxSequenceTokens, options.loraBatching(), options.maxAdaptersPerBatch());
         this.thread = new Thread(this::run, "llamafu-decode");
         this.thread.setDaemon(true);
     }

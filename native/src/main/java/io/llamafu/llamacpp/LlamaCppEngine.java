@@ -43,6 +43,7 @@ public final class LlamaCppEngine implements InferenceEngine {
 
     private final LlamaModel model;
     private final int maxSequenceTokens;
+    private final int maxAdapters;
     private final AdapterCache adapters;
     private final OpenRequests openRequests;
     private final DecodeLoop loop;
@@ -55,6 +56,7 @@ public final class LlamaCppEngine implements InferenceEngine {
             EngineOptions options, LlamaModel model, LlamaContext context, int maxSequenceTokens, GgufFile base) {
         this.model = model;
         this.maxSequenceTokens = maxSequenceTokens;
+        this.maxAdapters = options.maxAdaptersPerBatch();
         this.openRequests = new OpenRequests();
         this.loop = new DecodeLoop(options, model, context, maxSequenceTokens, openRequests);
         this.adapters = new AdapterCache(
@@ -173,6 +175,15 @@ public final class LlamaCppEngine implements InferenceEngine {
         }
         if (prompt.length == 0) {
             throw new LlamafuException(ErrorCode.INVALID_REQUEST, "The prompt has no tokens; give it a text.");
+        }
+        if (request.adapters().entries().size() > maxAdapters) {
+            throw new LlamafuException(
+                    ErrorCode.INVALID_REQUEST,
+                    "The stack '%s' has %d adapters, but max-adapters-per-batch is %d."
+                            .formatted(
+                                    request.adapters(),
+                                    request.adapters().entries().size(),
+                                    maxAdapters));
         }
         int maxTokens = Math.min(request.maxTokens(), maxSequenceTokens - prompt.length);
         TokenSampler sampler = TokenSampler.create(model, request.sampling(), maxSequenceTokens);

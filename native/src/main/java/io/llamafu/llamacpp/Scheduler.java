@@ -3,14 +3,13 @@ package io.llamafu.llamacpp;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.ResolvedAdapter;
 
-import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
-import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeSet;
 import java.util.function.Predicate;
 
@@ -18,8 +17,8 @@ import java.util.function.Predicate;
  * Decides which tokens the next decode step computes: pure bookkeeping over a queue of waiting and a list of running
  * sequences, without a model. One thread owns it.
  *
- * <p>The oldest waiting request gets the next free slot, whatever its adapters, so nobody starves. A slot has cells for a
- * whole sequence, so a running sequence never has to give way. In every step each running sequence gets a row for its
+ * <p>A {@link WaitingLine} says who gets the next free slot. A slot has cells for a whole sequence, so a running sequence
+ * never has to give way. In every step each running sequence gets a row for its
  * next token, and what is left of the batch prefills prompts, the oldest first.
  */
 final class Scheduler {
@@ -29,18 +28,27 @@ final class Scheduler {
      */
     static final int SHORTEST_PREFIX = 32;
 
+    /** How often, for each slot, the longest waiting sequence may be overtaken by those of less busy stacks. */
+    static final int PATIENCE_PER_SLOT = 2;
+
     /** Rows go to llama.cpp in the order of the slots: it computes ascending neighbours together. */
     private static final Comparator<Sequence> BY_SLOT =
             Comparator.comparingInt(sequence -> sequence.slot().index());
 
     private final LoraBatching loraBatching;
     private final TreeSet<Slot> freeSlots = new TreeSet<>(Comparator.comparingInt(Slot::index));
-    private final Deque<Sequence> waiting = new ArrayDeque<>();
+    private final WaitingLine waiting;
     private final List<Sequence> running = new ArrayList<>();
     private final List<Sequence> bySlot = new ArrayList<>();
 
-    Scheduler(int slots, int maxSequenceTokens, LoraBatching loraBatching) {
+    /**
+     * A scheduler without work.
+     *
+     * @param maxAdapters the most different adapters of the running sequences
+     */
+    Scheduler(int slots, int maxSequenceTokens, LoraBatching loraBatching, int maxAdapters) {
         this.loraBatching = loraBatching;
+        this.waiting = new WaitingLine(maxAdapters, PATIENCE_PER_SLOT * slots);
         for (int index = 0; index < slots; index++) {
             freeSlots.add(new Slot(index, maxSequenceTokens));
         }
@@ -51,22 +59,22 @@ final class Scheduler {
     }
 
     boolean hasWork() {
-        return !waiting.isEmpty() || !running.isEmpty();
-    }
-
-    int waitingCount() {
-        return waiting.size();
+        return waiting.size() > 0 || !running.isEmpty();
     }
 
     List<Sequence> running() {
         return running;
     }
 
-    /** Moves waiting sequences into free slots, the oldest first, and returns those that were moved. */
+    /** Moves waiting sequences into free slots, and returns those that were moved. */
     List<Sequence> admit(long nowNanos) {
         List<Sequence> admitted = new ArrayList<>();
-        while (!waiting.isEmpty() && !freeSlots.isEmpty()) {
-            Sequence sequence = waiting.remove();
+        while (!freeSlots.isEmpty()) {
+            Optional<Sequence> next = waiting.next(running);
+            if (next.isEmpty()) {
+                break;
+            }
+            Sequence sequence = next.get();
             Slot slot = bestSlot(sequence.prompt(), sequence.adapters().resolved());
             freeSlots.remove(slot);
             sequence.admit(slot, nowNanos);
@@ -168,8 +176,7 @@ final class Scheduler {
 
     /** Takes out, and returns, the sequences that match, waiting or running. */
     List<Sequence> remove(Predicate<Sequence> condition) {
-        List<Sequence> removed = new ArrayList<>();
-        waiting.removeIf(sequence -> condition.test(sequence) && removed.add(sequence));
+        List<Sequence> removed = waiting.remove(condition);
         for (Sequence sequence : List.copyOf(running)) {
             if (condition.test(sequence)) {
                 finish(sequence);

@@ -73,6 +73,11 @@ final class Sequence {
         return future;
     }
 
+    /** When it arrived, on the clock of {@link System#nanoTime()}. */
+    long submittedNanos() {
+        return submittedNanos;
+    }
+
     Slot slot() {
         return slot;
     }

@@ -42,8 +42,9 @@ public final class LlamafuConfigOptions {
 
     public static final ConfigOption<Integer> CONTEXT_SIZE = ConfigOptions.key("context-size")
             .intType()
-            .defaultValue(8192)
-            .withDescription("Key-value cache in tokens, shared by all sequences in flight.");
+            .defaultValue(2048)
+            .withDescription("Tokens of one sequence, prompt and answer together; never more than the model was trained"
+                    + " for. The key-value cache holds this many for each of the parallel sequences.");
 
     public static final ConfigOption<Integer> PARALLEL_SEQUENCES = ConfigOptions.key("parallel-sequences")
             .intType()
@@ -82,6 +83,12 @@ public final class LlamafuConfigOptions {
             .withDescription(
                     "'mixed' decodes sequences with different adapters in one batch, 'grouped' makes one decode"
                             + " call for each stack.");
+
+    public static final ConfigOption<Integer> MAX_ADAPTERS_PER_BATCH = ConfigOptions.key("max-adapters-per-batch")
+            .intType()
+            .defaultValue(128)
+            .withDescription("The most different adapters of the sequences that run together. The weights of each are"
+                    + " read in every step.");
 
     public static final ConfigOption<Duration> IDLE_TIMEOUT = ConfigOptions.key("idle-timeout")
             .durationType()
@@ -167,6 +174,7 @@ public final class LlamafuConfigOptions {
             MEMORY_BUDGET,
             ADAPTERS_MEMORY_BUDGET,
             LORA_BATCHING,
+            MAX_ADAPTERS_PER_BATCH,
             IDLE_TIMEOUT,
             PROMPT_TEMPLATE,
             MAX_TOKENS,

@@ -132,6 +132,7 @@ public final class LlamafuOptions implements Serializable {
                         .get(LlamafuConfigOptions.ADAPTERS_MEMORY_BUDGET)
                         .getBytes())
                 .loraBatching(configuration.get(LlamafuConfigOptions.LORA_BATCHING))
+                .maxAdaptersPerBatch(configuration.get(LlamafuConfigOptions.MAX_ADAPTERS_PER_BATCH))
                 .idleTimeout(configuration.get(LlamafuConfigOptions.IDLE_TIMEOUT));
         if (configuration.contains(LlamafuConfigOptions.ADAPTERS)) {
             engine.adapters(localPath(LlamafuConfigOptions.ADAPTERS));
@@ -265,6 +266,11 @@ public final class LlamafuOptions implements Serializable {
 
         public Builder loraBatching(LoraBatching batching) {
             return set(LlamafuConfigOptions.LORA_BATCHING, batching);
+        }
+
+        /** {@link LlamafuConfigOptions#MAX_ADAPTERS_PER_BATCH}. */
+        public Builder maxAdaptersPerBatch(int adapters) {
+            return set(LlamafuConfigOptions.MAX_ADAPTERS_PER_BATCH, adapters);
         }
 
         public Builder idleTimeout(Duration timeout) {

@@ -35,6 +35,7 @@ class LlamafuOptionsTest {
             Map.entry("memory-budget", "2 gb"),
             Map.entry("adapters.memory-budget", "64 mb"),
             Map.entry("lora-batching", "grouped"),
+            Map.entry("max-adapters-per-batch", "7"),
             Map.entry("idle-timeout", "5 s"),
             Map.entry("prompt-template", "Q: {text}\nA:"),
             Map.entry("max-tokens", "32"),
@@ -89,6 +90,7 @@ class LlamafuOptionsTest {
                 .memoryBudget(MemorySize.parse("2 gb"))
                 .adaptersMemoryBudget(MemorySize.parse("64 mb"))
                 .loraBatching(LoraBatching.GROUPED)
+                .maxAdaptersPerBatch(7)
                 .idleTimeout(Duration.ofSeconds(5))
                 .promptTemplate("Q: {text}\nA:")
                 .maxTokens(32)
@@ -119,6 +121,7 @@ class LlamafuOptionsTest {
                         .memoryBudget(2L << 30)
                         .adapterMemoryBudget(64L << 20)
                         .loraBatching(LoraBatching.GROUPED)
+                        .maxAdaptersPerBatch(7)
                         .idleTimeout(Duration.ofSeconds(5))
                         .build());
         assertThat(options.sampling())

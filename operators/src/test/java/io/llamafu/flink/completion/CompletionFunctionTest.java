@@ -232,7 +232,7 @@ class CompletionFunctionTest {
         assertThat(metrics.count("llamafu", "errors")).isEqualTo(1);
         assertThat(metrics.count("llamafu", "code", "PROMPT_TOO_LONG", "errors"))
                 .isEqualTo(1);
-        assertThat(metrics.count("llamafu", "code", "CANCELLED", "errors")).isZero();
+        assertThat(metrics.count("llamafu", "code", "ENGINE_FAILED", "errors")).isZero();
         assertThat(metrics.count("llamafu", "promptTokens")).isEqualTo(7);
         assertThat(metrics.count("llamafu", "cachedPromptTokens")).isEqualTo(3);
         assertThat(metrics.count("llamafu", "generatedTokens")).isEqualTo(5);

@@ -1,0 +1,189 @@
+package io.llamafu;
+
+import com.tngtech.archunit.core.domain.JavaClass;
+import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.importer.ClassFileImporter;
+import com.tngtech.archunit.core.importer.ImportOption;
+import com.tngtech.archunit.core.importer.Location;
+import com.tngtech.archunit.lang.ArchRule;
+import org.apache.flink.annotation.Internal;
+import org.apache.flink.annotation.PublicEvolving;
+import org.junit.jupiter.api.Test;
+
+import java.util.List;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.GeneralCodingRules.ACCESS_STANDARD_STREAMS;
+import static com.tngtech.archunit.library.GeneralCodingRules.NO_CLASSES_SHOULD_USE_JAVA_UTIL_LOGGING;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+
+/** Who may use whom: native, operators, the jar to install, examples; and what users may rely on. */
+class ArchitectureTest {
+    private static final String ROOT = "io.llamafu";
+    private static final String GGUF = "io.llamafu.gguf";
+    private static final String ADAPTER = "io.llamafu.adapter";
+    private static final String ENGINE = "io.llamafu.engine";
+    private static final String LLAMACPP = "io.llamafu.llamacpp";
+    private static final String FLINK_API = "io.llamafu.flink";
+    private static final String FLINK_ROOMS = "io.llamafu.flink.*..";
+    private static final String EXAMPLES = "io.llamafu.examples..";
+    private static final String OURS = "io.llamafu..";
+
+    private static final JavaClasses CLASSES = new ClassFileImporter()
+            .withImportOptions(List.of(new ImportOption.DoNotIncludeTests(), new OwnClasses()))
+            .importPackages(ROOT);
+
+    /** Others' classes have our name in front of theirs in the jar to install. */
+    static final class OwnClasses implements ImportOption {
+        @Override
+        public boolean includes(Location location) {
+            return !location.contains("/io/llamafu/shaded/");
+        }
+    }
+
+    @Test
+    void rootKnowsNobody() {
+        ArchRule rule = mayUse(ROOT, ROOT).because("every other package throws its exceptions");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void gguf() {
+        ArchRule rule = mayUse(GGUF, ROOT, GGUF).because("a file format knows nothing of what it is for");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void adapter() {
+        ArchRule rule = mayUse(ADAPTER, ROOT, GGUF, ADAPTER).because("an adapter is a GGUF file");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void engine() {
+        ArchRule rule =
+                mayUse(ENGINE, ROOT, ADAPTER, ENGINE).because("engines are found by their provider, never named");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void llamacpp() {
+        ArchRule rule = mayUse(LLAMACPP, ROOT, GGUF, ADAPTER, ENGINE, LLAMACPP)
+                .because("one engine among others knows neither them nor Flink");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void nativeKnowsNothingOfFlink() {
+        ArchRule rule = noClasses()
+                .that()
+                .resideInAnyPackage(ROOT, GGUF, ADAPTER, ENGINE, LLAMACPP)
+                .should()
+                .dependOnClassesThat()
+                .resideInAPackage("org.apache.flink..")
+                .because("llama.cpp on the JVM is of use without Flink");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void flinkUsesEnginesThroughTheirInterface() {
+        ArchRule rule = mayUse("io.llamafu.flink..", ROOT, ADAPTER, ENGINE, "io.llamafu.flink..")
+                .because("any engine can answer");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void nobodyUsesTheExamples() {
+        ArchRule rule = noClasses()
+                .that()
+                .resideOutsideOfPackage(EXAMPLES)
+                .should()
+                .dependOnClassesThat()
+                .resideInAPackage(EXAMPLES);
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void examplesAreWrittenAsUsersWould() {
+        ArchRule rule = mayUse(EXAMPLES, ROOT, ADAPTER, ENGINE, FLINK_API, EXAMPLES)
+                .because("an example shows what users may rely on");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void apiIsMarked() {
+        ArchRule rule = classes()
+                .that()
+                .resideInAPackage(FLINK_API)
+                .and()
+                .arePublic()
+                .and()
+                .areTopLevelClasses()
+                .should()
+                .beAnnotatedWith(PublicEvolving.class)
+                .because("users may rely on it; the nested builders of Avro records are generated without the mark");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void roomsBehindTheApiAreMarked() {
+        ArchRule rule = classes()
+                .that()
+                .resideInAPackage(FLINK_ROOMS)
+                .and()
+                .arePublic()
+                .and()
+                .areTopLevelClasses()
+                .should()
+                .beAnnotatedWith(Internal.class)
+                .because("they are public for each other only");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void noCyclesBetweenTheRooms() {
+        ArchRule rule = slices().matching("io.llamafu.(*)..")
+                .should()
+                .beFreeOfCycles()
+                .because("of two rooms one must be readable without the other");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void noCyclesBehindTheApi() {
+        ArchRule rule = slices().matching("io.llamafu.flink.(*)..")
+                .should()
+                .beFreeOfCycles()
+                .because(
+                        "the API and what is behind it know each other, as it builds what takes its options and records;"
+                                + " what is behind it does not go round in circles");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void onlyExamplesPrint() {
+        ArchRule rule = noClasses()
+                .that()
+                .resideOutsideOfPackage(EXAMPLES)
+                .should(ACCESS_STANDARD_STREAMS)
+                .because("a TaskManager's output is its log");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void slf4jIsTheLog() {
+        ArchRule rule = NO_CLASSES_SHOULD_USE_JAVA_UTIL_LOGGING;
+        rule.check(CLASSES);
+    }
+
+    /** Of our own packages. */
+    private static ArchRule mayUse(String user, String... used) {
+        return noClasses()
+                .that()
+                .resideInAPackage(user)
+                .should()
+                .dependOnClassesThat(JavaClass.Predicates.resideInAPackage(OURS)
+                        .and(JavaClass.Predicates.resideOutsideOfPackages(used)));
+    }
+}

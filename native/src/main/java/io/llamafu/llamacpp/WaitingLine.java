@@ -1,0 +1,131 @@
+package io.llamafu.llamacpp;
+
+import io.llamafu.engine.ResolvedAdapter;
+
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Comparator;
+import java.util.Deque;
+import java.util.HashSet;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.Predicate;
+import java.util.stream.Stream;
+
+/**
+ * The sequences without a slot. Within a stack of adapters they are served in the order of arrival; between stacks the one
+ * with the fewest running sequences is next, the longest waiting among equals, so that a flood of one stack does not hold
+ * up the others. Nobody starves: the longest waiting of all is overtaken at most {@code patience} times.
+ */
+final class WaitingLine {
+    private static final Comparator<Sequence> BY_ARRIVAL = Comparator.comparingLong(Sequence::submittedNanos);
+
+    private final int maxAdapters;
+    private final int patience;
+    private final Map<List<ResolvedAdapter>, Deque<Sequence>> byStack = new LinkedHashMap<>();
+    private int size;
+
+    private Sequence longestWaiting;
+    private int overtaken;
+
+    /**
+     * An empty line.
+     *
+     * @param maxAdapters the most different adapters of the running sequences
+     * @param patience how often the longest waiting sequence may be overtaken
+     */
+    WaitingLine(int maxAdapters, int patience) {
+        this.maxAdapters = maxAdapters;
+        this.patience = patience;
+    }
+
+    void add(Sequence sequence) {
+        byStack.computeIfAbsent(sequence.adapters().resolved(), stack -> new ArrayDeque<>())
+                .add(sequence);
+        size++;
+    }
+
+    int size() {
+        return size;
+    }
+
+    /** Takes out the sequence that is next beside those that run; empty if none may be. */
+    Optional<Sequence> next(Collection<Sequence> running) {
+        if (size == 0) {
+            return Optional.empty();
+        }
+        Sequence longest = heads().min(BY_ARRIVAL).orElseThrow();
+        if (longest != longestWaiting) {
+            longestWaiting = longest;
+            overtaken = 0;
+        }
+        Set<String> active = digests(running);
+        Optional<Sequence> next = overtaken < patience
+                ? fairest(running, active)
+                : Optional.of(longest).filter(one -> fits(one, active));
+        next.ifPresent(this::take);
+        return next;
+    }
+
+    private Stream<Sequence> heads() {
+        return byStack.values().stream().map(Deque::element);
+    }
+
+    private Optional<Sequence> fairest(Collection<Sequence> running, Set<String> active) {
+        Map<List<ResolvedAdapter>, Integer> runningByStack = new LinkedHashMap<>();
+        for (Sequence sequence : running) {
+            runningByStack.merge(sequence.adapters().resolved(), 1, Integer::sum);
+        }
+        return heads().filter(head -> fits(head, active))
+                .min(Comparator.<Sequence>comparingInt(head ->
+                                runningByStack.getOrDefault(head.adapters().resolved(), 0))
+                        .thenComparing(BY_ARRIVAL));
+    }
+
+    private boolean fits(Sequence sequence, Set<String> active) {
+        if (active.isEmpty()) {
+            return true;
+        }
+        Set<String> together = new HashSet<>(active);
+        sequence.adapters().resolved().forEach(adapter -> together.add(adapter.digest()));
+        return together.size() <= maxAdapters;
+    }
+
+    private static Set<String> digests(Collection<Sequence> running) {
+        Set<String> digests = new HashSet<>();
+        for (Sequence sequence : running) {
+            sequence.adapters().resolved().forEach(adapter -> digests.add(adapter.digest()));
+        }
+        return digests;
+    }
+
+    private void take(Sequence sequence) {
+        List<ResolvedAdapter> stack = sequence.adapters().resolved();
+        Deque<Sequence> line = byStack.get(stack);
+        line.remove();
+        if (line.isEmpty()) {
+            byStack.remove(stack);
+        }
+        size--;
+        overtaken++;
+    }
+
+    /** Takes out, and returns, the sequences that match. */
+    List<Sequence> remove(Predicate<Sequence> condition) {
+        List<Sequence> removed = new ArrayList<>();
+        for (Iterator<Deque<Sequence>> lines = byStack.values().iterator(); lines.hasNext(); ) {
+            Deque<Sequence> line = lines.next();
+            line.removeIf(sequence -> condition.test(sequence) && removed.add(sequence));
+            if (line.isEmpty()) {
+                lines.remove();
+            }
+        }
+        size -= removed.size();
+        return removed;
+    }
+}
