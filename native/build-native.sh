@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds libllamafu.so in two stages and puts it, with build.properties, where Maven packs it into the jar.
 #   Stage 1 compiles the patched llama.cpp into static libraries in the cache, keyed by everything that they depend on.
-#   Stage 2 compiles src/main/cpp and links both into one library, in target/native.
+#   Stage 2 compiles src/main/cpp and links both into one library, in target/native; and the test program lora_parity.
 # Nothing is done when no input changed. See docs/native-build.md.
 set -euo pipefail
 
@@ -107,12 +107,13 @@ describe_inputs() {
         echo "$march" "$sanitize" "$cuda" "$compiler" "$patches_hash"
         echo "$macros"
         hash_of_files src/main/cpp '*'
+        hash_of_files src/test/cpp '*'
         sha256sum CMakeLists.txt cpu-features.txt llama-cpp.env ./*.sh
     } | short_sha256)
 }
 
 is_up_to_date() {
-    [[ -f $library && -f $properties && -f $stamp && $(<"$stamp") == "$inputs" ]]
+    [[ -f $library && -f $properties && -f $build_dir/cmake/lora_parity && -f $stamp && $(<"$stamp") == "$inputs" ]]
 }
 
 # ---- Stage 1: llama.cpp -----------------------------------------------------------------------------------------------

@@ -1,0 +1,96 @@
+package io.llamafu.examples.benchmark;
+
+import picocli.CommandLine;
+import picocli.CommandLine.Option;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+
+/** What every benchmark takes. */
+final class BenchmarkOptions {
+    private static final int ROUNDS = 3;
+    private static final int QUICK_ROUNDS = 1;
+
+    @Option(
+            names = "--quick",
+            description = "The 135M model, one round and short answers: whether it works, not how fast it is.")
+    private boolean quick;
+
+    @Option(names = "--rounds", paramLabel = "N", description = "Rounds; what counts is their median. Default: 3.")
+    private Integer rounds;
+
+    @Option(
+            names = "--model",
+            paramLabel = "NAME",
+            split = ",",
+            converter = ModelConverter.class,
+            description = "135M, 1.1B or both, separated by a comma. Default: both.")
+    private List<RandomModel> models;
+
+    @Option(names = "--threads", paramLabel = "N", description = "CPU threads. Default: all processors.")
+    private int threads = Runtime.getRuntime().availableProcessors();
+
+    @Option(names = "--json", paramLabel = "FILE", description = "Writes the results to this file as JSON.")
+    private Path json;
+
+    @Option(names = "--chart", paramLabel = "FOLDER", description = "Draws a chart, NAME.svg, into this folder.")
+    private Path chart;
+
+    private static final class ModelConverter implements CommandLine.ITypeConverter<RandomModel> {
+        @Override
+        public RandomModel convert(String title) {
+            try {
+                return RandomModel.ofTitle(title);
+            } catch (IllegalArgumentException e) {
+                throw new CommandLine.TypeConversionException(e.getMessage());
+            }
+        }
+    }
+
+    boolean isQuick() {
+        return quick;
+    }
+
+    int rounds() {
+        if (rounds != null) {
+            return Math.max(1, rounds);
+        }
+        return quick ? QUICK_ROUNDS : ROUNDS;
+    }
+
+    List<RandomModel> models() {
+        if (models != null) {
+            return models;
+        }
+        return quick ? List.of(RandomModel.SMALL) : List.of(RandomModel.values());
+    }
+
+    int threads() {
+        return threads;
+    }
+
+    /**
+     * Prints the tables and writes the files that were asked for.
+     *
+     * @param results what the chart shows
+     * @param sweep further results; may be empty
+     */
+    void report(String name, String chartTitle, List<Result> results, List<Result> sweep) throws IOException {
+        System.out.print(Results.markdown(results));
+        if (!sweep.isEmpty()) {
+            System.out.println();
+            System.out.print(Results.markdown(sweep));
+        }
+        if (json != null) {
+            Results.writeJson(Stream.concat(results.stream(), sweep.stream()).toList(), json);
+        }
+        if (chart != null) {
+            Path file = Files.createDirectories(chart).resolve(name + ".svg");
+            Files.writeString(file, Results.chart(chartTitle, results).svg());
+            System.err.println("Chart: " + file);
+        }
+    }
+}

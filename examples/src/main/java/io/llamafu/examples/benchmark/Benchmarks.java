@@ -1,0 +1,30 @@
+package io.llamafu.examples.benchmark;
+
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+
+/** {@code examples/run benchmark NAME}. A new benchmark is a class that is named in the list of subcommands. */
+@Command(
+        name = "examples/run benchmark",
+        description = "Measures speed on models with random weights, which are generated and kept in the cache folder.",
+        subcommands = {MixedAdaptersBenchmark.class, EngineBenchmark.class, GenerateModels.class},
+        synopsisSubcommandLabel = "NAME",
+        mixinStandardHelpOptions = true)
+public final class Benchmarks implements Runnable {
+    public static void main(String[] arguments) {
+        System.exit(new CommandLine(new Benchmarks())
+                .setCaseInsensitiveEnumValuesAllowed(true)
+                .setExecutionExceptionHandler((failure, command, parsed) -> {
+                    command.getErr().println("benchmark failed: " + failure);
+                    failure.printStackTrace(command.getErr());
+                    return 1;
+                })
+                .execute(arguments));
+    }
+
+    /** Without a name: lists them. */
+    @Override
+    public void run() {
+        CommandLine.usage(this, System.out);
+    }
+}

@@ -1,0 +1,38 @@
+package io.llamafu.examples.benchmark;
+
+import io.llamafu.engine.EngineOptions;
+import io.llamafu.engine.EngineOptions.LoraBatching;
+import io.llamafu.engine.EngineProvider;
+
+import java.nio.file.Path;
+
+/** How the engines are opened that are compared. */
+final class NativeEngine {
+    /** Ours: each row of a batch with its own adapters. */
+    static final String MIXED = "native, mixed";
+    /** llama.cpp's own LoRA: one stack in a decode call, and so a decode call for each stack. */
+    static final String GROUPED = "native, grouped";
+
+    private static final int CELLS = 256;
+
+    private static final EngineProvider NATIVE = EngineCompetitor.requiredProvider("native");
+
+    private NativeEngine() {}
+
+    static EngineOptions.Builder options(Path model, Path adapters, Workload most, int threads) {
+        return EngineOptions.builder(model)
+                .adapters(adapters)
+                .contextSize(padded(most.promptTokens() + most.tokens()))
+                .parallelSequences(most.sequences())
+                .threads(threads);
+    }
+
+    /** llama.cpp gives a sequence a multiple of this many cells in any case. */
+    private static int padded(int tokens) {
+        return (tokens + CELLS - 1) / CELLS * CELLS;
+    }
+
+    static Competitor open(EngineOptions.Builder options, LoraBatching batching) {
+        return EngineCompetitor.open(NATIVE, options.loraBatching(batching).build());
+    }
+}

@@ -1,0 +1,110 @@
+package io.llamafu.examples.benchmark;
+
+import io.llamafu.gguf.GgufTensorType;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/** The shapes of the random llama models: those of SmolLM 135M (with an output matrix of its own) and TinyLlama 1.1B. */
+enum RandomModel {
+    SMALL("135M", 576, 30, 9, 3, 1536, GgufTensorType.Q8_0),
+    LARGE("1.1B", 2048, 22, 32, 4, 5632, GgufTensorType.Q4_0);
+
+    static final int VOCABULARY_SIZE = 32_000;
+    static final int CONTEXT_LENGTH = 4096;
+
+    private final String title;
+    private final int embeddingLength;
+    private final int blockCount;
+    private final int headCount;
+    private final int keyValueHeadCount;
+    private final int feedForwardLength;
+    private final GgufTensorType type;
+
+    RandomModel(
+            String title,
+            int embeddingLength,
+            int blockCount,
+            int headCount,
+            int keyValueHeadCount,
+            int feedForwardLength,
+            GgufTensorType type) {
+        this.title = title;
+        this.embeddingLength = embeddingLength;
+        this.blockCount = blockCount;
+        this.headCount = headCount;
+        this.keyValueHeadCount = keyValueHeadCount;
+        this.feedForwardLength = feedForwardLength;
+        this.type = type;
+    }
+
+    /** A weight that LoRA can adapt: {@code rows} rows of {@code columns} elements. */
+    record Projection(String name, int columns, int rows) {}
+
+    /** All seven matrices of every layer. */
+    List<Projection> projections() {
+        int keyValueLength = embeddingLength / headCount * keyValueHeadCount;
+        List<Projection> projections = new ArrayList<>();
+        for (int block = 0; block < blockCount; block++) {
+            String prefix = "blk.%d.".formatted(block);
+            projections.add(new Projection(prefix + "attn_q.weight", embeddingLength, embeddingLength));
+            projections.add(new Projection(prefix + "attn_k.weight", embeddingLength, keyValueLength));
+            projections.add(new Projection(prefix + "attn_v.weight", embeddingLength, keyValueLength));
+            projections.add(new Projection(prefix + "attn_output.weight", embeddingLength, embeddingLength));
+            projections.add(new Projection(prefix + "ffn_gate.weight", embeddingLength, feedForwardLength));
+            projections.add(new Projection(prefix + "ffn_up.weight", embeddingLength, feedForwardLength));
+            projections.add(new Projection(prefix + "ffn_down.weight", feedForwardLength, embeddingLength));
+        }
+        return projections;
+    }
+
+    /** Bytes of a half-precision adapter on all projections. */
+    long adapterBytes(int rank) {
+        return projections().stream()
+                .mapToLong(projection -> (long) Short.BYTES * rank * (projection.columns() + projection.rows()))
+                .sum();
+    }
+
+    /** As the option {@code --model} takes it. */
+    static RandomModel ofTitle(String title) {
+        for (RandomModel model : values()) {
+            if (model.title.equalsIgnoreCase(title)) {
+                return model;
+            }
+        }
+        throw new IllegalArgumentException("the models are 135M and 1.1B");
+    }
+
+    String title() {
+        return title;
+    }
+
+    int embeddingLength() {
+        return embeddingLength;
+    }
+
+    int blockCount() {
+        return blockCount;
+    }
+
+    int headCount() {
+        return headCount;
+    }
+
+    int keyValueHeadCount() {
+        return keyValueHeadCount;
+    }
+
+    int feedForwardLength() {
+        return feedForwardLength;
+    }
+
+    GgufTensorType type() {
+        return type;
+    }
+
+    @Override
+    public String toString() {
+        return title;
+    }
+}
