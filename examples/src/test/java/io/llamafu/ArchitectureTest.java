@@ -24,7 +24,9 @@ class ArchitectureTest {
     private static final String GGUF = "io.llamafu.gguf";
     private static final String ADAPTER = "io.llamafu.adapter";
     private static final String ENGINE = "io.llamafu.engine";
+    private static final String SUPPORT = "io.llamafu.engine.support";
     private static final String LLAMACPP = "io.llamafu.llamacpp";
+    private static final String JLLAMA = "io.llamafu.jllama";
     private static final String FLINK_API = "io.llamafu.flink";
     private static final String FLINK_ROOMS = "io.llamafu.flink.*..";
     private static final String EXAMPLES = "io.llamafu.examples..";
@@ -68,8 +70,22 @@ class ArchitectureTest {
     }
 
     @Test
+    void engineSupport() {
+        ArchRule rule =
+                mayUse(SUPPORT, ROOT, GGUF, ENGINE, SUPPORT).because("what engines have in common knows none of them");
+        rule.check(CLASSES);
+    }
+
+    @Test
     void llamacpp() {
-        ArchRule rule = mayUse(LLAMACPP, ROOT, GGUF, ADAPTER, ENGINE, LLAMACPP)
+        ArchRule rule = mayUse(LLAMACPP, ROOT, GGUF, ADAPTER, ENGINE, SUPPORT, LLAMACPP)
+                .because("one engine among others knows neither them nor Flink");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void jllama() {
+        ArchRule rule = mayUse(JLLAMA, ROOT, GGUF, ADAPTER, ENGINE, SUPPORT, JLLAMA)
                 .because("one engine among others knows neither them nor Flink");
         rule.check(CLASSES);
     }
@@ -78,7 +94,7 @@ class ArchitectureTest {
     void nativeKnowsNothingOfFlink() {
         ArchRule rule = noClasses()
                 .that()
-                .resideInAnyPackage(ROOT, GGUF, ADAPTER, ENGINE, LLAMACPP)
+                .resideInAnyPackage(ROOT, GGUF, ADAPTER, ENGINE, SUPPORT, LLAMACPP, JLLAMA)
                 .should()
                 .dependOnClassesThat()
                 .resideInAPackage("org.apache.flink..")

@@ -14,6 +14,7 @@ import static java.util.Objects.requireNonNull;
  *
  * @param model the GGUF model file
  * @param adapters the folder of which every {@code NAME.gguf} is the adapter NAME; empty when there are none
+ * @param engine {@link #AUTO}, or the {@link EngineProvider#name() name} of the engine to use
  * @param contextSize the most tokens of one sequence, prompt and answer; bounded by the context the model was trained
  *     for. The key-value cache has this many cells for each of the parallel sequences
  * @param parallelSequences the most sequences decoded in one batch, 1 to 256
@@ -30,6 +31,7 @@ import static java.util.Objects.requireNonNull;
 public record EngineOptions(
         Path model,
         Optional<Path> adapters,
+        String engine,
         int contextSize,
         int parallelSequences,
         int batchSize,
@@ -40,6 +42,9 @@ public record EngineOptions(
         LoraBatching loraBatching,
         int maxAdaptersPerBatch,
         Duration idleTimeout) {
+
+    /** The engine of the highest priority among those that run on this machine. */
+    public static final String AUTO = "auto";
 
     /** How sequences with different adapter stacks are decoded. */
     public enum LoraBatching {
@@ -52,6 +57,8 @@ public record EngineOptions(
     public EngineOptions {
         requireNonNull(model, "model is null");
         requireNonNull(adapters, "adapters is null");
+        requireNonNull(engine, "engine is null");
+        require(!engine.isBlank(), "engine", "'" + engine + "'", "auto or the name of an engine");
         require(contextSize >= 8, "context-size", contextSize, "at least 8 tokens");
         require(
                 parallelSequences >= 1 && parallelSequences <= 256,
@@ -80,7 +87,7 @@ public record EngineOptions(
         }
     }
 
-    /** Starts from the defaults: 16 sequences of 2048 tokens, batches of 512 tokens, all processors, no GPU. */
+    /** Starts from the defaults: engine auto, 16 sequences of 2048 tokens, batches of 512 tokens, all processors, no GPU. */
     public static Builder builder(Path model) {
         return new Builder(model);
     }
@@ -89,6 +96,7 @@ public record EngineOptions(
     public static final class Builder {
         private final Path model;
         private Optional<Path> adapters = Optional.empty();
+        private String engine = AUTO;
         private int contextSize = 2048;
         private int parallelSequences = 16;
         private int batchSize = 512;
@@ -106,6 +114,11 @@ public record EngineOptions(
 
         public Builder adapters(Path folder) {
             this.adapters = Optional.of(folder);
+            return this;
+        }
+
+        public Builder engine(String engine) {
+            this.engine = requireNonNull(engine, "engine is null");
             return this;
         }
 
@@ -163,6 +176,7 @@ public record EngineOptions(
             return new EngineOptions(
                     model,
                     adapters,
+                    engine,
                     contextSize,
                     parallelSequences,
                     batchSize,

@@ -3,7 +3,8 @@ package io.llamafu.engine;
 /**
  * A kind of engine, found by {@link java.util.ServiceLoader}.
  *
- * <p>Several may be on the class path; {@link SharedEngines} opens the available one of the highest priority.
+ * <p>Several may be on the class path; {@link SharedEngines} opens the one that the options name, or the available one
+ * of the highest priority.
  */
 public interface EngineProvider {
 
@@ -13,7 +14,7 @@ public interface EngineProvider {
     /** Higher is preferred when the job does not name an engine. */
     int priority();
 
-    /** Whether it can run on this operating system and architecture. */
+    /** Whether its library is there for this operating system and architecture; loads nothing. */
     boolean isAvailable();
 
     /**

@@ -5,10 +5,12 @@ import io.llamafu.LlamafuException;
 
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.ServiceLoader;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.stream.Collectors;
 
 import static java.util.Objects.requireNonNull;
 
@@ -142,14 +144,46 @@ public final class SharedEngines {
     }
 
     private static InferenceEngine open(EngineOptions options) {
-        return ServiceLoader.load(EngineProvider.class, SharedEngines.class.getClassLoader()).stream()
-                .map(ServiceLoader.Provider::get)
+        List<EngineProvider> providers =
+                ServiceLoader.load(EngineProvider.class, SharedEngines.class.getClassLoader()).stream()
+                        .map(ServiceLoader.Provider::get)
+                        .sorted(Comparator.comparingInt(EngineProvider::priority)
+                                .reversed())
+                        .toList();
+        return choose(options.engine(), providers).open(options);
+    }
+
+    /**
+     * The provider of an engine.
+     *
+     * @param engine a name, or {@link EngineOptions#AUTO}
+     * @param providers the highest priority first
+     * @throws LlamafuException with INVALID_OPTION if there is no engine of that name, NATIVE_LIBRARY_UNAVAILABLE if it
+     *     does not run here
+     */
+    static EngineProvider choose(String engine, List<EngineProvider> providers) {
+        boolean auto = engine.equals(EngineOptions.AUTO);
+        if (!auto && providers.stream().noneMatch(provider -> provider.name().equals(engine))) {
+            throw new LlamafuException(
+                    ErrorCode.INVALID_OPTION,
+                    "There is no engine '%s'. The engines are: %s, or %s to choose among them."
+                            .formatted(engine, names(providers), EngineOptions.AUTO));
+        }
+        return providers.stream()
+                .filter(provider -> auto || provider.name().equals(engine))
                 .filter(EngineProvider::isAvailable)
-                .max(Comparator.comparingInt(EngineProvider::priority))
+                .findFirst()
                 .orElseThrow(() -> new LlamafuException(
                         ErrorCode.NATIVE_LIBRARY_UNAVAILABLE,
-                        "No engine runs on %s/%s; build the native library on this platform."
-                                .formatted(System.getProperty("os.name"), System.getProperty("os.arch"))))
-                .open(options);
+                        "%s on %s/%s. The engines are: %s; native needs its library built for this platform, java-llama.cpp needs the jar de.kherud:llama on the class path."
+                                .formatted(
+                                        auto ? "No engine runs" : "The engine '%s' does not run".formatted(engine),
+                                        System.getProperty("os.name"),
+                                        System.getProperty("os.arch"),
+                                        names(providers))));
+    }
+
+    private static String names(List<EngineProvider> providers) {
+        return providers.stream().map(EngineProvider::name).collect(Collectors.joining(", "));
     }
 }

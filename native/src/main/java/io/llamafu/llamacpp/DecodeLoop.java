@@ -4,6 +4,7 @@ import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
+import io.llamafu.engine.support.OpenRequests;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 

@@ -11,6 +11,9 @@ import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.support.MemoryBudget;
+import io.llamafu.engine.support.OpenRequests;
+import io.llamafu.engine.support.RequestCheck;
 import io.llamafu.gguf.GgufFile;
 import io.llamafu.gguf.GgufKind;
 import io.llamafu.gguf.GgufReader;
@@ -72,7 +75,7 @@ public final class LlamaCppEngine implements InferenceEngine {
     public static LlamaCppEngine open(EngineOptions options) {
         requireNonNull(options, "options is null");
         ModelFile file = ModelFile.read(options.model());
-        checkBudgetBeforeLoading(options, file);
+        MemoryBudget.checkBeforeLoading(options, file);
         long start = System.nanoTime();
         LlamaModel model = LlamaModel.load(options.model(), options.gpuLayers());
         LlamaContext context = null;
@@ -86,7 +89,7 @@ public final class LlamaCppEngine implements InferenceEngine {
                     options.threads(),
                     options.loraBatching() == LoraBatching.MIXED);
             EngineMetrics.Memory memory = memory(context, 0);
-            checkBudget(options, memory.total(), "it needs " + memory);
+            MemoryBudget.check(options, memory.total(), "it needs " + memory);
             LlamaCppEngine engine = new LlamaCppEngine(options, model, context, maxSequenceTokens, file.gguf());
             engine.loop.start();
             LOG.info(
@@ -118,26 +121,6 @@ public final class LlamaCppEngine implements InferenceEngine {
                             .formatted(options.model(), model.description()));
         }
         return Math.min(options.contextSize(), model.figures().trainedContext());
-    }
-
-    /** Refuses what can be foretold from the file: weights and a half-precision key-value cache. */
-    private static void checkBudgetBeforeLoading(EngineOptions options, ModelFile file) {
-        long cells = (long) options.parallelSequences() * Math.min(options.contextSize(), file.contextLength());
-        long cacheBytes = cells * file.keyValueBytesPerToken();
-        long weights = file.gguf().tensorBytes();
-        checkBudget(
-                options,
-                weights + cacheBytes,
-                "the weights are %d bytes and the key-value cache %d".formatted(weights, cacheBytes));
-    }
-
-    private static void checkBudget(EngineOptions options, long needed, String need) {
-        if (options.memoryBudget() > 0 && needed > options.memoryBudget()) {
-            throw new LlamafuException(
-                    ErrorCode.OUT_OF_MEMORY,
-                    "memory-budget is %d bytes, but for %s %s; raise it, or lower context-size or parallel-sequences."
-                            .formatted(options.memoryBudget(), options.model(), need));
-        }
     }
 
     static EngineMetrics.Memory memory(LlamaContext context, long adapterBytes) {

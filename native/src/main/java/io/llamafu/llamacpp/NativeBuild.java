@@ -2,6 +2,7 @@ package io.llamafu.llamacpp;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.engine.support.CpuFeatures;
 
 import java.io.IOException;
 import java.io.InputStream;

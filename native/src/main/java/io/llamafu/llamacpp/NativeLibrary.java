@@ -1,6 +1,7 @@
 package io.llamafu.llamacpp;
 
 import io.llamafu.LlamafuException;
+import io.llamafu.engine.support.CpuFeatures;
 
 import java.nio.file.Path;
 import java.util.Optional;

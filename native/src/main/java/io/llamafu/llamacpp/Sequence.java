@@ -3,6 +3,7 @@ package io.llamafu.llamacpp;
 import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.FinishReason;
+import io.llamafu.engine.support.AnswerText;
 
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;

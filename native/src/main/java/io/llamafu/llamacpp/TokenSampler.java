@@ -1,6 +1,7 @@
 package io.llamafu.llamacpp;
 
 import io.llamafu.engine.SamplingOptions;
+import io.llamafu.engine.support.GrammarLimits;
 
 import java.util.Map;
 
@@ -21,7 +22,7 @@ final class TokenSampler extends NativeHandle {
      * @throws io.llamafu.LlamafuException with INVALID_GRAMMAR or INVALID_OPTION
      */
     static TokenSampler create(LlamaModel model, SamplingOptions options, int maxSequenceTokens) {
-        Grammar.check(options.grammar());
+        GrammarLimits.check(options.grammar());
         int[] tokens = new int[options.logitBias().size()];
         float[] biases = new float[tokens.length];
         int next = 0;

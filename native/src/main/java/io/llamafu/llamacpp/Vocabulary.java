@@ -1,5 +1,7 @@
 package io.llamafu.llamacpp;
 
+import io.llamafu.engine.support.AnswerText;
+
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 

@@ -1,6 +1,7 @@
 package io.llamafu.flink;
 
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.configuration.ConfigOption;
@@ -32,6 +33,12 @@ public final class LlamafuConfigOptions {
             .noDefaultValue()
             .withDescription("A folder, as a path or file:// URI that every TaskManager can read. Every NAME.gguf in it"
                     + " is the adapter NAME. Without it only the base model answers.");
+
+    public static final ConfigOption<String> ENGINE = ConfigOptions.key("engine")
+            .stringType()
+            .defaultValue(EngineOptions.AUTO)
+            .withDescription("What computes: 'native' is our build of llama.cpp, 'java-llama.cpp' the library"
+                    + " de.kherud:llama, 'auto' takes the former if it runs on the machine, else the latter.");
 
     public static final ConfigOption<Integer> CONTEXT_SIZE = ConfigOptions.key("context-size")
             .intType()
@@ -158,6 +165,7 @@ public final class LlamafuConfigOptions {
     private static final List<ConfigOption<?>> ALL = List.of(
             MODEL,
             ADAPTERS,
+            ENGINE,
             CONTEXT_SIZE,
             PARALLEL_SEQUENCES,
             BATCH_SIZE,

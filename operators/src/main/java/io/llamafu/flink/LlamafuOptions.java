@@ -121,6 +121,7 @@ public final class LlamafuOptions implements Serializable {
     /** The part that the model is opened with, as seen by this JVM: {@code threads} defaults to its processors. */
     public EngineOptions toEngineOptions() {
         EngineOptions.Builder engine = EngineOptions.builder(localPath(LlamafuConfigOptions.MODEL))
+                .engine(configuration.get(LlamafuConfigOptions.ENGINE))
                 .contextSize(configuration.get(LlamafuConfigOptions.CONTEXT_SIZE))
                 .parallelSequences(configuration.get(LlamafuConfigOptions.PARALLEL_SEQUENCES))
                 .batchSize(configuration.get(LlamafuConfigOptions.BATCH_SIZE))
@@ -228,6 +229,11 @@ public final class LlamafuOptions implements Serializable {
         /** A folder of which every {@code NAME.gguf} is the adapter NAME. */
         public Builder adapters(String folder) {
             return set(LlamafuConfigOptions.ADAPTERS, folder);
+        }
+
+        /** {@code auto}, {@code native} or {@code java-llama.cpp}. */
+        public Builder engine(String engine) {
+            return set(LlamafuConfigOptions.ENGINE, engine);
         }
 
         public Builder contextSize(int tokens) {

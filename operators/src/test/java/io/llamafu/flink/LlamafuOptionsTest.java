@@ -26,6 +26,7 @@ class LlamafuOptionsTest {
     private static final Map<String, String> EVERY_PROPERTY = Map.ofEntries(
             Map.entry("model", "file:///models/base.gguf"),
             Map.entry("adapters", "/models/adapters"),
+            Map.entry("engine", "native"),
             Map.entry("context-size", "4096"),
             Map.entry("parallel-sequences", "8"),
             Map.entry("batch-size", "256"),
@@ -80,6 +81,7 @@ class LlamafuOptionsTest {
         assertEveryProperty(LlamafuOptions.builder()
                 .model("file:///models/base.gguf")
                 .adapters("/models/adapters")
+                .engine("native")
                 .contextSize(4096)
                 .parallelSequences(8)
                 .batchSize(256)
@@ -110,6 +112,7 @@ class LlamafuOptionsTest {
         assertThat(options.toEngineOptions())
                 .isEqualTo(EngineOptions.builder(Path.of("/models/base.gguf"))
                         .adapters(Path.of("/models/adapters"))
+                        .engine("native")
                         .contextSize(4096)
                         .parallelSequences(8)
                         .batchSize(256)
@@ -158,6 +161,7 @@ class LlamafuOptionsTest {
 
     @ParameterizedTest
     @CsvSource({
+        "engine, '', engine is ''",
         "context-size, 1, context-size is 1",
         "context-size, many, context-size",
         "parallel-sequences, 0, parallel-sequences is 0",

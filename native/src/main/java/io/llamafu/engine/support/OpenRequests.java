@@ -1,4 +1,4 @@
-package io.llamafu.llamacpp;
+package io.llamafu.engine.support;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
@@ -16,7 +16,7 @@ import static java.util.Objects.requireNonNull;
  * Every request that has no outcome yet, in whatever state it is, so that none outlives its deadline or the engine.
  * Thread-safe.
  */
-final class OpenRequests {
+public final class OpenRequests {
     private final Set<OpenRequest> open = ConcurrentHashMap.newKeySet();
     private final LongAdder submitted = new LongAdder();
     private final LongAdder completed = new LongAdder();
@@ -41,7 +41,7 @@ final class OpenRequests {
     }
 
     /** A future that stays on the books until it has an outcome. */
-    CompletableFuture<Completion> open(Duration timeout, long nowNanos) {
+    public CompletableFuture<Completion> open(Duration timeout, long nowNanos) {
         requireNonNull(timeout, "timeout is null");
         CompletableFuture<Completion> future = new CompletableFuture<>();
         OpenRequest request = new OpenRequest(future, timeout, nowNanos + saturatedNanos(timeout));
@@ -60,7 +60,7 @@ final class OpenRequests {
         return timeout.compareTo(Duration.ofNanos(most)) >= 0 ? most : timeout.toNanos();
     }
 
-    void failOverdue(long nowNanos) {
+    public void failOverdue(long nowNanos) {
         for (OpenRequest request : open) {
             if (request.isOverdue(nowNanos)) {
                 request.future.completeExceptionally(new LlamafuException(
@@ -71,17 +71,17 @@ final class OpenRequests {
         }
     }
 
-    void failAll(LlamafuException failure) {
+    public void failAll(LlamafuException failure) {
         open.forEach(request -> request.future.completeExceptionally(failure));
     }
 
     /** Remembers why the engine ended, for those who still ask it. */
-    void engineFailed(Throwable failure) {
+    public void engineFailed(Throwable failure) {
         engineFailure = failure;
         failAll(closedException());
     }
 
-    LlamafuException closedException() {
+    public LlamafuException closedException() {
         Throwable failure = engineFailure;
         return failure == null
                 ? new LlamafuException(ErrorCode.ENGINE_CLOSED, "The engine was closed; open a new one.")
@@ -89,23 +89,23 @@ final class OpenRequests {
                         ErrorCode.ENGINE_FAILED, "The engine ended because of an error: " + failure, failure);
     }
 
-    boolean isEmpty() {
+    public boolean isEmpty() {
         return open.isEmpty();
     }
 
-    int count() {
+    public int count() {
         return open.size();
     }
 
-    long submittedCount() {
+    public long submittedCount() {
         return submitted.sum();
     }
 
-    long completedCount() {
+    public long completedCount() {
         return completed.sum();
     }
 
-    long failedCount() {
+    public long failedCount() {
         return failed.sum();
     }
 }

@@ -1,4 +1,4 @@
-package io.llamafu.llamacpp;
+package io.llamafu.engine.support;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
@@ -12,7 +12,7 @@ import java.nio.charset.CodingErrorAction;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 /** What can be said of a request without a model. */
-final class RequestCheck {
+public final class RequestCheck {
     private RequestCheck() {}
 
     /**
@@ -21,7 +21,7 @@ final class RequestCheck {
      * @return the prompt in UTF-8
      * @throws LlamafuException with INVALID_REQUEST or INVALID_TEXT
      */
-    static byte[] utf8(CompletionRequest request) {
+    public static byte[] utf8(CompletionRequest request) {
         require(!request.prompt().isEmpty(), "The prompt is empty; give it a text.");
         require(request.maxTokens() >= 1, "max-tokens is %d, but must be 1 or more.".formatted(request.maxTokens()));
         require(

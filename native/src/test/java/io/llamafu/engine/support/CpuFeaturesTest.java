@@ -1,4 +1,4 @@
-package io.llamafu.llamacpp;
+package io.llamafu.engine.support;
 
 import org.junit.jupiter.api.Test;
 

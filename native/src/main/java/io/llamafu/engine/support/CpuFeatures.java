@@ -1,4 +1,4 @@
-package io.llamafu.llamacpp;
+package io.llamafu.engine.support;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -9,13 +9,13 @@ import java.util.Optional;
 import java.util.Set;
 
 /** The instructions that this machine's CPUs have, as Linux names them. */
-final class CpuFeatures {
+public final class CpuFeatures {
     private static final Path CPU_INFO = Path.of("/proc/cpuinfo");
 
     private CpuFeatures() {}
 
     /** Empty where the system does not tell: not Linux, or {@code /proc} is not mounted. */
-    static Optional<Set<String>> current() {
+    public static Optional<Set<String>> current() {
         try {
             return parse(Files.readAllLines(CPU_INFO));
         } catch (IOException e) {
@@ -27,7 +27,7 @@ final class CpuFeatures {
      * From the lines of {@code /proc/cpuinfo}: those called {@code flags} on x86 and {@code Features} on ARM. A thread may
      * run on any core, so what counts is what all cores have.
      */
-    static Optional<Set<String>> parse(List<String> cpuInfo) {
+    public static Optional<Set<String>> parse(List<String> cpuInfo) {
         Set<String> common = null;
         for (String line : cpuInfo) {
             int colon = line.indexOf(':');
@@ -48,7 +48,7 @@ final class CpuFeatures {
     }
 
     /** A mutable set of the words of a text. */
-    static Set<String> split(String words) {
+    public static Set<String> split(String words) {
         Set<String> features = new HashSet<>(List.of(words.strip().split("\\s+")));
         features.remove("");
         return features;

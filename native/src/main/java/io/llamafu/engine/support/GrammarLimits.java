@@ -1,16 +1,16 @@
-package io.llamafu.llamacpp;
+package io.llamafu.engine.support;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 
 /** Limits within which llama.cpp's recursive GBNF parser cannot exhaust the stack of the calling thread. */
-final class Grammar {
-    static final int MAX_CHARACTERS = 1 << 20;
-    static final int MAX_DEPTH = 200;
+public final class GrammarLimits {
+    public static final int MAX_CHARACTERS = 1 << 20;
+    public static final int MAX_DEPTH = 200;
 
-    private Grammar() {}
+    private GrammarLimits() {}
 
-    static void check(String grammar) {
+    public static void check(String grammar) {
         if (grammar.length() > MAX_CHARACTERS) {
             throw new LlamafuException(
                     ErrorCode.INVALID_GRAMMAR,

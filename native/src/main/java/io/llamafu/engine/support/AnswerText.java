@@ -1,4 +1,4 @@
-package io.llamafu.llamacpp;
+package io.llamafu.engine.support;
 
 import java.util.Arrays;
 import java.util.List;
@@ -9,21 +9,21 @@ import static java.nio.charset.StandardCharsets.UTF_8;
  * The bytes of an answer as they are generated, with a watch for stop strings. Tokens may end inside a character; the
  * text never does.
  */
-final class AnswerText {
+public final class AnswerText {
     private final byte[][] stops;
     private final int longestStop;
     private byte[] bytes = new byte[64];
     private int length;
     private boolean stopped;
 
-    AnswerText(List<String> stops) {
+    public AnswerText(List<String> stops) {
         this.stops = stops.stream().map(stop -> stop.getBytes(UTF_8)).toArray(byte[][]::new);
         this.longestStop =
                 Arrays.stream(this.stops).mapToInt(stop -> stop.length).max().orElse(0);
     }
 
     /** Appends a token's bytes. Once a stop string has appeared the text ends before it and takes nothing more. */
-    void append(byte[] source, int offset, int count) {
+    public void append(byte[] source, int offset, int count) {
         if (stopped || count == 0) {
             return;
         }
@@ -51,7 +51,7 @@ final class AnswerText {
         }
     }
 
-    boolean stopped() {
+    public boolean stopped() {
         return stopped;
     }
 

@@ -1,0 +1,109 @@
+package io.llamafu.jllama;
+
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.SamplingOptions;
+
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+
+/** Writes requests in the JSON of llama-server's {@code /completion}, which java-llama.cpp takes. */
+final class CompletionJson {
+    /** llama.cpp takes this one for "choose a seed". */
+    private static final int RANDOM_SEED = 0xffffffff;
+
+    private CompletionJson() {}
+
+    /**
+     * One adapter of a request.
+     *
+     * @param id its position among the {@code --lora} arguments of the model
+     * @param scale the factor on top of its own alpha / rank
+     */
+    record ScaledAdapter(int id, float scale) {}
+
+    /**
+     * Writes a request. Its stop strings are left out: java-llama.cpp does not say whether one ended an answer, so the
+     * engine watches for them itself.
+     *
+     * @param adapters all others are at scale 0
+     * @param slot the sequence slot that answers it
+     * @param maxTokens the most tokens to generate
+     */
+    static String write(CompletionRequest request, List<ScaledAdapter> adapters, int slot, int maxTokens) {
+        SamplingOptions sampling = request.sampling();
+        StringBuilder json = new StringBuilder(request.prompt().length() + 600).append("{\"prompt\":");
+        appendText(json, request.prompt());
+        append(json, "id_slot", slot);
+        append(json, "stream", true);
+        append(json, "cache_prompt", true);
+        append(json, "n_predict", maxTokens);
+        append(json, "lora", adapters(adapters));
+        append(json, "samplers", samplers(sampling));
+        append(json, "temperature", sampling.temperature());
+        append(json, "top_k", isGreedy(sampling) ? 1 : sampling.topK());
+        append(json, "top_p", sampling.topP());
+        append(json, "min_p", sampling.minP());
+        append(json, "typical_p", sampling.typicalP());
+        append(json, "mirostat", sampling.mirostat() && !isGreedy(sampling) ? 2 : 0);
+        append(json, "mirostat_tau", sampling.mirostatTau());
+        append(json, "mirostat_eta", sampling.mirostatEta());
+        append(json, "repeat_penalty", sampling.repeatPenalty());
+        append(json, "frequency_penalty", sampling.frequencyPenalty());
+        append(json, "presence_penalty", sampling.presencePenalty());
+        append(json, "repeat_last_n", sampling.penaltyLastTokens());
+        append(
+                json,
+                "seed",
+                Integer.toUnsignedLong(sampling.seed() == RANDOM_SEED ? RANDOM_SEED - 1 : sampling.seed()));
+        append(json, "logit_bias", logitBias(sampling.logitBias()));
+        json.append(",\"grammar\":");
+        appendText(json, sampling.grammar());
+        return json.append('}').toString();
+    }
+
+    private static boolean isGreedy(SamplingOptions sampling) {
+        return sampling.temperature() == 0;
+    }
+
+    private static String samplers(SamplingOptions sampling) {
+        return isGreedy(sampling)
+                ? "[\"penalties\",\"top_k\"]"
+                : "[\"penalties\",\"top_k\",\"typ_p\",\"top_p\",\"min_p\",\"temperature\"]";
+    }
+
+    private static String adapters(List<ScaledAdapter> adapters) {
+        return adapters.stream()
+                .map(adapter -> "{\"id\":%d,\"scale\":%s}".formatted(adapter.id(), adapter.scale()))
+                .collect(Collectors.joining(",", "[", "]"));
+    }
+
+    /** JSON has no infinity; {@code false} bans a token. */
+    private static String logitBias(Map<Integer, Float> logitBias) {
+        return logitBias.entrySet().stream()
+                .map(entry -> "[%d,%s]"
+                        .formatted(
+                                entry.getKey(),
+                                entry.getValue() == Float.NEGATIVE_INFINITY ? "false" : entry.getValue()))
+                .collect(Collectors.joining(",", "[", "]"));
+    }
+
+    private static void append(StringBuilder json, String key, Object value) {
+        json.append(",\"").append(key).append("\":").append(value);
+    }
+
+    private static void appendText(StringBuilder json, String text) {
+        json.append('"');
+        for (int i = 0; i < text.length(); i++) {
+            char c = text.charAt(i);
+            if (c == '"' || c == '\\') {
+                json.append('\\').append(c);
+            } else if (c < ' ') {
+                json.append("\\u%04x".formatted((int) c));
+            } else {
+                json.append(c);
+            }
+        }
+        json.append('"');
+    }
+}

@@ -1,0 +1,334 @@
+package io.llamafu.jllama;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterCatalog;
+import io.llamafu.adapter.AdapterFile;
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.Completion;
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.EngineMetrics;
+import io.llamafu.engine.EngineOptions;
+import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.SamplingOptions;
+import io.llamafu.engine.support.GrammarSyntax;
+import io.llamafu.engine.support.MemoryBudget;
+import io.llamafu.engine.support.OpenRequests;
+import io.llamafu.engine.support.RequestCheck;
+import io.llamafu.gguf.ModelFile;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Queue;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledFuture;
+import java.util.concurrent.ThreadFactory;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.LongAdder;
+
+import static java.util.Objects.requireNonNull;
+
+/**
+ * The engine {@code java-llama.cpp}, over {@code de.kherud:llama}: for platforms that our own library is not built for.
+ *
+ * <p>Each sequence slot of the model has a worker thread, which takes the next request, sends it to its slot and reads the
+ * tokens. So java-llama.cpp never has more requests than slots, and a request is cancelled by the thread that waits for
+ * its tokens, which is the only safe way. An adapter that the model was not loaded with makes the first worker that needs
+ * it load a second model; the others finish on the first.
+ */
+public final class JavaLlamaCppEngine implements InferenceEngine {
+    /** The value of the option {@code engine}. */
+    public static final String NAME = "java-llama.cpp";
+
+    private static final Logger LOG = LoggerFactory.getLogger(JavaLlamaCppEngine.class);
+    private static final Duration CLOSE_TIMEOUT = Duration.ofMinutes(2);
+    private static final long DEADLINE_CHECK_MILLIS = 10;
+
+    private final EngineOptions options;
+    private final ModelFile file;
+    private final int sequenceTokens;
+    private final Optional<AdapterCatalog> catalog;
+    private final ModelLoader loader;
+    private final OpenRequests openRequests = new OpenRequests();
+    private final ExecutorService workers;
+    private final ScheduledExecutorService deadlines;
+    private final Queue<Integer> freeSlots = new ConcurrentLinkedQueue<>();
+    private final Object loading = new Object();
+
+    private final LongAdder promptTokens = new LongAdder();
+    private final LongAdder generatedTokens = new LongAdder();
+    private final AtomicLong adapterLoads = new AtomicLong();
+
+    private volatile ModelGeneration current;
+    private volatile boolean closed;
+
+    private JavaLlamaCppEngine(EngineOptions options, ModelFile file) {
+        this.options = options;
+        this.file = file;
+        this.sequenceTokens = Math.min(options.contextSize(), file.contextLength());
+        this.catalog = options.adapters().map(AdapterCatalog::new);
+        this.loader = new ModelLoader(options, file, catalog, sequenceTokens);
+        this.current = counted(loader.load(List.of()));
+        for (int slot = 0; slot < options.parallelSequences(); slot++) {
+            freeSlots.add(slot);
+        }
+        this.workers = Executors.newFixedThreadPool(options.parallelSequences(), daemon("llamafu-java-llama"));
+        this.deadlines = Executors.newSingleThreadScheduledExecutor(daemon("llamafu-java-llama-deadlines"));
+        ScheduledFuture<?> unused = deadlines.scheduleWithFixedDelay(
+                () -> openRequests.failOverdue(System.nanoTime()),
+                DEADLINE_CHECK_MILLIS,
+                DEADLINE_CHECK_MILLIS,
+                TimeUnit.MILLISECONDS);
+    }
+
+    private static ThreadFactory daemon(String name) {
+        return task -> {
+            Thread thread = new Thread(task, name);
+            thread.setDaemon(true);
+            return thread;
+        };
+    }
+
+    /**
+     * Validates and loads the model, with all adapters that the folder has now.
+     *
+     * @throws LlamafuException with MODEL_NOT_FOUND, MODEL_INVALID, MODEL_LOAD_FAILED, OUT_OF_MEMORY,
+     *     NATIVE_LIBRARY_UNAVAILABLE, UNSUPPORTED_CPU or INVALID_OPTION
+     */
+    public static JavaLlamaCppEngine open(EngineOptions options) {
+        requireNonNull(options, "options is null");
+        BindingLibrary.prepare();
+        ModelFile file = ModelFile.read(options.model());
+        MemoryBudget.checkBeforeLoading(options, file);
+        long start = System.nanoTime();
+        JavaLlamaCppEngine engine = new JavaLlamaCppEngine(options, file);
+        LOG.info(
+                "Opened {} with java-llama.cpp in {} ms: {} sequences of {} tokens, {} threads, {} adapters.",
+                options.model(),
+                TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - start),
+                options.parallelSequences(),
+                engine.sequenceTokens,
+                options.threads(),
+                engine.current.adapterCount());
+        return engine;
+    }
+
+    private ModelGeneration counted(ModelGeneration generation) {
+        adapterLoads.addAndGet(generation.adapterCount());
+        return generation;
+    }
+
+    @Override
+    public CompletableFuture<Completion> submit(CompletionRequest request) {
+        requireNonNull(request, "request is null");
+        long now = System.nanoTime();
+        CompletableFuture<Completion> future = openRequests.open(request.timeout(), now);
+        try {
+            check(request);
+            workers.execute(() -> serve(request, future, now));
+        } catch (RejectedExecutionException e) {
+            future.completeExceptionally(openRequests.closedException());
+        } catch (RuntimeException e) {
+            future.completeExceptionally(coded(e));
+        }
+        return future;
+    }
+
+    private void check(CompletionRequest request) {
+        byte[] unused = RequestCheck.utf8(request);
+        SamplingOptions sampling = request.sampling();
+        if (!sampling.grammar().isEmpty()) {
+            GrammarSyntax.check(sampling.grammar());
+            // without an allowed token, llama.cpp b4916 ends the process
+            if (sampling.logitBias().containsValue(Float.NEGATIVE_INFINITY)) {
+                throw new LlamafuException(
+                        ErrorCode.INVALID_OPTION,
+                        "A grammar and a logit bias that bans tokens cannot be combined in the engine %s; use the engine native, or a finite bias."
+                                .formatted(NAME));
+            }
+        }
+        for (int token : sampling.logitBias().keySet()) {
+            if (token >= file.vocabularySize()) {
+                throw new LlamafuException(
+                        ErrorCode.INVALID_OPTION,
+                        "logit-bias names token %d, but the model has %d tokens."
+                                .formatted(token, file.vocabularySize()));
+            }
+        }
+    }
+
+    /** Runs on a worker. There are as many slots as workers, so one is free. */
+    private void serve(CompletionRequest request, CompletableFuture<Completion> future, long submittedNanos) {
+        if (future.isDone()) {
+            return;
+        }
+        int slot = freeSlots.remove();
+        Optional<Completion> completion = Optional.empty();
+        Optional<LlamafuException> failure = Optional.empty();
+        try {
+            completion = answer(request, future, submittedNanos, slot);
+        } catch (RuntimeException | LinkageError e) {
+            failure = Optional.of(coded(e));
+        } finally {
+            freeSlots.add(slot);
+        }
+        // only now, so that whoever sees the answer sees the slot free
+        completion.ifPresent(future::complete);
+        failure.ifPresent(future::completeExceptionally);
+    }
+
+    private Optional<Completion> answer(
+            CompletionRequest request, CompletableFuture<Completion> future, long submittedNanos, int slot) {
+        long startedNanos = System.nanoTime();
+        List<AdapterFile> adapters = resolve(request.adapters());
+        ModelGeneration generation = acquire(adapters);
+        try {
+            int prompt = checkedPromptTokens(generation.model(), request);
+            SlotAnswer answer = new SlotAnswer(
+                    request,
+                    adapters,
+                    generation,
+                    prompt,
+                    Math.min(request.maxTokens(), sequenceTokens - prompt),
+                    submittedNanos,
+                    startedNanos);
+            promptTokens.add(prompt);
+            boolean complete = answer.receiveAll(slot, future);
+            generatedTokens.add(answer.generatedTokens());
+            return complete ? Optional.of(answer.completion()) : Optional.empty();
+        } finally {
+            generation.release();
+        }
+    }
+
+    private List<AdapterFile> resolve(AdapterStack stack) {
+        if (stack.isBase()) {
+            return List.of();
+        }
+        AdapterCatalog names = catalog.orElseThrow(() -> new LlamafuException(
+                ErrorCode.ADAPTER_NOT_FOUND,
+                "The stack '%s' names adapters, but the option 'adapters' names no folder to find them in."
+                        .formatted(stack)));
+        List<AdapterFile> files = new ArrayList<>();
+        stack.entries().forEach(entry -> files.add(names.resolve(entry.name())));
+        return files;
+    }
+
+    /** The current model, or a new one if that lacks an adapter. */
+    private ModelGeneration acquire(List<AdapterFile> adapters) {
+        ModelGeneration generation = current;
+        if (generation.hasAll(adapters) && generation.acquire()) {
+            return generation;
+        }
+        synchronized (loading) {
+            if (closed) {
+                throw openRequests.closedException();
+            }
+            if (!current.hasAll(adapters)) {
+                LOG.info("Loading the model again, for adapters that it was not loaded with.");
+                ModelGeneration previous = current;
+                current = counted(loader.load(adapters));
+                previous.retire();
+            }
+            if (!current.acquire()) {
+                throw openRequests.closedException();
+            }
+            return current;
+        }
+    }
+
+    private int checkedPromptTokens(BoundModel model, CompletionRequest request) {
+        int tokens = model.countTokens(request.prompt()) + (addsBeginOfSequence() ? 1 : 0);
+        if (tokens == 0) {
+            throw new LlamafuException(ErrorCode.INVALID_REQUEST, "The prompt has no tokens; give it a text.");
+        }
+        if (tokens >= sequenceTokens) {
+            throw new LlamafuException(
+                    ErrorCode.PROMPT_TOO_LONG,
+                    "The prompt has %d tokens, but a sequence holds %d with its answer; shorten it or raise context-size (the model was trained for %d)."
+                            .formatted(tokens, sequenceTokens, file.contextLength()));
+        }
+        return tokens;
+    }
+
+    /** As llama.cpp decides it, where the file does not. */
+    private boolean addsBeginOfSequence() {
+        return file.gguf()
+                .findFlag("tokenizer.ggml.add_bos_token")
+                .orElseGet(() -> file.gguf().string("tokenizer.ggml.model").equals("llama"));
+    }
+
+    private static LlamafuException coded(Throwable failure) {
+        if (failure instanceof LlamafuException coded) {
+            return coded;
+        }
+        String message = String.valueOf(failure.getMessage());
+        ErrorCode code = message.contains("exceeds the available context size")
+                ? ErrorCode.PROMPT_TOO_LONG
+                : ErrorCode.ENGINE_FAILED;
+        return new LlamafuException(code, "java-llama.cpp refused the request: " + message, failure);
+    }
+
+    @Override
+    public boolean isOpen() {
+        return !closed;
+    }
+
+    @Override
+    public EngineMetrics metrics() {
+        int active = options.parallelSequences() - freeSlots.size();
+        ModelGeneration generation = current;
+        return new EngineMetrics(
+                openRequests.submittedCount(),
+                openRequests.completedCount(),
+                openRequests.failedCount(),
+                promptTokens.sum(),
+                generatedTokens.sum(),
+                0,
+                Math.max(0, openRequests.count() - active),
+                active,
+                options.parallelSequences(),
+                (long) active * sequenceTokens,
+                (long) options.parallelSequences() * sequenceTokens,
+                generation.adapterCount(),
+                adapterLoads.get(),
+                new EngineMetrics.Memory(
+                        file.gguf().tensorBytes(),
+                        MemoryBudget.keyValueBytes(options, file),
+                        0,
+                        generation.adapterBytes()));
+    }
+
+    /** As the interface says, except that the model stays in memory: java-llama.cpp cannot free it. See {@link IdleModels}. */
+    @Override
+    public void close() {
+        synchronized (loading) {
+            if (closed) {
+                return;
+            }
+            closed = true;
+            current.retire();
+        }
+        workers.shutdown();
+        openRequests.failAll(openRequests.closedException());
+        deadlines.shutdownNow();
+        try {
+            if (!workers.awaitTermination(CLOSE_TIMEOUT.toSeconds(), TimeUnit.SECONDS)) {
+                LOG.error("Requests did not end within {}; their model is not used again.", CLOSE_TIMEOUT);
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            LOG.warn("Interrupted while closing the engine.");
+        }
+    }
+}

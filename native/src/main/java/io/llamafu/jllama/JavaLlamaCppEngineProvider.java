@@ -1,0 +1,28 @@
+package io.llamafu.jllama;
+
+import io.llamafu.engine.EngineOptions;
+import io.llamafu.engine.EngineProvider;
+import io.llamafu.engine.InferenceEngine;
+
+/** Provides the engine {@code java-llama.cpp} where the jar {@code de.kherud:llama} is on the class path. */
+public final class JavaLlamaCppEngineProvider implements EngineProvider {
+    @Override
+    public String name() {
+        return JavaLlamaCppEngine.NAME;
+    }
+
+    @Override
+    public int priority() {
+        return 50;
+    }
+
+    @Override
+    public boolean isAvailable() {
+        return BindingLibrary.isPackaged();
+    }
+
+    @Override
+    public InferenceEngine open(EngineOptions options) {
+        return JavaLlamaCppEngine.open(options);
+    }
+}

@@ -1,0 +1,76 @@
+package io.llamafu.jllama;
+
+import io.llamafu.adapter.AdapterFile;
+
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/** A model and the adapters that it was loaded with. One that is retired goes idle when its last user is done. Thread-safe. */
+final class ModelGeneration {
+    private final ModelKey key;
+    private final BoundModel model;
+    private final Map<String, Integer> idsByDigest = new HashMap<>();
+    private final long adapterBytes;
+    // guarded by this
+    private int users;
+    private boolean retired;
+
+    /** @param adapters in the order of the model's arguments */
+    ModelGeneration(ModelKey key, BoundModel model, List<AdapterFile> adapters) {
+        this.key = key;
+        this.model = model;
+        for (AdapterFile adapter : adapters) {
+            idsByDigest.putIfAbsent(adapter.digest(), idsByDigest.size());
+        }
+        this.adapterBytes = adapters.stream().mapToLong(AdapterFile::byteSize).sum();
+    }
+
+    BoundModel model() {
+        return model;
+    }
+
+    boolean hasAll(List<AdapterFile> adapters) {
+        return adapters.stream().allMatch(adapter -> idsByDigest.containsKey(adapter.digest()));
+    }
+
+    int id(AdapterFile adapter) {
+        return idsByDigest.get(adapter.digest());
+    }
+
+    int adapterCount() {
+        return idsByDigest.size();
+    }
+
+    long adapterBytes() {
+        return adapterBytes;
+    }
+
+    /** Begins a use; false if it is retired. */
+    synchronized boolean acquire() {
+        if (retired) {
+            return false;
+        }
+        users++;
+        return true;
+    }
+
+    synchronized void release() {
+        users--;
+        keepIfUnused();
+    }
+
+    /** Lets no new user in. */
+    synchronized void retire() {
+        if (!retired) {
+            retired = true;
+            keepIfUnused();
+        }
+    }
+
+    private void keepIfUnused() {
+        if (retired && users == 0) {
+            IdleModels.keep(key, model);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+package io.llamafu.jllama;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterCatalog;
+import io.llamafu.adapter.AdapterCompatibility;
+import io.llamafu.adapter.AdapterFile;
+import io.llamafu.engine.EngineOptions;
+import io.llamafu.gguf.GgufKind;
+import io.llamafu.gguf.GgufReader;
+import io.llamafu.gguf.ModelFile;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * Loads a model with every adapter of the catalog, because java-llama.cpp takes adapters only then. No file reaches it
+ * that was not checked first.
+ */
+final class ModelLoader {
+    private static final Logger LOG = LoggerFactory.getLogger(ModelLoader.class);
+    /** llama.cpp b4916 reads -1 as its own default; more layers than any model has are all of them. */
+    private static final int ALL_LAYERS = 9999;
+
+    private final EngineOptions options;
+    private final ModelFile file;
+    private final Optional<AdapterCatalog> catalog;
+    private final int sequenceTokens;
+
+    ModelLoader(EngineOptions options, ModelFile file, Optional<AdapterCatalog> catalog, int sequenceTokens) {
+        this.options = options;
+        this.file = file;
+        this.catalog = catalog;
+        this.sequenceTokens = sequenceTokens;
+    }
+
+    /**
+     * Loads.
+     *
+     * @param required adapters that must be among those loaded; of the others, those that cannot be used are left out
+     * @throws LlamafuException if a required adapter or the model cannot be used
+     */
+    ModelGeneration load(List<AdapterFile> required) {
+        List<AdapterFile> adapters = adapters(required);
+        checkAdapterBudget(adapters);
+        List<String> arguments = arguments(adapters);
+        ModelKey key = key(arguments, adapters);
+        BoundModel model = IdleModels.take(key).orElseGet(() -> loadModel(arguments));
+        // only then is what was read what the key says
+        adapters.forEach(AdapterFile::requireUnchanged);
+        return new ModelGeneration(key, model, adapters);
+    }
+
+    /** Each content once, as adapters are told apart by it. */
+    private List<AdapterFile> adapters(List<AdapterFile> required) {
+        Map<String, AdapterFile> byDigest = new LinkedHashMap<>();
+        for (AdapterFile adapter : required) {
+            check(adapter);
+            byDigest.putIfAbsent(adapter.digest(), adapter);
+        }
+        for (String name : catalog.map(AdapterCatalog::names).orElse(List.of())) {
+            try {
+                AdapterFile adapter = catalog.orElseThrow().resolve(name);
+                if (!byDigest.containsKey(adapter.digest())) {
+                    check(adapter);
+                    byDigest.put(adapter.digest(), adapter);
+                }
+            } catch (LlamafuException e) {
+                LOG.warn("Adapter '{}' is left out until a record asks for it: {}", name, e.getMessage());
+            }
+        }
+        return List.copyOf(byDigest.values());
+    }
+
+    private void check(AdapterFile adapter) {
+        AdapterCompatibility.check(file.gguf(), GgufReader.read(adapter.path(), GgufKind.ADAPTER))
+                .requireCompatible(adapter.name());
+    }
+
+    private void checkAdapterBudget(List<AdapterFile> adapters) {
+        long bytes = adapters.stream().mapToLong(AdapterFile::byteSize).sum();
+        if (options.adapterMemoryBudget() > 0 && bytes > options.adapterMemoryBudget()) {
+            throw new LlamafuException(
+                    ErrorCode.OUT_OF_MEMORY,
+                    "adapters.memory-budget is %d bytes, but the %d adapters of the folder have %d and the engine %s loads all of them; raise it, or keep fewer in the folder."
+                            .formatted(options.adapterMemoryBudget(), adapters.size(), bytes, JavaLlamaCppEngine.NAME));
+        }
+    }
+
+    private List<String> arguments(List<AdapterFile> adapters) {
+        List<String> arguments = new ArrayList<>(List.of(
+                "--model",
+                options.model().toString(),
+                "--ctx-size",
+                String.valueOf((long) sequenceTokens * options.parallelSequences()),
+                "--parallel",
+                String.valueOf(options.parallelSequences()),
+                "--batch-size",
+                String.valueOf(options.batchSize()),
+                "--ubatch-size",
+                String.valueOf(options.batchSize()),
+                "--threads",
+                String.valueOf(options.threads()),
+                "--gpu-layers",
+                String.valueOf(options.gpuLayers() < 0 ? ALL_LAYERS : options.gpuLayers()),
+                // a sequence that is full ends, rather than forget its beginning
+                "--no-context-shift",
+                "--no-warmup",
+                "--log-disable",
+                "--lora-init-without-apply"));
+        for (AdapterFile adapter : adapters) {
+            arguments.add("--lora");
+            arguments.add(adapter.path().toString());
+        }
+        return arguments;
+    }
+
+    private ModelKey key(List<String> arguments, List<AdapterFile> adapters) {
+        try {
+            return new ModelKey(
+                    arguments,
+                    adapters.stream().map(AdapterFile::digest).toList(),
+                    Files.size(options.model()),
+                    Files.getLastModifiedTime(options.model()));
+        } catch (IOException e) {
+            throw new LlamafuException(
+                    ErrorCode.MODEL_NOT_FOUND, "'%s' cannot be read: %s".formatted(options.model(), e.getMessage()), e);
+        }
+    }
+
+    private static BoundModel loadModel(List<String> arguments) {
+        try {
+            return BoundModel.load(arguments);
+        } catch (LinkageError e) {
+            throw new LlamafuException(
+                    ErrorCode.NATIVE_LIBRARY_UNAVAILABLE, "java-llama.cpp cannot be loaded here: " + e, e);
+        }
+    }
+}

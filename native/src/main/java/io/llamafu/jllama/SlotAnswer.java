@@ -1,0 +1,136 @@
+package io.llamafu.jllama;
+
+import io.llamafu.adapter.AdapterFile;
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.Completion;
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.FinishReason;
+import io.llamafu.engine.ResolvedAdapter;
+import io.llamafu.engine.support.AnswerText;
+import io.llamafu.jllama.BoundModel.Piece;
+import io.llamafu.jllama.CompletionJson.ScaledAdapter;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+/**
+ * One request in a slot. java-llama.cpp sends a piece of text for every token, but why an answer ended, and how many
+ * tokens it has, must be told from the pieces. Owned by one worker.
+ */
+final class SlotAnswer {
+    private final CompletionRequest request;
+    private final ModelGeneration generation;
+    private final List<ResolvedAdapter> resolved = new ArrayList<>();
+    private final List<ScaledAdapter> scaled = new ArrayList<>();
+    private final int promptTokens;
+    private final int maxTokens;
+    private final long submittedNanos;
+    private final long startedNanos;
+    private final AnswerText text;
+
+    private int generatedTokens;
+    private long firstTokenNanos;
+    private FinishReason finishReason;
+
+    /**
+     * @param adapters those of the request's stack, in its order
+     * @param maxTokens those of the request, or what its sequence has room for
+     */
+    SlotAnswer(
+            CompletionRequest request,
+            List<AdapterFile> adapters,
+            ModelGeneration generation,
+            int promptTokens,
+            int maxTokens,
+            long submittedNanos,
+            long startedNanos) {
+        this.request = request;
+        this.generation = generation;
+        this.promptTokens = promptTokens;
+        this.maxTokens = maxTokens;
+        this.submittedNanos = submittedNanos;
+        this.startedNanos = startedNanos;
+        this.text = new AnswerText(request.stop());
+        for (int i = 0; i < adapters.size(); i++) {
+            AdapterStack.Entry entry = request.adapters().entries().get(i);
+            AdapterFile adapter = adapters.get(i);
+            resolved.add(new ResolvedAdapter(entry.name(), entry.scale(), adapter.digest()));
+            scaled.add(new ScaledAdapter(generation.id(adapter), entry.scale()));
+        }
+    }
+
+    /** Sends the request and reads its answer; false if the future was done meanwhile and the rest was dropped. */
+    boolean receiveAll(int slot, CompletableFuture<Completion> future) {
+        BoundModel model = generation.model();
+        int task = model.request(CompletionJson.write(request, scaled, slot, maxTokens));
+        boolean lastHadText = true;
+        while (true) {
+            Piece piece = model.receive(task);
+            if (piece.last()) {
+                finish(lastHadText);
+                return true;
+            }
+            accept(piece);
+            lastHadText = !piece.text().isEmpty();
+            if (text.stopped()) {
+                model.cancel(task);
+                finishReason = FinishReason.STOP_STRING;
+                return true;
+            }
+            if (future.isDone()) {
+                model.cancel(task);
+                return false;
+            }
+        }
+    }
+
+    private void accept(Piece piece) {
+        if (generatedTokens++ == 0) {
+            firstTokenNanos = System.nanoTime();
+        }
+        byte[] bytes = piece.text().getBytes(UTF_8);
+        text.append(bytes, 0, bytes.length);
+    }
+
+    /**
+     * An end-of-generation token has no text; otherwise a limit ended the answer. Tokens in the middle of a character send
+     * no piece, so that only in the second case their number is certain.
+     */
+    private void finish(boolean lastHadText) {
+        if (firstTokenNanos == 0) {
+            firstTokenNanos = System.nanoTime();
+        }
+        if (lastHadText) {
+            generatedTokens = maxTokens;
+            finishReason = maxTokens < request.maxTokens() ? FinishReason.CONTEXT_FULL : FinishReason.MAX_TOKENS;
+        } else {
+            finishReason = FinishReason.END_OF_GENERATION;
+        }
+    }
+
+    int generatedTokens() {
+        return generatedTokens;
+    }
+
+    Completion completion() {
+        return new Completion(
+                text.toString(),
+                finishReason,
+                promptTokens,
+                0,
+                generatedTokens,
+                resolved,
+                new Completion.Timings(
+                        millisSinceSubmit(startedNanos),
+                        millisSinceSubmit(firstTokenNanos),
+                        millisSinceSubmit(System.nanoTime())));
+    }
+
+    private double millisSinceSubmit(long nanos) {
+        return (nanos - submittedNanos) / (double) TimeUnit.MILLISECONDS.toNanos(1);
+    }
+}

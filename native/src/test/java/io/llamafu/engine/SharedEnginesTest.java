@@ -1,0 +1,84 @@
+package io.llamafu.engine;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.testing.TinyModel;
+import org.junit.jupiter.api.Test;
+
+import java.time.Duration;
+import java.util.List;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+class SharedEnginesTest {
+    private static final EngineProvider FIRST = provider("first", 100, false);
+    private static final EngineProvider SECOND = provider("second", 50, true);
+    private static final EngineProvider THIRD = provider("third", 10, true);
+    private static final List<EngineProvider> ALL = List.of(FIRST, SECOND, THIRD);
+
+    private static EngineProvider provider(String name, int priority, boolean available) {
+        return new EngineProvider() {
+            @Override
+            public String name() {
+                return name;
+            }
+
+            @Override
+            public int priority() {
+                return priority;
+            }
+
+            @Override
+            public boolean isAvailable() {
+                return available;
+            }
+
+            @Override
+            public InferenceEngine open(EngineOptions options) {
+                throw new AssertionError("not asked for");
+            }
+        };
+    }
+
+    @Test
+    void autoTakesTheAvailableEngineOfTheHighestPriority() {
+        assertThat(SharedEngines.choose(EngineOptions.AUTO, ALL)).isSameAs(SECOND);
+    }
+
+    @Test
+    void namedEngineIsTaken() {
+        assertThat(SharedEngines.choose("third", ALL)).isSameAs(THIRD);
+    }
+
+    @Test
+    void engineThatDoesNotRunHereIsRefusedRatherThanReplaced() {
+        assertRefused("first", ALL, ErrorCode.NATIVE_LIBRARY_UNAVAILABLE, "'first' does not run");
+        assertRefused(EngineOptions.AUTO, List.of(FIRST), ErrorCode.NATIVE_LIBRARY_UNAVAILABLE, "No engine runs");
+    }
+
+    @Test
+    void unknownEngineIsRefusedWithTheListOfEngines() {
+        assertRefused("fourth", ALL, ErrorCode.INVALID_OPTION, "first, second, third, or auto");
+    }
+
+    private static void assertRefused(String engine, List<EngineProvider> providers, ErrorCode code, String message) {
+        assertThatThrownBy(() -> SharedEngines.choose(engine, providers))
+                .hasMessageContaining(message)
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(code));
+    }
+
+    @Test
+    void enginesAreSharedByEqualOptionsAndTheEngineIsOneOfThem() {
+        EngineOptions.Builder options = TinyModel.options().contextSize(64).idleTimeout(Duration.ZERO);
+        EngineOptions ours = options.engine("native").build();
+        EngineOptions theirs = options.engine("java-llama.cpp").build();
+        try (SharedEngines.Lease one = SharedEngines.acquire(ours);
+                SharedEngines.Lease same = SharedEngines.acquire(ours);
+                SharedEngines.Lease other = SharedEngines.acquire(theirs)) {
+            assertThat(same.engine()).isSameAs(one.engine());
+            assertThat(other.engine()).isNotSameAs(one.engine());
+        }
+    }
+}

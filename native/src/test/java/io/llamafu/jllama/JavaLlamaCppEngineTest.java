@@ -1,0 +1,77 @@
+package io.llamafu.jllama;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.EngineContractTest;
+import io.llamafu.engine.EngineOptions;
+import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.SamplingOptions;
+import io.llamafu.testing.TinyModel;
+import org.junit.jupiter.api.Test;
+
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** The engine java-llama.cpp, with the limits that {@code docs/engines.md} lists. */
+class JavaLlamaCppEngineTest extends EngineContractTest {
+    @Override
+    protected InferenceEngine open(EngineOptions options) {
+        return JavaLlamaCppEngine.open(options);
+    }
+
+    /** It decodes one stack at a time, so all of them take long. */
+    @Override
+    protected int goldenSample() {
+        return 300;
+    }
+
+    @Test
+    void grammarWithABannedTokenIsRefusedAsItCouldEndTheProcess() throws Exception {
+        SamplingOptions sampling = SamplingOptions.builder()
+                .grammar("root ::= \"a\"")
+                .logitBias(Map.of(2, Float.NEGATIVE_INFINITY))
+                .build();
+        try (InferenceEngine engine = open(TinyModel.options().build())) {
+            assertThat(failure(engine.submit(
+                                    CompletionRequest.of(PROMPT, MEDICAL).withSampling(sampling)))
+                            .code())
+                    .isEqualTo(ErrorCode.INVALID_OPTION);
+        }
+    }
+
+    /** The folder's adapters are all loaded, so they must all fit. */
+    @Test
+    void folderBeyondTheAdapterBudgetIsRefused() {
+        assertThatThrownBy(() -> open(TinyModel.options()
+                                .adapterMemoryBudget(160_000)
+                                .build())
+                        .close())
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.OUT_OF_MEMORY));
+    }
+
+    @Test
+    void engineThatIsOpenedAgainTakesOverTheModelThatCouldNotBeFreed() {
+        EngineOptions options = TinyModel.options().contextSize(96).build();
+        open(options).close();
+        int idle = IdleModels.count();
+        try (InferenceEngine again = open(options)) {
+            assertThat(again.isOpen()).isTrue();
+            assertThat(IdleModels.count()).isEqualTo(idle - 1);
+        }
+        assertThat(IdleModels.count()).isEqualTo(idle);
+    }
+
+    @Test
+    void cpuWithoutTheInstructionsOfTheLibraryIsRefused() {
+        assertThatThrownBy(() -> BindingLibrary.checkCpu(Optional.of(Set.of("avx", "fma"))))
+                .hasMessageContaining("avx2, f16c")
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.UNSUPPORTED_CPU));
+    }
+}
