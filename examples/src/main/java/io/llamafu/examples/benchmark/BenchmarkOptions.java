@@ -60,9 +60,7 @@ final class BenchmarkOptions {
         double load = ManagementFactory.getOperatingSystemMXBean().getSystemLoadAverage();
         if (load > BUSY_LOAD) {
             System.err.printf(
-                    Locale.ROOT,
-                    "This machine is busy (load %.1f); figures to keep need a quiet one.%n",
-                    load);
+                    Locale.ROOT, "This machine is busy (load %.1f); figures to keep need a quiet one.%n", load);
         }
     }
 

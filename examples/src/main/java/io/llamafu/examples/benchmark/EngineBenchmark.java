@@ -54,6 +54,7 @@ final class EngineBenchmark implements Callable<Integer> {
 
     @Override
     public Integer call() throws Exception {
+        BenchmarkOptions.warnIfBusy();
         for (RandomModel model : options.models()) {
             measure(model);
         }

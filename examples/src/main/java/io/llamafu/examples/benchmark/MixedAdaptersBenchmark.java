@@ -90,6 +90,7 @@ final class MixedAdaptersBenchmark implements Callable<Integer> {
         if (server != null && options.models().size() != 1) {
             throw new ParameterException(spec.commandLine(), "A server has one model; name it with --model.");
         }
+        BenchmarkOptions.warnIfBusy();
         bytesPerSecond =
                 bandwidth != null ? bandwidth * BYTES_PER_GIGABYTE : MemoryBandwidth.measure(options.threads());
         for (RandomModel model : options.models()) {
