@@ -14,10 +14,18 @@ constexpr size_t max_bytes = 256 * 1024;
 std::mutex mutex;
 std::string lines;
 bool in_line = false;
+bool in_debug = false;
 size_t dropped = 0;
 
 void on_log(ggml_log_level level, const char * text, void *) {
     std::lock_guard<std::mutex> lock(mutex);
+    // llama.cpp says something for developers in every step that builds a graph
+    if (level != GGML_LOG_LEVEL_CONT) {
+        in_debug = level == GGML_LOG_LEVEL_DEBUG;
+    }
+    if (in_debug) {
+        return;
+    }
     for (const char * c = text; *c != '\0'; c++) {
         if (!in_line && lines.size() > max_bytes) {
             dropped += *c == '\n';

@@ -18,7 +18,7 @@ final class LlamaCpp {
 
     private static native void initialize();
 
-    /** Log lines since the last call, each as a digit (1 debug, 2 info, 3 warn, 4 error) and the text, in UTF-8. */
+    /** Log lines since the last call, each as a digit (2 info, 3 warn, 4 error) and the text, in UTF-8. */
     static native byte[] drainLog();
 
     static native long loadModel(byte[] path, int gpuLayers);
