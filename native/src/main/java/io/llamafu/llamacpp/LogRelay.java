@@ -7,6 +7,9 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 /** Hands llama.cpp's log lines to slf4j, under the logger {@code io.llamafu.llamacpp.log}. */
 final class LogRelay {
+    /** Said of every adapter tensor on a CPU that repacks weights, where it is as it should be. */
+    private static final String EXPECTED_FALLBACK = "cannot use buft 'CPU_REPACK'";
+
     private static final Logger LOG = LoggerFactory.getLogger("io.llamafu.llamacpp.log");
 
     private LogRelay() {}
@@ -21,7 +24,13 @@ final class LogRelay {
             String text = line.substring(1).stripTrailing();
             switch (line.charAt(0)) {
                 case '4' -> LOG.error("{}", text);
-                case '3' -> LOG.warn("{}", text);
+                case '3' -> {
+                    if (text.contains(EXPECTED_FALLBACK)) {
+                        LOG.debug("{}", text);
+                    } else {
+                        LOG.warn("{}", text);
+                    }
+                }
                 default -> LOG.debug("{}", text);
             }
         });
