@@ -29,7 +29,7 @@ struct FreeThreadpool {
 class DecodeContext {
 public:
     DecodeContext(llama_model * model, llama_context_params params, bool mixed, char * batch, char * round)
-        : capacity_(params.n_batch), sequences_(params.n_seq_max), vocab_size_(vocab_size(model)) {
+        : capacity_(params.n_batch), sequences_(params.n_seq_max) {
         params.abort_callback = [](void * data) { return static_cast<std::atomic<bool> *>(data)->load(); };
         params.abort_callback_data = &aborted_;
         context_.reset(llama_init_from_model(model, params));
@@ -82,11 +82,7 @@ public:
         return failures;
     }
 
-    int32_t vocab_size() const { return vocab_size_; }
-
 private:
-    static int32_t vocab_size(const llama_model * model) { return llama_vocab_n_tokens(llama_model_get_vocab(model)); }
-
     /// The layouts of io.llamafu.llamacpp.DecodeBatch and SamplingRound.
     void lay_out(char * batch, char * round) {
         const size_t column = capacity_ * sizeof(int32_t);
@@ -110,7 +106,6 @@ private:
     // Destroyed in reverse order: the adapters, then the context, then the threads it computes on.
     size_t capacity_;
     size_t sequences_;
-    int32_t vocab_size_;
     std::atomic<bool> aborted_{false};
     std::unique_ptr<ggml_threadpool, FreeThreadpool> pool_;
     std::unique_ptr<llama_context, FreeContext> context_;
@@ -172,18 +167,6 @@ JNIEXPORT jbyteArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_sample(
         std::string failure;
         const bool failed = from_handle<DecodeContext>(context)->sample(rows, failure) > 0;
         return failed ? to_java(env, failure) : nullptr;
-    });
-}
-
-JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_logits(
-    JNIEnv * env, jclass, jlong context, jint index, jfloatArray out) {
-    guarded(env, [&] {
-        DecodeContext * decode = from_handle<DecodeContext>(context);
-        const float * logits = llama_get_logits_ith(decode->get(), index);
-        if (logits == nullptr) {
-            throw CodedError("ENGINE_FAILED", "Row " + std::to_string(index) + " of the batch has no logits.");
-        }
-        env->SetFloatArrayRegion(out, 0, decode->vocab_size(), logits);
     });
 }
 

@@ -94,11 +94,6 @@ final class LlamaContext extends NativeHandle {
         return failure == null ? null : new String(failure, UTF_8);
     }
 
-    /** Copies the logits of a batch row, one for each token of the vocabulary. */
-    void logits(int batchRow, float[] out) {
-        LlamaCpp.logits(address, batchRow, out);
-    }
-
     /** Stops a running {@link #decode} and every later one. Any thread may call it while the context is in use. */
     void abort() {
         LlamaCpp.abort(acquire());

@@ -59,8 +59,6 @@ final class LlamaCpp {
     /** Null, or what went wrong with the first of the rows that got the token -1, in UTF-8. */
     static native byte[] sample(long context, int rows);
 
-    static native void logits(long context, int batchIndex, float[] out);
-
     static native void abort(long context);
 
     /** Removes the cells of a sequence from a position on; false if only the whole sequence can be removed. */
