@@ -56,10 +56,6 @@ final class DecodeBatch {
         return capacity - rows;
     }
 
-    boolean isEmpty() {
-        return rows == 0;
-    }
-
     ByteBuffer memory() {
         return memory;
     }

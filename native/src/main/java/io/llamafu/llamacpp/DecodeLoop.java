@@ -139,15 +139,15 @@ final class DecodeLoop {
     /** Takes out the sequences that have their outcome already: overdue or cancelled ones. */
     private void sweep() {
         long now = System.nanoTime();
-        boolean all = now - lastSweep >= SWEEP_NANOS;
-        if (all) {
+        List<Sequence> settled;
+        if (now - lastSweep >= SWEEP_NANOS) {
             lastSweep = now;
             openRequests.failOverdue(now);
+            settled = scheduler.remove(sequence -> sequence.future().isDone());
+        } else {
+            settled = scheduler.removeRunning(sequence -> sequence.future().isDone());
         }
-        scheduler
-                .remove(sequence ->
-                        (all || sequence.slot() != null) && sequence.future().isDone())
-                .forEach(Sequence::dispose);
+        settled.forEach(Sequence::dispose);
     }
 
     private void step() {

@@ -177,6 +177,13 @@ final class Scheduler {
     /** Takes out, and returns, the sequences that match, waiting or running. */
     List<Sequence> remove(Predicate<Sequence> condition) {
         List<Sequence> removed = waiting.remove(condition);
+        removed.addAll(removeRunning(condition));
+        return removed;
+    }
+
+    /** Takes out, and returns, the running sequences that match. */
+    List<Sequence> removeRunning(Predicate<Sequence> condition) {
+        List<Sequence> removed = new ArrayList<>();
         for (Sequence sequence : List.copyOf(running)) {
             if (condition.test(sequence)) {
                 finish(sequence);

@@ -12,7 +12,6 @@ import java.nio.ByteOrder;
  * for end-of-generation tokens, the pieces in UTF-8 (a piece alone may be part of a character).
  */
 final class Vocabulary {
-    private final int size;
     private final byte[] data;
     private final int[] offsets;
     private final int endsAt;
@@ -21,15 +20,11 @@ final class Vocabulary {
     Vocabulary(byte[] data) {
         this.data = data;
         ByteBuffer buffer = ByteBuffer.wrap(data).order(ByteOrder.nativeOrder());
-        this.size = buffer.getInt();
+        int size = buffer.getInt();
         this.offsets = new int[size + 1];
         buffer.asIntBuffer().get(offsets);
         this.endsAt = Integer.BYTES * (size + 2);
         this.piecesAt = endsAt + size;
-    }
-
-    int size() {
-        return size;
     }
 
     boolean isEndOfGeneration(int token) {

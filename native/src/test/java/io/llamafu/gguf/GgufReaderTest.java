@@ -13,7 +13,6 @@ import org.junit.jupiter.api.io.TempDir;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -151,12 +150,10 @@ class GgufReaderTest {
         writer.write(path);
         ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
         long before = threads.getCurrentThreadAllocatedBytes();
-        long start = System.nanoTime();
 
         GgufFile gguf = GgufReader.read(path, GgufKind.MODEL);
 
         assertThat(threads.getCurrentThreadAllocatedBytes() - before).isLessThan(64L << 20);
-        assertThat(Duration.ofNanos(System.nanoTime() - start)).isLessThan(Duration.ofSeconds(2));
         assertThat(gguf.metadata()).hasSize(GgufReader.MAX_METADATA);
         assertThat(gguf.tensors()).hasSize(GgufReader.MAX_TENSORS);
     }

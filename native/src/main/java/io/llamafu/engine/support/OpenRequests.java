@@ -89,10 +89,6 @@ public final class OpenRequests {
                         ErrorCode.ENGINE_FAILED, "The engine ended because of an error: " + failure, failure);
     }
 
-    public boolean isEmpty() {
-        return open.isEmpty();
-    }
-
     public int count() {
         return open.size();
     }
