@@ -114,6 +114,9 @@ class AdapterMemoryTest {
                 assertThat(answer.generatedTokens()).isEqualTo(2);
             }
             engine.unload("medical");
+            while (engine.metrics().memory().adapters() > 0) {
+                Thread.onSpinWait();
+            }
         }
     }
 
