@@ -15,6 +15,7 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -32,7 +33,7 @@ class SchedulerTest {
 
     @BeforeEach
     void load() {
-        model = LlamaModel.load(TinyModel.model(), 0);
+        model = LlamaModel.load(TinyModel.model(), 0, OptionalInt.empty());
         cache = new AdapterCache(
                 Optional.of(new AdapterCatalog(TinyModel.adapters())),
                 file -> LlamaAdapter.load(model, file.path()),

@@ -5,6 +5,8 @@ import io.llamafu.LlamafuException;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.SamplingOptions;
+import io.llamafu.flink.artifact.ArtifactOptions;
+import io.llamafu.flink.artifact.Location;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.MemorySize;
@@ -13,11 +15,14 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
+import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -26,6 +31,8 @@ class LlamafuOptionsTest {
     private static final Map<String, String> EVERY_PROPERTY = Map.ofEntries(
             Map.entry("model", "file:///models/base.gguf"),
             Map.entry("adapters", "/models/adapters"),
+            Map.entry("cache.dir", "/data/cache"),
+            Map.entry("cache.max-size", "3 gb"),
             Map.entry("engine", "native"),
             Map.entry("context-size", "4096"),
             Map.entry("parallel-sequences", "8"),
@@ -81,6 +88,8 @@ class LlamafuOptionsTest {
         assertEveryProperty(LlamafuOptions.builder()
                 .model("file:///models/base.gguf")
                 .adapters("/models/adapters")
+                .cacheDir("/data/cache")
+                .cacheMaxSize(MemorySize.parse("3 gb"))
                 .engine("native")
                 .contextSize(4096)
                 .parallelSequences(8)
@@ -124,6 +133,13 @@ class LlamafuOptionsTest {
                         .maxAdaptersPerBatch(7)
                         .idleTimeout(Duration.ofSeconds(5))
                         .build());
+        assertThat(options.artifacts(Path.of("/temporary")))
+                .isEqualTo(new ArtifactOptions(
+                        new Location.Local(Path.of("/models/base.gguf")),
+                        Optional.of(new Location.Local(Path.of("/models/adapters"))),
+                        Path.of("/data/cache"),
+                        3L << 30,
+                        Duration.ofSeconds(1)));
         assertThat(options.sampling())
                 .isEqualTo(SamplingOptions.builder()
                         .temperature(0.7f)
@@ -150,7 +166,7 @@ class LlamafuOptionsTest {
 
     @Test
     void unknownKeyIsRefusedWithTheListOfValidOnes() {
-        assertInvalid(Map.of("modle", "x.gguf"), "'modle'", "adapters, adapters.memory-budget, batch-size");
+        assertInvalid(Map.of("modle", "x.gguf"), "'modle'", "adapters, adapters.memory-budget, batch-size, cache.dir");
     }
 
     @Test
@@ -175,8 +191,9 @@ class LlamafuOptionsTest {
         "stop, a;;b, stop is",
         "timeout, 0 s, timeout is",
         "on-error, ignore, on-error",
-        "adapters, s3://bucket/adapters, only local files are supported for now",
         "adapters, file://host/adapters, no file:// URI",
+        "adapters, ://adapters, no URI",
+        "cache.max-size, much, cache.max-size",
     })
     void valueOutOfItsRangeIsNamed(String key, String value, String message) {
         assertInvalid(Map.of("model", "base.gguf", key, value), message);
@@ -198,6 +215,37 @@ class LlamafuOptionsTest {
                         .toEngineOptions()
                         .model())
                 .isEqualTo(Path.of(path));
+    }
+
+    @Test
+    void remoteFilesAreFetchedByJobsOnly() {
+        LlamafuOptions options = LlamafuOptions.builder()
+                .model("s3://bucket/base.gguf")
+                .adapters("hdfs://host:8020/adapters/")
+                .build();
+
+        assertThat(options.artifacts(Path.of("/temporary")))
+                .isEqualTo(new ArtifactOptions(
+                        new Location.Remote(URI.create("s3://bucket/base.gguf")),
+                        Optional.of(new Location.Remote(URI.create("hdfs://host:8020/adapters"))),
+                        Path.of("/temporary/llamafu-cache"),
+                        64L << 30,
+                        Duration.ofSeconds(1)));
+        assertThatThrownBy(options::toEngineOptions)
+                .hasMessageContainingAll("model is 's3://bucket/base.gguf'", "only a job fetches it");
+    }
+
+    @Test
+    void gpuOfTheTaskManagerMattersOnlyToLayersThatAreOnOne() {
+        Path model = Path.of("base.gguf");
+        LlamafuOptions.Builder options = LlamafuOptions.builder().model("base.gguf");
+        assertThat(options.build().toEngineOptions(model, Optional.empty(), OptionalInt.of(3)).gpuDevice())
+                .isEmpty();
+        assertThat(options.gpuLayers(-1)
+                        .build()
+                        .toEngineOptions(model, Optional.empty(), OptionalInt.of(3))
+                        .gpuDevice())
+                .hasValue(3);
     }
 
     @Test

@@ -1,0 +1,125 @@
+package io.llamafu.flink.artifact;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.Completion;
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.EngineMetrics;
+import io.llamafu.engine.InferenceEngine;
+
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+
+import static org.apache.flink.util.Preconditions.checkNotNull;
+
+/**
+ * An engine over a local folder that a mirror fills: a request goes to the engine when its adapters are there, at once if
+ * they are there already. The wait counts towards the request's timeout.
+ */
+final class MirroredEngine implements InferenceEngine {
+    private final InferenceEngine engine;
+    private final AdapterMirror mirror;
+
+    MirroredEngine(InferenceEngine engine, AdapterMirror mirror) {
+        this.engine = checkNotNull(engine, "engine is null");
+        this.mirror = checkNotNull(mirror, "mirror is null");
+    }
+
+    @Override
+    public CompletableFuture<Completion> submit(CompletionRequest request) {
+        if (request.adapters().isBase()) {
+            return engine.submit(request);
+        }
+        List<String> names = request.adapters().entries().stream()
+                .map(AdapterStack.Entry::name)
+                .toList();
+        CompletableFuture<AdapterMirror.Use> use = mirror.use(names);
+        return use.isDone() && !use.isCompletedExceptionally()
+                ? answer(request, use.join())
+                : answerLater(request, use);
+    }
+
+    private CompletableFuture<Completion> answer(CompletionRequest request, AdapterMirror.Use use) {
+        CompletableFuture<Completion> answer = engine.submit(request);
+        return closeAfter(answer, use);
+    }
+
+    @SuppressWarnings("FutureReturnValueIgnored") // closing does not throw, and the answer itself is what is cancelled
+    private static CompletableFuture<Completion> closeAfter(
+            CompletableFuture<Completion> answer, AdapterMirror.Use use) {
+        answer.whenComplete((completion, failure) -> use.close());
+        return answer;
+    }
+
+    @SuppressWarnings("FutureReturnValueIgnored") // each step hands its outcome on to the result
+    private CompletableFuture<Completion> answerLater(
+            CompletionRequest request, CompletableFuture<AdapterMirror.Use> use) {
+        long start = System.nanoTime();
+        CompletableFuture<Completion> result = new CompletableFuture<>();
+        CompletableFuture<AdapterMirror.Use> inTime = new CompletableFuture<AdapterMirror.Use>()
+                .orTimeout(request.timeout().toMillis(), TimeUnit.MILLISECONDS);
+        use.whenComplete((held, failure) -> {
+            if (failure != null) {
+                inTime.completeExceptionally(failure);
+            } else if (!inTime.complete(held)) {
+                held.close();
+            }
+        });
+        inTime.whenComplete((held, failure) -> {
+            if (failure != null) {
+                result.completeExceptionally(reason(request, failure));
+            } else {
+                Duration left = request.timeout().minusNanos(System.nanoTime() - start);
+                handOver(request.withTimeout(left), held, result);
+            }
+        });
+        return result;
+    }
+
+    @SuppressWarnings("FutureReturnValueIgnored") // the outcome is handed on to the result
+    private void handOver(CompletionRequest request, AdapterMirror.Use use, CompletableFuture<Completion> result) {
+        if (result.isDone()) {
+            // Cancelled while the adapters were fetched.
+            use.close();
+            return;
+        }
+        CompletableFuture<Completion> answer = answer(request, use);
+        answer.whenComplete((completion, failure) -> {
+            if (failure != null) {
+                result.completeExceptionally(failure);
+            } else {
+                result.complete(completion);
+            }
+        });
+        // Frees the sequence of a cancelled request; an answer that is there is not touched by it.
+        result.whenComplete((completion, failure) -> answer.cancel(false));
+    }
+
+    private static LlamafuException reason(CompletionRequest request, Throwable failure) {
+        return failure instanceof TimeoutException
+                ? new LlamafuException(
+                        ErrorCode.DEADLINE_EXCEEDED,
+                        "The adapters of '%s' were not fetched within %s; raise timeout."
+                                .formatted(request.adapters(), request.timeout()))
+                : AdapterMirror.reason(failure);
+    }
+
+    @Override
+    public boolean isOpen() {
+        return engine.isOpen();
+    }
+
+    @Override
+    public EngineMetrics metrics() {
+        return engine.metrics();
+    }
+
+    @Override
+    public void close() {
+        engine.close();
+    }
+}
