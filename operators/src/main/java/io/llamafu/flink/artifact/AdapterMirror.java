@@ -23,6 +23,7 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.ThreadPoolExecutor;
@@ -151,11 +152,17 @@ final class AdapterMirror implements Shared.Value, ArtifactCache.IdleLinks {
             mirror.apply(files);
             cache.register(mirror);
             long millis = Math.max(1, settings.refreshInterval().toMillis());
-            mirror.lister.scheduleWithFixedDelay(mirror::list, millis, millis, TimeUnit.MILLISECONDS);
+            ScheduledFuture<?> unused =
+                    mirror.lister.scheduleWithFixedDelay(mirror::list, millis, millis, TimeUnit.MILLISECONDS);
             return mirror;
         } catch (IOException e) {
             throw ArtifactErrors.coded("adapters", uri, ErrorCode.INVALID_OPTION, e);
         }
+    }
+
+    /** The remote folder. */
+    URI uri() {
+        return uri;
     }
 
     /** The local folder. */
@@ -286,7 +293,7 @@ final class AdapterMirror implements Shared.Value, ArtifactCache.IdleLinks {
         if (nextListing.isEmpty()) {
             nextListing = Optional.of(new CompletableFuture<>());
             long wait = Math.max(0, lastListingNanos + PAUSE.toNanos() - System.nanoTime());
-            lister.schedule(this::list, wait, TimeUnit.NANOSECONDS);
+            ScheduledFuture<?> unused = lister.schedule(this::list, wait, TimeUnit.NANOSECONDS);
         }
         return nextListing.get();
     }
@@ -351,7 +358,7 @@ final class AdapterMirror implements Shared.Value, ArtifactCache.IdleLinks {
 
     private void fetchNewVersion(Entry entry) {
         boolean failedBefore = entry.failure.isPresent();
-        fetch(entry).whenComplete((fetched, failure) -> {
+        CompletableFuture<Void> unused = fetch(entry).whenComplete((fetched, failure) -> {
             if (failure != null && !failedBefore) {
                 LOG.warn("The new version of adapter {} cannot be fetched; the old one answers.", entry.name, failure);
             }

@@ -102,14 +102,14 @@ final class ArtifactCache implements Shared.Value {
                 Files.createDirectories(folder.resolve(part));
             }
             // Under the lock, so that nobody takes a session for a dead one before it has its own lock.
-            try (CacheLock lock = lock(folder)) {
+            return locked(folder, () -> {
                 clearDeadSessions(folder);
                 Path session = folder.resolve("sessions").resolve(CLASS_LOADER_ID + "-" + settings.maxBytes());
                 Files.createDirectories(session.resolve(TEMPORARY));
                 CacheLock sessionLock = CacheLock.tryAcquire(session.resolve(SESSION_LOCK))
                         .orElseThrow(() -> new IOException(session + " is in use"));
                 return new ArtifactCache(settings, session, sessionLock);
-            }
+            });
         } catch (IOException e) {
             throw new LlamafuException(
                     ErrorCode.INVALID_OPTION,
@@ -134,9 +134,18 @@ final class ArtifactCache implements Shared.Value {
         }
     }
 
-    private static CacheLock lock(Path folder) throws IOException {
-        return CacheLock.acquire(folder.resolve("lock"), LOCK_PATIENCE)
+    private interface Action<T> {
+        T run() throws IOException;
+    }
+
+    private static <T> T locked(Path folder, Action<T> action) throws IOException {
+        CacheLock lock = CacheLock.acquire(folder.resolve("lock"), LOCK_PATIENCE)
                 .orElseThrow(() -> new IOException("its lock was not free within " + LOCK_PATIENCE));
+        try {
+            return action.run();
+        } finally {
+            lock.close();
+        }
     }
 
     private static void clearDeadSessions(Path folder) throws IOException {
@@ -145,8 +154,10 @@ final class ArtifactCache implements Shared.Value {
                 Optional<CacheLock> dead = CacheLock.tryAcquire(session.resolve(SESSION_LOCK));
                 if (dead.isPresent()) {
                     LOG.info("Clearing {}, which an ended process left.", session);
-                    try (CacheLock lock = dead.get()) {
+                    try {
                         FileUtils.deleteDirectory(session.toFile());
+                    } finally {
+                        dead.get().close();
                     }
                 }
             }
@@ -233,12 +244,13 @@ final class ArtifactCache implements Shared.Value {
 
     /** A sparse file of the final length, so that others count it. */
     private void reserve(RemoteFile file, Path temporary) throws IOException {
-        try (CacheLock lock = lock(folder)) {
+        locked(folder, () -> {
             makeRoom(file);
             try (RandomAccessFile reserved = new RandomAccessFile(temporary.toFile(), "rw")) {
                 reserved.setLength(file.byteSize());
             }
-        }
+            return temporary;
+        });
     }
 
     private void makeRoom(RemoteFile file) throws IOException {
@@ -316,16 +328,25 @@ final class ArtifactCache implements Shared.Value {
     @Override
     public void close() {
         boolean interrupted = Thread.interrupted();
-        try (CacheLock ours = sessionLock) {
-            try (CacheLock lock = lock(folder)) {
-                FileUtils.deleteDirectory(session.toFile());
-            }
+        try {
+            clear();
         } catch (IOException e) {
             LOG.warn("{} could not be cleared; the next process that opens the cache does it.", session, e);
         } finally {
             if (interrupted) {
                 Thread.currentThread().interrupt();
             }
+        }
+    }
+
+    private void clear() throws IOException {
+        try {
+            locked(folder, () -> {
+                FileUtils.deleteDirectory(session.toFile());
+                return session;
+            });
+        } finally {
+            sessionLock.close();
         }
     }
 }

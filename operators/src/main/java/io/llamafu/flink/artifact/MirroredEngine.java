@@ -9,7 +9,9 @@ import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.InferenceEngine;
 
 import java.time.Duration;
+import java.util.EnumSet;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -21,6 +23,12 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
  * they are there already. The wait counts towards the request's timeout.
  */
 final class MirroredEngine implements InferenceEngine {
+    private static final Set<ErrorCode> ABOUT_ADAPTERS = EnumSet.of(
+            ErrorCode.ADAPTER_NOT_FOUND,
+            ErrorCode.ADAPTER_INVALID,
+            ErrorCode.ADAPTER_INCOMPATIBLE,
+            ErrorCode.ADAPTER_LOAD_FAILED);
+
     private final InferenceEngine engine;
     private final AdapterMirror mirror;
 
@@ -38,28 +46,21 @@ final class MirroredEngine implements InferenceEngine {
                 .map(AdapterStack.Entry::name)
                 .toList();
         CompletableFuture<AdapterMirror.Use> use = mirror.use(names);
-        return use.isDone() && !use.isCompletedExceptionally()
-                ? answer(request, use.join())
-                : answerLater(request, use);
-    }
-
-    private CompletableFuture<Completion> answer(CompletionRequest request, AdapterMirror.Use use) {
-        CompletableFuture<Completion> answer = engine.submit(request);
-        return closeAfter(answer, use);
-    }
-
-    @SuppressWarnings("FutureReturnValueIgnored") // closing does not throw, and the answer itself is what is cancelled
-    private static CompletableFuture<Completion> closeAfter(
-            CompletableFuture<Completion> answer, AdapterMirror.Use use) {
-        answer.whenComplete((completion, failure) -> use.close());
-        return answer;
+        CompletableFuture<Completion> result = new CompletableFuture<>();
+        if (use.isDone() && !use.isCompletedExceptionally()) {
+            handOver(request, use.join(), result);
+        } else {
+            handOverInTime(request, use, result);
+        }
+        return result;
     }
 
     @SuppressWarnings("FutureReturnValueIgnored") // each step hands its outcome on to the result
-    private CompletableFuture<Completion> answerLater(
-            CompletionRequest request, CompletableFuture<AdapterMirror.Use> use) {
+    private void handOverInTime(
+            CompletionRequest request,
+            CompletableFuture<AdapterMirror.Use> use,
+            CompletableFuture<Completion> result) {
         long start = System.nanoTime();
-        CompletableFuture<Completion> result = new CompletableFuture<>();
         CompletableFuture<AdapterMirror.Use> inTime = new CompletableFuture<AdapterMirror.Use>()
                 .orTimeout(request.timeout().toMillis(), TimeUnit.MILLISECONDS);
         use.whenComplete((held, failure) -> {
@@ -77,7 +78,6 @@ final class MirroredEngine implements InferenceEngine {
                 handOver(request.withTimeout(left), held, result);
             }
         });
-        return result;
     }
 
     @SuppressWarnings("FutureReturnValueIgnored") // the outcome is handed on to the result
@@ -87,16 +87,27 @@ final class MirroredEngine implements InferenceEngine {
             use.close();
             return;
         }
-        CompletableFuture<Completion> answer = answer(request, use);
+        CompletableFuture<Completion> answer = engine.submit(request);
         answer.whenComplete((completion, failure) -> {
+            use.close();
             if (failure != null) {
-                result.completeExceptionally(failure);
+                result.completeExceptionally(withUri(failure));
             } else {
                 result.complete(completion);
             }
         });
         // Frees the sequence of a cancelled request; an answer that is there is not touched by it.
         result.whenComplete((completion, failure) -> answer.cancel(false));
+    }
+
+    /** The engine knows the local folder only, which says nothing to a user. */
+    private Throwable withUri(Throwable failure) {
+        return failure instanceof LlamafuException coded && ABOUT_ADAPTERS.contains(coded.code())
+                ? new LlamafuException(
+                        coded.code(),
+                        "%s The adapters are those of '%s'.".formatted(coded.getMessage(), mirror.uri()),
+                        coded)
+                : failure;
     }
 
     private static LlamafuException reason(CompletionRequest request, Throwable failure) {

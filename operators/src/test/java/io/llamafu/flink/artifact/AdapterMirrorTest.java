@@ -177,6 +177,8 @@ class AdapterMirrorTest {
 
         store.remove("adapters/legal.gguf");
         Files.delete(temporary.resolve("remote/adapters"));
+        int listings = store.listingThreads().size();
+        await(() -> store.listingThreads().size() >= listings + 2);
         assertFails(mirror.use(List.of("legal")), ErrorCode.ADAPTER_NOT_FOUND, "holds no NAME.gguf file");
     }
 
@@ -256,5 +258,7 @@ class AdapterMirrorTest {
         assertFails(listing, ErrorCode.ENGINE_CLOSED);
         assertFails(mirror.use(List.of("medical")), ErrorCode.ENGINE_CLOSED);
         store.openGate();
+        await(() -> Thread.getAllStackTraces().keySet().stream()
+                .noneMatch(thread -> thread.getName().equals("llamafu-adapter-fetch")));
     }
 }

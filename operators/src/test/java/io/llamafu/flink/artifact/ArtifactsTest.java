@@ -196,6 +196,17 @@ class ArtifactsTest {
     }
 
     @Test
+    void badAdapterIsNamedByItsUri() throws Exception {
+        store.publish("adapters/bad.gguf", new byte[100]);
+        try (Artifacts artifacts = acquire();
+                SharedEngines.Lease lease = SharedEngines.acquire(engine(artifacts))) {
+            InferenceEngine engine = artifacts.over(lease.engine());
+            CompletableFuture<Completion> answer = engine.submit(request("x", "bad"));
+            assertFails(answer, ErrorCode.ADAPTER_INVALID, store.uri("adapters").toString());
+        }
+    }
+
+    @Test
     void remoteFoldersAreListedNeitherByCallersNorByTheDecodeThread() throws Exception {
         try (Artifacts artifacts = acquire();
                 SharedEngines.Lease lease = SharedEngines.acquire(engine(artifacts))) {

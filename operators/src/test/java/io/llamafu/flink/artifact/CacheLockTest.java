@@ -12,6 +12,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 @Timeout(60)
+@SuppressWarnings("try") // it is enough that a lock is held
 class CacheLockTest {
     private static final Duration LONG = Duration.ofSeconds(30);
 

@@ -58,9 +58,8 @@ final class OtherProcess implements AutoCloseable {
 
     /** As {@code kill -9}. */
     @Override
-    public void close() throws InterruptedException {
-        process.destroyForcibly();
-        process.waitFor(30, TimeUnit.SECONDS);
+    public void close() {
+        process.destroyForcibly().onExit().join();
     }
 
     public static void main(String[] arguments) throws Exception {
