@@ -239,7 +239,9 @@ class LlamafuOptionsTest {
     void gpuOfTheTaskManagerMattersOnlyToLayersThatAreOnOne() {
         Path model = Path.of("base.gguf");
         LlamafuOptions.Builder options = LlamafuOptions.builder().model("base.gguf");
-        assertThat(options.build().toEngineOptions(model, Optional.empty(), OptionalInt.of(3)).gpuDevice())
+        assertThat(options.build()
+                        .toEngineOptions(model, Optional.empty(), OptionalInt.of(3))
+                        .gpuDevice())
                 .isEmpty();
         assertThat(options.gpuLayers(-1)
                         .build()

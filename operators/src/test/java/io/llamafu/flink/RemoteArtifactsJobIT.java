@@ -68,14 +68,13 @@ class RemoteArtifactsJobIT {
         StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment();
         env.setParallelism(2);
         Llamafu.complete(env.fromData(
-                        Types.POJO(Ticket.class),
-                        IntStream.range(0, RECORDS)
-                                .mapToObj(index -> new Ticket(
-                                        String.valueOf(index), stack(index), Notes.text(index), index))
-                                .toArray(Ticket[]::new))
-                .assignTimestampsAndWatermarks(WatermarkStrategy
-                        .<Ticket>forMonotonousTimestamps()
-                        .withTimestampAssigner((ticket, time) -> ticket.time)))
+                                Types.POJO(Ticket.class),
+                                IntStream.range(0, RECORDS)
+                                        .mapToObj(index -> new Ticket(
+                                                String.valueOf(index), stack(index), Notes.text(index), index))
+                                        .toArray(Ticket[]::new))
+                        .assignTimestampsAndWatermarks(WatermarkStrategy.<Ticket>forMonotonousTimestamps()
+                                .withTimestampAssigner((ticket, time) -> ticket.time)))
                 .keyBy(Ticket::tenant)
                 .id(Ticket::id)
                 .prompt(Ticket::text)
@@ -84,10 +83,8 @@ class RemoteArtifactsJobIT {
                                 ADAPTERS.stream()
                                         .map(adapter -> new AdapterRoute(adapter, adapter, -1L))
                                         .toArray(AdapterRoute[]::new))
-                        .assignTimestampsAndWatermarks(
-                                WatermarkStrategy
-                                        .<AdapterRoute>forMonotonousTimestamps()
-                                        .withTimestampAssigner((route, time) -> route.getValidFrom())))
+                        .assignTimestampsAndWatermarks(WatermarkStrategy.<AdapterRoute>forMonotonousTimestamps()
+                                .withTimestampAssigner((route, time) -> route.getValidFrom())))
                 .eventTime()
                 .with(options)
                 .leases(leases)
@@ -121,13 +118,14 @@ class RemoteArtifactsJobIT {
 
         for (CommittedSink sink : List.of(firstSink, secondSink)) {
             assertThat(sink.committed()).hasSize(RECORDS);
-            long exact = sink.committed().stream().filter(RemoteArtifactsJobIT::isExact).count();
+            long exact = sink.committed().stream()
+                    .filter(RemoteArtifactsJobIT::isExact)
+                    .count();
             assertThat(exact).as("exact answers").isGreaterThanOrEqualTo(RECORDS * 95 / 100);
         }
         assertThat(store.reads("base.gguf")).isEqualTo(1);
-        assertThat(ADAPTERS)
-                .allSatisfy(adapter -> assertThat(store.reads("adapters/" + adapter + ".gguf"))
-                        .isEqualTo(1));
+        assertThat(ADAPTERS).allSatisfy(adapter -> assertThat(store.reads("adapters/" + adapter + ".gguf"))
+                .isEqualTo(1));
         assertThat(folder.resolve("cache/sessions"))
                 .as("links of jobs that ended")
                 .isEmptyDirectory();
@@ -147,7 +145,8 @@ class RemoteArtifactsJobIT {
                 .satisfies(failure -> assertThat(ExceptionUtils.findThrowable(failure, LlamafuException.class))
                         .hasValueSatisfying(cause -> {
                             assertThat(cause.code()).isEqualTo(ErrorCode.MODEL_INVALID);
-                            assertThat(cause).hasMessageContaining(store.uri("base.gguf").toString());
+                            assertThat(cause)
+                                    .hasMessageContaining(store.uri("base.gguf").toString());
                         }));
     }
 }

@@ -241,9 +241,7 @@ final class AdapterMirror implements Shared.Value, ArtifactCache.IdleLinks {
             wanted = entry.remote;
         }
         try {
-            Version linked = link(
-                    entry.name,
-                    wanted.orElseThrow(() -> notFound(entry.name)));
+            Version linked = link(entry.name, wanted.orElseThrow(() -> notFound(entry.name)));
             settle(entry, Optional.of(linked), Optional.empty());
             fetch.complete(null);
         } catch (LlamafuException e) {
@@ -265,13 +263,14 @@ final class AdapterMirror implements Shared.Value, ArtifactCache.IdleLinks {
             // The description first: who sees the adapter sees what belongs to it.
             Optional<RemoteFile> description = Optional.empty();
             if (wanted.description().isPresent()) {
-                description = Optional.of(cache.link(
-                                wanted.description().get().uri(), folder.resolve(name + DESCRIPTION_SUFFIX))
-                        .version());
+                description = Optional.of(
+                        cache.link(wanted.description().get().uri(), folder.resolve(name + DESCRIPTION_SUFFIX))
+                                .version());
             } else {
                 Files.deleteIfExists(folder.resolve(name + DESCRIPTION_SUFFIX));
             }
-            return new Version(cache.link(adapter, folder.resolve(name + ADAPTER_SUFFIX)).version(), description);
+            return new Version(
+                    cache.link(adapter, folder.resolve(name + ADAPTER_SUFFIX)).version(), description);
         } catch (IOException e) {
             throw ArtifactErrors.coded("The adapter '%s'".formatted(name), adapter, ErrorCode.ADAPTER_NOT_FOUND, e);
         }

@@ -228,7 +228,7 @@ final class ArtifactCache implements Shared.Value {
                 return Optional.empty();
             }
             contents.add(temporary, digest.get());
-            index.put(file, digest.get(), temporary);
+            index.put(file, digest.get(), temporary.resolveSibling(UUID.randomUUID().toString()));
             LOG.info(
                     "Fetched {} ({} bytes, SHA-256 {}) into {} in {} ms.",
                     file.uri(),
@@ -262,11 +262,7 @@ final class ArtifactCache implements Shared.Value {
                 throw new LlamafuException(
                         ErrorCode.ARTIFACT_UNAVAILABLE,
                         "'%s' has %d bytes, but cache.max-size is %d and %d of it are in use; raise it."
-                                .formatted(
-                                        file.uri(),
-                                        file.byteSize(),
-                                        maxBytes,
-                                        contents.bytes() + temporaryBytes()));
+                                .formatted(file.uri(), file.byteSize(), maxBytes, contents.bytes() + temporaryBytes()));
             }
         }
     }

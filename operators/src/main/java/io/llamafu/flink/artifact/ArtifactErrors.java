@@ -21,9 +21,7 @@ final class ArtifactErrors {
     static LlamafuException coded(String what, URI uri, ErrorCode missing, IOException failure) {
         if (failure instanceof FileNotFoundException) {
             return new LlamafuException(
-                    missing,
-                    "%s is '%s', which is not there: %s.".formatted(what, uri, failure.getMessage()),
-                    failure);
+                    missing, "%s is '%s', which is not there: %s.".formatted(what, uri, failure.getMessage()), failure);
         }
         if (failure instanceof UnsupportedFileSystemSchemeException) {
             return new LlamafuException(

@@ -19,15 +19,13 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
  */
 @Internal
 public record ArtifactOptions(
-        Location model,
-        Optional<Location> adapters,
-        Path cacheFolder,
-        long cacheBytes,
-        Duration refreshInterval) {
+        Location model, Optional<Location> adapters, Path cacheFolder, long cacheBytes, Duration refreshInterval) {
     public ArtifactOptions {
         checkNotNull(model, "model is null");
         checkNotNull(adapters, "adapters is null");
-        cacheFolder = checkNotNull(cacheFolder, "cacheFolder is null").toAbsolutePath().normalize();
+        cacheFolder = checkNotNull(cacheFolder, "cacheFolder is null")
+                .toAbsolutePath()
+                .normalize();
         checkNotNull(refreshInterval, "refreshInterval is null");
     }
 }

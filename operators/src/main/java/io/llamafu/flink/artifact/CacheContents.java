@@ -1,6 +1,7 @@
 package io.llamafu.flink.artifact;
 
 import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -42,9 +43,17 @@ final class CacheContents {
         return folder.resolve(digest);
     }
 
-    /** Makes a complete file the content of its digest. */
+    /** Makes a complete file the content of its digest. One that is there stays, because others have links to it. */
     void add(Path complete, String digest) throws IOException {
-        Files.move(complete, fileOf(digest), StandardCopyOption.ATOMIC_MOVE);
+        Path content = fileOf(digest);
+        try {
+            Files.createLink(content, complete);
+            Files.delete(complete);
+        } catch (FileAlreadyExistsException e) {
+            if (Files.size(content) != Files.size(complete)) {
+                Files.move(complete, content, StandardCopyOption.ATOMIC_MOVE);
+            }
+        }
         markUsed(digest);
     }
 
@@ -105,16 +114,20 @@ final class CacheContents {
         List<Content> contents = new ArrayList<>();
         try (Stream<Path> files = Files.list(folder)) {
             for (Path file : files.toList()) {
-                try {
-                    boolean inUse = (int) Files.getAttribute(file, LINK_COUNT) > 1;
-                    contents.add(new Content(file, Files.size(file), inUse, lastUsed(file)));
-                } catch (NoSuchFileException e) {
-                    // Evicted by another process since it was listed.
-                    continue;
-                }
+                lookAt(file).ifPresent(contents::add);
             }
         }
         return contents;
+    }
+
+    /** Empty if another process evicted it since it was listed. */
+    private Optional<Content> lookAt(Path file) throws IOException {
+        try {
+            boolean inUse = (int) Files.getAttribute(file, LINK_COUNT) > 1;
+            return Optional.of(new Content(file, Files.size(file), inUse, lastUsed(file)));
+        } catch (NoSuchFileException e) {
+            return Optional.empty();
+        }
     }
 
     private FileTime lastUsed(Path content) throws IOException {

@@ -57,9 +57,7 @@ final class MirroredEngine implements InferenceEngine {
 
     @SuppressWarnings("FutureReturnValueIgnored") // each step hands its outcome on to the result
     private void handOverInTime(
-            CompletionRequest request,
-            CompletableFuture<AdapterMirror.Use> use,
-            CompletableFuture<Completion> result) {
+            CompletionRequest request, CompletableFuture<AdapterMirror.Use> use, CompletableFuture<Completion> result) {
         long start = System.nanoTime();
         CompletableFuture<AdapterMirror.Use> inTime = new CompletableFuture<AdapterMirror.Use>()
                 .orTimeout(request.timeout().toMillis(), TimeUnit.MILLISECONDS);

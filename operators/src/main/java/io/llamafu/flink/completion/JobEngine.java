@@ -37,8 +37,7 @@ public final class JobEngine implements AutoCloseable {
     public static JobEngine open(LlamafuOptions options, TaskManager taskManager, Leases leases) {
         Artifacts artifacts = Artifacts.acquire(options.artifacts(taskManager.temporaryFolder()));
         try {
-            EngineOptions engine =
-                    options.toEngineOptions(artifacts.model(), artifacts.adapters(), taskManager.gpu());
+            EngineOptions engine = options.toEngineOptions(artifacts.model(), artifacts.adapters(), taskManager.gpu());
             Leases.Lease lease = acquire(leases, engine, artifacts);
             if (lease.opened()) {
                 warnIfMemoryIsShort(engine, taskManager, lease);
@@ -62,8 +61,7 @@ public final class JobEngine implements AutoCloseable {
         Optional<String> shortage = taskManager
                 .memory()
                 .map(NativeMemory.Limits::of)
-                .flatMap(limits -> new NativeMemory(
-                                lease.engine().metrics().memory(), options.adapterMemoryBudget())
+                .flatMap(limits -> new NativeMemory(lease.engine().metrics().memory(), options.adapterMemoryBudget())
                         .shortage(limits));
         shortage.ifPresent(LOG::warn);
     }

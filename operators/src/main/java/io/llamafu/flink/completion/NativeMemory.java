@@ -60,16 +60,17 @@ record NativeMemory(EngineMetrics.Memory engine, long adapterBudget) {
         }
         return reasons.isEmpty()
                 ? Optional.empty()
-                : Optional.of("The engine needs %s of native memory (weights %s, key-value cache %s, scratch %s, %s), but %s."
-                        .formatted(
-                                text(needed()),
-                                text(engine.model()),
-                                text(engine.context()),
-                                text(engine.compute()),
-                                adapterBudget > 0
-                                        ? "adapters up to " + text(adapterBudget)
-                                        : "and adapters, which have no budget",
-                                String.join("; and ", reasons)));
+                : Optional.of(
+                        "The engine needs %s of native memory (weights %s, key-value cache %s, scratch %s, %s), but %s."
+                                .formatted(
+                                        text(needed()),
+                                        text(engine.model()),
+                                        text(engine.context()),
+                                        text(engine.compute()),
+                                        adapterBudget > 0
+                                                ? "adapters up to " + text(adapterBudget)
+                                                : "and adapters, which have no budget",
+                                        String.join("; and ", reasons)));
     }
 
     private static String text(long bytes) {

@@ -40,9 +40,7 @@ public record TaskManager(Path temporaryFolder, Optional<Memory> memory, Optiona
     public record Memory(long taskOffHeap, long managed) {
         static Memory of(Configuration configuration) {
             return new Memory(
-                    configuration
-                            .get(TaskManagerOptions.TASK_OFF_HEAP_MEMORY)
-                            .getBytes(),
+                    configuration.get(TaskManagerOptions.TASK_OFF_HEAP_MEMORY).getBytes(),
                     configuration
                             .getOptional(TaskManagerOptions.MANAGED_MEMORY_SIZE)
                             .map(MemorySize::getBytes)

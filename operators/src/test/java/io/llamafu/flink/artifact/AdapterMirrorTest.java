@@ -53,8 +53,8 @@ class AdapterMirrorTest {
     private void open(Duration refreshInterval, long maxBytes) {
         ArtifactCache.Settings settings = new ArtifactCache.Settings(temporary.resolve("cache"), maxBytes);
         cache = ArtifactCache.open(settings);
-        mirror = AdapterMirror.open(
-                new AdapterMirror.Settings(store.uri("adapters"), settings, refreshInterval), cache);
+        mirror =
+                AdapterMirror.open(new AdapterMirror.Settings(store.uri("adapters"), settings, refreshInterval), cache);
     }
 
     private void publish(String file, String content) throws IOException {
@@ -231,7 +231,9 @@ class AdapterMirrorTest {
         assertThat(localFiles()).as("legal made room, which was not enough").containsExactly("medical.gguf");
 
         medical.close();
-        await(() -> mirror.use(List.of("finance")).handle((use, failure) -> failure == null).join());
+        await(() -> mirror.use(List.of("finance"))
+                .handle((use, failure) -> failure == null)
+                .join());
         assertThat(localFiles()).containsExactly("finance.gguf");
         use("legal").close();
         assertThat(localFiles()).as("finance and legal do fit").containsExactly("finance.gguf", "legal.gguf");
@@ -254,9 +256,9 @@ class AdapterMirrorTest {
         CompletableFuture<AdapterMirror.Use> fetching = mirror.use(List.of("medical"));
         CompletableFuture<AdapterMirror.Use> listing = mirror.use(List.of("unknown"));
         mirror.close();
-        assertFails(fetching, ErrorCode.ENGINE_CLOSED);
-        assertFails(listing, ErrorCode.ENGINE_CLOSED);
-        assertFails(mirror.use(List.of("medical")), ErrorCode.ENGINE_CLOSED);
+        assertFails(fetching, ErrorCode.ENGINE_CLOSED, "not used any more");
+        assertFails(listing, ErrorCode.ENGINE_CLOSED, "not used any more");
+        assertFails(mirror.use(List.of("medical")), ErrorCode.ENGINE_CLOSED, "not used any more");
         store.openGate();
         await(() -> Thread.getAllStackTraces().keySet().stream()
                 .noneMatch(thread -> thread.getName().equals("llamafu-adapter-fetch")));

@@ -99,8 +99,10 @@ class ArtifactCacheTest {
         store.publish("model", "weights".getBytes(UTF_8));
         try (OtherProcess crashing = OtherProcess.linking(store, root, folder, "model", true)) {
             assertThat(crashing.says()).isEqualTo("reading");
-            assertThat(files("sessions")).as("the session of the other, with a part of the file").hasSize(2);
-            crashing.close();
+            assertThat(files("sessions"))
+                    .as("the session of the other, with a part of the file")
+                    .hasSize(2);
+            crashing.kill();
         }
         try (ArtifactCache cache = open(NO_LIMIT)) {
             assertThat(files("sessions"))
@@ -243,8 +245,8 @@ class ArtifactCacheTest {
             assertThatThrownBy(() -> link(cache, "b"))
                     .hasMessageContainingAll(
                             store.uri("b").toString(), "100 bytes", "cache.max-size is 150", "100 of it are in use")
-                    .isInstanceOfSatisfying(
-                            LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.ARTIFACT_UNAVAILABLE));
+                    .isInstanceOfSatisfying(LlamafuException.class, e -> assertThat(e.code())
+                            .isEqualTo(ErrorCode.ARTIFACT_UNAVAILABLE));
         }
         assertThat(store.reads("b")).isZero();
     }

@@ -183,15 +183,17 @@ class ArtifactsTest {
                 SharedEngines.Lease lease = SharedEngines.acquire(engine(artifacts))) {
             InferenceEngine engine = artifacts.over(lease.engine());
             store.closeGate();
-            CompletableFuture<Completion> late = engine.submit(
-                    request(medical.prompt(), "medical").withTimeout(Duration.ofMillis(50)));
+            CompletableFuture<Completion> late =
+                    engine.submit(request(medical.prompt(), "medical").withTimeout(Duration.ofMillis(50)));
             CompletableFuture<Completion> cancelled = engine.submit(request(medical.prompt(), "medical"));
             CompletableFuture<Completion> patient = engine.submit(request(medical.prompt(), "medical"));
             cancelled.cancel(false);
             assertFails(late, ErrorCode.DEADLINE_EXCEEDED, "adapters of 'medical' were not fetched within PT0.05S");
             store.openGate();
             assertThat(patient.get(30, TimeUnit.SECONDS).text()).isEqualTo(medical.expected());
-            assertThat(lease.engine().metrics().requests()).as("asked of the engine").isEqualTo(1);
+            assertThat(lease.engine().metrics().requests())
+                    .as("asked of the engine")
+                    .isEqualTo(1);
         }
     }
 

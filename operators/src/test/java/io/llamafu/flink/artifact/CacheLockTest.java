@@ -52,7 +52,7 @@ class CacheLockTest {
         try (OtherProcess other = OtherProcess.locking(file)) {
             assertThat(other.says()).isEqualTo("held");
             assertThat(CacheLock.tryAcquire(file)).isEmpty();
-            other.close();
+            other.kill();
             assertThat(CacheLock.acquire(file, LONG)).isPresent();
         }
     }

@@ -57,9 +57,13 @@ final class OtherProcess implements AutoCloseable {
     }
 
     /** As {@code kill -9}. */
+    void kill() {
+        process.destroyForcibly().onExit().join();
+    }
+
     @Override
     public void close() {
-        process.destroyForcibly().onExit().join();
+        kill();
     }
 
     public static void main(String[] arguments) throws Exception {

@@ -52,8 +52,9 @@ class JobEngineTest {
     void failureToOpenNamesTheUriAndGivesTheFilesBack() throws Exception {
         RemoteStore store = RemoteStore.over(Files.createDirectories(folder.resolve("remote")));
         store.publish("base.gguf", new byte[10]);
-        LlamafuOptions options =
-                LlamafuOptions.builder().model(store.uri("base.gguf").toString()).build();
+        LlamafuOptions options = LlamafuOptions.builder()
+                .model(store.uri("base.gguf").toString())
+                .build();
         Leases leases = wanted -> {
             assertThat(wanted.model()).hasSize(10);
             throw new LlamafuException(ErrorCode.MODEL_INVALID, "It is no model.");

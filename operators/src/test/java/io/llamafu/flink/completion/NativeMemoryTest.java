@@ -21,24 +21,22 @@ class NativeMemoryTest {
 
     @Test
     void tooLittleTaskOffHeapMemoryIsNamedWithTheFigures() {
-        assertThat(ENGINE.shortage(limits(4096, 1024, 1349, 512)))
-                .hasValueSatisfying(warning -> assertThat(warning)
-                        .contains(
-                                "1.318gb (1415577600 bytes) of native memory",
-                                "weights 1000.000mb",
-                                "key-value cache 200.000mb",
-                                "scratch 50.000mb",
-                                "adapters up to 100.000mb",
-                                "taskmanager.memory.task.off-heap.size is 1.317gb (1414529024 bytes); set it to 1.318gb")
-                        .doesNotContain("the process may use"));
+        assertThat(ENGINE.shortage(limits(4096, 1024, 1349, 512))).hasValueSatisfying(warning -> assertThat(warning)
+                .contains(
+                        "1.318gb (1415577600 bytes) of native memory",
+                        "weights 1000.000mb",
+                        "key-value cache 200.000mb",
+                        "scratch 50.000mb",
+                        "adapters up to 100.000mb",
+                        "taskmanager.memory.task.off-heap.size is 1.317gb (1414529024 bytes); set it to 1.318gb")
+                .doesNotContain("the process may use"));
     }
 
     @Test
     void tooSmallAProcessIsNamedWithTheFigures() {
-        assertThat(ENGINE.shortage(limits(2000, 400, 1350, 251)))
-                .hasValueSatisfying(warning -> assertThat(warning)
-                        .contains("the process may use 1.953gb", "heap can take 400.000mb", "managed memory 251.000mb")
-                        .doesNotContain("off-heap.size is"));
+        assertThat(ENGINE.shortage(limits(2000, 400, 1350, 251))).hasValueSatisfying(warning -> assertThat(warning)
+                .contains("the process may use 1.953gb", "heap can take 400.000mb", "managed memory 251.000mb")
+                .doesNotContain("off-heap.size is"));
         assertThat(ENGINE.shortage(limits(2000, 400, 1350, 250))).isEmpty();
     }
 
