@@ -2,9 +2,14 @@ package io.llamafu.engine;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterCatalog;
+import io.llamafu.adapter.AdapterStack;
 
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 
@@ -15,6 +20,7 @@ import static java.util.Objects.requireNonNull;
  *
  * @param model the GGUF model file
  * @param adapters the folder of which every {@code NAME.gguf} is the adapter NAME; empty when there are none
+ * @param adapterFiles further adapters by name; a name may not be in the folder too
  * @param engine {@link #AUTO}, or the {@link EngineProvider#name() name} of the engine to use
  * @param contextSize the most tokens of one sequence, prompt and answer; bounded by the context the model was trained
  *     for. The key-value cache has this many cells for each of the parallel sequences
@@ -26,6 +32,10 @@ import static java.util.Objects.requireNonNull;
  *     Without layers for a GPU it means nothing
  * @param memoryBudget the most bytes for weights, cache and scratch; 0 is no limit
  * @param adapterMemoryBudget the most bytes for adapters; 0 is no limit
+ * @param adapterRefreshInterval how long the version that a name was looked up to is believed; 0 looks at the file for
+ *     every request
+ * @param adapterPreload stacks whose adapters are loaded together when the engine is opened; if they cannot be, it is not
+ *     opened
  * @param loraBatching whether sequences with different stacks share a batch
  * @param maxAdaptersPerBatch the most different adapters of the sequences that run together, 1 or more; reading many
  *     adapters' weights in every step slows all
@@ -34,6 +44,7 @@ import static java.util.Objects.requireNonNull;
 public record EngineOptions(
         Path model,
         Optional<Path> adapters,
+        Map<String, Path> adapterFiles,
         String engine,
         int contextSize,
         int parallelSequences,
@@ -43,6 +54,8 @@ public record EngineOptions(
         OptionalInt gpuDevice,
         long memoryBudget,
         long adapterMemoryBudget,
+        Duration adapterRefreshInterval,
+        List<AdapterStack> adapterPreload,
         LoraBatching loraBatching,
         int maxAdaptersPerBatch,
         Duration idleTimeout) {
@@ -61,6 +74,7 @@ public record EngineOptions(
     public EngineOptions {
         requireNonNull(model, "model is null");
         requireNonNull(adapters, "adapters is null");
+        adapterFiles = Map.copyOf(adapterFiles);
         requireNonNull(engine, "engine is null");
         require(!engine.isBlank(), "engine", "'" + engine + "'", "auto or the name of an engine");
         require(contextSize >= 8, "context-size", contextSize, "at least 8 tokens");
@@ -80,6 +94,9 @@ public record EngineOptions(
         require(gpuDevice.orElse(0) >= 0, "the GPU's index", gpuDevice, "0 or more");
         require(memoryBudget >= 0, "memory-budget", memoryBudget, "0 (no limit) or more bytes");
         require(adapterMemoryBudget >= 0, "adapters.memory-budget", adapterMemoryBudget, "0 (no limit) or more bytes");
+        requireNonNull(adapterRefreshInterval, "adapterRefreshInterval is null");
+        require(!adapterRefreshInterval.isNegative(), "adapters.refresh-interval", adapterRefreshInterval, "0 or more");
+        adapterPreload = List.copyOf(adapterPreload);
         requireNonNull(loraBatching, "loraBatching is null");
         require(maxAdaptersPerBatch >= 1, "max-adapters-per-batch", maxAdaptersPerBatch, "1 or more");
         requireNonNull(idleTimeout, "idleTimeout is null");
@@ -93,6 +110,15 @@ public record EngineOptions(
         }
     }
 
+    /**
+     * The adapters that these options name.
+     *
+     * @throws LlamafuException with INVALID_OPTION if the folder is none, or a name is malformed or stands for two files
+     */
+    public AdapterCatalog adapterCatalog() {
+        return new AdapterCatalog(adapters, adapterFiles, adapterRefreshInterval);
+    }
+
     /** Starts from the defaults: engine auto, 16 sequences of 2048 tokens, batches of 512 tokens, all processors, no GPU. */
     public static Builder builder(Path model) {
         return new Builder(model);
@@ -102,6 +128,7 @@ public record EngineOptions(
     public static final class Builder {
         private final Path model;
         private Optional<Path> adapters = Optional.empty();
+        private final Map<String, Path> adapterFiles = new HashMap<>();
         private String engine = AUTO;
         private int contextSize = 2048;
         private int parallelSequences = 16;
@@ -111,6 +138,8 @@ public record EngineOptions(
         private OptionalInt gpuDevice = OptionalInt.empty();
         private long memoryBudget = 0;
         private long adapterMemoryBudget = 0;
+        private Duration adapterRefreshInterval = AdapterCatalog.DEFAULT_REFRESH_INTERVAL;
+        private List<AdapterStack> adapterPreload = List.of();
         private LoraBatching loraBatching = LoraBatching.MIXED;
         private int maxAdaptersPerBatch = 128;
         private Duration idleTimeout = Duration.ofSeconds(60);
@@ -121,6 +150,12 @@ public record EngineOptions(
 
         public Builder adapters(Path folder) {
             this.adapters = Optional.of(folder);
+            return this;
+        }
+
+        /** Adds an adapter that is not in the folder, or moves one that was added before. */
+        public Builder adapter(String name, Path file) {
+            adapterFiles.put(requireNonNull(name, "name is null"), requireNonNull(file, "file is null"));
             return this;
         }
 
@@ -169,6 +204,16 @@ public record EngineOptions(
             return this;
         }
 
+        public Builder adapterRefreshInterval(Duration interval) {
+            this.adapterRefreshInterval = interval;
+            return this;
+        }
+
+        public Builder adapterPreload(List<AdapterStack> stacks) {
+            this.adapterPreload = List.copyOf(stacks);
+            return this;
+        }
+
         public Builder loraBatching(LoraBatching loraBatching) {
             this.loraBatching = loraBatching;
             return this;
@@ -188,6 +233,7 @@ public record EngineOptions(
             return new EngineOptions(
                     model,
                     adapters,
+                    adapterFiles,
                     engine,
                     contextSize,
                     parallelSequences,
@@ -197,6 +243,8 @@ public record EngineOptions(
                     gpuDevice,
                     memoryBudget,
                     adapterMemoryBudget,
+                    adapterRefreshInterval,
+                    adapterPreload,
                     loraBatching,
                     maxAdaptersPerBatch,
                     idleTimeout);

@@ -20,6 +20,7 @@ import org.apache.flink.configuration.ReadableConfig;
 import java.io.Serializable;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -80,8 +81,9 @@ public final class LlamafuOptions implements Serializable {
         Set<String> valid = LlamafuConfigOptions.all().stream()
                 .map(ConfigOption::key)
                 .collect(Collectors.toCollection(TreeSet::new));
+        String named = LlamafuConfigOptions.ADAPTERS_FILES.key() + ".";
         for (String key : keys) {
-            if (!valid.contains(key)) {
+            if (!valid.contains(key) && !key.startsWith(named)) {
                 throw invalid("There is no option '%s'. The options are: %s.".formatted(key, String.join(", ", valid)));
             }
         }
@@ -141,11 +143,26 @@ public final class LlamafuOptions implements Serializable {
     }
 
     private Path localPath(ConfigOption<String> option) {
-        if (location(option) instanceof Location.Local local) {
+        return localPath(option.key(), configuration.get(option));
+    }
+
+    private static Path localPath(String key, String location) {
+        if (Location.parse(key, location) instanceof Location.Local local) {
             return local.path();
         }
-        throw invalid("%s is '%s', which is not on this machine; only a job fetches it."
-                .formatted(option.key(), configuration.get(option)));
+        throw invalid(
+                "%s is '%s', which is not on this machine: a job fetches what 'model' and 'adapters' name, and nothing else is fetched."
+                        .formatted(key, location));
+    }
+
+    /** A remote folder is listed at the interval; what was fetched from it is looked at more often, or it would add up. */
+    private Duration localRefreshInterval() {
+        Duration interval = configuration.get(LlamafuConfigOptions.ADAPTERS_REFRESH_INTERVAL);
+        boolean remote = configuration.contains(LlamafuConfigOptions.ADAPTERS)
+                && location(LlamafuConfigOptions.ADAPTERS) instanceof Location.Remote;
+        return remote && interval.compareTo(AdapterCatalog.DEFAULT_REFRESH_INTERVAL) > 0
+                ? AdapterCatalog.DEFAULT_REFRESH_INTERVAL
+                : interval;
     }
 
     /**
@@ -167,6 +184,8 @@ public final class LlamafuOptions implements Serializable {
                 .adapterMemoryBudget(configuration
                         .get(LlamafuConfigOptions.ADAPTERS_MEMORY_BUDGET)
                         .getBytes())
+                .adapterRefreshInterval(localRefreshInterval())
+                .adapterPreload(preloaded())
                 .loraBatching(configuration.get(LlamafuConfigOptions.LORA_BATCHING))
                 .maxAdaptersPerBatch(configuration.get(LlamafuConfigOptions.MAX_ADAPTERS_PER_BATCH))
                 .idleTimeout(configuration.get(LlamafuConfigOptions.IDLE_TIMEOUT));
@@ -174,8 +193,29 @@ public final class LlamafuOptions implements Serializable {
         if (configuration.get(LlamafuConfigOptions.GPU_LAYERS) != 0) {
             gpu.ifPresent(engine::gpuDevice);
         }
+        configuration
+                .get(LlamafuConfigOptions.ADAPTERS_FILES)
+                .forEach((name, location) ->
+                        engine.adapter(name, localPath(LlamafuConfigOptions.ADAPTERS_FILES.key(), location)));
         configuration.getOptional(LlamafuConfigOptions.THREADS).ifPresent(engine::threads);
         return engine.build();
+    }
+
+    private List<AdapterStack> preloaded() {
+        return configuration.get(LlamafuConfigOptions.ADAPTERS_PRELOAD).stream()
+                .map(LlamafuOptions::preloaded)
+                .toList();
+    }
+
+    private static AdapterStack preloaded(String stack) {
+        try {
+            return AdapterStack.parse(stack);
+        } catch (LlamafuException e) {
+            throw new LlamafuException(
+                    ErrorCode.INVALID_OPTION,
+                    "%s: %s".formatted(LlamafuConfigOptions.ADAPTERS_PRELOAD.key(), e.getMessage()),
+                    e);
+        }
     }
 
     /**
@@ -195,7 +235,9 @@ public final class LlamafuOptions implements Serializable {
                         .map(Path::of)
                         .orElse(temporaryFolder.resolve(CACHE_FOLDER)),
                 configuration.get(LlamafuConfigOptions.CACHE_MAX_SIZE).getBytes(),
-                AdapterCatalog.DEFAULT_REFRESH_INTERVAL);
+                configuration.get(LlamafuConfigOptions.ADAPTERS_REFRESH_INTERVAL),
+                preloaded(),
+                configuration.get(LlamafuConfigOptions.ADAPTERS_FILES).keySet());
     }
 
     private Location location(ConfigOption<String> option) {
@@ -312,6 +354,22 @@ public final class LlamafuOptions implements Serializable {
 
         public Builder adaptersMemoryBudget(MemorySize budget) {
             return set(LlamafuConfigOptions.ADAPTERS_MEMORY_BUDGET, budget);
+        }
+
+        /** Adds an adapter that is not in the folder: a path or {@code file://} URI of its GGUF file. */
+        public Builder adapter(String name, String location) {
+            Map<String, String> files = new HashMap<>(configuration.get(LlamafuConfigOptions.ADAPTERS_FILES));
+            files.put(checkNotNull(name, "name is null"), checkNotNull(location, "location is null"));
+            return set(LlamafuConfigOptions.ADAPTERS_FILES, files);
+        }
+
+        public Builder adaptersRefreshInterval(Duration interval) {
+            return set(LlamafuConfigOptions.ADAPTERS_REFRESH_INTERVAL, interval);
+        }
+
+        /** Adapters or stacks that are loaded together when the model is opened. */
+        public Builder adaptersPreload(String... stacks) {
+            return set(LlamafuConfigOptions.ADAPTERS_PRELOAD, List.of(stacks));
         }
 
         public Builder loraBatching(LoraBatching batching) {

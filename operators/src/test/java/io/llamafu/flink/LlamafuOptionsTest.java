@@ -2,6 +2,7 @@ package io.llamafu.flink;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.SamplingOptions;
@@ -23,6 +24,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.Set;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -41,6 +43,9 @@ class LlamafuOptionsTest {
             Map.entry("gpu-layers", "-1"),
             Map.entry("memory-budget", "2 gb"),
             Map.entry("adapters.memory-budget", "64 mb"),
+            Map.entry("adapters.files", "tone:/other/tone.gguf"),
+            Map.entry("adapters.refresh-interval", "3 s"),
+            Map.entry("adapters.preload", "medical;medical:0.5+tone"),
             Map.entry("lora-batching", "grouped"),
             Map.entry("max-adapters-per-batch", "7"),
             Map.entry("idle-timeout", "5 s"),
@@ -98,6 +103,9 @@ class LlamafuOptionsTest {
                 .gpuLayers(-1)
                 .memoryBudget(MemorySize.parse("2 gb"))
                 .adaptersMemoryBudget(MemorySize.parse("64 mb"))
+                .adapter("tone", "/other/tone.gguf")
+                .adaptersRefreshInterval(Duration.ofSeconds(3))
+                .adaptersPreload("medical", "medical:0.5+tone")
                 .loraBatching(LoraBatching.GROUPED)
                 .maxAdaptersPerBatch(7)
                 .idleTimeout(Duration.ofSeconds(5))
@@ -129,6 +137,9 @@ class LlamafuOptionsTest {
                         .gpuLayers(-1)
                         .memoryBudget(2L << 30)
                         .adapterMemoryBudget(64L << 20)
+                        .adapter("tone", Path.of("/other/tone.gguf"))
+                        .adapterRefreshInterval(Duration.ofSeconds(3))
+                        .adapterPreload(List.of(AdapterStack.parse("medical"), AdapterStack.parse("medical:0.5+tone")))
                         .loraBatching(LoraBatching.GROUPED)
                         .maxAdaptersPerBatch(7)
                         .idleTimeout(Duration.ofSeconds(5))
@@ -139,7 +150,9 @@ class LlamafuOptionsTest {
                         Optional.of(new Location.Local(Path.of("/models/adapters"))),
                         Path.of("/data/cache"),
                         3L << 30,
-                        Duration.ofSeconds(1)));
+                        Duration.ofSeconds(3),
+                        List.of(AdapterStack.parse("medical"), AdapterStack.parse("medical:0.5+tone")),
+                        Set.of("tone")));
         assertThat(options.sampling())
                 .isEqualTo(SamplingOptions.builder()
                         .temperature(0.7f)
@@ -166,7 +179,10 @@ class LlamafuOptionsTest {
 
     @Test
     void unknownKeyIsRefusedWithTheListOfValidOnes() {
-        assertInvalid(Map.of("modle", "x.gguf"), "'modle'", "adapters, adapters.memory-budget, batch-size, cache.dir");
+        assertInvalid(
+                Map.of("modle", "x.gguf"),
+                "'modle'",
+                "adapters, adapters.files, adapters.memory-budget, adapters.preload");
     }
 
     @Test
@@ -183,6 +199,9 @@ class LlamafuOptionsTest {
         "parallel-sequences, 0, parallel-sequences is 0",
         "threads, 0, threads is 0",
         "memory-budget, a lot, memory-budget",
+        "adapters.refresh-interval, -1 s, adapters.refresh-interval",
+        "adapters.preload, medical:much, 'much', which is no number",
+        "adapters.files.tone, s3://bucket/tone.gguf, only local files are supported for now",
         "lora-batching, shuffled, lora-batching",
         "prompt-template, Hello, {text}",
         "max-tokens, 0, max-tokens is 0",
@@ -222,6 +241,7 @@ class LlamafuOptionsTest {
         LlamafuOptions options = LlamafuOptions.builder()
                 .model("s3://bucket/base.gguf")
                 .adapters("hdfs://host:8020/adapters/")
+                .adaptersRefreshInterval(Duration.ofMinutes(1))
                 .build();
 
         assertThat(options.artifacts(Path.of("/temporary")))
@@ -230,9 +250,15 @@ class LlamafuOptionsTest {
                         Optional.of(new Location.Remote(URI.create("hdfs://host:8020/adapters"))),
                         Path.of("/temporary/llamafu-cache"),
                         64L << 30,
-                        Duration.ofSeconds(1)));
+                        Duration.ofMinutes(1),
+                        List.of(),
+                        Set.of()));
+        assertThat(options.toEngineOptions(Path.of("base.gguf"), Optional.empty(), OptionalInt.empty())
+                        .adapterRefreshInterval())
+                .as("of what was fetched")
+                .isEqualTo(Duration.ofSeconds(1));
         assertThatThrownBy(options::toEngineOptions)
-                .hasMessageContainingAll("model is 's3://bucket/base.gguf'", "only a job fetches it");
+                .hasMessageContainingAll("model is 's3://bucket/base.gguf'", "a job fetches");
     }
 
     @Test
@@ -248,6 +274,17 @@ class LlamafuOptionsTest {
                         .toEngineOptions(model, Optional.empty(), OptionalInt.of(3))
                         .gpuDevice())
                 .hasValue(3);
+    }
+
+    @Test
+    void adapterFilesCanBeNamedOneByOne() {
+        LlamafuOptions options = LlamafuOptions.fromMap(Map.of(
+                "model", "base.gguf",
+                "adapters.files.tone", "file:///other/tone.gguf",
+                "adapters.files.medical.v2", "/other/medical-2.gguf"));
+
+        assertThat(options.toEngineOptions().adapterFiles())
+                .isEqualTo(Map.of("tone", Path.of("/other/tone.gguf"), "medical.v2", Path.of("/other/medical-2.gguf")));
     }
 
     @Test

@@ -11,8 +11,13 @@ import java.io.IOException;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 
 /**
  * The model and the adapters of a job as local files, for as long as this is open. Caches and mirrors are shared by all
@@ -27,12 +32,14 @@ import java.util.UUID;
 @Internal
 public final class Artifacts implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Artifacts.class);
+    private static final Duration PRELOAD_PATIENCE = Duration.ofMinutes(10);
     private static final Shared<ArtifactCache.Settings, ArtifactCache> CACHES = new Shared<>();
     private static final Shared<AdapterMirror.Settings, AdapterMirror> MIRRORS = new Shared<>();
 
     private final ArtifactOptions options;
     private Optional<Shared<ArtifactCache.Settings, ArtifactCache>.Share> cache = Optional.empty();
     private Optional<Shared<AdapterMirror.Settings, AdapterMirror>.Share> mirror = Optional.empty();
+    private Optional<AdapterMirror.Use> preloaded = Optional.empty();
     private Optional<Path> modelPin = Optional.empty();
     private Path model;
 
@@ -71,6 +78,29 @@ public final class Artifacts implements AutoCloseable {
                     new AdapterMirror.Settings(adapters.uri(), settings(), options.refreshInterval());
             ArtifactCache files = cache.orElseThrow().value();
             mirror = Optional.of(MIRRORS.acquire(wanted, missing -> AdapterMirror.open(missing, files)));
+            preloaded = Optional.of(preload(mirror.get().value()));
+        }
+    }
+
+    /** The engine loads these when it is opened, so they are kept here even if no record asks for them. */
+    private AdapterMirror.Use preload(AdapterMirror adapters) {
+        List<String> names = options.preload().stream()
+                .flatMap(stack -> MirroredEngine.remoteNames(stack, options.ownFiles()).stream())
+                .distinct()
+                .toList();
+        try {
+            return adapters.use(names).get(PRELOAD_PATIENCE.toMillis(), TimeUnit.MILLISECONDS);
+        } catch (ExecutionException e) {
+            throw AdapterMirror.reason(e.getCause());
+        } catch (TimeoutException | InterruptedException e) {
+            if (e instanceof InterruptedException) {
+                Thread.currentThread().interrupt();
+            }
+            throw new LlamafuException(
+                    ErrorCode.ARTIFACT_UNAVAILABLE,
+                    "The adapters to preload, %s of '%s', were not fetched within %s, or the task was cancelled."
+                            .formatted(names, adapters.uri(), PRELOAD_PATIENCE),
+                    e);
         }
     }
 
@@ -109,7 +139,7 @@ public final class Artifacts implements AutoCloseable {
 
     /** The engine for requests of this job: it waits for remote adapters. The engine itself if there are none. */
     public InferenceEngine over(InferenceEngine engine) {
-        return mirror.isPresent() ? new MirroredEngine(engine, mirror.get().value()) : engine;
+        return mirror.isPresent() ? new MirroredEngine(engine, mirror.get().value(), options.ownFiles()) : engine;
     }
 
     /** A failure to open the engine, with the URI of a model that was fetched: its path says nothing to a user. */
@@ -125,6 +155,7 @@ public final class Artifacts implements AutoCloseable {
     /** Idempotent; does not throw. */
     @Override
     public void close() {
+        preloaded.ifPresent(AdapterMirror.Use::close);
         mirror.ifPresent(Shared.Share::close);
         modelPin.ifPresent(pin -> {
             try {

@@ -7,6 +7,8 @@ import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.LoadedAdapter;
+import io.llamafu.engine.ResolvedAdapter;
 
 import java.time.Duration;
 import java.util.EnumSet;
@@ -31,10 +33,17 @@ final class MirroredEngine implements InferenceEngine {
 
     private final InferenceEngine engine;
     private final AdapterMirror mirror;
+    private final Set<String> ownFiles;
 
-    MirroredEngine(InferenceEngine engine, AdapterMirror mirror) {
+    /**
+     * An engine over a mirror.
+     *
+     * @param ownFiles names of adapters that the engine finds elsewhere than in the mirror's folder
+     */
+    MirroredEngine(InferenceEngine engine, AdapterMirror mirror, Set<String> ownFiles) {
         this.engine = checkNotNull(engine, "engine is null");
         this.mirror = checkNotNull(mirror, "mirror is null");
+        this.ownFiles = checkNotNull(ownFiles, "ownFiles is null");
     }
 
     @Override
@@ -42,10 +51,7 @@ final class MirroredEngine implements InferenceEngine {
         if (request.adapters().isBase()) {
             return engine.submit(request);
         }
-        List<String> names = request.adapters().entries().stream()
-                .map(AdapterStack.Entry::name)
-                .toList();
-        CompletableFuture<AdapterMirror.Use> use = mirror.use(names);
+        CompletableFuture<AdapterMirror.Use> use = mirror.use(remoteNames(request.adapters(), ownFiles));
         CompletableFuture<Completion> result = new CompletableFuture<>();
         if (use.isDone() && !use.isCompletedExceptionally()) {
             handOver(request, use.join(), result);
@@ -53,6 +59,14 @@ final class MirroredEngine implements InferenceEngine {
             handOverInTime(request, use, result);
         }
         return result;
+    }
+
+    /** The names of a stack that are in the mirror, or nowhere. */
+    static List<String> remoteNames(AdapterStack stack, Set<String> ownFiles) {
+        return stack.entries().stream()
+                .map(AdapterStack.Entry::name)
+                .filter(name -> !ownFiles.contains(name))
+                .toList();
     }
 
     @SuppressWarnings("FutureReturnValueIgnored") // each step hands its outcome on to the result
@@ -115,6 +129,28 @@ final class MirroredEngine implements InferenceEngine {
                         "The adapters of '%s' were not fetched within %s; raise timeout."
                                 .formatted(request.adapters(), request.timeout()))
                 : AdapterMirror.reason(failure);
+    }
+
+    /** Those that were fetched, not all of the remote folder. */
+    @Override
+    public List<LoadedAdapter> adapters() {
+        return engine.adapters();
+    }
+
+    @Override
+    public CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
+        return mirror.use(remoteNames(stack, ownFiles))
+                .thenCompose(use -> engine.preload(stack).whenComplete((adapters, failure) -> use.close()));
+    }
+
+    @Override
+    public boolean unload(String name) {
+        return engine.unload(name);
+    }
+
+    @Override
+    public int clear() {
+        return engine.clear();
     }
 
     @Override

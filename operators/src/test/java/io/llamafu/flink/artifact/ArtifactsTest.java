@@ -7,6 +7,8 @@ import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.LoadedAdapter;
+import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.testing.TinyModel;
 import io.llamafu.testing.TinyModel.Golden;
@@ -24,6 +26,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -57,8 +60,18 @@ class ArtifactsTest {
     }
 
     private Artifacts acquire(Location model, Location adapters) {
-        return Artifacts.acquire(
-                new ArtifactOptions(model, Optional.of(adapters), temporary.resolve("cache"), 0, OFTEN));
+        return acquire(model, adapters, "");
+    }
+
+    private Artifacts acquire(Location model, Location adapters, String preload) {
+        return Artifacts.acquire(new ArtifactOptions(
+                model,
+                Optional.of(adapters),
+                temporary.resolve("cache"),
+                0,
+                OFTEN,
+                List.of(AdapterStack.parse(preload)),
+                Set.of("own")));
     }
 
     private Artifacts acquire() {
@@ -194,6 +207,43 @@ class ArtifactsTest {
             assertThat(lease.engine().metrics().requests())
                     .as("asked of the engine")
                     .isEqualTo(1);
+        }
+    }
+
+    @Test
+    void adaptersToPreloadAreHereFromTheBeginning() throws Exception {
+        try (Artifacts artifacts = acquire(remote("base.gguf"), remote("adapters"), "medical+own")) {
+            assertThat(artifacts.adapters().orElseThrow().resolve("medical.gguf")).exists();
+        }
+        assertThatThrownBy(() -> acquire(remote("base.gguf"), remote("adapters"), "missing").close())
+                .hasMessageContainingAll("'missing'", store.uri("adapters").toString())
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.ADAPTER_NOT_FOUND));
+        assertThat(temporary.resolve("cache/sessions")).isEmptyDirectory();
+    }
+
+    @Test
+    void adapterWithAFileOfItsOwnIsNotLookedForRemotely() throws Exception {
+        Golden legal = golden("legal");
+        try (Artifacts artifacts = acquire()) {
+            EngineOptions options = EngineOptions.builder(artifacts.model())
+                    .adapters(artifacts.adapters().orElseThrow())
+                    .adapter("own", TinyModel.adapters().resolve("legal.gguf"))
+                    .contextSize(512)
+                    .parallelSequences(2)
+                    .threads(1)
+                    .idleTimeout(Duration.ZERO)
+                    .build();
+            try (SharedEngines.Lease lease = SharedEngines.acquire(options)) {
+                InferenceEngine engine = artifacts.over(lease.engine());
+                assertThat(ask(engine, legal.prompt(), "own")).isEqualTo(legal.expected());
+                assertThat(engine.preload(AdapterStack.parse("medical+own")).get(30, TimeUnit.SECONDS))
+                        .extracting(ResolvedAdapter::name)
+                        .containsExactly("medical", "own");
+                assertThat(engine.unload("medical")).isTrue();
+                assertThat(engine.clear()).as("own").isEqualTo(1);
+                assertThat(engine.adapters()).extracting(LoadedAdapter::name).containsExactly("medical", "own");
+            }
         }
     }
 
