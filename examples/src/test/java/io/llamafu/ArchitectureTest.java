@@ -28,6 +28,7 @@ class ArchitectureTest {
     private static final String LLAMACPP = "io.llamafu.llamacpp";
     private static final String JLLAMA = "io.llamafu.jllama";
     private static final String FLINK_API = "io.llamafu.flink";
+    private static final String ARTIFACT = "io.llamafu.flink.artifact";
     private static final String FLINK_ROOMS = "io.llamafu.flink.*..";
     private static final String EXAMPLES = "io.llamafu.examples..";
     private static final String OURS = "io.llamafu..";
@@ -106,6 +107,13 @@ class ArchitectureTest {
     void flinkUsesEnginesThroughTheirInterface() {
         ArchRule rule = mayUse("io.llamafu.flink..", ROOT, ADAPTER, ENGINE, "io.llamafu.flink..")
                 .because("any engine can answer");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void flinkArtifact() {
+        ArchRule rule = mayUse(ARTIFACT, ROOT, ADAPTER, ENGINE, ARTIFACT)
+                .because("files are brought here whatever asks for them, and for whatever");
         rule.check(CLASSES);
     }
 
