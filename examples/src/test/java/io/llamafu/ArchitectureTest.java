@@ -25,6 +25,7 @@ class ArchitectureTest {
     private static final String ADAPTER = "io.llamafu.adapter";
     private static final String ENGINE = "io.llamafu.engine";
     private static final String SUPPORT = "io.llamafu.engine.support";
+    private static final String PEFT = "io.llamafu.peft";
     private static final String LLAMACPP = "io.llamafu.llamacpp";
     private static final String JLLAMA = "io.llamafu.jllama";
     private static final String FLINK_API = "io.llamafu.flink";
@@ -63,6 +64,12 @@ class ArchitectureTest {
     }
 
     @Test
+    void peft() {
+        ArchRule rule = mayUse(PEFT, ROOT, GGUF, ADAPTER, PEFT).because("a conversion needs no engine");
+        rule.check(CLASSES);
+    }
+
+    @Test
     void engine() {
         ArchRule rule =
                 mayUse(ENGINE, ROOT, ADAPTER, ENGINE).because("engines are found by their provider, never named");
@@ -94,7 +101,7 @@ class ArchitectureTest {
     void nativeKnowsNothingOfFlink() {
         ArchRule rule = noClasses()
                 .that()
-                .resideInAnyPackage(ROOT, GGUF, ADAPTER, ENGINE, SUPPORT, LLAMACPP, JLLAMA)
+                .resideInAnyPackage(ROOT, GGUF, ADAPTER, PEFT, ENGINE, SUPPORT, LLAMACPP, JLLAMA)
                 .should()
                 .dependOnClassesThat()
                 .resideInAPackage("org.apache.flink..")
@@ -122,7 +129,7 @@ class ArchitectureTest {
 
     @Test
     void examplesAreWrittenAsUsersWould() {
-        ArchRule rule = mayUse("io.llamafu.examples", ROOT, ADAPTER, ENGINE, FLINK_API, EXAMPLES)
+        ArchRule rule = mayUse("io.llamafu.examples", ROOT, ADAPTER, PEFT, ENGINE, FLINK_API, EXAMPLES)
                 .because("an example shows what users may rely on");
         rule.check(CLASSES);
     }
