@@ -24,7 +24,8 @@ class ConvertPeftTest {
     void printsASummary() {
         Path out = folder.resolve("medical.gguf");
 
-        assertThat(run(out, "--base", MODELS.resolve("tiny-notes-q8_0.gguf").toString())).isZero();
+        assertThat(run(out, "--base", MODELS.resolve("tiny-notes-q8_0.gguf").toString()))
+                .isZero();
         assertThat(errors.toString()).isEmpty();
         assertThat(output.toString())
                 .startsWith(out.toString())
@@ -48,7 +49,8 @@ class ConvertPeftTest {
 
     @Test
     void anErrorIsALineWithItsCode() {
-        assertThat(run(folder.resolve("medical.gguf"), "--base", "nowhere.gguf")).isEqualTo(1);
+        assertThat(run(folder.resolve("medical.gguf"), "--base", "nowhere.gguf"))
+                .isEqualTo(1);
         assertThat(errors.toString())
                 .isEqualTo("convert-peft failed: LlamafuException MODEL_NOT_FOUND:"
                         + " The model 'nowhere.gguf' does not exist; check the path on this machine.\n");

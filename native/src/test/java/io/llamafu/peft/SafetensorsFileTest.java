@@ -112,8 +112,7 @@ class SafetensorsFileTest {
                 arguments("header beyond the file", SafetensorsBytes.of(3, object, none), "3 bytes, but at most"),
                 arguments("short header length", SafetensorsBytes.of(1, object, none), "malformed JSON"),
                 arguments("array", header("[]"), "does not begin with '{'"),
-                arguments(
-                        "UTF-16", SafetensorsBytes.of(4, new byte[] {'{', 0, '}', 0}, none), "malformed JSON"),
+                arguments("UTF-16", SafetensorsBytes.of(4, new byte[] {'{', 0, '}', 0}, none), "malformed JSON"),
                 arguments("cut off", header("{\"x\":{"), "malformed JSON"),
                 arguments("two objects", header("{}{}"), "more than one JSON object"),
                 arguments(
