@@ -26,6 +26,7 @@ class ArchitectureTest {
     private static final String ENGINE = "io.llamafu.engine";
     private static final String SUPPORT = "io.llamafu.engine.support";
     private static final String GRAMMAR = "io.llamafu.grammar";
+    private static final String PEFT = "io.llamafu.peft";
     private static final String LLAMACPP = "io.llamafu.llamacpp";
     private static final String JLLAMA = "io.llamafu.jllama";
     private static final String FLINK_API = "io.llamafu.flink";
@@ -61,6 +62,12 @@ class ArchitectureTest {
     @Test
     void adapter() {
         ArchRule rule = mayUse(ADAPTER, ROOT, GGUF, ADAPTER).because("an adapter is a GGUF file");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void peft() {
+        ArchRule rule = mayUse(PEFT, ROOT, GGUF, ADAPTER, PEFT).because("a conversion needs no engine");
         rule.check(CLASSES);
     }
 
@@ -103,7 +110,7 @@ class ArchitectureTest {
     void nativeKnowsNothingOfFlink() {
         ArchRule rule = noClasses()
                 .that()
-                .resideInAnyPackage(ROOT, GGUF, ADAPTER, ENGINE, SUPPORT, GRAMMAR, LLAMACPP, JLLAMA)
+                .resideInAnyPackage(ROOT, GGUF, ADAPTER, PEFT, ENGINE, SUPPORT, GRAMMAR, LLAMACPP, JLLAMA)
                 .should()
                 .dependOnClassesThat()
                 .resideInAPackage("org.apache.flink..")
@@ -138,7 +145,7 @@ class ArchitectureTest {
 
     @Test
     void examplesAreWrittenAsUsersWould() {
-        ArchRule rule = mayUse("io.llamafu.examples", ROOT, ADAPTER, ENGINE, GRAMMAR, FLINK_API, EXAMPLES)
+        ArchRule rule = mayUse("io.llamafu.examples", ROOT, ADAPTER, PEFT, ENGINE, GRAMMAR, FLINK_API, EXAMPLES)
                 .because("an example shows what users may rely on");
         rule.check(CLASSES);
     }
