@@ -147,8 +147,8 @@ public final class CompletionBuilder<T> {
      * Sends records with the same adapters to few subtasks, for jobs with more adapters than a TaskManager can hold. The
      * records of a key are then answered by several subtasks: their order is lost.
      *
-     * @param loadBound the most records that a subtask gets, over the mean: 1.05 or more, such as 1.25. The closer to 1,
-     *     the more records are sent where their adapters are not
+     * @param loadBound the most records that a subtask gets, over the mean: above 1, such as 1.25. The closer to 1, the
+     *     more records are sent where their adapters are not
      */
     public CompletionBuilder<T> affinity(double loadBound) {
         affinity = Optional.of(new AffinityPartitioner(loadBound));

@@ -30,13 +30,12 @@ public final class AffinityPartitioner extends StreamPartitioner<RoutedRequest> 
     private final double loadBound;
     private transient StackAffinity affinity;
 
-    /** @param loadBound the most records of a subtask over the mean, 1.05 or more */
+    /** @param loadBound the most records of a subtask over the mean; above 1 */
     public AffinityPartitioner(double loadBound) {
         checkArgument(
-                loadBound >= StackAffinity.LEAST_LOAD_BOUND,
-                "The load bound of the affinity is %s, but must be %s or more: a multiple of the mean load.",
-                loadBound,
-                StackAffinity.LEAST_LOAD_BOUND);
+                loadBound > 1,
+                "The load bound of the affinity is %s, but must be above 1: it is a multiple of the mean load.",
+                loadBound);
         this.loadBound = loadBound;
     }
 

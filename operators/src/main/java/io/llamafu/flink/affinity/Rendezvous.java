@@ -11,10 +11,33 @@ final class Rendezvous {
     /** Below {@link Short#MAX_VALUE} lie the subtasks of Flink's greatest parallelism. */
     private static final long SUBTASK_BITS = Short.MAX_VALUE;
 
+    /** Subtasks from a multiple of this on are near each other. */
+    private static final int NEIGHBOURS = 4;
+
     private Rendezvous() {}
 
-    /** All subtasks, the most preferred first. */
+    /**
+     * All subtasks, the most preferred first. One is followed by its neighbours, which probably share its TaskManager and
+     * so its adapters.
+     */
     static int[] order(String name, int subtasks) {
+        int[] order = new int[subtasks];
+        boolean[] hasPlace = new boolean[subtasks];
+        int places = 0;
+        for (int preferred : byScore(name, subtasks)) {
+            int first = preferred - preferred % NEIGHBOURS;
+            for (int offset = 0; offset < NEIGHBOURS && !hasPlace[preferred]; offset++) {
+                int subtask = first + (preferred + offset) % NEIGHBOURS;
+                if (subtask < subtasks) {
+                    order[places++] = subtask;
+                }
+            }
+            Arrays.fill(hasPlace, first, Math.min(first + NEIGHBOURS, subtasks), true);
+        }
+        return order;
+    }
+
+    private static int[] byScore(String name, int subtasks) {
         long[] scores = new long[subtasks];
         for (int subtask = 0; subtask < subtasks; subtask++) {
             scores[subtask] = (score(name, subtask) & ~SUBTASK_BITS) | subtask;

@@ -17,14 +17,11 @@ final class StackAffinity {
     /** The name of records that every subtask answers equally well. */
     static final String ANYWHERE = "";
 
-    /** With a lower bound there would be moments in which every subtask is above it. */
-    static final double LEAST_LOAD_BOUND = 1.05;
-
-    /**
-     * What is remembered, for each subtask: this many records, and up to as many again until they are halved. Before so
-     * many were sent, subtasks are compared as if they had been: the first few records say little.
-     */
+    /** What is remembered, for each subtask: this many records, and up to as many again until they are halved. */
     private static final int WINDOW_PER_SUBTASK = 64;
+
+    /** Before so many were sent, for each subtask, they are compared as if they had been: the first few say little. */
+    private static final int RECORDS_THAT_SAY_LITTLE = 16;
 
     /** A name with the mean load of a subtask has this many choices, so that its parts are small beside the bound. */
     private static final int CHOICES_PER_MEAN_LOAD = 4;
@@ -35,7 +32,7 @@ final class StackAffinity {
     private final Map<String, Double> records = new HashMap<>();
     private double sent;
 
-    /** @param loadBound the most records of a subtask over the mean, at least {@link #LEAST_LOAD_BOUND} */
+    /** @param loadBound the most records of a subtask over the mean; above 1 */
     StackAffinity(int subtasks, double loadBound) {
         this.loadBound = loadBound;
         this.window = WINDOW_PER_SUBTASK * subtasks;
@@ -45,7 +42,7 @@ final class StackAffinity {
     /** The subtask for the next record of a name, which is counted as sent. */
     int choose(String name) {
         double ofName = records.merge(name, 1.0, Double::sum);
-        double meanLoad = Math.max(sent + 1, window) / loads.length;
+        double meanLoad = Math.max(sent / loads.length, RECORDS_THAT_SAY_LITTLE);
         int choices = name.equals(ANYWHERE) ? loads.length : choices(ofName / meanLoad);
         int subtask = choose(Rendezvous.order(name, loads.length), choices, loadBound * meanLoad);
         loads[subtask]++;
@@ -67,7 +64,7 @@ final class StackAffinity {
                 chosen = order[rank];
             }
         }
-        for (int rank = choices; rank < order.length && loads[chosen] + 1 > mostLoad; rank++) {
+        for (int rank = choices; rank < order.length && loads[chosen] >= mostLoad; rank++) {
             chosen = order[rank];
         }
         return chosen;

@@ -69,7 +69,7 @@ class AffinityPartitionerTest {
             assertThatIllegalArgumentException()
                     .isThrownBy(() -> new AffinityPartitioner(bound))
                     .withMessage(
-                            "The load bound of the affinity is %s, but must be 1.05 or more: a multiple of the mean load.",
+                            "The load bound of the affinity is %s, but must be above 1: it is a multiple of the mean load.",
                             bound);
         }
     }
