@@ -31,6 +31,8 @@ class ArchitectureTest {
     private static final String JLLAMA = "io.llamafu.jllama";
     private static final String FLINK_API = "io.llamafu.flink";
     private static final String ARTIFACT = "io.llamafu.flink.artifact";
+    private static final String AFFINITY = "io.llamafu.flink.affinity";
+    private static final String ROUTING = "io.llamafu.flink.routing";
     private static final String FLINK_ROOMS = "io.llamafu.flink.*..";
     private static final String EXAMPLES = "io.llamafu.examples..";
     private static final String OURS = "io.llamafu..";
@@ -152,8 +154,18 @@ class ArchitectureTest {
 
     @Test
     void benchmarksNameNoEngineClass() {
-        ArchRule rule = mayUse("io.llamafu.examples.benchmark..", ROOT, GGUF, ADAPTER, ENGINE, FLINK_API, EXAMPLES)
-                .because("any engine can take part, on models that are generated");
+        ArchRule rule = mayUse(
+                        "io.llamafu.examples.benchmark..",
+                        ROOT,
+                        GGUF,
+                        ADAPTER,
+                        ENGINE,
+                        FLINK_API,
+                        AFFINITY,
+                        ROUTING,
+                        EXAMPLES)
+                .because("any engine can take part, on models that are generated; and the affinity that is simulated"
+                        + " is the real one");
         rule.check(CLASSES);
     }
 
