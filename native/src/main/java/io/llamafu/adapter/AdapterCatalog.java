@@ -190,6 +190,20 @@ public final class AdapterCatalog {
         }
     }
 
+    /** Whether there is a file for a name. Asks the file system, and reads no file: {@link #resolve} may still refuse it. */
+    public boolean contains(String name) {
+        if (!AdapterName.isValid(requireNonNull(name, "name is null"))) {
+            return false;
+        }
+        Path file = folder.resolve(name + SUFFIX);
+        try {
+            return Files.isRegularFile(file) && isWithin(folder.toRealPath(), file);
+        } catch (IOException e) {
+            // The folder was removed.
+            return false;
+        }
+    }
+
     /**
      * The names of all adapters, in order. Reads the folder, and no file.
      *
