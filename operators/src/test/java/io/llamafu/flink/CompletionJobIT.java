@@ -4,6 +4,7 @@ import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.SharedEngines;
+import org.apache.flink.api.common.JobStatus;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeinfo.Types;
@@ -14,7 +15,9 @@ import org.apache.flink.core.execution.JobClient;
 import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.streaming.api.functions.ProcessFunction;
 import org.apache.flink.test.junit5.MiniClusterExtension;
+import org.apache.flink.util.Collector;
 import org.apache.flink.util.ExceptionUtils;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -177,7 +180,8 @@ class CompletionJobIT {
         assertThat(new HashSet<>(leases.engines()))
                 .as("engines of two jobs with two subtasks each")
                 .hasSize(1);
-        assertThat(SharedEngines.openEngines()).isEqualTo(1);
+        // Those of other tests leave with their idle timeout.
+        Jobs.await(() -> SharedEngines.openEngines() == 1);
         leases.openGate();
         first.getJobExecutionResult().get();
         second.getJobExecutionResult().get();
@@ -206,6 +210,7 @@ class CompletionJobIT {
                         new Ticket("good", "a", note, 0),
                         new Ticket("null key", null, note, 0),
                         new Ticket("null prompt", "a", null, 0),
+                        new Ticket("empty prompt", "a", "", 0),
                         new Ticket("unknown adapter", "b", note, 0),
                         new Ticket("too long", "a", note.repeat(100), 0))
                 .assignTimestampsAndWatermarks(WatermarkStrategy.<Ticket>forMonotonousTimestamps()
@@ -227,23 +232,30 @@ class CompletionJobIT {
                 .sinkTo(sink);
         env.execute();
 
-        assertThat(sink.committed()).hasSize(5);
+        assertThat(sink.committed()).hasSize(6);
         assertOutcome("good", Notes.answer(note, "medical"), null);
         boolean emit = onError == OnError.EMIT;
         assertOutcome("null key", null, emit ? ErrorCode.INVALID_REQUEST : null);
         assertOutcome("null prompt", null, emit ? ErrorCode.INVALID_REQUEST : null);
+        assertThat(outcome("empty prompt").getText())
+                .as("the frame alone is a prompt")
+                .isNotNull();
         assertOutcome("unknown adapter", null, emit ? ErrorCode.ADAPTER_NOT_FOUND : null);
         assertOutcome("too long", null, emit ? ErrorCode.PROMPT_TOO_LONG : null);
     }
 
     private void assertOutcome(String id, String text, ErrorCode code) {
-        Completion completion = sink.committed().stream()
-                .filter(candidate -> candidate.getId().equals(id))
-                .findFirst()
-                .orElseThrow();
+        Completion completion = outcome(id);
         assertThat(completion.getText()).as("text of %s", id).isEqualTo(text);
         assertThat(completion.getErrorCode()).as("code of %s", id).isEqualTo(code == null ? null : code.name());
         assertThat(completion.getError() == null).as("error of %s", id).isEqualTo(code == null);
+    }
+
+    private Completion outcome(String id) {
+        return sink.committed().stream()
+                .filter(candidate -> candidate.getId().equals(id))
+                .findFirst()
+                .orElseThrow();
     }
 
     @Test
@@ -298,6 +310,7 @@ class CompletionJobIT {
         job.cancel().get(30, TimeUnit.SECONDS);
         assertThatThrownBy(() -> job.getJobExecutionResult().get(30, TimeUnit.SECONDS))
                 .isInstanceOf(ExecutionException.class);
+        assertThat(job.getJobStatus().get()).isEqualTo(JobStatus.CANCELED);
         Jobs.await(() -> leases.engines().get(0).metrics().activeSequences() == 0);
     }
 
@@ -314,6 +327,33 @@ class CompletionJobIT {
         single.execute();
 
         assertThat(sink.committed()).extracting(Completion::getId).containsExactlyElementsOf(Jobs.ids(60));
+    }
+
+    /** Unordered completions overtake each other, but no watermark. */
+    @Test
+    void timestampsAndWatermarksPass() throws Exception {
+        List<String> outOfStep = Llamafu.complete(tickets(200, 400))
+                .keyBy(Ticket::tenant)
+                .id(Ticket::id)
+                .prompt(Ticket::text)
+                .with(Notes.options().build())
+                .build()
+                .process(new OutOfStep())
+                .executeAndCollect(1000);
+
+        assertThat(outOfStep).hasSize(200).containsOnly("in step");
+    }
+
+    private static final class OutOfStep extends ProcessFunction<Completion, String> {
+        private static final long serialVersionUID = 1L;
+
+        @Override
+        public void processElement(Completion completion, Context context, Collector<String> out) {
+            boolean inStep = context.timestamp().equals(completion.getEventTime())
+                    && context.timerService().currentWatermark() < context.timestamp()
+                    && completion.getKey().equals("tenant-" + completion.getEventTime() % 8);
+            out.collect(inStep ? "in step" : completion + " at " + context.timestamp());
+        }
     }
 
     private DataStream<Ticket> tickets(int records, double perSecond) {

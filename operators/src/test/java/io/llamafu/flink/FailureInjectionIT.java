@@ -17,6 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
 import java.io.IOException;
 import java.io.Serializable;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
@@ -131,7 +132,10 @@ class FailureInjectionIT {
                 .id(Ticket::id)
                 .prompt(Ticket::text)
                 .defaultRoute(AdapterStack.parse("medical"))
-                .with(Notes.options().parallelSequences(2).build())
+                .with(Notes.options()
+                        .parallelSequences(2)
+                        .idleTimeout(Duration.ZERO)
+                        .build())
                 .capacity(30)
                 .ordered()
                 .leases(leases)

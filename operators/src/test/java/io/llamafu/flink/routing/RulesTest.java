@@ -108,8 +108,8 @@ class RulesTest {
             rules.record("a", "at 5", 5);
             rules.record("a", "at 15", 15);
             rules.record("a", "at 25", 25);
-            rules.add(validFrom(20, rule("r", "*", 0, "legal")));
-            rules.add(validFrom(10, rule("r", "a", 0, "medical")));
+            rules.add(validFrom(20L, rule("r", "*", 0, "legal")));
+            rules.add(validFrom(10L, rule("r", "a", 0, "medical")));
             rules.watermark(15);
 
             assertThat(rules.routed()).containsExactly("at 5=default", "at 15=medical");
@@ -125,10 +125,10 @@ class RulesTest {
     @Test
     void lateRecordIsDecidedAtOnceByTheRulesStillKnown() throws Exception {
         try (Rules rules = Rules.eventTime(null)) {
-            rules.add(validFrom(10, rule("r", "*", 0, "medical")));
-            rules.add(validFrom(20, rule("r", "*", 0, "legal")));
+            rules.add(validFrom(10L, rule("r", "*", 0, "medical")));
+            rules.add(validFrom(20L, rule("r", "*", 0, "legal")));
             rules.watermark(30);
-            rules.add(validFrom(40, rule("r", "*", 0, "finance")));
+            rules.add(validFrom(40L, rule("r", "*", 0, "finance")));
             rules.record("a", "late", 5);
 
             assertThat(rules.routed()).containsExactly("late=legal");
@@ -138,9 +138,9 @@ class RulesTest {
     @Test
     void ruleTakenAwayDoesNotComeBackByALateOne() throws Exception {
         try (Rules rules = Rules.eventTime(null)) {
-            rules.add(validFrom(50, rule("r", "*", 0, null)));
+            rules.add(validFrom(50L, rule("r", "*", 0, null)));
             rules.watermark(60);
-            rules.add(validFrom(30, rule("r", "*", 0, "late")));
+            rules.add(validFrom(30L, rule("r", "*", 0, "late")));
             rules.record("a", "1", 70);
             rules.watermark(70);
 
@@ -156,13 +156,13 @@ class RulesTest {
         try (OneInputStreamOperatorTestHarness<RouteRule, RouteRule> harness =
                 new OneInputStreamOperatorTestHarness<>(new ProcessOperator<>(check))) {
             harness.open();
-            harness.processElement(rule("good", "a", 1, "medical:1.0"), 7);
+            harness.processElement(validFrom(null, rule("good", "a", 1, "medical:1.0")), 7);
             harness.processElement(rule(null, "a", 1, "medical"), 7);
             harness.processElement(rule("stack", "a", 1, "a:b:c"), 7);
             harness.processElement(rule("unknown", "a", 1, "typo"), 7);
-            harness.processElement(new StreamRecord<>(rule("time", "a", 1, "medical")));
+            harness.processElement(new StreamRecord<>(validFrom(null, rule("time", "a", 1, "medical"))));
 
-            assertThat(harness.extractOutputValues()).containsExactly(validFrom(7, rule("good", "a", 1, "medical")));
+            assertThat(harness.extractOutputValues()).containsExactly(validFrom(7L, rule("good", "a", 1, "medical")));
             assertThat(harness.getSideOutput(RouteChanges.rejectedTag()))
                     .extracting(StreamRecord::getValue)
                     .extracting(RejectedRoute::getErrorCode)
@@ -174,7 +174,7 @@ class RulesTest {
         return new RouteRule(name, keyPattern, position, stack, null, RuleBook.ALWAYS);
     }
 
-    private static RouteRule validFrom(long time, RouteRule rule) {
+    private static RouteRule validFrom(Long time, RouteRule rule) {
         rule.setValidFrom(time);
         return rule;
     }
