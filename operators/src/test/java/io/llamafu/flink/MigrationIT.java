@@ -204,7 +204,9 @@ class MigrationIT {
         Path target = Path.of(System.getProperty("llamafu.write-savepoints")).resolve(written.location());
         Files.createDirectories(target);
         Path metadata = target.resolve("_metadata");
-        Files.write(metadata, withoutPlace(Files.readAllBytes(Path.of(URI.create(savepoint)).resolve("_metadata"))));
+        Files.write(
+                metadata,
+                withoutPlace(Files.readAllBytes(Path.of(URI.create(savepoint)).resolve("_metadata"))));
     }
 
     /** The pieces of state are named after the folder that they were written in; nothing reads these names. */
