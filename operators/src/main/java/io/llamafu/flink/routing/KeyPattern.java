@@ -5,40 +5,51 @@ package io.llamafu.flink.routing;
  * is. No regular expression, because one from a stream could take exponential time.
  */
 final class KeyPattern {
+    private static final char MANY = '*';
+    private static final char ONE = '?';
+    private static final char ESCAPE = '\\';
+
     private KeyPattern() {}
 
     /** Takes time in the product of both lengths at most. */
     static boolean matches(String pattern, String key) {
         int inPattern = 0;
         int inKey = 0;
-        int lastStar = -1;
+        int afterLastStar = -1;
         int keyOfLastStar = 0;
         while (inKey < key.length()) {
-            char wanted = inPattern < pattern.length() ? pattern.charAt(inPattern) : '\0';
-            boolean escaped = wanted == '\\' && inPattern + 1 < pattern.length();
-            if (inPattern < pattern.length() && wanted == '*') {
-                lastStar = inPattern++;
+            if (isStar(pattern, inPattern)) {
+                afterLastStar = ++inPattern;
                 keyOfLastStar = inKey;
-            } else if (inPattern < pattern.length() && isOne(pattern, inPattern, escaped, key.charAt(inKey))) {
-                inPattern += escaped ? 2 : 1;
+            } else if (isOne(pattern, inPattern, key.charAt(inKey))) {
+                inPattern += isEscape(pattern, inPattern) ? 2 : 1;
                 inKey++;
-            } else if (lastStar >= 0) {
-                // The last star takes one more character; earlier ones need not be tried again.
-                inPattern = lastStar + 1;
+            } else if (afterLastStar >= 0) {
+                // The last star takes one character more; earlier ones need not be tried again.
+                inPattern = afterLastStar;
                 inKey = ++keyOfLastStar;
             } else {
                 return false;
             }
         }
-        while (inPattern < pattern.length() && pattern.charAt(inPattern) == '*') {
+        while (isStar(pattern, inPattern)) {
             inPattern++;
         }
         return inPattern == pattern.length();
     }
 
-    private static boolean isOne(String pattern, int index, boolean escaped, char character) {
-        return escaped
-                ? pattern.charAt(index + 1) == character
-                : pattern.charAt(index) == '?' || pattern.charAt(index) == character;
+    private static boolean isStar(String pattern, int index) {
+        return index < pattern.length() && pattern.charAt(index) == MANY;
+    }
+
+    private static boolean isEscape(String pattern, int index) {
+        return index + 1 < pattern.length() && pattern.charAt(index) == ESCAPE;
+    }
+
+    private static boolean isOne(String pattern, int index, char character) {
+        if (isEscape(pattern, index)) {
+            return pattern.charAt(index + 1) == character;
+        }
+        return index < pattern.length() && (pattern.charAt(index) == ONE || pattern.charAt(index) == character);
     }
 }
