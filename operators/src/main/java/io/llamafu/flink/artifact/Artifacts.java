@@ -77,7 +77,9 @@ public final class Artifacts implements AutoCloseable {
         if (!AdapterName.isValid(name)) {
             return false;
         }
-        URI file = new org.apache.flink.core.fs.Path(new org.apache.flink.core.fs.Path(folder), name + AdapterMirror.ADAPTER_SUFFIX).toUri();
+        URI file = new org.apache.flink.core.fs.Path(
+                        new org.apache.flink.core.fs.Path(folder), name + AdapterMirror.ADAPTER_SUFFIX)
+                .toUri();
         try {
             return RemoteFile.at(file).byteSize() >= 0;
         } catch (FileNotFoundException e) {
