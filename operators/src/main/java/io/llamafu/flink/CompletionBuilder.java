@@ -2,6 +2,7 @@ package io.llamafu.flink;
 
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.SamplingOptions;
+import io.llamafu.flink.affinity.AffinityPartitioner;
 import io.llamafu.flink.completion.CompletionFunction;
 import io.llamafu.flink.completion.Leases;
 import io.llamafu.flink.routing.EventTimeRouter;
@@ -56,6 +57,7 @@ public final class CompletionBuilder<T> {
     private Optional<LlamafuOptions> options = Optional.empty();
     private Optional<SamplingOptions> sampling = Optional.empty();
     private Optional<Integer> capacity = Optional.empty();
+    private Optional<AffinityPartitioner> affinity = Optional.empty();
     private AdapterStack defaultRoute = AdapterStack.base();
     private boolean ordered = false;
     private String uid = DEFAULT_UID;
@@ -141,6 +143,18 @@ public final class CompletionBuilder<T> {
         return this;
     }
 
+    /**
+     * Sends records with the same adapters to few subtasks, for jobs with more adapters than a TaskManager can hold. The
+     * records of a key are then answered by several subtasks: their order is lost.
+     *
+     * @param loadBound the most records that a subtask gets, over the mean: above 1, such as 1.25. The closer to 1, the
+     *     more records are sent where their adapters are not
+     */
+    public CompletionBuilder<T> affinity(double loadBound) {
+        affinity = Optional.of(new AffinityPartitioner(loadBound));
+        return this;
+    }
+
     /** How tokens are chosen, in place of the sampling options given to {@link #with}. */
     public CompletionBuilder<T> sampling(SamplingOptions newSampling) {
         sampling = Optional.of(checkNotNull(newSampling, "sampling is null"));
@@ -176,7 +190,8 @@ public final class CompletionBuilder<T> {
      */
     public SingleOutputStreamOperator<Completion> build() {
         sanityCheck();
-        return complete(route(toRequests()));
+        DataStream<RoutedRequest> routed = route(toRequests());
+        return complete(affinity.isEmpty() ? routed : affinity.get().partition(routed));
     }
 
     private void sanityCheck() {
@@ -188,6 +203,9 @@ public final class CompletionBuilder<T> {
         checkState(
                 routingTime.isEmpty() || routes.isPresent(),
                 "routes(...) is missing: processingTime() and eventTime() say which route change a record sees.");
+        checkState(
+                affinity.isEmpty() || !ordered,
+                "affinity(...) and ordered() contradict: affinity spreads the records of a key over subtasks.");
     }
 
     private SingleOutputStreamOperator<RoutedRequest> toRequests() {

@@ -10,6 +10,7 @@ import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.routing.RoutedRequest;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.functions.OpenContext;
+import org.apache.flink.api.common.functions.RuntimeContext;
 import org.apache.flink.streaming.api.functions.async.ResultFuture;
 import org.apache.flink.streaming.api.functions.async.RichAsyncFunction;
 import org.slf4j.Logger;
@@ -38,7 +39,8 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
     private final SamplingOptions sampling;
     private final Leases leases;
 
-    private transient volatile Leases.Lease lease;
+    private transient TaskManager taskManager;
+    private transient volatile JobEngine held;
     private transient CompletionMetrics metrics;
     private transient Map<ResultFuture<Completion>, OpenRequest> open;
 
@@ -50,11 +52,18 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
         this.leases = checkNotNull(leases, "leases is null");
     }
 
+    /** Here, because asynchronous functions are shown less of it afterwards. */
+    @Override
+    public void setRuntimeContext(RuntimeContext context) {
+        taskManager = TaskManager.of(context);
+        super.setRuntimeContext(context);
+    }
+
     @Override
     public void open(OpenContext context) {
         open = new ConcurrentHashMap<>();
-        lease = leases.acquire(options.toEngineOptions());
-        metrics = new CompletionMetrics(getRuntimeContext().getMetricGroup(), () -> lease.engine());
+        held = JobEngine.open(options, taskManager, leases);
+        metrics = new CompletionMetrics(getRuntimeContext().getMetricGroup(), () -> held.engine());
     }
 
     @Override
@@ -84,13 +93,13 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
      * while the model loads.
      */
     private InferenceEngine engine() {
-        Leases.Lease held = lease;
-        if (!held.engine().isOpen()) {
+        JobEngine before = held;
+        if (!before.engine().isOpen()) {
             LOG.warn("The engine has failed and is opened anew.");
-            lease = leases.acquire(options.toEngineOptions());
-            held.close();
+            held = JobEngine.open(options, taskManager, leases);
+            before.close();
         }
-        return lease.engine();
+        return held.engine();
     }
 
     private void settle(
@@ -175,7 +184,7 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
     @Override
     public void close() {
         quietly(this::cancelOpenRequests);
-        quietly(this::giveLeaseBack);
+        quietly(this::giveEngineBack);
     }
 
     private void cancelOpenRequests() {
@@ -186,9 +195,9 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
         }
     }
 
-    private void giveLeaseBack() {
-        if (lease != null) {
-            lease.close();
+    private void giveEngineBack() {
+        if (held != null) {
+            held.close();
         }
     }
 
