@@ -2,11 +2,13 @@ package io.llamafu.flink.artifact;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterName;
 import io.llamafu.engine.InferenceEngine;
 import org.apache.flink.annotation.Internal;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
+import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.net.URI;
 import java.nio.file.Files;
@@ -64,6 +66,25 @@ public final class Artifacts implements AutoCloseable {
         } catch (RuntimeException | Error e) {
             artifacts.close();
             throw e;
+        }
+    }
+
+    /**
+     * Whether a remote folder has an adapter of a name. Asks its file system, and fetches nothing.
+     *
+     * @throws LlamafuException with {@link ErrorCode#ARTIFACT_UNAVAILABLE} if the file system cannot be asked
+     */
+    public static boolean hasAdapter(URI folder, String name) {
+        if (!AdapterName.isValid(name)) {
+            return false;
+        }
+        URI file = new org.apache.flink.core.fs.Path(new org.apache.flink.core.fs.Path(folder), name + AdapterMirror.ADAPTER_SUFFIX).toUri();
+        try {
+            return RemoteFile.at(file).byteSize() >= 0;
+        } catch (FileNotFoundException e) {
+            return false;
+        } catch (IOException e) {
+            throw ArtifactErrors.coded("adapter '%s'".formatted(name), file, ErrorCode.ADAPTER_NOT_FOUND, e);
         }
     }
 
