@@ -29,6 +29,7 @@ class ArchitectureTest {
     private static final String JLLAMA = "io.llamafu.jllama";
     private static final String FLINK_API = "io.llamafu.flink";
     private static final String FLINK_ROOMS = "io.llamafu.flink.*..";
+    private static final String CLUSTER = "io.llamafu.examples.cluster";
     private static final String EXAMPLES = "io.llamafu.examples..";
     private static final String OURS = "io.llamafu..";
 
@@ -131,6 +132,12 @@ class ArchitectureTest {
     void benchmarksNameNoEngineClass() {
         ArchRule rule = mayUse("io.llamafu.examples.benchmark..", ROOT, GGUF, ADAPTER, ENGINE, FLINK_API, EXAMPLES)
                 .because("any engine can take part, on models that are generated");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void clustersKnowNothingOfTheJobs() {
+        ArchRule rule = mayUse(CLUSTER, CLUSTER).because("it starts processes, whatever runs in them");
         rule.check(CLASSES);
     }
 
