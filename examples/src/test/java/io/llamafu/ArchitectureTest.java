@@ -34,6 +34,7 @@ class ArchitectureTest {
     private static final String AFFINITY = "io.llamafu.flink.affinity";
     private static final String ROUTING = "io.llamafu.flink.routing";
     private static final String FLINK_ROOMS = "io.llamafu.flink.*..";
+    private static final String CLUSTER = "io.llamafu.examples.cluster";
     private static final String EXAMPLES = "io.llamafu.examples..";
     private static final String OURS = "io.llamafu..";
 
@@ -166,6 +167,12 @@ class ArchitectureTest {
                         EXAMPLES)
                 .because("any engine can take part, on models that are generated; and the affinity that is simulated"
                         + " is the real one");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void clustersKnowNothingOfTheJobs() {
+        ArchRule rule = mayUse(CLUSTER, CLUSTER).because("it starts processes, whatever runs in them");
         rule.check(CLASSES);
     }
 
