@@ -43,6 +43,7 @@ final class DecodeLoop {
     private final AtomicLong generatedTokens = new AtomicLong();
     private final AtomicLong decodeSteps = new AtomicLong();
     private volatile int activeSequences;
+    private volatile long usedCells;
 
     DecodeLoop(
             EngineOptions options,
@@ -74,8 +75,8 @@ final class DecodeLoop {
         commands.add(() -> scheduler.add(sequence));
     }
 
-    /** Frees an adapter that no sequence has a lease of. */
-    void evict(LlamaAdapter adapter) {
+    /** Frees an adapter that no sequence has a lease of, and then runs {@code freed}. */
+    void evict(LlamaAdapter adapter, Runnable freed) {
         commands.add(() -> {
             if (context.isMixed()) {
                 // idle slots still name the adapters of their last sequence
@@ -85,6 +86,7 @@ final class DecodeLoop {
             }
             context.releaseAdapter(adapter);
             adapter.close();
+            freed.run();
         });
     }
 
@@ -156,6 +158,15 @@ final class DecodeLoop {
         for (List<Sequence> group : scheduler.groups()) {
             decode(group);
         }
+        countUsedCells();
+    }
+
+    private void countUsedCells() {
+        long cells = 0;
+        for (Sequence sequence : scheduler.running()) {
+            cells += sequence.slot().length();
+        }
+        usedCells = cells;
     }
 
     /** Gives the context the adapters of a sequence, and removes the cells that its prompt cannot use. */
@@ -243,6 +254,7 @@ final class DecodeLoop {
                 active,
                 options.parallelSequences(),
                 (long) active * maxSequenceTokens,
+                usedCells,
                 (long) options.parallelSequences() * maxSequenceTokens,
                 residentAdapters,
                 adapterLoads,

@@ -21,7 +21,8 @@ final class LlamaCpp {
     /** Log lines since the last call, each as a digit (2 info, 3 warn, 4 error) and the text, in UTF-8. */
     static native byte[] drainLog();
 
-    static native long loadModel(byte[] path, int gpuLayers);
+    /** A gpuDevice of -1 is all of them. */
+    static native long loadModel(byte[] path, int gpuLayers, int gpuDevice);
 
     static native void freeModel(long model);
 
@@ -34,6 +35,9 @@ final class LlamaCpp {
     static native byte[] vocabulary(long model);
 
     static native int[] tokenize(long model, byte[] utf8);
+
+    /** Of the calling thread: where cores are short, those that decode come first. */
+    static native void lowerThreadPriority();
 
     static native long loadAdapter(long model, byte[] path);
 

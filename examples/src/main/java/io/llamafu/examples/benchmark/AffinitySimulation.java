@@ -2,6 +2,7 @@ package io.llamafu.examples.benchmark;
 
 import io.llamafu.examples.benchmark.AdapterTraffic.Arrival;
 import io.llamafu.flink.affinity.AffinityPartitioner;
+import io.llamafu.flink.routing.RequestOnly;
 import io.llamafu.flink.routing.RoutedRequest;
 import org.apache.flink.runtime.plugable.SerializationDelegate;
 import org.apache.flink.runtime.state.KeyGroupRangeAssignment;
@@ -10,6 +11,7 @@ import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.LongSummaryStatistics;
 import java.util.Map;
 import java.util.function.ToIntFunction;
@@ -156,18 +158,17 @@ record AffinitySimulation(
     }
 
     private ToIntFunction<Arrival> affinity(int[] routers) {
-        AffinityPartitioner[] partitioners = Stream.generate(() -> new AffinityPartitioner(loadBound))
+        List<AffinityPartitioner<RoutedRequest>> partitioners = Stream.generate(
+                        () -> new AffinityPartitioner<>(loadBound, new RequestOnly<>()))
                 .limit(subtasks())
-                .toArray(AffinityPartitioner[]::new);
-        for (AffinityPartitioner partitioner : partitioners) {
-            partitioner.setup(subtasks());
-        }
+                .toList();
+        partitioners.forEach(partitioner -> partitioner.setup(subtasks()));
         RoutedRequest request = RoutedRequest.newBuilder().build();
         SerializationDelegate<StreamRecord<RoutedRequest>> sent = new SerializationDelegate<>(null);
         sent.setInstance(new StreamRecord<>(request));
         return arrival -> {
             request.setStack(ADAPTER + arrival.adapter());
-            return partitioners[routers[arrival.tenant()]].selectChannel(sent);
+            return partitioners.get(routers[arrival.tenant()]).selectChannel(sent);
         };
     }
 

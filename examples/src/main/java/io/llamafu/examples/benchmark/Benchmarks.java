@@ -10,6 +10,9 @@ import picocli.CommandLine.Command;
         subcommands = {
             MixedAdaptersBenchmark.class,
             EngineBenchmark.class,
+            AdapterLoadBenchmark.class,
+            AdapterChurnBenchmark.class,
+            AdapterOverheadBenchmark.class,
             PipelineBenchmark.class,
             AffinityBenchmark.class,
             GenerateModels.class

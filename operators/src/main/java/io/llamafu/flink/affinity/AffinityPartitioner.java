@@ -2,6 +2,7 @@ package io.llamafu.flink.affinity;
 
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.flink.routing.Carrier;
 import io.llamafu.flink.routing.RoutedRequest;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.runtime.io.network.api.writer.SubtaskStateMapper;
@@ -15,6 +16,7 @@ import java.util.Objects;
 import java.util.stream.Collectors;
 
 import static org.apache.flink.util.Preconditions.checkArgument;
+import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
  * Sends requests with the same adapters to few of the subtasks that answer. Each sender has its own, whose counts are in no
@@ -22,27 +24,36 @@ import static org.apache.flink.util.Preconditions.checkArgument;
  *
  * <p>It is a partitioner of Flink's own kind, not one for {@code partitionCustom}: Flink aligns checkpoints for those, and
  * a checkpoint would wait until the requests that pile up before the model are answered.
+ *
+ * @param <E> what carries a request
  */
 @Internal
-public final class AffinityPartitioner extends StreamPartitioner<RoutedRequest> {
+public final class AffinityPartitioner<E> extends StreamPartitioner<E> {
     private static final long serialVersionUID = 1L;
 
     private final double loadBound;
+    private final Carrier<?, E, ?> carrier;
     private transient StackAffinity affinity;
 
     /** @param loadBound the most records of a subtask over the mean; above 1 */
-    public AffinityPartitioner(double loadBound) {
+    public AffinityPartitioner(double loadBound, Carrier<?, E, ?> carrier) {
+        this.loadBound = checkLoadBound(loadBound);
+        this.carrier = checkNotNull(carrier, "carrier is null");
+    }
+
+    /** Returns it if it is above 1. */
+    public static double checkLoadBound(double loadBound) {
         checkArgument(
                 loadBound > 1,
                 "The load bound of the affinity is %s, but must be above 1: it is a multiple of the mean load.",
                 loadBound);
-        this.loadBound = loadBound;
+        return loadBound;
     }
 
-    /** The requests as this partitioner deals them to whatever follows. */
-    public DataStream<RoutedRequest> partition(DataStream<RoutedRequest> requests) {
+    /** The elements as this partitioner deals them to whatever follows. */
+    public DataStream<E> partition(DataStream<E> elements) {
         return new DataStream<>(
-                requests.getExecutionEnvironment(), new PartitionTransformation<>(requests.getTransformation(), this));
+                elements.getExecutionEnvironment(), new PartitionTransformation<>(elements.getTransformation(), this));
     }
 
     @Override
@@ -52,8 +63,8 @@ public final class AffinityPartitioner extends StreamPartitioner<RoutedRequest> 
     }
 
     @Override
-    public int selectChannel(SerializationDelegate<StreamRecord<RoutedRequest>> record) {
-        return affinity.choose(adapters(record.getInstance().getValue()));
+    public int selectChannel(SerializationDelegate<StreamRecord<E>> element) {
+        return affinity.choose(adapters(carrier.request(element.getInstance().getValue())));
     }
 
     /** Without the scales: they are no matter of what is in memory. */
@@ -73,8 +84,8 @@ public final class AffinityPartitioner extends StreamPartitioner<RoutedRequest> 
     }
 
     @Override
-    public StreamPartitioner<RoutedRequest> copy() {
-        return new AffinityPartitioner(loadBound);
+    public StreamPartitioner<E> copy() {
+        return new AffinityPartitioner<>(loadBound, carrier);
     }
 
     /** After a change of parallelism it does not matter where the requests in flight go, only that each goes once. */
@@ -90,7 +101,7 @@ public final class AffinityPartitioner extends StreamPartitioner<RoutedRequest> 
 
     @Override
     public boolean equals(Object other) {
-        return super.equals(other) && other instanceof AffinityPartitioner that && loadBound == that.loadBound;
+        return super.equals(other) && other instanceof AffinityPartitioner<?> that && loadBound == that.loadBound;
     }
 
     @Override

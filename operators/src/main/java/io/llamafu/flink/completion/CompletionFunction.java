@@ -3,13 +3,17 @@ package io.llamafu.flink.completion;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.Completion;
 import io.llamafu.flink.LlamafuOptions;
+import io.llamafu.flink.routing.Carrier;
 import io.llamafu.flink.routing.RoutedRequest;
+import io.llamafu.flink.routing.Samplings;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.functions.OpenContext;
+import org.apache.flink.api.common.functions.RuntimeContext;
 import org.apache.flink.streaming.api.functions.async.ResultFuture;
 import org.apache.flink.streaming.api.functions.async.RichAsyncFunction;
 import org.slf4j.Logger;
@@ -28,40 +32,54 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
  * Hands requests to the TaskManager's engine. Each request has exactly one outcome: whoever takes it out of
  * {@link #open} settles it, be it the engine or the timeout; those still open at {@link #close} are in the last
  * checkpoint and are asked again.
+ *
+ * @param <E> what travels for a record
+ * @param <R> what leaves for it
  */
 @Internal
-public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, Completion> {
+public final class CompletionFunction<E, R> extends RichAsyncFunction<E, R> {
     private static final long serialVersionUID = 1L;
     private static final Logger LOG = LoggerFactory.getLogger(CompletionFunction.class);
 
     private final LlamafuOptions options;
     private final SamplingOptions sampling;
     private final Leases leases;
+    private final Carrier<?, E, R> carrier;
 
-    private transient volatile Leases.Lease lease;
+    private transient TaskManager taskManager;
+    private transient volatile JobEngine held;
     private transient CompletionMetrics metrics;
-    private transient Map<ResultFuture<Completion>, OpenRequest> open;
+    private transient Map<ResultFuture<R>, OpenRequest<E>> open;
 
-    private record OpenRequest(RoutedRequest request, CompletableFuture<io.llamafu.engine.Completion> answer) {}
+    private record OpenRequest<E>(E element, CompletableFuture<io.llamafu.engine.Completion> answer) {}
 
-    public CompletionFunction(LlamafuOptions options, SamplingOptions sampling, Leases leases) {
+    public CompletionFunction(
+            LlamafuOptions options, SamplingOptions sampling, Leases leases, Carrier<?, E, R> carrier) {
         this.options = checkNotNull(options, "options is null");
         this.sampling = checkNotNull(sampling, "sampling is null");
         this.leases = checkNotNull(leases, "leases is null");
+        this.carrier = checkNotNull(carrier, "carrier is null");
+    }
+
+    /** Here, because asynchronous functions are shown less of it afterwards. */
+    @Override
+    public void setRuntimeContext(RuntimeContext context) {
+        taskManager = TaskManager.of(context);
+        super.setRuntimeContext(context);
     }
 
     @Override
     public void open(OpenContext context) {
         open = new ConcurrentHashMap<>();
-        lease = leases.acquire(options.toEngineOptions());
-        metrics = new CompletionMetrics(getRuntimeContext().getMetricGroup(), () -> lease.engine());
+        held = JobEngine.open(options, taskManager, leases);
+        metrics = new CompletionMetrics(getRuntimeContext().getMetricGroup(), () -> held.engine());
     }
 
     @Override
     @SuppressWarnings("FutureReturnValueIgnored") // settle lets nothing escape
-    public void asyncInvoke(RoutedRequest request, ResultFuture<Completion> result) {
+    public void asyncInvoke(E element, ResultFuture<R> result) {
         metrics.request();
-        OpenRequest opened = new OpenRequest(request, submit(request));
+        OpenRequest<E> opened = new OpenRequest<>(element, submit(carrier.request(element)));
         open.put(result, opened);
         opened.answer().whenComplete((answer, failure) -> settle(result, opened, answer, failure));
     }
@@ -72,11 +90,20 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
             if (request.getErrorCode() != null) {
                 throw new LlamafuException(ErrorCode.valueOf(request.getErrorCode()), request.getError());
             }
-            AdapterStack stack = AdapterStack.parse(request.getStack());
-            return engine().submit(options.toRequest(request.getPrompt(), stack, sampling));
+            return engine().submit(toRequest(request));
         } catch (RuntimeException e) {
             return CompletableFuture.failedFuture(e);
         }
+    }
+
+    private CompletionRequest toRequest(RoutedRequest request) {
+        AdapterStack stack = AdapterStack.parse(request.getStack());
+        if (request.getScales() != null) {
+            stack = stack.withScales(request.getScales());
+        }
+        SamplingOptions chosen = request.getSampling() == null ? sampling : Samplings.toOptions(request.getSampling());
+        CompletionRequest asked = options.toRequest(request.getPrompt(), stack, chosen);
+        return request.getMaxTokens() == null ? asked : asked.withMaxTokens(request.getMaxTokens());
     }
 
     /**
@@ -84,18 +111,18 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
      * while the model loads.
      */
     private InferenceEngine engine() {
-        Leases.Lease held = lease;
-        if (!held.engine().isOpen()) {
+        JobEngine before = held;
+        if (!before.engine().isOpen()) {
             LOG.warn("The engine has failed and is opened anew.");
-            lease = leases.acquire(options.toEngineOptions());
-            held.close();
+            held = JobEngine.open(options, taskManager, leases);
+            before.close();
         }
-        return lease.engine();
+        return held.engine();
     }
 
     private void settle(
-            ResultFuture<Completion> result,
-            OpenRequest opened,
+            ResultFuture<R> result,
+            OpenRequest<E> opened,
             @Nullable io.llamafu.engine.Completion answer,
             @Nullable Throwable failure) {
         if (!open.remove(result, opened)) {
@@ -103,11 +130,11 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
         }
         try {
             if (failure != null) {
-                fail(result, opened.request(), failure);
+                fail(result, opened.element(), failure);
             } else {
-                Completion completion = Outcomes.answered(opened.request(), answer);
+                Completion completion = Outcomes.answered(carrier.request(opened.element()), answer);
                 metrics.completion(answer);
-                result.complete(List.of(completion));
+                complete(result, opened.element(), completion);
             }
         } catch (RuntimeException e) {
             // Nobody else will settle this one. After the end of the task this is refused once more, and harmless.
@@ -117,22 +144,23 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
 
     /** Flink's own timeout, which is longer than the engine's: the engine has not answered at all. */
     @Override
-    public void timeout(RoutedRequest request, ResultFuture<Completion> result) {
-        OpenRequest opened = open.remove(result);
+    public void timeout(E element, ResultFuture<R> result) {
+        OpenRequest<E> opened = open.remove(result);
         if (opened == null) {
             return;
         }
         opened.answer().cancel(false);
         fail(
                 result,
-                request,
+                element,
                 new LlamafuException(
                         ErrorCode.DEADLINE_EXCEEDED,
                         "The record was not answered within its timeout of %s, and the engine did not say why."
                                 .formatted(options.timeout())));
     }
 
-    private void fail(ResultFuture<Completion> result, RoutedRequest request, Throwable failure) {
+    private void fail(ResultFuture<R> result, E element, Throwable failure) {
+        RoutedRequest request = carrier.request(element);
         LlamafuException error = coded(failure);
         long before = metrics.error(error.code());
         String record = "%s: %s".formatted(describe(request), error.getMessage());
@@ -140,13 +168,17 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
             case FAIL -> result.completeExceptionally(new LlamafuException(error.code(), record, error));
             case NULL -> {
                 logFirst(before, error.code(), record);
-                result.complete(List.of(Outcomes.withoutText(request)));
+                complete(result, element, Outcomes.withoutText(request));
             }
             case EMIT -> {
                 logFirst(before, error.code(), record);
-                result.complete(List.of(Outcomes.failed(request, error)));
+                complete(result, element, Outcomes.failed(request, error));
             }
         }
+    }
+
+    private void complete(ResultFuture<R> result, E element, Completion completion) {
+        result.complete(List.of(carrier.outcome(element, completion)));
     }
 
     private static String describe(RoutedRequest request) {
@@ -175,20 +207,20 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
     @Override
     public void close() {
         quietly(this::cancelOpenRequests);
-        quietly(this::giveLeaseBack);
+        quietly(this::giveEngineBack);
     }
 
     private void cancelOpenRequests() {
         if (open != null) {
-            List<OpenRequest> cancelled = List.copyOf(open.values());
+            List<OpenRequest<E>> cancelled = List.copyOf(open.values());
             open.clear();
             cancelled.forEach(opened -> opened.answer().cancel(false));
         }
     }
 
-    private void giveLeaseBack() {
-        if (lease != null) {
-            lease.close();
+    private void giveEngineBack() {
+        if (held != null) {
+            held.close();
         }
     }
 

@@ -1,5 +1,6 @@
 package io.llamafu.flink.affinity;
 
+import io.llamafu.flink.routing.RequestOnly;
 import io.llamafu.flink.routing.RoutedRequest;
 import org.apache.flink.runtime.plugable.SerializationDelegate;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
@@ -16,7 +17,7 @@ class AffinityPartitionerTest {
 
     @Test
     void scalesAndTheOrderOfAdaptersMakeNoDifference() {
-        AffinityPartitioner partitioner = partitioner();
+        AffinityPartitioner<RoutedRequest> partitioner = partitioner();
 
         assertThat(channel(partitioner, "medical:0.5+formal"))
                 .isEqualTo(channel(partitioner, "medical+formal:0.7"))
@@ -26,7 +27,7 @@ class AffinityPartitionerTest {
 
     @Test
     void recordsOfTheBaseModelGoWhereThereIsLeastToDo() {
-        AffinityPartitioner partitioner = partitioner();
+        AffinityPartitioner<RoutedRequest> partitioner = partitioner();
 
         assertThat(IntStream.range(0, SUBTASKS).map(index -> channel(partitioner, "")))
                 .doesNotHaveDuplicates();
@@ -34,7 +35,7 @@ class AffinityPartitionerTest {
 
     @Test
     void recordsThatCannotBeAnsweredPass() {
-        AffinityPartitioner partitioner = partitioner();
+        AffinityPartitioner<RoutedRequest> partitioner = partitioner();
         RoutedRequest failed = request("medical");
         failed.setErrorCode("INVALID_REQUEST");
 
@@ -44,10 +45,10 @@ class AffinityPartitionerTest {
 
     @Test
     void everySenderHasItsOwn() throws Exception {
-        AffinityPartitioner used = partitioner();
+        AffinityPartitioner<RoutedRequest> used = partitioner();
         IntStream.range(0, 1000).forEach(index -> channel(used, "medical"));
 
-        AffinityPartitioner sent = InstantiationUtil.clone(used);
+        AffinityPartitioner<RoutedRequest> sent = InstantiationUtil.clone(used);
         sent.setup(SUBTASKS);
 
         assertThat(sent).isEqualTo(used).hasSameHashCodeAs(used);
@@ -67,24 +68,24 @@ class AffinityPartitionerTest {
     void boundBelowTheMeanIsRefused() {
         for (double bound : new double[] {1, -1, Double.NaN}) {
             assertThatIllegalArgumentException()
-                    .isThrownBy(() -> new AffinityPartitioner(bound))
+                    .isThrownBy(() -> new AffinityPartitioner<>(bound, new RequestOnly<>()))
                     .withMessage(
                             "The load bound of the affinity is %s, but must be above 1: it is a multiple of the mean load.",
                             bound);
         }
     }
 
-    private static AffinityPartitioner partitioner() {
-        AffinityPartitioner partitioner = new AffinityPartitioner(1.25);
+    private static AffinityPartitioner<RoutedRequest> partitioner() {
+        AffinityPartitioner<RoutedRequest> partitioner = new AffinityPartitioner<>(1.25, new RequestOnly<>());
         partitioner.setup(SUBTASKS);
         return partitioner;
     }
 
-    private static int channel(AffinityPartitioner partitioner, String stack) {
+    private static int channel(AffinityPartitioner<RoutedRequest> partitioner, String stack) {
         return channel(partitioner, request(stack));
     }
 
-    private static int channel(AffinityPartitioner partitioner, RoutedRequest request) {
+    private static int channel(AffinityPartitioner<RoutedRequest> partitioner, RoutedRequest request) {
         SerializationDelegate<StreamRecord<RoutedRequest>> record = new SerializationDelegate<>(null);
         record.setInstance(new StreamRecord<>(request));
         return partitioner.selectChannel(record);
