@@ -25,9 +25,14 @@ class ArchitectureTest {
     private static final String ADAPTER = "io.llamafu.adapter";
     private static final String ENGINE = "io.llamafu.engine";
     private static final String SUPPORT = "io.llamafu.engine.support";
+    private static final String GRAMMAR = "io.llamafu.grammar";
+    private static final String PEFT = "io.llamafu.peft";
     private static final String LLAMACPP = "io.llamafu.llamacpp";
     private static final String JLLAMA = "io.llamafu.jllama";
     private static final String FLINK_API = "io.llamafu.flink";
+    private static final String ARTIFACT = "io.llamafu.flink.artifact";
+    private static final String AFFINITY = "io.llamafu.flink.affinity";
+    private static final String ROUTING = "io.llamafu.flink.routing";
     private static final String FLINK_ROOMS = "io.llamafu.flink.*..";
     private static final String EXAMPLES = "io.llamafu.examples..";
     private static final String OURS = "io.llamafu..";
@@ -63,6 +68,12 @@ class ArchitectureTest {
     }
 
     @Test
+    void peft() {
+        ArchRule rule = mayUse(PEFT, ROOT, GGUF, ADAPTER, PEFT).because("a conversion needs no engine");
+        rule.check(CLASSES);
+    }
+
+    @Test
     void engine() {
         ArchRule rule =
                 mayUse(ENGINE, ROOT, ADAPTER, ENGINE).because("engines are found by their provider, never named");
@@ -71,8 +82,15 @@ class ArchitectureTest {
 
     @Test
     void engineSupport() {
+        ArchRule rule = mayUse(SUPPORT, ROOT, GGUF, ADAPTER, ENGINE, SUPPORT)
+                .because("what engines have in common knows none of them");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void grammar() {
         ArchRule rule =
-                mayUse(SUPPORT, ROOT, GGUF, ENGINE, SUPPORT).because("what engines have in common knows none of them");
+                mayUse(GRAMMAR, ROOT, SUPPORT, GRAMMAR).because("a grammar is a text, whichever engine follows it");
         rule.check(CLASSES);
     }
 
@@ -94,7 +112,7 @@ class ArchitectureTest {
     void nativeKnowsNothingOfFlink() {
         ArchRule rule = noClasses()
                 .that()
-                .resideInAnyPackage(ROOT, GGUF, ADAPTER, ENGINE, SUPPORT, LLAMACPP, JLLAMA)
+                .resideInAnyPackage(ROOT, GGUF, ADAPTER, PEFT, ENGINE, SUPPORT, GRAMMAR, LLAMACPP, JLLAMA)
                 .should()
                 .dependOnClassesThat()
                 .resideInAPackage("org.apache.flink..")
@@ -104,8 +122,15 @@ class ArchitectureTest {
 
     @Test
     void flinkUsesEnginesThroughTheirInterface() {
-        ArchRule rule = mayUse("io.llamafu.flink..", ROOT, ADAPTER, ENGINE, "io.llamafu.flink..")
+        ArchRule rule = mayUse("io.llamafu.flink..", ROOT, ADAPTER, ENGINE, GRAMMAR, "io.llamafu.flink..")
                 .because("any engine can answer");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void flinkArtifact() {
+        ArchRule rule = mayUse(ARTIFACT, ROOT, ADAPTER, ENGINE, ARTIFACT)
+                .because("files are brought here whatever asks for them, and for whatever");
         rule.check(CLASSES);
     }
 
@@ -122,15 +147,25 @@ class ArchitectureTest {
 
     @Test
     void examplesAreWrittenAsUsersWould() {
-        ArchRule rule = mayUse("io.llamafu.examples", ROOT, ADAPTER, ENGINE, FLINK_API, EXAMPLES)
+        ArchRule rule = mayUse("io.llamafu.examples", ROOT, ADAPTER, PEFT, ENGINE, GRAMMAR, FLINK_API, EXAMPLES)
                 .because("an example shows what users may rely on");
         rule.check(CLASSES);
     }
 
     @Test
     void benchmarksNameNoEngineClass() {
-        ArchRule rule = mayUse("io.llamafu.examples.benchmark..", ROOT, GGUF, ADAPTER, ENGINE, FLINK_API, EXAMPLES)
-                .because("any engine can take part, on models that are generated");
+        ArchRule rule = mayUse(
+                        "io.llamafu.examples.benchmark..",
+                        ROOT,
+                        GGUF,
+                        ADAPTER,
+                        ENGINE,
+                        FLINK_API,
+                        AFFINITY,
+                        ROUTING,
+                        EXAMPLES)
+                .because("any engine can take part, on models that are generated; and the affinity that is simulated"
+                        + " is the real one");
         rule.check(CLASSES);
     }
 

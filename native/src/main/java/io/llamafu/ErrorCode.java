@@ -10,6 +10,8 @@ public enum ErrorCode {
     INVALID_OPTION,
     /** The GBNF grammar of a request does not parse, or has no {@code root} rule. */
     INVALID_GRAMMAR,
+    /** A JSON schema is malformed, asks for the impossible, or uses keywords that cannot be enforced. */
+    INVALID_SCHEMA,
     /** The prompt has more tokens than one sequence may hold. */
     PROMPT_TOO_LONG,
     /** The model file does not exist or is not a readable regular file. */
@@ -26,6 +28,8 @@ public enum ErrorCode {
     ADAPTER_INCOMPATIBLE,
     /** llama.cpp refused an adapter that passed validation. */
     ADAPTER_LOAD_FAILED,
+    /** A remote model or adapter cannot be fetched: its file system cannot be read, or the local cache has no room. */
+    ARTIFACT_UNAVAILABLE,
     /** A memory budget would be exceeded, or the operating system refused an allocation. */
     OUT_OF_MEMORY,
     /** The request was not answered within its timeout. */

@@ -75,8 +75,8 @@ final class DecodeLoop {
         commands.add(() -> scheduler.add(sequence));
     }
 
-    /** Frees an adapter that no sequence has a lease of. */
-    void evict(LlamaAdapter adapter) {
+    /** Frees an adapter that no sequence has a lease of, and then runs {@code freed}. */
+    void evict(LlamaAdapter adapter, Runnable freed) {
         commands.add(() -> {
             if (context.isMixed()) {
                 // idle slots still name the adapters of their last sequence
@@ -86,6 +86,7 @@ final class DecodeLoop {
             }
             context.releaseAdapter(adapter);
             adapter.close();
+            freed.run();
         });
     }
 

@@ -79,6 +79,7 @@ class SharedEnginesTest {
                 SharedEngines.Lease other = SharedEngines.acquire(theirs)) {
             assertThat(same.engine()).isSameAs(one.engine());
             assertThat(other.engine()).isNotSameAs(one.engine());
+            assertThat(List.of(one.opened(), same.opened(), other.opened())).containsExactly(true, false, true);
         }
     }
 }

@@ -2,6 +2,7 @@ package io.llamafu.flink;
 
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.SamplingOptions;
+import io.llamafu.flink.affinity.AffinityPartitioner;
 import io.llamafu.flink.completion.CompletionFunction;
 import io.llamafu.flink.completion.DeadLetterSplit;
 import io.llamafu.flink.completion.Leases;
@@ -60,6 +61,7 @@ public final class CompletionBuilder<T> {
     private Optional<LlamafuOptions> options = Optional.empty();
     private Optional<SamplingOptions> sampling = Optional.empty();
     private Optional<Integer> capacity = Optional.empty();
+    private Optional<Double> affinity = Optional.empty();
     private AdapterStack defaultRoute = AdapterStack.base();
     private boolean ordered = false;
     private String uid = DEFAULT_UID;
@@ -195,6 +197,19 @@ public final class CompletionBuilder<T> {
         return this;
     }
 
+    /**
+     * Sends records with the same adapters to few subtasks, for jobs with more adapters than a TaskManager can hold. The
+     * records of a key are then answered by several subtasks: their order is lost.
+     *
+     * @param loadBound the most records that a subtask gets, over the mean: above 1, such as 1.25. The closer to 1, the
+     *     more records are sent where their adapters are not
+     */
+    public CompletionBuilder<T> affinity(double loadBound) {
+        AffinityPartitioner.checkLoadBound(loadBound);
+        affinity = Optional.of(loadBound);
+        return this;
+    }
+
     /** How tokens are chosen, in place of the sampling options given to {@link #with}. */
     public CompletionBuilder<T> sampling(SamplingOptions newSampling) {
         sampling = Optional.of(checkNotNull(newSampling, "sampling is null"));
@@ -261,13 +276,19 @@ public final class CompletionBuilder<T> {
     private <E, R> Assembly<R> assemble(Carrier<T, E, R> carrier) {
         sanityCheck();
         RoutingPlan.Routed<E> routed = routing.attach(toRequests(carrier), carrier, options.orElseThrow(), uid);
-        return new Assembly<>(complete(routed.elements(), carrier), routed.rejected());
+        DataStream<E> dealt = affinity.isEmpty()
+                ? routed.elements()
+                : new AffinityPartitioner<>(affinity.get(), carrier).partition(routed.elements());
+        return new Assembly<>(complete(dealt, carrier), routed.rejected());
     }
 
     private void sanityCheck() {
         checkState(prompt.isPresent(), "prompt(...) is missing: say which text of a record is to be answered.");
         checkState(options.isPresent(), "with(options) is missing: the options name the model.");
         routing.sanityCheck(key.isPresent());
+        checkState(
+                affinity.isEmpty() || !ordered,
+                "affinity(...) and ordered() contradict: affinity spreads the records of a key over subtasks.");
     }
 
     private <E> DataStream<E> toRequests(Carrier<T, E, ?> carrier) {

@@ -1,5 +1,6 @@
 package io.llamafu.flink;
 
+import io.llamafu.adapter.AdapterCatalog;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
@@ -10,6 +11,7 @@ import org.apache.flink.configuration.MemorySize;
 
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 
 /**
  * The options of Llamafu, under the same keys in the DataStream API and in SQL.
@@ -26,13 +28,32 @@ public final class LlamafuConfigOptions {
     public static final ConfigOption<String> MODEL = ConfigOptions.key("model")
             .stringType()
             .noDefaultValue()
-            .withDescription("The GGUF model: a path or file:// URI that every TaskManager can read. Required.");
+            .withDescription(
+                    "The GGUF model: a path or file:// URI that every TaskManager can read, or a URI of any other"
+                            + " file system of Flink, such as s3://, from which each fetches it into its cache. Required.");
 
     public static final ConfigOption<String> ADAPTERS = ConfigOptions.key("adapters")
             .stringType()
             .noDefaultValue()
-            .withDescription("A folder, as a path or file:// URI that every TaskManager can read. Every NAME.gguf in it"
-                    + " is the adapter NAME. Without it only the base model answers.");
+            .withDescription(
+                    "A folder, as a path or file:// URI that every TaskManager can read, or as a URI of any other"
+                            + " file system of Flink. Every NAME.gguf in it is the adapter NAME. Without it only the base model"
+                            + " answers.");
+
+    public static final ConfigOption<String> CACHE_DIR = ConfigOptions.key("cache.dir")
+            .stringType()
+            .noDefaultValue()
+            .withDescription(
+                    "Where each TaskManager keeps the remote models and adapters that it fetched: a folder on a"
+                            + " local disk, which jobs and TaskManagers of a machine may share. By default 'llamafu-cache' in the"
+                            + " TaskManager's first folder for temporary files.");
+
+    public static final ConfigOption<MemorySize> CACHE_MAX_SIZE = ConfigOptions.key("cache.max-size")
+            .memoryType()
+            .defaultValue(MemorySize.parse("64 gb"))
+            .withDescription(
+                    "The most bytes of fetched files; 0 is no limit. Files not in use leave, the longest unused"
+                            + " first.");
 
     public static final ConfigOption<String> ENGINE = ConfigOptions.key("engine")
             .stringType()
@@ -76,6 +97,27 @@ public final class LlamafuConfigOptions {
             .memoryType()
             .defaultValue(MemorySize.ZERO)
             .withDescription("The most memory for adapters; 0 is no limit.");
+
+    public static final ConfigOption<Map<String, String>> ADAPTERS_FILES = ConfigOptions.key("adapters.files")
+            .mapType()
+            .defaultValue(Map.of())
+            .withDescription("Further adapters, each with the path or file:// URI of its GGUF file. Written"
+                    + " 'adapters.files.NAME' = 'FILE', or in one option as 'NAME:FILE,NAME:FILE'. A name may not be in"
+                    + " the folder too.");
+
+    public static final ConfigOption<Duration> ADAPTERS_REFRESH_INTERVAL = ConfigOptions.key(
+                    "adapters.refresh-interval")
+            .durationType()
+            .defaultValue(AdapterCatalog.DEFAULT_REFRESH_INTERVAL)
+            .withDescription("How long the version that a name was looked up to is believed. So long it may take until"
+                    + " a file that was published again answers; 0 looks at the file for every record.");
+
+    public static final ConfigOption<List<String>> ADAPTERS_PRELOAD = ConfigOptions.key("adapters.preload")
+            .stringType()
+            .asList()
+            .defaultValues()
+            .withDescription("Adapters or stacks, separated by ';', that are loaded together when the model is opened."
+                    + " If they cannot be, the model is not opened.");
 
     public static final ConfigOption<LoraBatching> LORA_BATCHING = ConfigOptions.key("lora-batching")
             .enumType(LoraBatching.class)
@@ -150,6 +192,12 @@ public final class LlamafuConfigOptions {
             .defaultValue("")
             .withDescription("A GBNF grammar with a 'root' rule that every answer must follow.");
 
+    public static final ConfigOption<String> JSON_SCHEMA = ConfigOptions.key("json-schema")
+            .stringType()
+            .defaultValue("")
+            .withDescription("A JSON schema of which every answer must be a document. Cannot be set together with"
+                    + " 'grammar'.");
+
     public static final ConfigOption<Duration> TIMEOUT = ConfigOptions.key("timeout")
             .durationType()
             .defaultValue(CompletionRequest.DEFAULT_TIMEOUT)
@@ -165,6 +213,8 @@ public final class LlamafuConfigOptions {
     private static final List<ConfigOption<?>> ALL = List.of(
             MODEL,
             ADAPTERS,
+            CACHE_DIR,
+            CACHE_MAX_SIZE,
             ENGINE,
             CONTEXT_SIZE,
             PARALLEL_SEQUENCES,
@@ -173,6 +223,9 @@ public final class LlamafuConfigOptions {
             GPU_LAYERS,
             MEMORY_BUDGET,
             ADAPTERS_MEMORY_BUDGET,
+            ADAPTERS_FILES,
+            ADAPTERS_REFRESH_INTERVAL,
+            ADAPTERS_PRELOAD,
             LORA_BATCHING,
             MAX_ADAPTERS_PER_BATCH,
             IDLE_TIMEOUT,
@@ -186,6 +239,7 @@ public final class LlamafuConfigOptions {
             SEED,
             STOP,
             GRAMMAR,
+            JSON_SCHEMA,
             TIMEOUT,
             ON_ERROR);
 

@@ -86,6 +86,21 @@ class CompletionBuilderTest {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> Llamafu.complete(records).capacity(0))
                 .withMessageStartingWith("capacity is 0");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Llamafu.complete(records).affinity(1))
+                .withMessageStartingWith("The load bound of the affinity is 1.0");
+    }
+
+    @Test
+    void affinityAndOrderExcludeEachOther() {
+        assertThatIllegalStateException()
+                .isThrownBy(() -> Llamafu.complete(records)
+                        .prompt(text -> text)
+                        .with(OPTIONS)
+                        .affinity(1.25)
+                        .ordered()
+                        .build())
+                .withMessageStartingWith("affinity(...) and ordered() contradict: ");
     }
 
     @Test

@@ -2,9 +2,13 @@ package io.llamafu.flink;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.SamplingOptions;
+import io.llamafu.flink.artifact.ArtifactOptions;
+import io.llamafu.flink.artifact.Location;
+import io.llamafu.grammar.JsonSchemaGrammar;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.MemorySize;
@@ -13,11 +17,15 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
+import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -26,6 +34,8 @@ class LlamafuOptionsTest {
     private static final Map<String, String> EVERY_PROPERTY = Map.ofEntries(
             Map.entry("model", "file:///models/base.gguf"),
             Map.entry("adapters", "/models/adapters"),
+            Map.entry("cache.dir", "/data/cache"),
+            Map.entry("cache.max-size", "3 gb"),
             Map.entry("engine", "native"),
             Map.entry("context-size", "4096"),
             Map.entry("parallel-sequences", "8"),
@@ -34,6 +44,9 @@ class LlamafuOptionsTest {
             Map.entry("gpu-layers", "-1"),
             Map.entry("memory-budget", "2 gb"),
             Map.entry("adapters.memory-budget", "64 mb"),
+            Map.entry("adapters.files", "tone:/other/tone.gguf"),
+            Map.entry("adapters.refresh-interval", "3 s"),
+            Map.entry("adapters.preload", "medical;medical:0.5+tone"),
             Map.entry("lora-batching", "grouped"),
             Map.entry("max-adapters-per-batch", "7"),
             Map.entry("idle-timeout", "5 s"),
@@ -67,10 +80,9 @@ class LlamafuOptionsTest {
 
     @Test
     void everyPropertyIsMapped() {
-        assertThat(EVERY_PROPERTY.keySet())
-                .containsExactlyInAnyOrderElementsOf(LlamafuConfigOptions.all().stream()
-                        .map(ConfigOption::key)
-                        .toList());
+        // json-schema excludes grammar; it has its own test
+        assertThat(LlamafuConfigOptions.all().stream().map(ConfigOption::key).filter(key -> !key.equals("json-schema")))
+                .containsExactlyInAnyOrderElementsOf(EVERY_PROPERTY.keySet());
 
         assertEveryProperty(LlamafuOptions.fromMap(EVERY_PROPERTY));
         assertEveryProperty(LlamafuOptions.fromConfiguration(Configuration.fromMap(EVERY_PROPERTY)));
@@ -81,6 +93,8 @@ class LlamafuOptionsTest {
         assertEveryProperty(LlamafuOptions.builder()
                 .model("file:///models/base.gguf")
                 .adapters("/models/adapters")
+                .cacheDir("/data/cache")
+                .cacheMaxSize(MemorySize.parse("3 gb"))
                 .engine("native")
                 .contextSize(4096)
                 .parallelSequences(8)
@@ -89,6 +103,9 @@ class LlamafuOptionsTest {
                 .gpuLayers(-1)
                 .memoryBudget(MemorySize.parse("2 gb"))
                 .adaptersMemoryBudget(MemorySize.parse("64 mb"))
+                .adapter("tone", "/other/tone.gguf")
+                .adaptersRefreshInterval(Duration.ofSeconds(3))
+                .adaptersPreload("medical", "medical:0.5+tone")
                 .loraBatching(LoraBatching.GROUPED)
                 .maxAdaptersPerBatch(7)
                 .idleTimeout(Duration.ofSeconds(5))
@@ -120,10 +137,22 @@ class LlamafuOptionsTest {
                         .gpuLayers(-1)
                         .memoryBudget(2L << 30)
                         .adapterMemoryBudget(64L << 20)
+                        .adapter("tone", Path.of("/other/tone.gguf"))
+                        .adapterRefreshInterval(Duration.ofSeconds(3))
+                        .adapterPreload(List.of(AdapterStack.parse("medical"), AdapterStack.parse("medical:0.5+tone")))
                         .loraBatching(LoraBatching.GROUPED)
                         .maxAdaptersPerBatch(7)
                         .idleTimeout(Duration.ofSeconds(5))
                         .build());
+        assertThat(options.artifacts(Path.of("/temporary")))
+                .isEqualTo(new ArtifactOptions(
+                        new Location.Local(Path.of("/models/base.gguf")),
+                        Optional.of(new Location.Local(Path.of("/models/adapters"))),
+                        Path.of("/data/cache"),
+                        3L << 30,
+                        Duration.ofSeconds(3),
+                        List.of(AdapterStack.parse("medical"), AdapterStack.parse("medical:0.5+tone")),
+                        Set.of("tone")));
         assertThat(options.sampling())
                 .isEqualTo(SamplingOptions.builder()
                         .temperature(0.7f)
@@ -149,8 +178,47 @@ class LlamafuOptionsTest {
     }
 
     @Test
+    void jsonSchemaBecomesTheGrammar() {
+        String schema = "{\"enum\": [\"yes; 'no'\", 1]}";
+        String grammar = JsonSchemaGrammar.of(schema);
+
+        assertThat(LlamafuOptions.builder()
+                        .model("base.gguf")
+                        .jsonSchema(schema)
+                        .build()
+                        .sampling()
+                        .grammar())
+                .isEqualTo(grammar);
+        assertThat(LlamafuOptions.fromMap(Map.of("model", "base.gguf", "json-schema", schema))
+                        .sampling()
+                        .grammar())
+                .isEqualTo(grammar);
+    }
+
+    @Test
+    void jsonSchemaExcludesGrammar() {
+        assertInvalid(
+                Map.of("model", "base.gguf", "json-schema", "{\"type\": \"null\"}", "grammar", "root ::= \"x\""),
+                "'grammar' and 'json-schema' are both set");
+    }
+
+    @Test
+    void jsonSchemaThatCannotBeEnforcedIsRefusedBeforeTheFirstRecord() {
+        assertThatThrownBy(() -> LlamafuOptions.builder()
+                        .model("base.gguf")
+                        .jsonSchema("{\"type\": \"string\", \"pattern\": \"a+\"}")
+                        .build())
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_SCHEMA))
+                .hasMessageContaining("#/pattern");
+    }
+
+    @Test
     void unknownKeyIsRefusedWithTheListOfValidOnes() {
-        assertInvalid(Map.of("modle", "x.gguf"), "'modle'", "adapters, adapters.memory-budget, batch-size");
+        assertInvalid(
+                Map.of("modle", "x.gguf"),
+                "'modle'",
+                "adapters, adapters.files, adapters.memory-budget, adapters.preload");
     }
 
     @Test
@@ -167,6 +235,9 @@ class LlamafuOptionsTest {
         "parallel-sequences, 0, parallel-sequences is 0",
         "threads, 0, threads is 0",
         "memory-budget, a lot, memory-budget",
+        "adapters.refresh-interval, -1 s, adapters.refresh-interval",
+        "adapters.preload, medical:much, 'much', which is no number",
+        "adapters.files.tone, s3://bucket/tone.gguf, only local files are supported for now",
         "lora-batching, shuffled, lora-batching",
         "prompt-template, Hello, {text}",
         "max-tokens, 0, max-tokens is 0",
@@ -175,8 +246,9 @@ class LlamafuOptionsTest {
         "stop, a;;b, stop is",
         "timeout, 0 s, timeout is",
         "on-error, ignore, on-error",
-        "adapters, s3://bucket/adapters, only local files are supported for now",
         "adapters, file://host/adapters, no file:// URI",
+        "adapters, ://adapters, no URI",
+        "cache.max-size, much, cache.max-size",
     })
     void valueOutOfItsRangeIsNamed(String key, String value, String message) {
         assertInvalid(Map.of("model", "base.gguf", key, value), message);
@@ -198,6 +270,57 @@ class LlamafuOptionsTest {
                         .toEngineOptions()
                         .model())
                 .isEqualTo(Path.of(path));
+    }
+
+    @Test
+    void remoteFilesAreFetchedByJobsOnly() {
+        LlamafuOptions options = LlamafuOptions.builder()
+                .model("s3://bucket/base.gguf")
+                .adapters("hdfs://host:8020/adapters/")
+                .adaptersRefreshInterval(Duration.ofMinutes(1))
+                .build();
+
+        assertThat(options.artifacts(Path.of("/temporary")))
+                .isEqualTo(new ArtifactOptions(
+                        new Location.Remote(URI.create("s3://bucket/base.gguf")),
+                        Optional.of(new Location.Remote(URI.create("hdfs://host:8020/adapters"))),
+                        Path.of("/temporary/llamafu-cache"),
+                        64L << 30,
+                        Duration.ofMinutes(1),
+                        List.of(),
+                        Set.of()));
+        assertThat(options.toEngineOptions(Path.of("base.gguf"), Optional.empty(), OptionalInt.empty())
+                        .adapterRefreshInterval())
+                .as("of what was fetched")
+                .isEqualTo(Duration.ofSeconds(1));
+        assertThatThrownBy(options::toEngineOptions)
+                .hasMessageContainingAll("model is 's3://bucket/base.gguf'", "a job fetches");
+    }
+
+    @Test
+    void gpuOfTheTaskManagerMattersOnlyToLayersThatAreOnOne() {
+        Path model = Path.of("base.gguf");
+        LlamafuOptions.Builder options = LlamafuOptions.builder().model("base.gguf");
+        assertThat(options.build()
+                        .toEngineOptions(model, Optional.empty(), OptionalInt.of(3))
+                        .gpuDevice())
+                .isEmpty();
+        assertThat(options.gpuLayers(-1)
+                        .build()
+                        .toEngineOptions(model, Optional.empty(), OptionalInt.of(3))
+                        .gpuDevice())
+                .hasValue(3);
+    }
+
+    @Test
+    void adapterFilesCanBeNamedOneByOne() {
+        LlamafuOptions options = LlamafuOptions.fromMap(Map.of(
+                "model", "base.gguf",
+                "adapters.files.tone", "file:///other/tone.gguf",
+                "adapters.files.medical.v2", "/other/medical-2.gguf"));
+
+        assertThat(options.toEngineOptions().adapterFiles())
+                .isEqualTo(Map.of("tone", Path.of("/other/tone.gguf"), "medical.v2", Path.of("/other/medical-2.gguf")));
     }
 
     @Test

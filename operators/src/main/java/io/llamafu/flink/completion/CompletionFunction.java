@@ -13,6 +13,7 @@ import io.llamafu.flink.routing.RoutedRequest;
 import io.llamafu.flink.routing.Samplings;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.functions.OpenContext;
+import org.apache.flink.api.common.functions.RuntimeContext;
 import org.apache.flink.streaming.api.functions.async.ResultFuture;
 import org.apache.flink.streaming.api.functions.async.RichAsyncFunction;
 import org.slf4j.Logger;
@@ -45,7 +46,8 @@ public final class CompletionFunction<E, R> extends RichAsyncFunction<E, R> {
     private final Leases leases;
     private final Carrier<?, E, R> carrier;
 
-    private transient volatile Leases.Lease lease;
+    private transient TaskManager taskManager;
+    private transient volatile JobEngine held;
     private transient CompletionMetrics metrics;
     private transient Map<ResultFuture<R>, OpenRequest<E>> open;
 
@@ -59,11 +61,18 @@ public final class CompletionFunction<E, R> extends RichAsyncFunction<E, R> {
         this.carrier = checkNotNull(carrier, "carrier is null");
     }
 
+    /** Here, because asynchronous functions are shown less of it afterwards. */
+    @Override
+    public void setRuntimeContext(RuntimeContext context) {
+        taskManager = TaskManager.of(context);
+        super.setRuntimeContext(context);
+    }
+
     @Override
     public void open(OpenContext context) {
         open = new ConcurrentHashMap<>();
-        lease = leases.acquire(options.toEngineOptions());
-        metrics = new CompletionMetrics(getRuntimeContext().getMetricGroup(), () -> lease.engine());
+        held = JobEngine.open(options, taskManager, leases);
+        metrics = new CompletionMetrics(getRuntimeContext().getMetricGroup(), () -> held.engine());
     }
 
     @Override
@@ -102,13 +111,13 @@ public final class CompletionFunction<E, R> extends RichAsyncFunction<E, R> {
      * while the model loads.
      */
     private InferenceEngine engine() {
-        Leases.Lease held = lease;
-        if (!held.engine().isOpen()) {
+        JobEngine before = held;
+        if (!before.engine().isOpen()) {
             LOG.warn("The engine has failed and is opened anew.");
-            lease = leases.acquire(options.toEngineOptions());
-            held.close();
+            held = JobEngine.open(options, taskManager, leases);
+            before.close();
         }
-        return lease.engine();
+        return held.engine();
     }
 
     private void settle(
@@ -198,7 +207,7 @@ public final class CompletionFunction<E, R> extends RichAsyncFunction<E, R> {
     @Override
     public void close() {
         quietly(this::cancelOpenRequests);
-        quietly(this::giveLeaseBack);
+        quietly(this::giveEngineBack);
     }
 
     private void cancelOpenRequests() {
@@ -209,9 +218,9 @@ public final class CompletionFunction<E, R> extends RichAsyncFunction<E, R> {
         }
     }
 
-    private void giveLeaseBack() {
-        if (lease != null) {
-            lease.close();
+    private void giveEngineBack() {
+        if (held != null) {
+            held.close();
         }
     }
 
