@@ -18,9 +18,6 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
 @Internal
 @FunctionalInterface
 public interface AdapterNames extends Serializable {
-    /** Neither the model nor a cache is opened to look up a name. */
-    Path NOWHERE = Path.of("");
-
     /** Opened by a task; asks the file system for each name. */
     Predicate<String> open();
 
@@ -31,11 +28,13 @@ public interface AdapterNames extends Serializable {
     }
 
     private static Predicate<String> open(LlamafuOptions options) {
-        Optional<Location> folder = options.artifacts(NOWHERE).adapters();
+        // Neither a cache nor the model is opened to look up a name.
+        Path nowhere = Path.of("");
+        Optional<Location> folder = options.artifacts(nowhere).adapters();
         Optional<Path> local = folder.filter(Location.Local.class::isInstance)
                 .map(Location.Local.class::cast)
                 .map(Location.Local::path);
-        AdapterCatalog catalog = options.toEngineOptions(NOWHERE, local, OptionalInt.empty())
+        AdapterCatalog catalog = options.toEngineOptions(nowhere, local, OptionalInt.empty())
                 .adapterCatalog();
         return folder.orElse(null) instanceof Location.Remote remote
                 ? name -> catalog.contains(name) || Artifacts.contains(remote, name + ".gguf")

@@ -45,7 +45,7 @@ class AdapterNamesTest {
     void folderThatCannotBeAskedIsAnError() throws Exception {
         RemoteStore store = RemoteStore.over(TinyModel.folder());
         Predicate<String> names = open(store.uri("adapters").toString());
-        store.fail();
+        store.setFailing(true);
 
         assertThatThrownBy(() -> names.test("medical"))
                 .isInstanceOfSatisfying(
