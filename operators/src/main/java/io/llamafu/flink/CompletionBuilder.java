@@ -61,7 +61,7 @@ public final class CompletionBuilder<T> {
     private Optional<LlamafuOptions> options = Optional.empty();
     private Optional<SamplingOptions> sampling = Optional.empty();
     private Optional<Integer> capacity = Optional.empty();
-    private Optional<Double> affinity = Optional.empty();
+    private Optional<Double> affinityBound = Optional.empty();
     private AdapterStack defaultRoute = AdapterStack.base();
     private boolean ordered = false;
     private String uid = DEFAULT_UID;
@@ -205,8 +205,7 @@ public final class CompletionBuilder<T> {
      *     more records are sent where their adapters are not
      */
     public CompletionBuilder<T> affinity(double loadBound) {
-        AffinityPartitioner.checkLoadBound(loadBound);
-        affinity = Optional.of(loadBound);
+        affinityBound = Optional.of(AffinityPartitioner.checkLoadBound(loadBound));
         return this;
     }
 
@@ -276,10 +275,10 @@ public final class CompletionBuilder<T> {
     private <E, R> Assembly<R> assemble(Carrier<T, E, R> carrier) {
         sanityCheck();
         RoutingPlan.Routed<E> routed = routing.attach(toRequests(carrier), carrier, options.orElseThrow(), uid);
-        DataStream<E> dealt = affinity.isEmpty()
-                ? routed.elements()
-                : new AffinityPartitioner<>(affinity.get(), carrier).partition(routed.elements());
-        return new Assembly<>(complete(dealt, carrier), routed.rejected());
+        DataStream<E> elements = affinityBound
+                .map(bound -> new AffinityPartitioner<>(bound, carrier).partition(routed.elements()))
+                .orElse(routed.elements());
+        return new Assembly<>(complete(elements, carrier), routed.rejected());
     }
 
     private void sanityCheck() {
@@ -287,7 +286,7 @@ public final class CompletionBuilder<T> {
         checkState(options.isPresent(), "with(options) is missing: the options name the model.");
         routing.sanityCheck(key.isPresent());
         checkState(
-                affinity.isEmpty() || !ordered,
+                affinityBound.isEmpty() || !ordered,
                 "affinity(...) and ordered() contradict: affinity spreads the records of a key over subtasks.");
     }
 

@@ -25,7 +25,7 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
  * <p>It is a partitioner of Flink's own kind, not one for {@code partitionCustom}: Flink aligns checkpoints for those, and
  * a checkpoint would wait until the requests that pile up before the model are answered.
  *
- * @param <E> what travels for a request
+ * @param <E> what carries a request
  */
 @Internal
 public final class AffinityPartitioner<E> extends StreamPartitioner<E> {
@@ -35,28 +35,25 @@ public final class AffinityPartitioner<E> extends StreamPartitioner<E> {
     private final Carrier<?, E, ?> carrier;
     private transient StackAffinity affinity;
 
-    /**
-     * @param loadBound the most records of a subtask over the mean; above 1
-     * @param carrier finds the request of what is sent
-     */
+    /** @param loadBound the most records of a subtask over the mean; above 1 */
     public AffinityPartitioner(double loadBound, Carrier<?, E, ?> carrier) {
-        checkLoadBound(loadBound);
-        this.loadBound = loadBound;
+        this.loadBound = checkLoadBound(loadBound);
         this.carrier = checkNotNull(carrier, "carrier is null");
     }
 
-    /** Refuses a bound that no subtask could keep. */
-    public static void checkLoadBound(double loadBound) {
+    /** Returns it if it is above 1. */
+    public static double checkLoadBound(double loadBound) {
         checkArgument(
                 loadBound > 1,
                 "The load bound of the affinity is %s, but must be above 1: it is a multiple of the mean load.",
                 loadBound);
+        return loadBound;
     }
 
-    /** The requests as this partitioner deals them to whatever follows. */
-    public DataStream<E> partition(DataStream<E> requests) {
+    /** The elements as this partitioner deals them to whatever follows. */
+    public DataStream<E> partition(DataStream<E> elements) {
         return new DataStream<>(
-                requests.getExecutionEnvironment(), new PartitionTransformation<>(requests.getTransformation(), this));
+                elements.getExecutionEnvironment(), new PartitionTransformation<>(elements.getTransformation(), this));
     }
 
     @Override
@@ -66,8 +63,8 @@ public final class AffinityPartitioner<E> extends StreamPartitioner<E> {
     }
 
     @Override
-    public int selectChannel(SerializationDelegate<StreamRecord<E>> record) {
-        return affinity.choose(adapters(carrier.request(record.getInstance().getValue())));
+    public int selectChannel(SerializationDelegate<StreamRecord<E>> element) {
+        return affinity.choose(adapters(carrier.request(element.getInstance().getValue())));
     }
 
     /** Without the scales: they are no matter of what is in memory. */

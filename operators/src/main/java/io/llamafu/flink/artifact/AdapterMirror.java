@@ -41,7 +41,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 final class AdapterMirror implements Shared.Value, ArtifactCache.IdleLinks {
     private static final Logger LOG = LoggerFactory.getLogger(AdapterMirror.class);
 
-    private static final String ADAPTER_SUFFIX = ".gguf";
+    static final String ADAPTER_SUFFIX = ".gguf";
     private static final String DESCRIPTION_SUFFIX = ".json";
     private static final int FETCH_THREADS = 4;
     private static final int MOST_NAMES_IN_MESSAGE = 10;

@@ -2,6 +2,7 @@ package io.llamafu.flink.artifact;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterName;
 import io.llamafu.engine.InferenceEngine;
 import org.apache.flink.annotation.Internal;
 import org.slf4j.Logger;
@@ -16,6 +17,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -68,21 +70,23 @@ public final class Artifacts implements AutoCloseable {
     }
 
     /**
-     * Whether a remote folder has a file of a name. Asks the file system.
+     * Whether a remote folder has an adapter of a name. Asks its file system, and fetches nothing.
      *
-     * @throws LlamafuException with {@link ErrorCode#ARTIFACT_UNAVAILABLE} if it cannot be asked
+     * @throws LlamafuException with {@link ErrorCode#ARTIFACT_UNAVAILABLE} if the file system cannot be asked
      */
-    public static boolean contains(Location.Remote folder, String fileName) {
+    public static boolean hasAdapter(URI folder, String name) {
+        if (!AdapterName.isValid(name)) {
+            return false;
+        }
         URI file = new org.apache.flink.core.fs.Path(
-                        new org.apache.flink.core.fs.Path(folder.uri()), fileName)
+                        new org.apache.flink.core.fs.Path(folder), name + AdapterMirror.ADAPTER_SUFFIX)
                 .toUri();
         try {
-            RemoteFile unused = RemoteFile.at(file);
-            return true;
+            return RemoteFile.at(file).byteSize() >= 0;
         } catch (FileNotFoundException e) {
             return false;
         } catch (IOException e) {
-            throw ArtifactErrors.coded("adapters", file, ErrorCode.ARTIFACT_UNAVAILABLE, e);
+            throw ArtifactErrors.coded("adapter '%s'".formatted(name), file, ErrorCode.ADAPTER_NOT_FOUND, e);
         }
     }
 
@@ -108,14 +112,16 @@ public final class Artifacts implements AutoCloseable {
                 .flatMap(stack -> MirroredEngine.remoteNames(stack, options.ownFiles()).stream())
                 .distinct()
                 .toList();
+        CompletableFuture<AdapterMirror.Use> use = adapters.use(names);
         try {
-            return adapters.use(names).get(PRELOAD_PATIENCE.toMillis(), TimeUnit.MILLISECONDS);
+            return use.get(PRELOAD_PATIENCE.toMillis(), TimeUnit.MILLISECONDS);
         } catch (ExecutionException e) {
             throw AdapterMirror.reason(e.getCause());
         } catch (TimeoutException | InterruptedException e) {
             if (e instanceof InterruptedException) {
                 Thread.currentThread().interrupt();
             }
+            CompletableFuture<Void> unused = use.thenAccept(AdapterMirror.Use::close);
             throw new LlamafuException(
                     ErrorCode.ARTIFACT_UNAVAILABLE,
                     "The adapters to preload, %s of '%s', were not fetched within %s, or the task was cancelled."

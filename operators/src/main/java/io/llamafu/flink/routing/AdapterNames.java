@@ -14,30 +14,27 @@ import java.util.function.Predicate;
 
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
-/** Tells whether there is an adapter of a name, as the TaskManager of a router sees it. */
+/** Tells whether there is an adapter of a name, as the TaskManager of a router sees its adapter folder. */
 @Internal
 @FunctionalInterface
 public interface AdapterNames extends Serializable {
+
     /** Opened by a task; asks the file system for each name. */
     Predicate<String> open();
 
-    /** The adapters of a job. No file of them is read or fetched, and no model is loaded. */
+    /** The adapters of a job. No file of them is read, and no model is loaded. */
     static AdapterNames of(LlamafuOptions options) {
         checkNotNull(options, "options is null");
         return () -> open(options);
     }
 
     private static Predicate<String> open(LlamafuOptions options) {
-        // Neither a cache nor the model is opened to look up a name.
-        Path nowhere = Path.of("");
-        Optional<Location> folder = options.artifacts(nowhere).adapters();
-        Optional<Path> local = folder.filter(Location.Local.class::isInstance)
-                .map(Location.Local.class::cast)
-                .map(Location.Local::path);
-        AdapterCatalog catalog = options.toEngineOptions(nowhere, local, OptionalInt.empty())
-                .adapterCatalog();
-        return folder.orElse(null) instanceof Location.Remote remote
-                ? name -> catalog.contains(name) || Artifacts.contains(remote, name + ".gguf")
+        Location folder = options.artifacts(Path.of("")).adapters().orElse(null);
+        Optional<Path> local = folder instanceof Location.Local files ? Optional.of(files.path()) : Optional.empty();
+        AdapterCatalog catalog =
+                options.toEngineOptions(Path.of(""), local, OptionalInt.empty()).adapterCatalog();
+        return folder instanceof Location.Remote remote
+                ? name -> catalog.contains(name) || Artifacts.hasAdapter(remote.uri(), name)
                 : catalog::contains;
     }
 }
