@@ -24,6 +24,15 @@ public interface InferenceEngine extends AutoCloseable {
      */
     CompletableFuture<Completion> submit(CompletionRequest request);
 
+    /**
+     * How many tokens a text is as a whole prompt, with the beginning-of-sequence token where the model has one; what
+     * {@link Completion#promptTokens()} says of it. Does not wait for the model.
+     *
+     * @throws LlamafuException with {@link ErrorCode#INVALID_TEXT} for an unpaired surrogate, {@link
+     *     ErrorCode#ENGINE_CLOSED} if the engine is closed
+     */
+    int countTokens(String text);
+
     /** Whether it still answers; false once it was closed or has failed for good. */
     boolean isOpen();
 

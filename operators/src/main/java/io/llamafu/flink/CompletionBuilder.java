@@ -3,6 +3,7 @@ package io.llamafu.flink;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.completion.CompletionFunction;
+import io.llamafu.flink.completion.EngineSession;
 import io.llamafu.flink.completion.Leases;
 import io.llamafu.flink.routing.EventTimeRouter;
 import io.llamafu.flink.routing.ProcessingTimeRouter;
@@ -18,7 +19,6 @@ import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 import org.apache.flink.streaming.api.functions.co.KeyedCoProcessFunction;
 import org.apache.flink.util.function.SerializableFunction;
 
-import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 
@@ -36,9 +36,6 @@ import static org.apache.flink.util.Preconditions.checkState;
  */
 @PublicEvolving
 public final class CompletionBuilder<T> {
-
-    /** The engine's own timeout must strike first: it frees the sequence and says what the time was spent on. */
-    private static final Duration TIMEOUT_GRACE = Duration.ofSeconds(10);
 
     private static final String DEFAULT_UID = "llamafu";
 
@@ -229,7 +226,7 @@ public final class CompletionBuilder<T> {
     private SingleOutputStreamOperator<Completion> complete(DataStream<RoutedRequest> routed) {
         LlamafuOptions settings = options.orElseThrow();
         CompletionFunction function = new CompletionFunction(settings, sampling.orElse(settings.sampling()), leases);
-        long timeout = settings.timeout().plus(TIMEOUT_GRACE).toMillis();
+        long timeout = EngineSession.patience(settings.timeout()).toMillis();
         int inFlight = capacity.orElse(2 * settings.parallelSequences());
         SingleOutputStreamOperator<Completion> completions = ordered
                 ? AsyncDataStream.orderedWait(routed, function, timeout, TimeUnit.MILLISECONDS, inFlight)

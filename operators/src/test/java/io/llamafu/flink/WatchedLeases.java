@@ -81,6 +81,11 @@ record WatchedLeases(String name) implements Leases {
         }
 
         @Override
+        public int countTokens(String text) {
+            return engine.countTokens(text);
+        }
+
+        @Override
         public boolean isOpen() {
             return engine.isOpen();
         }

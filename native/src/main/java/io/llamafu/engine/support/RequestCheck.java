@@ -41,7 +41,13 @@ public final class RequestCheck {
         }
     }
 
-    private static byte[] encode(String text, String what) {
+    /**
+     * A text in UTF-8.
+     *
+     * @param what it is, as the beginning of a sentence
+     * @throws LlamafuException with INVALID_TEXT if it has an unpaired surrogate
+     */
+    public static byte[] encode(String text, String what) {
         try {
             ByteBuffer encoded = UTF_8.newEncoder()
                     .onMalformedInput(CodingErrorAction.REPORT)

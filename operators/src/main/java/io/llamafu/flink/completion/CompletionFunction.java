@@ -3,7 +3,7 @@ package io.llamafu.flink.completion;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.Completion;
 import io.llamafu.flink.LlamafuOptions;
@@ -19,7 +19,6 @@ import javax.annotation.Nullable;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
 
 import static org.apache.flink.util.Preconditions.checkNotNull;
@@ -38,8 +37,7 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
     private final SamplingOptions sampling;
     private final Leases leases;
 
-    private transient volatile Leases.Lease lease;
-    private transient CompletionMetrics metrics;
+    private transient EngineSession session;
     private transient Map<ResultFuture<Completion>, OpenRequest> open;
 
     private record OpenRequest(RoutedRequest request, CompletableFuture<io.llamafu.engine.Completion> answer) {}
@@ -53,44 +51,22 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
     @Override
     public void open(OpenContext context) {
         open = new ConcurrentHashMap<>();
-        lease = leases.acquire(options.toEngineOptions());
-        metrics = new CompletionMetrics(getRuntimeContext().getMetricGroup(), () -> lease.engine());
+        session = EngineSession.open(options, leases, getRuntimeContext().getMetricGroup());
     }
 
     @Override
     @SuppressWarnings("FutureReturnValueIgnored") // settle lets nothing escape
     public void asyncInvoke(RoutedRequest request, ResultFuture<Completion> result) {
-        metrics.request();
-        OpenRequest opened = new OpenRequest(request, submit(request));
+        OpenRequest opened = new OpenRequest(request, session.submit(() -> toEngine(request)));
         open.put(result, opened);
         opened.answer().whenComplete((answer, failure) -> settle(result, opened, answer, failure));
     }
 
-    /** A throw would fail the task whatever {@code on-error} says, so failures are futures too. */
-    private CompletableFuture<io.llamafu.engine.Completion> submit(RoutedRequest request) {
-        try {
-            if (request.getErrorCode() != null) {
-                throw new LlamafuException(ErrorCode.valueOf(request.getErrorCode()), request.getError());
-            }
-            AdapterStack stack = AdapterStack.parse(request.getStack());
-            return engine().submit(options.toRequest(request.getPrompt(), stack, sampling));
-        } catch (RuntimeException e) {
-            return CompletableFuture.failedFuture(e);
+    private CompletionRequest toEngine(RoutedRequest request) {
+        if (request.getErrorCode() != null) {
+            throw new LlamafuException(ErrorCode.valueOf(request.getErrorCode()), request.getError());
         }
-    }
-
-    /**
-     * The engine, opened anew if it failed for good: only the records that were in it when it failed are errors. Blocks
-     * while the model loads.
-     */
-    private InferenceEngine engine() {
-        Leases.Lease held = lease;
-        if (!held.engine().isOpen()) {
-            LOG.warn("The engine has failed and is opened anew.");
-            lease = leases.acquire(options.toEngineOptions());
-            held.close();
-        }
-        return lease.engine();
+        return options.toRequest(request.getPrompt(), AdapterStack.parse(request.getStack()), sampling);
     }
 
     private void settle(
@@ -103,15 +79,15 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
         }
         try {
             if (failure != null) {
-                fail(result, opened.request(), failure);
+                fail(result, opened.request(), session.failed(failure));
             } else {
                 Completion completion = Outcomes.answered(opened.request(), answer);
-                metrics.completion(answer);
+                session.answered(answer);
                 result.complete(List.of(completion));
             }
         } catch (RuntimeException e) {
             // Nobody else will settle this one. After the end of the task this is refused once more, and harmless.
-            result.completeExceptionally(coded(e));
+            result.completeExceptionally(EngineSession.coded(e));
         }
     }
 
@@ -123,27 +99,19 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
             return;
         }
         opened.answer().cancel(false);
-        fail(
-                result,
-                request,
-                new LlamafuException(
-                        ErrorCode.DEADLINE_EXCEEDED,
-                        "The record was not answered within its timeout of %s, and the engine did not say why."
-                                .formatted(options.timeout())));
+        fail(result, request, session.unanswered(options.timeout()));
     }
 
-    private void fail(ResultFuture<Completion> result, RoutedRequest request, Throwable failure) {
-        LlamafuException error = coded(failure);
-        long before = metrics.error(error.code());
+    private void fail(ResultFuture<Completion> result, RoutedRequest request, LlamafuException error) {
         String record = "%s: %s".formatted(describe(request), error.getMessage());
         switch (options.onError()) {
             case FAIL -> result.completeExceptionally(new LlamafuException(error.code(), record, error));
             case NULL -> {
-                logFirst(before, error.code(), record);
+                session.log(error.code(), record);
                 result.complete(List.of(Outcomes.withoutText(request)));
             }
             case EMIT -> {
-                logFirst(before, error.code(), record);
+                session.log(error.code(), record);
                 result.complete(List.of(Outcomes.failed(request, error)));
             }
         }
@@ -154,28 +122,18 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
         return request.getKey() == null ? id : id + " of key '%s'".formatted(request.getKey());
     }
 
-    /** The first of each code, so that a log shows what happens without being flooded; the metrics have them all. */
-    private static void logFirst(long before, ErrorCode code, String record) {
-        if (before == 0) {
-            LOG.warn("{}: {} (more of this code are counted, not logged)", code, record);
-        } else {
-            LOG.debug("{}: {}", code, record);
-        }
-    }
-
-    private static LlamafuException coded(Throwable failure) {
-        Throwable cause =
-                failure instanceof CompletionException && failure.getCause() != null ? failure.getCause() : failure;
-        return cause instanceof LlamafuException coded
-                ? coded
-                : new LlamafuException(ErrorCode.ENGINE_FAILED, "The engine failed: " + cause, cause);
-    }
-
     /** Never throws: an exception here would end the TaskManager. */
     @Override
     public void close() {
-        quietly(this::cancelOpenRequests);
-        quietly(this::giveLeaseBack);
+        try {
+            cancelOpenRequests();
+        } catch (RuntimeException e) {
+            LOG.warn("Closing went wrong; going on.", e);
+        } finally {
+            if (session != null) {
+                session.close();
+            }
+        }
     }
 
     private void cancelOpenRequests() {
@@ -183,20 +141,6 @@ public final class CompletionFunction extends RichAsyncFunction<RoutedRequest, C
             List<OpenRequest> cancelled = List.copyOf(open.values());
             open.clear();
             cancelled.forEach(opened -> opened.answer().cancel(false));
-        }
-    }
-
-    private void giveLeaseBack() {
-        if (lease != null) {
-            lease.close();
-        }
-    }
-
-    private static void quietly(Runnable action) {
-        try {
-            action.run();
-        } catch (RuntimeException e) {
-            LOG.warn("Closing went wrong; going on.", e);
         }
     }
 }

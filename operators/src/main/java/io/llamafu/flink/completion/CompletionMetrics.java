@@ -85,13 +85,9 @@ final class CompletionMetrics {
         generatedTokens.inc(completion.generatedTokens());
     }
 
-    /** Counts an error and returns how many of its code there were before. */
-    long error(ErrorCode code) {
+    void error(ErrorCode code) {
         errors.inc();
-        Counter counter = errorsByCode.get(code);
-        long before = counter.getCount();
-        counter.inc();
-        return before;
+        errorsByCode.get(code).inc();
     }
 
     /** Flink's own counters are for one thread; these are counted by the task's and the engine's. */
