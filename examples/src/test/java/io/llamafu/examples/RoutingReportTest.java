@@ -89,7 +89,7 @@ class RoutingReportTest {
 
     private static Answer answered(String id, String route, String used, String text) {
         List<Answer.Adapter> adapters = AdapterStack.parse(used).entries().stream()
-                .map(entry -> new Answer.Adapter(entry.name(), entry.scale(), "00"))
+                .map(entry -> new Answer.Adapter(entry.name(), entry.scale().orElse(1f), "00"))
                 .toList();
         return new Answer(id, "a", route, adapters, text, 5, 3, 1, 2, 3, null, null);
     }

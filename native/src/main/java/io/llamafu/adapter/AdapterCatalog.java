@@ -2,32 +2,33 @@ package io.llamafu.adapter;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterLocations.Found;
+import io.llamafu.adapter.AdapterLocations.Located;
 
 import java.io.IOException;
-import java.nio.file.DirectoryIteratorException;
-import java.nio.file.DirectoryStream;
+import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.attribute.BasicFileAttributes;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
-import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentMap;
+import java.util.concurrent.locks.ReentrantLock;
 
 import static java.util.Objects.requireNonNull;
 
 /**
- * The adapters of a folder: every regular file {@code NAME.gguf} is the adapter NAME. Other files are ignored. A name can
- * reach nothing outside the folder: it holds no separator, and a link that leads out is refused.
+ * The adapters that have a name: every regular file {@code NAME.gguf} of a folder, files that are named one by one, or
+ * both. An adapter's {@link AdapterCard} is {@code NAME.json} beside it.
  *
- * <p>An adapter is published by writing it under another name and renaming it to {@code NAME.gguf}; then readers see the
- * old version or the new one, never a part. A file that is overwritten in place is left alone until it has been still for
- * the settle time: until then the version before it stands. What is never seen half-written is the rename.
+ * <p>An adapter is published by writing it under another name and renaming it; then readers see the old version or the
+ * new one, never a part. A file that is overwritten in place is left alone until it has been still for the settle time:
+ * until then the version before it stands. What is never seen half-written is the rename. The same holds for cards.
  *
  * <p>Thread-safe. A digest is computed once for each version, however many threads ask, and blocks only those who ask for
  * that name.
@@ -38,11 +39,10 @@ public final class AdapterCatalog {
     /** How long a file that is overwritten in place must have been still. */
     public static final Duration DEFAULT_SETTLE_TIME = Duration.ofMillis(500);
 
-    private static final String SUFFIX = ".gguf";
     private static final int MOST_NAMES_IN_MESSAGE = 10;
-    private static final int DIGEST_ATTEMPTS = 3;
+    private static final int READ_ATTEMPTS = 3;
 
-    private final Path folder;
+    private final AdapterLocations locations;
     private final Duration refreshInterval;
     private final Duration settleTime;
     private final InstantSource clock;
@@ -52,142 +52,243 @@ public final class AdapterCatalog {
 
     private volatile KnownNames lastKnown;
 
-    /** A name and its last known version. Its lock is held while a digest is computed. */
+    /** A name and its last known version. Its lock is held while a file is read. */
     private static final class Entry {
+        private final ReentrantLock lock = new ReentrantLock();
         private volatile Optional<Checked> last = Optional.empty();
+
+        private Optional<AdapterFile> file() {
+            return last.map(Checked::file);
+        }
     }
 
-    private record Checked(AdapterFile file, Instant when) {}
+    private record Checked(AdapterFile file, Optional<AdapterFile.Stamp> cardStamp, Instant when) {
+        private Checked at(Instant now) {
+            return new Checked(file, cardStamp, now);
+        }
+    }
 
     /** The catalog of a folder with the default intervals. */
     public AdapterCatalog(Path folder) {
-        this(folder, DEFAULT_REFRESH_INTERVAL, DEFAULT_SETTLE_TIME, InstantSource.system());
+        this(Optional.of(folder), Map.of(), DEFAULT_REFRESH_INTERVAL);
     }
 
     /**
-     * @param folder a directory
+     * A catalog with the default settle time. Without a folder and files it knows no name.
+     *
+     * @param folder a directory of {@code NAME.gguf} files
+     * @param files further adapters, by name; a name may not be in the folder too. One that appears there later is ignored
      * @param refreshInterval how long a version is believed; 0 asks the file system for every {@link #resolve}
+     * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if the folder is none, a name is malformed or stands
+     *     for two files, or the interval is negative
+     */
+    public AdapterCatalog(Optional<Path> folder, Map<String, Path> files, Duration refreshInterval) {
+        this(new AdapterLocations(folder, files), refreshInterval, DEFAULT_SETTLE_TIME, InstantSource.system());
+    }
+
+    /**
      * @param settleTime how long a file that is overwritten in place must have been still; 0 takes it at once
      * @param clock the time, in step with the file system's
-     * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if the folder is none or an interval is negative
      */
-    public AdapterCatalog(Path folder, Duration refreshInterval, Duration settleTime, InstantSource clock) {
-        this.folder = requireNonNull(folder, "folder is null");
+    AdapterCatalog(
+            AdapterLocations locations, Duration refreshInterval, Duration settleTime, InstantSource clock) {
+        this.locations = requireNonNull(locations, "locations is null");
         this.refreshInterval = requireNonNull(refreshInterval, "refreshInterval is null");
         this.settleTime = requireNonNull(settleTime, "settleTime is null");
         this.clock = requireNonNull(clock, "clock is null");
-        if (!Files.isDirectory(folder)) {
+        if (refreshInterval.isNegative()) {
             throw new LlamafuException(
                     ErrorCode.INVALID_OPTION,
-                    "adapters is '%s', which is no folder on this machine; name the folder that holds NAME.gguf files."
-                            .formatted(folder));
+                    "adapters.refresh-interval is %s, but must be 0 or more.".formatted(refreshInterval));
         }
-        if (refreshInterval.isNegative() || settleTime.isNegative()) {
-            throw new LlamafuException(
-                    ErrorCode.INVALID_OPTION,
-                    "adapters.refresh-interval is %s and the settle time %s, but neither may be negative."
-                            .formatted(refreshInterval, settleTime));
-        }
-    }
-
-    public Path folder() {
-        return folder;
     }
 
     /**
-     * The version of an adapter that now answers to a name.
+     * The version of an adapter that now answers to a name. May read its whole file.
      *
      * @throws LlamafuException with {@link ErrorCode#INVALID_REQUEST} if the name breaks the rule of {@link AdapterName},
      *     {@link ErrorCode#ADAPTER_NOT_FOUND} if there is no such file, and {@link ErrorCode#ADAPTER_INVALID} if it is no
-     *     regular file, leads out of the folder, or is still being written
+     *     regular file, leads out of the folder, or is still being written, or if its card is malformed
      */
     public AdapterFile resolve(String name) {
-        AdapterName.check(requireNonNull(name, "name is null"));
-        Entry entry = entries.computeIfAbsent(name, key -> new Entry());
-        synchronized (entry) {
+        Entry entry = entry(name);
+        entry.lock.lock();
+        try {
             Instant now = clock.instant();
-            if (isFresh(entry.last, now)) {
-                return entry.last.get().file();
+            Optional<AdapterFile> fresh = fresh(entry, now);
+            if (fresh.isPresent()) {
+                return fresh.get();
             }
-            try {
-                AdapterFile file = refresh(name, entry.last.map(Checked::file), now);
-                entry.last = Optional.of(new Checked(file, now));
-                return file;
-            } catch (LlamafuException e) {
-                // A name from a record may be anything: what is not there takes no memory.
-                entry.last = Optional.empty();
-                entries.remove(name, entry);
-                throw e;
+            Checked checked = refresh(name, entry.last, now);
+            entry.last = Optional.of(checked);
+            return checked.file();
+        } catch (LlamafuException e) {
+            forget(name, entry);
+            throw e;
+        } finally {
+            entry.lock.unlock();
+        }
+    }
+
+    /**
+     * The version that {@link #resolve} would return, if the file system says that it still stands; empty if its file must
+     * be read, or is being read by another thread. Waits for attributes of files, never for content.
+     *
+     * @throws LlamafuException like {@link #resolve}
+     */
+    public Optional<AdapterFile> standing(String name) {
+        Entry entry = entry(name);
+        if (!entry.lock.tryLock()) {
+            return Optional.empty();
+        }
+        try {
+            Instant now = clock.instant();
+            Optional<AdapterFile> fresh = fresh(entry, now);
+            if (fresh.isPresent()) {
+                return fresh;
             }
+            Optional<Checked> standing = standing(find(name), entry.last, now);
+            if (standing.isPresent()) {
+                entry.last = standing;
+            }
+            return standing.map(Checked::file);
+        } catch (LlamafuException e) {
+            forget(name, entry);
+            throw e;
+        } finally {
+            entry.lock.unlock();
         }
     }
 
     /** The version that {@link #resolve} would return without asking the file system; never waits. */
     public Optional<AdapterFile> known(String name) {
         Entry entry = entries.get(requireNonNull(name, "name is null"));
+        return entry == null ? Optional.empty() : fresh(entry, clock.instant());
+    }
+
+    /** The version that a name was last resolved to, however long ago; never waits. */
+    public Optional<AdapterFile> lastKnown(String name) {
+        Entry entry = entries.get(requireNonNull(name, "name is null"));
+        return entry == null ? Optional.empty() : entry.file();
+    }
+
+    /** Asks the file system when the name of this version is looked up next. For one whose file turned out to have changed. */
+    public void recheck(AdapterFile file) {
+        Entry entry = entries.get(file.name());
         if (entry == null) {
-            return Optional.empty();
+            return;
         }
-        Optional<Checked> last = entry.last;
-        return isFresh(last, clock.instant()) ? last.map(Checked::file) : Optional.empty();
-    }
-
-    private boolean isFresh(Optional<Checked> last, Instant now) {
-        return last.isPresent() && now.isBefore(last.get().when().plus(refreshInterval));
-    }
-
-    private AdapterFile refresh(String name, Optional<AdapterFile> previous, Instant now) {
-        Path path = realPath(name);
+        entry.lock.lock();
         try {
-            for (int attempt = 0; attempt < DIGEST_ATTEMPTS; attempt++) {
-                AdapterFile.Stamp stamp = stamp(name, path);
-                if (previous.isPresent()
-                        && (isSame(previous.get(), path, stamp) || isUnsettled(previous.get(), stamp, now))) {
-                    return previous.get();
-                }
-                String digest = AdapterDigest.of(path);
-                if (stamp(name, path).equals(stamp)) {
-                    return new AdapterFile(name, path, digest, stamp);
-                }
+            entry.last = entry.last.map(last -> last.file().equals(file) ? last.at(Instant.MIN) : last);
+        } finally {
+            entry.lock.unlock();
+        }
+    }
+
+    private Entry entry(String name) {
+        AdapterName.check(requireNonNull(name, "name is null"));
+        return entries.computeIfAbsent(name, key -> new Entry());
+    }
+
+    /** A name from a record may be anything: what is not there takes no memory. */
+    private void forget(String name, Entry entry) {
+        entry.last = Optional.empty();
+        entries.remove(name, entry);
+    }
+
+    private Optional<AdapterFile> fresh(Entry entry, Instant now) {
+        return entry.last
+                .filter(last -> Duration.between(last.when(), now).compareTo(refreshInterval) < 0)
+                .map(Checked::file);
+    }
+
+    private Checked refresh(String name, Optional<Checked> last, Instant now) {
+        for (int attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+            Found found = find(name);
+            Optional<Checked> standing = standing(found, last, now);
+            if (standing.isPresent()) {
+                return standing.get();
             }
+            Checked checked = read(name, found, last.map(Checked::file), now);
+            if (find(name).equals(found)) {
+                return checked;
+            }
+        }
+        throw invalid(name, "changes while it is read; publish adapters by renaming a complete file.", null);
+    }
+
+    /** The last version, if nothing has changed, or what changed was written in place and the writer may not be done. */
+    private Optional<Checked> standing(Found found, Optional<Checked> last, Instant now) {
+        return last.filter(checked -> stands(checked, found, now)).map(checked -> checked.at(now));
+    }
+
+    private boolean stands(Checked last, Found found, Instant now) {
+        boolean fileStands = isSame(last.file(), found.file())
+                || isUnsettled(last.file().stamp(), found.file().stamp(), now);
+        Optional<AdapterFile.Stamp> card = found.card().map(Located::stamp);
+        boolean cardStands = last.cardStamp().equals(card)
+                || (last.cardStamp().isPresent()
+                        && card.isPresent()
+                        && isUnsettled(last.cardStamp().get(), card.get(), now));
+        return fileStands && cardStands;
+    }
+
+    private static boolean isSame(AdapterFile file, Located found) {
+        return file.path().equals(found.path()) && file.stamp().equals(found.stamp());
+    }
+
+    /** The same inode with other content was written in place, a moment ago. */
+    private boolean isUnsettled(AdapterFile.Stamp previous, AdapterFile.Stamp stamp, Instant now) {
+        return previous.fileKey().equals(stamp.fileKey())
+                && now.isBefore(stamp.lastModified().toInstant().plus(settleTime));
+    }
+
+    private Found find(String name) {
+        return reading(name, () -> locations.find(name));
+    }
+
+    /** The card first: a bad one is found without reading the file. Only a new file is read, not one with a new card. */
+    private Checked read(String name, Found found, Optional<AdapterFile> last, Instant now) {
+        return reading(name, () -> {
+            AdapterCard card = readCard(found, name);
+            Located file = found.file();
+            Optional<AdapterFile> same = last.filter(known -> isSame(known, file));
+            String digest = same.isPresent() ? same.get().digest() : AdapterDigest.of(file.path());
+            return new Checked(
+                    new AdapterFile(name, file.path(), digest, file.stamp(), card),
+                    found.card().map(Located::stamp),
+                    now);
+        });
+    }
+
+    @FunctionalInterface
+    private interface Read<T> {
+        T get() throws IOException;
+    }
+
+    private <T> T reading(String name, Read<T> read) {
+        try {
+            return read.get();
         } catch (NoSuchFileException e) {
             throw notFound(name, e);
         } catch (IOException e) {
             throw invalid(name, "cannot be read: %s.".formatted(e.getMessage()), e);
         }
-        throw invalid(name, "changes while it is read; publish adapters by renaming a complete file.", null);
     }
 
-    private static boolean isSame(AdapterFile previous, Path path, AdapterFile.Stamp stamp) {
-        return previous.path().equals(path) && previous.stamp().equals(stamp);
-    }
-
-    /** The same inode with other content was written in place, and the writer may not be done. */
-    private boolean isUnsettled(AdapterFile previous, AdapterFile.Stamp stamp, Instant now) {
-        return previous.stamp().fileKey().equals(stamp.fileKey())
-                && now.isBefore(stamp.lastModified().toInstant().plus(settleTime));
-    }
-
-    private AdapterFile.Stamp stamp(String name, Path path) throws IOException {
-        BasicFileAttributes attributes = Files.readAttributes(path, BasicFileAttributes.class);
-        if (!attributes.isRegularFile()) {
-            throw invalid(name, "is no regular file; put the GGUF file itself into the folder.", null);
+    private static AdapterCard readCard(Found found, String name) throws IOException {
+        if (found.card().isEmpty()) {
+            return AdapterCard.NONE;
         }
-        return AdapterFile.Stamp.of(attributes);
+        try (InputStream in = Files.newInputStream(found.card().get().path())) {
+            return AdapterCard.parse(in.readNBytes(AdapterCard.MOST_BYTES + 1), name);
+        }
     }
 
-    private Path realPath(String name) {
-        try {
-            Path path = folder.resolve(name + SUFFIX).toRealPath();
-            if (!path.startsWith(folder.toRealPath())) {
-                throw invalid(name, "is a link that leads out of the folder; copy the file into it.", null);
-            }
-            return path;
-        } catch (NoSuchFileException e) {
-            throw notFound(name, e);
-        } catch (IOException e) {
-            throw invalid(name, "cannot be opened: %s.".formatted(e.getMessage()), e);
-        }
+    /** Whether there is a file for a name. Asks the file system, and reads no file: {@link #resolve} may still refuse it. */
+    public boolean contains(String name) {
+        return locations.contains(requireNonNull(name, "name is null"));
     }
 
     /**
@@ -196,39 +297,26 @@ public final class AdapterCatalog {
      * @throws LlamafuException with {@link ErrorCode#ADAPTER_NOT_FOUND} if the folder cannot be read
      */
     public List<String> names() {
-        TreeSet<String> names = new TreeSet<>();
-        try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, "*" + SUFFIX)) {
-            Path realFolder = folder.toRealPath();
-            for (Path file : files) {
-                String fileName = file.getFileName().toString();
-                String name = fileName.substring(0, fileName.length() - SUFFIX.length());
-                if (AdapterName.isValid(name) && Files.isRegularFile(file) && isWithin(realFolder, file)) {
-                    names.add(name);
-                }
-            }
-        } catch (IOException | DirectoryIteratorException e) {
-            throw new LlamafuException(
-                    ErrorCode.ADAPTER_NOT_FOUND,
-                    "The adapter folder '%s' cannot be read: %s.".formatted(folder, e.getMessage()),
-                    e);
-        }
-        return List.copyOf(names);
+        return locations.names();
     }
 
-    private static boolean isWithin(Path realFolder, Path file) {
-        try {
-            return file.toRealPath().startsWith(realFolder);
-        } catch (IOException e) {
-            // Removed since it was listed.
-            return false;
-        }
+    /** Where the file of a name is, whatever it holds. Throws like {@link #resolve}. */
+    public Path path(String name) {
+        AdapterName.check(name);
+        return find(name).file().path();
+    }
+
+    /** The card of a name; reads no other file. Throws like {@link #resolve}. */
+    public AdapterCard card(String name) {
+        AdapterName.check(name);
+        return reading(name, () -> readCard(locations.find(name), name));
     }
 
     private LlamafuException notFound(String name, Throwable cause) {
-        return new LlamafuException(
-                ErrorCode.ADAPTER_NOT_FOUND,
-                "There is no adapter '%s' in '%s'; %s.".formatted(name, folder, knownNames()),
-                cause);
+        String message = locations.isEmpty()
+                ? "There is no adapter '%s': neither the option 'adapters' nor 'adapters.files' names any.".formatted(name)
+                : "There is no adapter '%s' in %s; %s.".formatted(name, locations, knownNames());
+        return new LlamafuException(ErrorCode.ADAPTER_NOT_FOUND, message, cause);
     }
 
     /** For a message; looked up once an interval, so that a stream of unknown names does not read the folder each time. */
@@ -250,6 +338,6 @@ public final class AdapterCatalog {
 
     private LlamafuException invalid(String name, String problem, Throwable cause) {
         return new LlamafuException(
-                ErrorCode.ADAPTER_INVALID, "The adapter '%s' in '%s' %s".formatted(name, folder, problem), cause);
+                ErrorCode.ADAPTER_INVALID, "The adapter '%s' in %s %s".formatted(name, locations, problem), cause);
     }
 }

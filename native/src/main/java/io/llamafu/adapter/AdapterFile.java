@@ -19,8 +19,9 @@ import static java.util.Objects.requireNonNull;
  * @param path the real file, links resolved
  * @param digest lower-case hexadecimal SHA-256 of the content
  * @param stamp what told this version from another without reading it
+ * @param card what {@code NAME.json} beside it says
  */
-public record AdapterFile(String name, Path path, String digest, Stamp stamp) {
+public record AdapterFile(String name, Path path, String digest, Stamp stamp, AdapterCard card) {
 
     /**
      * What the file system says of a file. Publishing by rename changes it always, writing in place nearly always.
@@ -50,6 +51,12 @@ public record AdapterFile(String name, Path path, String digest, Stamp stamp) {
         requireNonNull(path, "path is null");
         requireNonNull(digest, "digest is null");
         requireNonNull(stamp, "stamp is null");
+        requireNonNull(card, "card is null");
+    }
+
+    /** The scale that an entry of a stack asks of this adapter: its own, or the adapter's default. */
+    public float scaleOf(AdapterStack.Entry entry) {
+        return entry.scale().orElse(card.defaultScale());
     }
 
     public long byteSize() {
@@ -57,26 +64,34 @@ public record AdapterFile(String name, Path path, String digest, Stamp stamp) {
     }
 
     /**
-     * Checks that the path still holds this version. A loader calls it after it has read the file: only then are the bytes
-     * that it has those of the digest.
+     * Whether the path still holds this version. A loader asks after it has read the file: only if so are the bytes that
+     * it has those of the digest.
+     */
+    public boolean isUnchanged() {
+        try {
+            return Stamp.of(path).equals(stamp);
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
+    /**
+     * Checks that the path {@link #isUnchanged still holds this version}.
      *
      * @throws LlamafuException with {@link ErrorCode#ADAPTER_NOT_FOUND} if another version was published meanwhile, or the
      *     file is gone; resolve the name again
      */
     public void requireUnchanged() {
-        try {
-            if (Stamp.of(path).equals(stamp)) {
-                return;
-            }
-        } catch (IOException e) {
-            throw new LlamafuException(
-                    ErrorCode.ADAPTER_NOT_FOUND,
-                    "The adapter '%s' was removed from '%s' while it was loaded.".formatted(name, path),
-                    e);
+        if (!isUnchanged()) {
+            throw changed();
         }
-        throw new LlamafuException(
+    }
+
+    /** What {@link #requireUnchanged} throws. */
+    public LlamafuException changed() {
+        return new LlamafuException(
                 ErrorCode.ADAPTER_NOT_FOUND,
-                "The adapter '%s' was published again in '%s' while it was loaded; ask for it again."
+                "The adapter '%s' was published again in '%s', or removed, while it was loaded; ask for it again."
                         .formatted(name, path));
     }
 }

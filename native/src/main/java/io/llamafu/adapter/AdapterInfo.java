@@ -57,6 +57,11 @@ public record AdapterInfo(
                 adapter.tensorBytes());
     }
 
+    /** The greatest rank; 0 without any. */
+    public long rank() {
+        return ranks.isEmpty() ? 0 : ranks.get(ranks.size() - 1);
+    }
+
     /** {@code attn_q} for {@code blk.3.attn_q.weight}. */
     private static String module(String target) {
         String withoutLayer = LAYER.matcher(target).replaceFirst("");

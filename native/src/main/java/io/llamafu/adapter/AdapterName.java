@@ -15,7 +15,12 @@ public final class AdapterName {
         return VALID.matcher(name).matches();
     }
 
-    static void check(String name) {
+    /**
+     * Checks a name.
+     *
+     * @throws LlamafuException with {@link ErrorCode#INVALID_REQUEST} if it breaks the rule
+     */
+    public static void check(String name) {
         if (!isValid(name)) {
             throw new LlamafuException(
                     ErrorCode.INVALID_REQUEST,

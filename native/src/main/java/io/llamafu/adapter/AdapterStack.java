@@ -7,12 +7,14 @@ import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
 
 /**
  * The adapters that answer a request together, each with its scale. Written {@code medical}, {@code medical:0.8} or
- * {@code medical:1.0+formal:0.7}; the empty string is the base model.
+ * {@code medical:1.0+formal:0.7}; the empty string is the base model. It travels as that string: between processes and in
+ * Flink's state.
  *
  * @param entries in the order named; no name twice
  */
@@ -24,20 +26,39 @@ public record AdapterStack(List<Entry> entries) implements Serializable {
      * One adapter of a stack.
      *
      * @param name the catalog name, see {@link AdapterName}
-     * @param scale the factor on top of the adapter's own alpha / rank: 0 is no effect, 1 as trained; finite
+     * @param scale the factor on top of the adapter's own alpha / rank: 0 is no effect, 1 as trained; finite. Empty is the
+     *     adapter's own default, see {@link AdapterCard#defaultScale}, which is looked up when a request is answered
      */
-    public record Entry(String name, float scale) implements Serializable {
+    public record Entry(String name, Optional<Float> scale) {
         public Entry {
             AdapterName.check(name);
-            if (!Float.isFinite(scale)) {
-                throw invalid("The scale of adapter '%s' is %s, but must be a finite number.".formatted(name, scale));
+            if (scale.isPresent() && !Float.isFinite(scale.get())) {
+                throw invalid(
+                        "The scale of adapter '%s' is %s, but must be a finite number.".formatted(name, scale.get()));
             }
         }
 
-        /** {@code name} at scale 1, {@code name:scale} otherwise. */
+        /** An adapter at its default scale. */
+        public Entry(String name) {
+            this(name, Optional.empty());
+        }
+
+        /** An adapter at a scale. */
+        public Entry(String name, float scale) {
+            this(name, Optional.of(scale));
+        }
+
+        /** {@code name} at the default scale, {@code name:scale} otherwise. */
         @Override
         public String toString() {
-            return scale == 1 ? name : name + ":" + scale;
+            return scale.map(factor -> name + ":" + factor).orElse(name);
+        }
+    }
+
+    /** What is written instead of a stack: a form that does not change with the fields of a class. */
+    private record Written(String text) implements Serializable {
+        private Object readResolve() {
+            return parse(text);
         }
     }
 
@@ -55,6 +76,11 @@ public record AdapterStack(List<Entry> entries) implements Serializable {
     /** The base model, without adapters. */
     public static AdapterStack base() {
         return BASE;
+    }
+
+    /** One adapter at its default scale. */
+    public static AdapterStack of(String name) {
+        return new AdapterStack(List.of(new Entry(name)));
     }
 
     /** One adapter at a scale. */
@@ -81,7 +107,7 @@ public record AdapterStack(List<Entry> entries) implements Serializable {
     private static Entry parseEntry(String part, String text) {
         int colon = part.indexOf(':');
         if (colon < 0) {
-            return new Entry(part, 1);
+            return new Entry(part);
         }
         String scale = part.substring(colon + 1).strip();
         try {
@@ -103,7 +129,11 @@ public record AdapterStack(List<Entry> entries) implements Serializable {
         return entries.isEmpty();
     }
 
-    /** The shortest written form; {@link #parse} reads it back to an equal stack. */
+    private Object writeReplace() {
+        return new Written(toString());
+    }
+
+    /** The written form; {@link #parse} reads it back to an equal stack. */
     @Override
     public String toString() {
         return entries.stream().map(Entry::toString).collect(Collectors.joining("+"));

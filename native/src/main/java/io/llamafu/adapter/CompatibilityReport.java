@@ -4,6 +4,7 @@ import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Collectors;
 
 import static java.util.Objects.requireNonNull;
@@ -55,17 +56,30 @@ public record CompatibilityReport(List<Reason> reasons) {
      *     with {@link ErrorCode#ADAPTER_INCOMPATIBLE}; the message gives the first reasons
      */
     public void requireCompatible(String adapter) {
-        if (isCompatible()) {
-            return;
-        }
-        boolean invalid = reasons.stream().anyMatch(reason -> reason.code() == ErrorCode.ADAPTER_INVALID);
-        throw new LlamafuException(
-                invalid ? ErrorCode.ADAPTER_INVALID : ErrorCode.ADAPTER_INCOMPATIBLE,
-                "The adapter '%s' %s: %s.".formatted(adapter, problem(invalid), summary()));
+        problem(adapter).ifPresent(problem -> {
+            throw new LlamafuException(code(), problem);
+        });
     }
 
-    private static String problem(boolean invalid) {
-        return invalid ? "is no valid LoRA adapter" : "does not fit the model, use the one that it was trained on";
+    /**
+     * The first reasons as a sentence; empty if there are none.
+     *
+     * @param adapter how it names the adapter
+     */
+    public Optional<String> problem(String adapter) {
+        if (isCompatible()) {
+            return Optional.empty();
+        }
+        String problem = code() == ErrorCode.ADAPTER_INVALID
+                ? "is no valid LoRA adapter"
+                : "does not fit the model, use the one that it was trained on";
+        return Optional.of("The adapter '%s' %s: %s.".formatted(adapter, problem, summary()));
+    }
+
+    private ErrorCode code() {
+        return reasons.stream().anyMatch(reason -> reason.code() == ErrorCode.ADAPTER_INVALID)
+                ? ErrorCode.ADAPTER_INVALID
+                : ErrorCode.ADAPTER_INCOMPATIBLE;
     }
 
     private String summary() {

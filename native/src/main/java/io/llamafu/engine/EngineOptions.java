@@ -2,9 +2,14 @@ package io.llamafu.engine;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterCatalog;
+import io.llamafu.adapter.AdapterStack;
 
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 
 import static java.util.Objects.requireNonNull;
@@ -14,6 +19,7 @@ import static java.util.Objects.requireNonNull;
  *
  * @param model the GGUF model file
  * @param adapters the folder of which every {@code NAME.gguf} is the adapter NAME; empty when there are none
+ * @param adapterFiles further adapters by name; a name may not be in the folder too
  * @param engine {@link #AUTO}, or the {@link EngineProvider#name() name} of the engine to use
  * @param contextSize the most tokens of one sequence, prompt and answer; bounded by the context the model was trained
  *     for. The key-value cache has this many cells for each of the parallel sequences
@@ -23,6 +29,10 @@ import static java.util.Objects.requireNonNull;
  * @param gpuLayers layers held by a GPU; 0 is CPU only, -1 all
  * @param memoryBudget the most bytes for weights, cache and scratch; 0 is no limit
  * @param adapterMemoryBudget the most bytes for adapters; 0 is no limit
+ * @param adapterRefreshInterval how long the version that a name was looked up to is believed; 0 looks at the file for
+ *     every request
+ * @param adapterPreload stacks whose adapters are loaded together when the engine is opened; if they cannot be, it is not
+ *     opened
  * @param loraBatching whether sequences with different stacks share a batch
  * @param maxAdaptersPerBatch the most different adapters of the sequences that run together, 1 or more; reading many
  *     adapters' weights in every step slows all
@@ -31,6 +41,7 @@ import static java.util.Objects.requireNonNull;
 public record EngineOptions(
         Path model,
         Optional<Path> adapters,
+        Map<String, Path> adapterFiles,
         String engine,
         int contextSize,
         int parallelSequences,
@@ -39,6 +50,8 @@ public record EngineOptions(
         int gpuLayers,
         long memoryBudget,
         long adapterMemoryBudget,
+        Duration adapterRefreshInterval,
+        List<AdapterStack> adapterPreload,
         LoraBatching loraBatching,
         int maxAdaptersPerBatch,
         Duration idleTimeout) {
@@ -57,6 +70,7 @@ public record EngineOptions(
     public EngineOptions {
         requireNonNull(model, "model is null");
         requireNonNull(adapters, "adapters is null");
+        adapterFiles = Map.copyOf(adapterFiles);
         requireNonNull(engine, "engine is null");
         require(!engine.isBlank(), "engine", "'" + engine + "'", "auto or the name of an engine");
         require(contextSize >= 8, "context-size", contextSize, "at least 8 tokens");
@@ -74,6 +88,9 @@ public record EngineOptions(
         require(gpuLayers >= -1, "gpu-layers", gpuLayers, "-1 (all), 0 (none) or more");
         require(memoryBudget >= 0, "memory-budget", memoryBudget, "0 (no limit) or more bytes");
         require(adapterMemoryBudget >= 0, "adapters.memory-budget", adapterMemoryBudget, "0 (no limit) or more bytes");
+        requireNonNull(adapterRefreshInterval, "adapterRefreshInterval is null");
+        require(!adapterRefreshInterval.isNegative(), "adapters.refresh-interval", adapterRefreshInterval, "0 or more");
+        adapterPreload = List.copyOf(adapterPreload);
         requireNonNull(loraBatching, "loraBatching is null");
         require(maxAdaptersPerBatch >= 1, "max-adapters-per-batch", maxAdaptersPerBatch, "1 or more");
         requireNonNull(idleTimeout, "idleTimeout is null");
@@ -87,6 +104,15 @@ public record EngineOptions(
         }
     }
 
+    /**
+     * The adapters that these options name.
+     *
+     * @throws LlamafuException with INVALID_OPTION if the folder is none, or a name is malformed or stands for two files
+     */
+    public AdapterCatalog adapterCatalog() {
+        return new AdapterCatalog(adapters, adapterFiles, adapterRefreshInterval);
+    }
+
     /** Starts from the defaults: engine auto, 16 sequences of 2048 tokens, batches of 512 tokens, all processors, no GPU. */
     public static Builder builder(Path model) {
         return new Builder(model);
@@ -96,6 +122,7 @@ public record EngineOptions(
     public static final class Builder {
         private final Path model;
         private Optional<Path> adapters = Optional.empty();
+        private final Map<String, Path> adapterFiles = new HashMap<>();
         private String engine = AUTO;
         private int contextSize = 2048;
         private int parallelSequences = 16;
@@ -104,6 +131,8 @@ public record EngineOptions(
         private int gpuLayers = 0;
         private long memoryBudget = 0;
         private long adapterMemoryBudget = 0;
+        private Duration adapterRefreshInterval = AdapterCatalog.DEFAULT_REFRESH_INTERVAL;
+        private List<AdapterStack> adapterPreload = List.of();
         private LoraBatching loraBatching = LoraBatching.MIXED;
         private int maxAdaptersPerBatch = 128;
         private Duration idleTimeout = Duration.ofSeconds(60);
@@ -114,6 +143,12 @@ public record EngineOptions(
 
         public Builder adapters(Path folder) {
             this.adapters = Optional.of(folder);
+            return this;
+        }
+
+        /** Adds an adapter that is not in the folder, or moves one that was added before. */
+        public Builder adapter(String name, Path file) {
+            adapterFiles.put(requireNonNull(name, "name is null"), requireNonNull(file, "file is null"));
             return this;
         }
 
@@ -157,6 +192,16 @@ public record EngineOptions(
             return this;
         }
 
+        public Builder adapterRefreshInterval(Duration interval) {
+            this.adapterRefreshInterval = interval;
+            return this;
+        }
+
+        public Builder adapterPreload(List<AdapterStack> stacks) {
+            this.adapterPreload = List.copyOf(stacks);
+            return this;
+        }
+
         public Builder loraBatching(LoraBatching loraBatching) {
             this.loraBatching = loraBatching;
             return this;
@@ -176,6 +221,7 @@ public record EngineOptions(
             return new EngineOptions(
                     model,
                     adapters,
+                    adapterFiles,
                     engine,
                     contextSize,
                     parallelSequences,
@@ -184,6 +230,8 @@ public record EngineOptions(
                     gpuLayers,
                     memoryBudget,
                     adapterMemoryBudget,
+                    adapterRefreshInterval,
+                    adapterPreload,
                     loraBatching,
                     maxAdaptersPerBatch,
                     idleTimeout);

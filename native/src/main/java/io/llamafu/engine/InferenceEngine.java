@@ -2,7 +2,9 @@ package io.llamafu.engine;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterStack;
 
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 
 /**
@@ -32,6 +34,46 @@ public interface InferenceEngine extends AutoCloseable {
      *     ErrorCode#ENGINE_CLOSED} if the engine is closed
      */
     int countTokens(String text);
+
+    /**
+     * Every adapter that the engine knows: those of its catalog, in memory or not, by name; then versions in memory that no
+     * name stands for any more, because they were published again or removed while they were used.
+     *
+     * <p>Reads the headers of files that are not in memory, so it may wait for files.
+     */
+    List<LoadedAdapter> adapters();
+
+    /**
+     * Loads the adapters of a stack, all or none, so that the first request need not wait for them. They stay in memory
+     * like those that a request has used: until the budget needs their room, or {@link #unload}.
+     *
+     * <p>Takes the room of idle adapters; does not wait for running sequences to give up theirs. The future has what the
+     * stack resolves to now, or fails with a {@link LlamafuException}: ADAPTER_NOT_FOUND, ADAPTER_INVALID,
+     * ADAPTER_INCOMPATIBLE, ADAPTER_LOAD_FAILED, OUT_OF_MEMORY, INVALID_REQUEST or ENGINE_CLOSED.
+     */
+    CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack);
+
+    /** A hint that requests for this stack will come: {@link #preload} whose failure is only logged. Never throws or waits. */
+    default void prefetch(AdapterStack stack) {
+        CompletableFuture<List<ResolvedAdapter>> unused =
+                preload(stack).whenComplete((adapters, failure) -> PrefetchLog.log(stack, failure));
+    }
+
+    /**
+     * Frees the memory of an adapter, all versions of its name: at once if it is idle, else when the last sequence that
+     * uses it ends. A request that names it meanwhile keeps it; a later one loads it again.
+     *
+     * @return whether any version was in memory and can be freed; always false if the engine cannot free adapters
+     * @throws LlamafuException with {@link ErrorCode#INVALID_REQUEST} if the name is malformed
+     */
+    boolean unload(String name);
+
+    /**
+     * Frees the memory of all idle adapters.
+     *
+     * @return how many
+     */
+    int clear();
 
     /** Whether it still answers; false once it was closed or has failed for good. */
     boolean isOpen();

@@ -4,16 +4,21 @@ import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterCatalog;
 import io.llamafu.adapter.AdapterFile;
+import io.llamafu.adapter.AdapterName;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.LoadedAdapter;
+import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.engine.SamplingOptions;
+import io.llamafu.engine.support.AdapterInventory;
 import io.llamafu.engine.support.GrammarSyntax;
 import io.llamafu.engine.support.MemoryBudget;
 import io.llamafu.engine.support.OpenRequests;
+import io.llamafu.engine.support.Preload;
 import io.llamafu.engine.support.RequestCheck;
 import io.llamafu.gguf.ModelFile;
 import org.slf4j.Logger;
@@ -57,7 +62,8 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     private final EngineOptions options;
     private final ModelFile file;
     private final int sequenceTokens;
-    private final Optional<AdapterCatalog> catalog;
+    private final AdapterCatalog catalog;
+    private final AdapterInventory inventory;
     private final ModelLoader loader;
     private final OpenRequests openRequests = new OpenRequests();
     private final ExecutorService workers;
@@ -76,7 +82,8 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         this.options = options;
         this.file = file;
         this.sequenceTokens = Math.min(options.contextSize(), file.contextLength());
-        this.catalog = options.adapters().map(AdapterCatalog::new);
+        this.catalog = options.adapterCatalog();
+        this.inventory = new AdapterInventory(catalog, file.gguf());
         this.loader = new ModelLoader(options, file, catalog, sequenceTokens);
         this.current = counted(loader.load(List.of()));
         for (int slot = 0; slot < options.parallelSequences(); slot++) {
@@ -103,7 +110,8 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
      * Validates and loads the model, with all adapters that the folder has now.
      *
      * @throws LlamafuException with MODEL_NOT_FOUND, MODEL_INVALID, MODEL_LOAD_FAILED, OUT_OF_MEMORY,
-     *     NATIVE_LIBRARY_UNAVAILABLE, UNSUPPORTED_CPU or INVALID_OPTION
+     *     NATIVE_LIBRARY_UNAVAILABLE, UNSUPPORTED_CPU or INVALID_OPTION; of adapters to preload also with what
+     *     {@link #preload} fails with
      */
     public static JavaLlamaCppEngine open(EngineOptions options) {
         requireNonNull(options, "options is null");
@@ -120,6 +128,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
                 engine.sequenceTokens,
                 options.threads(),
                 engine.current.adapterCount());
+        Preload.intoNew(engine, options.adapterPreload());
         return engine;
     }
 
@@ -212,15 +221,8 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     }
 
     private List<AdapterFile> resolve(AdapterStack stack) {
-        if (stack.isBase()) {
-            return List.of();
-        }
-        AdapterCatalog names = catalog.orElseThrow(() -> new LlamafuException(
-                ErrorCode.ADAPTER_NOT_FOUND,
-                "The stack '%s' names adapters, but the option 'adapters' names no folder to find them in."
-                        .formatted(stack)));
         List<AdapterFile> files = new ArrayList<>();
-        stack.entries().forEach(entry -> files.add(names.resolve(entry.name())));
+        stack.entries().forEach(entry -> files.add(catalog.resolve(entry.name())));
         return files;
     }
 
@@ -292,6 +294,54 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         } finally {
             generation.release();
         }
+    }
+
+    @Override
+    public List<LoadedAdapter> adapters() {
+        return inventory.list(current.adapters());
+    }
+
+    /** Loads the model again, with these adapters, if it was loaded without them. */
+    @Override
+    public CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
+        CompletableFuture<List<ResolvedAdapter>> loaded = new CompletableFuture<>();
+        try {
+            workers.execute(() -> {
+                try {
+                    loaded.complete(preloadNow(stack));
+                } catch (RuntimeException | LinkageError e) {
+                    loaded.completeExceptionally(coded(e));
+                }
+            });
+        } catch (RejectedExecutionException e) {
+            loaded.completeExceptionally(openRequests.closedException());
+        }
+        return loaded;
+    }
+
+    private List<ResolvedAdapter> preloadNow(AdapterStack stack) {
+        List<AdapterFile> files = resolve(stack);
+        acquire(files).release();
+        List<ResolvedAdapter> resolved = new ArrayList<>();
+        for (int i = 0; i < files.size(); i++) {
+            AdapterFile file = files.get(i);
+            resolved.add(new ResolvedAdapter(
+                    file.name(), file.scaleOf(stack.entries().get(i)), file.digest()));
+        }
+        return resolved;
+    }
+
+    /** Frees nothing: java-llama.cpp cannot free adapters. */
+    @Override
+    public boolean unload(String name) {
+        AdapterName.check(name);
+        return false;
+    }
+
+    /** Frees nothing: java-llama.cpp cannot free adapters. */
+    @Override
+    public int clear() {
+        return 0;
     }
 
     @Override

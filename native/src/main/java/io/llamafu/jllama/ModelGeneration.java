@@ -1,6 +1,7 @@
 package io.llamafu.jllama;
 
 import io.llamafu.adapter.AdapterFile;
+import io.llamafu.engine.support.AdapterInventory.InMemory;
 
 import java.util.HashMap;
 import java.util.List;
@@ -11,19 +12,19 @@ final class ModelGeneration {
     private final ModelKey key;
     private final BoundModel model;
     private final Map<String, Integer> idsByDigest = new HashMap<>();
-    private final long adapterBytes;
+    private final List<InMemory> adapters;
     // guarded by this
     private int users;
     private boolean retired;
 
     /** @param adapters in the order of the model's arguments */
-    ModelGeneration(ModelKey key, BoundModel model, List<AdapterFile> adapters) {
+    ModelGeneration(ModelKey key, BoundModel model, List<InMemory> adapters) {
         this.key = key;
         this.model = model;
-        for (AdapterFile adapter : adapters) {
-            idsByDigest.putIfAbsent(adapter.digest(), idsByDigest.size());
+        this.adapters = List.copyOf(adapters);
+        for (InMemory adapter : adapters) {
+            idsByDigest.putIfAbsent(adapter.file().digest(), idsByDigest.size());
         }
-        this.adapterBytes = adapters.stream().mapToLong(AdapterFile::byteSize).sum();
     }
 
     BoundModel model() {
@@ -42,8 +43,12 @@ final class ModelGeneration {
         return idsByDigest.size();
     }
 
+    List<InMemory> adapters() {
+        return adapters;
+    }
+
     long adapterBytes() {
-        return adapterBytes;
+        return adapters.stream().mapToLong(InMemory::bytes).sum();
     }
 
     /** Begins a use; false if it is retired. */

@@ -5,7 +5,10 @@ import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterCatalog;
 import io.llamafu.adapter.AdapterCompatibility;
 import io.llamafu.adapter.AdapterFile;
+import io.llamafu.adapter.AdapterInfo;
 import io.llamafu.engine.EngineOptions;
+import io.llamafu.engine.support.AdapterInventory.InMemory;
+import io.llamafu.gguf.GgufFile;
 import io.llamafu.gguf.GgufKind;
 import io.llamafu.gguf.GgufReader;
 import io.llamafu.gguf.ModelFile;
@@ -18,7 +21,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 
 /**
  * Loads a model with every adapter of the catalog, because java-llama.cpp takes adapters only then. No file reaches it
@@ -31,10 +33,10 @@ final class ModelLoader {
 
     private final EngineOptions options;
     private final ModelFile file;
-    private final Optional<AdapterCatalog> catalog;
+    private final AdapterCatalog catalog;
     private final int sequenceTokens;
 
-    ModelLoader(EngineOptions options, ModelFile file, Optional<AdapterCatalog> catalog, int sequenceTokens) {
+    ModelLoader(EngineOptions options, ModelFile file, AdapterCatalog catalog, int sequenceTokens) {
         this.options = options;
         this.file = file;
         this.catalog = catalog;
@@ -48,29 +50,27 @@ final class ModelLoader {
      * @throws LlamafuException if a required adapter or the model cannot be used
      */
     ModelGeneration load(List<AdapterFile> required) {
-        List<AdapterFile> adapters = adapters(required);
+        List<InMemory> adapters = adapters(required);
         checkAdapterBudget(adapters);
         List<String> arguments = arguments(adapters);
         ModelKey key = key(arguments, adapters);
         BoundModel model = IdleModels.take(key).orElseGet(() -> loadModel(arguments));
         // only then is what was read what the key says
-        adapters.forEach(AdapterFile::requireUnchanged);
+        adapters.forEach(adapter -> adapter.file().requireUnchanged());
         return new ModelGeneration(key, model, adapters);
     }
 
     /** Each content once, as adapters are told apart by it. */
-    private List<AdapterFile> adapters(List<AdapterFile> required) {
-        Map<String, AdapterFile> byDigest = new LinkedHashMap<>();
+    private List<InMemory> adapters(List<AdapterFile> required) {
+        Map<String, InMemory> byDigest = new LinkedHashMap<>();
         for (AdapterFile adapter : required) {
-            check(adapter);
-            byDigest.putIfAbsent(adapter.digest(), adapter);
+            byDigest.putIfAbsent(adapter.digest(), checked(adapter));
         }
-        for (String name : catalog.map(AdapterCatalog::names).orElse(List.of())) {
+        for (String name : catalog.names()) {
             try {
-                AdapterFile adapter = catalog.orElseThrow().resolve(name);
+                AdapterFile adapter = catalog.resolve(name);
                 if (!byDigest.containsKey(adapter.digest())) {
-                    check(adapter);
-                    byDigest.put(adapter.digest(), adapter);
+                    byDigest.put(adapter.digest(), checked(adapter));
                 }
             } catch (LlamafuException e) {
                 LOG.warn("Adapter '{}' is left out until a record asks for it: {}", name, e.getMessage());
@@ -79,13 +79,14 @@ final class ModelLoader {
         return List.copyOf(byDigest.values());
     }
 
-    private void check(AdapterFile adapter) {
-        AdapterCompatibility.check(file.gguf(), GgufReader.read(adapter.path(), GgufKind.ADAPTER))
-                .requireCompatible(adapter.name());
+    private InMemory checked(AdapterFile adapter) {
+        GgufFile gguf = GgufReader.read(adapter.path(), GgufKind.ADAPTER);
+        AdapterCompatibility.check(file.gguf(), gguf).requireCompatible(adapter.name());
+        return new InMemory(adapter, AdapterInfo.of(gguf), gguf.tensorBytes(), 0);
     }
 
-    private void checkAdapterBudget(List<AdapterFile> adapters) {
-        long bytes = adapters.stream().mapToLong(AdapterFile::byteSize).sum();
+    private void checkAdapterBudget(List<InMemory> adapters) {
+        long bytes = adapters.stream().mapToLong(InMemory::bytes).sum();
         if (options.adapterMemoryBudget() > 0 && bytes > options.adapterMemoryBudget()) {
             throw new LlamafuException(
                     ErrorCode.OUT_OF_MEMORY,
@@ -94,7 +95,7 @@ final class ModelLoader {
         }
     }
 
-    private List<String> arguments(List<AdapterFile> adapters) {
+    private List<String> arguments(List<InMemory> adapters) {
         List<String> arguments = new ArrayList<>(List.of(
                 "--model",
                 options.model().toString(),
@@ -115,18 +116,18 @@ final class ModelLoader {
                 "--no-warmup",
                 "--log-disable",
                 "--lora-init-without-apply"));
-        for (AdapterFile adapter : adapters) {
+        for (InMemory adapter : adapters) {
             arguments.add("--lora");
-            arguments.add(adapter.path().toString());
+            arguments.add(adapter.file().path().toString());
         }
         return arguments;
     }
 
-    private ModelKey key(List<String> arguments, List<AdapterFile> adapters) {
+    private ModelKey key(List<String> arguments, List<InMemory> adapters) {
         try {
             return new ModelKey(
                     arguments,
-                    adapters.stream().map(AdapterFile::digest).toList(),
+                    adapters.stream().map(adapter -> adapter.file().digest()).toList(),
                     Files.size(options.model()),
                     Files.getLastModifiedTime(options.model()));
         } catch (IOException e) {

@@ -58,8 +58,9 @@ final class SlotAnswer {
         for (int i = 0; i < adapters.size(); i++) {
             AdapterStack.Entry entry = request.adapters().entries().get(i);
             AdapterFile adapter = adapters.get(i);
-            resolved.add(new ResolvedAdapter(entry.name(), entry.scale(), adapter.digest()));
-            scaled.add(new ScaledAdapter(generation.id(adapter), entry.scale()));
+            float scale = adapter.scaleOf(entry);
+            resolved.add(new ResolvedAdapter(entry.name(), scale, adapter.digest()));
+            scaled.add(new ScaledAdapter(generation.id(adapter), scale));
         }
     }
 

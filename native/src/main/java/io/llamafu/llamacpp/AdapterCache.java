@@ -6,52 +6,51 @@ import io.llamafu.adapter.AdapterCatalog;
 import io.llamafu.adapter.AdapterFile;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.ResolvedAdapter;
+import io.llamafu.engine.support.AdapterInventory.InMemory;
 import io.llamafu.llamacpp.LlamaContext.ScaledAdapter;
 
 import java.util.ArrayList;
-import java.util.Comparator;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
-import java.util.function.Consumer;
+import java.util.function.BiConsumer;
 import java.util.function.Function;
 
 import static java.util.Objects.requireNonNull;
 
 /**
- * The adapters in memory, by digest. Names are resolved and files loaded by a thread of its own, so that neither a
- * caller nor the decode thread waits for a file. An adapter is counted while a {@link Lease} holds it and is never
- * evicted then; idle ones stay until the budget needs their bytes, the longest idle first. Thread-safe.
+ * The way from a stack to the adapters in memory: its names are looked up by {@link AdapterNames}, {@link Residents} gives
+ * room, two threads load what is missing, {@link FailedLoads} keeps a bad file from being tried for each record. Neither a
+ * caller nor the decode thread waits for a file, and nobody waits for a file that is not his. Thread-safe.
  */
 final class AdapterCache implements AutoCloseable {
+    /** One can check a file while the other one waits for the disk; more would take the cores from decoding. */
+    private static final int LOADERS = 2;
+    /** How often a stack is looked up anew because a file of it was published again while it was loaded. */
+    private static final int MOST_ATTEMPTS = 5;
+
     private static final long CLOSE_SECONDS = 60;
 
-    private final Optional<AdapterCatalog> catalog;
+    private final AdapterCatalog catalog;
     private final Function<AdapterFile, LlamaAdapter> loader;
-    private final Consumer<LlamaAdapter> evictor;
-    private final long budget;
-    private final ExecutorService loads;
+    private final ExecutorService lookups = threads(1, "llamafu-adapter-names");
+    private final ExecutorService loaders = threads(LOADERS, "llamafu-adapter-loader");
+    private final FailedLoads failedLoads = new FailedLoads(System::nanoTime);
+    private final AdapterNames names;
+    private final Residents residents;
 
-    private final Map<String, Resident> residents = new HashMap<>();
-    private long bytes;
-    private long loaded;
-    private long clock;
+    /** The file of a version was published again, or removed, before its weights were in memory. */
+    private static final class ChangedMeanwhile extends RuntimeException {
+        private static final long serialVersionUID = 1L;
 
-    private static final class Resident {
-        private final String digest;
-        private final LlamaAdapter adapter;
-        private int leases;
-        private long lastLeased;
-
-        private Resident(String digest, LlamaAdapter adapter) {
-            this.digest = digest;
-            this.adapter = adapter;
+        private ChangedMeanwhile(LlamafuException cause) {
+            super(cause);
         }
     }
 
@@ -59,9 +58,17 @@ final class AdapterCache implements AutoCloseable {
     final class Lease {
         private final List<ResolvedAdapter> resolved = new ArrayList<>();
         private final List<ScaledAdapter> scaled = new ArrayList<>();
-        private final List<Resident> held = new ArrayList<>();
+        private List<Resident> held;
 
-        private Lease() {}
+        private Lease(AdapterStack stack, List<AdapterFile> files, List<Resident> held) {
+            this.held = held;
+            for (int i = 0; i < files.size(); i++) {
+                AdapterFile file = files.get(i);
+                float scale = file.scaleOf(stack.entries().get(i));
+                resolved.add(new ResolvedAdapter(file.name(), scale, file.digest()));
+                scaled.add(new ScaledAdapter(held.get(i).adapter().join(), scale));
+            }
+        }
 
         /** What answers: its equality tells whether two sequences compute the same. */
         List<ResolvedAdapter> resolved() {
@@ -72,152 +79,202 @@ final class AdapterCache implements AutoCloseable {
             return scaled;
         }
 
+        /** Idempotent. */
         void release() {
-            synchronized (AdapterCache.this) {
-                held.forEach(resident -> resident.leases--);
-                held.clear();
+            List<Resident> released;
+            synchronized (this) {
+                released = held;
+                held = List.of();
             }
-        }
-
-        private void add(Resident resident, String name, float scale) {
-            resident.leases++;
-            resident.lastLeased = ++clock;
-            held.add(resident);
-            resolved.add(new ResolvedAdapter(name, scale, resident.digest));
-            scaled.add(new ScaledAdapter(resident.adapter, scale));
+            if (!released.isEmpty()) {
+                residents.release(released);
+            }
         }
     }
 
     /**
      * A cache without any adapter in it yet.
      *
-     * @param catalog where names are looked up; empty if there are no adapters
      * @param loader validates and loads a file
-     * @param evictor frees an adapter that nobody has a lease of
+     * @param evictor frees an adapter that nobody has a lease of, and then runs what it is given
      * @param budget the most bytes of all adapters in memory; 0 is no limit
      */
     AdapterCache(
-            Optional<AdapterCatalog> catalog,
+            AdapterCatalog catalog,
             Function<AdapterFile, LlamaAdapter> loader,
-            Consumer<LlamaAdapter> evictor,
+            BiConsumer<LlamaAdapter, Runnable> evictor,
             long budget) {
         this.catalog = requireNonNull(catalog, "catalog is null");
         this.loader = requireNonNull(loader, "loader is null");
-        this.evictor = requireNonNull(evictor, "evictor is null");
-        this.budget = budget;
-        this.loads = Executors.newSingleThreadExecutor(task -> {
-            Thread thread = new Thread(task, "llamafu-adapter-loader");
+        this.residents = new Residents(budget, this::startLoading, requireNonNull(evictor, "evictor is null"));
+        this.names = new AdapterNames(catalog, lookups, loaders, residents::nameGone);
+    }
+
+    private static ExecutorService threads(int count, String name) {
+        return Executors.newFixedThreadPool(count, task -> {
+            Thread thread = new Thread(task, name);
             thread.setDaemon(true);
             return thread;
         });
     }
 
-    /** A lease of a stack; at once when all of it is in memory, else when the loader has brought it. */
+    /**
+     * A lease of a stack: at once when all of it is in memory, else when it has been loaded; it waits for room as long as
+     * the future is not cancelled. Fails with a coded error.
+     */
     CompletableFuture<Lease> lease(AdapterStack stack) {
-        if (stack.isBase()) {
-            return CompletableFuture.completedFuture(new Lease());
-        }
-        Optional<Lease> atHand = leaseResidents(stack);
-        if (atHand.isPresent()) {
-            return CompletableFuture.completedFuture(atHand.get());
-        }
-        try {
-            return CompletableFuture.supplyAsync(() -> resolveAndLease(stack), loads);
-        } catch (RejectedExecutionException e) {
-            return CompletableFuture.failedFuture(
-                    new LlamafuException(ErrorCode.ENGINE_CLOSED, "The engine was closed.", e));
-        }
+        return lease(stack, true);
     }
 
-    /** The lease, if every name was looked up a moment ago and its adapter is in memory. */
-    private Optional<Lease> leaseResidents(AdapterStack stack) {
-        if (catalog.isEmpty()) {
-            return Optional.empty();
-        }
-        Lease lease = new Lease();
-        for (AdapterStack.Entry entry : stack.entries()) {
-            Optional<AdapterFile> file = catalog.get().known(entry.name());
-            if (file.isEmpty() || !addResident(lease, file.get(), entry.scale())) {
+    /** Loads a stack; fails if there is no room for it now. */
+    CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
+        CompletableFuture<List<ResolvedAdapter>> loaded = new CompletableFuture<>();
+        CompletableFuture<Lease> unused = lease(stack, false).whenComplete((lease, failure) -> {
+            if (failure == null) {
                 lease.release();
-                return Optional.empty();
+                loaded.complete(List.copyOf(lease.resolved()));
+            } else {
+                loaded.completeExceptionally(failure);
             }
-        }
-        return Optional.of(lease);
-    }
-
-    private synchronized boolean addResident(Lease lease, AdapterFile file, float scale) {
-        Resident resident = residents.get(file.digest());
-        if (resident == null) {
-            return false;
-        }
-        lease.add(resident, file.name(), scale);
-        return true;
-    }
-
-    private Lease resolveAndLease(AdapterStack stack) {
-        AdapterCatalog names = catalog.orElseThrow(() -> new LlamafuException(
-                ErrorCode.ADAPTER_NOT_FOUND,
-                "The stack '%s' names adapters, but the option 'adapters' names no folder to find them in."
-                        .formatted(stack)));
-        Lease lease = new Lease();
-        try {
-            for (AdapterStack.Entry entry : stack.entries()) {
-                add(lease, names.resolve(entry.name()), entry.scale());
-            }
-            return lease;
-        } catch (RuntimeException e) {
-            lease.release();
-            throw e;
-        }
-    }
-
-    /** Runs on the loader thread only, so no file is loaded twice at a time. */
-    private void add(Lease lease, AdapterFile file, float scale) {
-        if (addResident(lease, file, scale)) {
-            return;
-        }
-        makeRoom(file);
-        LlamaAdapter adapter = loader.apply(file);
-        synchronized (this) {
-            Resident resident = new Resident(file.digest(), adapter);
-            residents.put(file.digest(), resident);
-            bytes += adapter.bytes();
-            loaded++;
-            lease.add(resident, file.name(), scale);
-        }
-    }
-
-    private synchronized void makeRoom(AdapterFile file) {
-        while (budget > 0 && bytes + file.byteSize() > budget) {
-            Resident idlest = residents.values().stream()
-                    .filter(resident -> resident.leases == 0)
-                    .min(Comparator.comparingLong(resident -> resident.lastLeased))
-                    .orElseThrow(() -> new LlamafuException(
-                            ErrorCode.OUT_OF_MEMORY,
-                            "Adapter '%s' needs %d bytes, but adapters.memory-budget is %d and %d of it are in use; raise it."
-                                    .formatted(file.name(), file.byteSize(), budget, bytes)));
-            residents.remove(idlest.digest);
-            bytes -= idlest.adapter.bytes();
-            evictor.accept(idlest.adapter);
-        }
-    }
-
-    synchronized int residentCount() {
-        return residents.size();
-    }
-
-    synchronized long residentBytes() {
-        return bytes;
-    }
-
-    synchronized long loadCount() {
+        });
         return loaded;
+    }
+
+    private CompletableFuture<Lease> lease(AdapterStack stack, boolean patient) {
+        if (stack.isBase()) {
+            return CompletableFuture.completedFuture(new Lease(stack, List.of(), List.of()));
+        }
+        Optional<List<AdapterFile>> known = names.known(stack);
+        Optional<List<Resident>> atHand = known.flatMap(residents::leaseLoaded);
+        if (atHand.isPresent()) {
+            return CompletableFuture.completedFuture(new Lease(stack, known.get(), atHand.get()));
+        }
+        CompletableFuture<Lease> asked = new CompletableFuture<>();
+        attempt(stack, patient, asked, 1);
+        return asked;
+    }
+
+    private void attempt(AdapterStack stack, boolean patient, CompletableFuture<Lease> asked, int attempt) {
+        CompletableFuture<Lease> unused = names.resolve(stack)
+                .thenCompose(files -> leaseVersions(stack, files, patient, asked))
+                .whenComplete((lease, failure) -> {
+                    if (failure == null) {
+                        if (!asked.complete(lease)) {
+                            lease.release();
+                        }
+                    } else if (cause(failure) instanceof ChangedMeanwhile && attempt < MOST_ATTEMPTS) {
+                        attempt(stack, patient, asked, attempt + 1);
+                    } else {
+                        asked.completeExceptionally(coded(cause(failure)));
+                    }
+                });
+    }
+
+    private CompletableFuture<Lease> leaseVersions(
+            AdapterStack stack, List<AdapterFile> files, boolean patient, CompletableFuture<Lease> asked) {
+        if (asked.isDone()) {
+            throw new CancellationException("It is not asked for any more.");
+        }
+        files.forEach(failedLoads::check);
+        CompletableFuture<List<Resident>> room = residents.lease(files, patient);
+        CompletableFuture<Lease> unused = asked.whenComplete((lease, failure) -> room.cancel(false));
+        return room.thenCompose(held -> allLoaded(held).handle((loaded, failure) -> {
+            if (failure != null) {
+                residents.release(held);
+                throw new CompletionException(cause(failure));
+            }
+            return new Lease(stack, files, held);
+        }));
+    }
+
+    private static CompletableFuture<Void> allLoaded(List<Resident> residents) {
+        return CompletableFuture.allOf(
+                residents.stream().map(Resident::adapter).toArray(CompletableFuture<?>[]::new));
+    }
+
+    private static Throwable cause(Throwable failure) {
+        return failure instanceof CompletionException && failure.getCause() != null ? failure.getCause() : failure;
+    }
+
+    private static LlamafuException coded(Throwable failure) {
+        Throwable cause = failure instanceof ChangedMeanwhile ? failure.getCause() : failure;
+        return cause instanceof LlamafuException coded
+                ? coded
+                : new LlamafuException(ErrorCode.ADAPTER_LOAD_FAILED, "An adapter could not be loaded: " + cause, cause);
+    }
+
+    private void startLoading(Resident resident) {
+        try {
+            loaders.execute(() -> load(resident));
+        } catch (RejectedExecutionException e) {
+            residents.failed(
+                    resident, new LlamafuException(ErrorCode.ENGINE_CLOSED, "The engine was closed; open a new one.", e));
+        }
+    }
+
+    private void load(Resident resident) {
+        AdapterFile file = resident.file();
+        try {
+            LlamaAdapter adapter = loader.apply(file);
+            if (file.isUnchanged()) {
+                residents.loaded(resident, adapter);
+            } else {
+                adapter.close();
+                failChanged(resident);
+            }
+        } catch (RuntimeException | Error e) {
+            if (file.isUnchanged()) {
+                failedLoads.add(file, coded(e));
+                residents.failed(resident, coded(e));
+            } else {
+                failChanged(resident);
+            }
+        }
+    }
+
+    private void failChanged(Resident resident) {
+        catalog.recheck(resident.file());
+        residents.failed(resident, new ChangedMeanwhile(resident.file().changed()));
+    }
+
+    /** See {@link Residents#unload}. */
+    boolean unload(String name) {
+        return residents.unload(name);
+    }
+
+    /** Frees the idle ones; returns how many. */
+    int evictIdle() {
+        return residents.evictIdle();
+    }
+
+    List<InMemory> inMemory() {
+        return residents.describe(resident -> {
+            LlamaAdapter adapter = resident.adapter().join();
+            return new InMemory(resident.file(), adapter.info(), adapter.bytes(), resident.leases());
+        });
+    }
+
+    int residentCount() {
+        return residents.count();
+    }
+
+    /** What counts in the budget: adapters in memory, being loaded and being freed. */
+    long residentBytes() {
+        return residents.bytes();
+    }
+
+    long loadCount() {
+        return residents.loadCount();
     }
 
     /** Takes no more stacks, and waits until every lease that was asked for is given or refused. */
     void stop() throws InterruptedException {
-        loads.shutdown();
-        if (!loads.awaitTermination(CLOSE_SECONDS, TimeUnit.SECONDS)) {
+        residents.stop();
+        lookups.shutdown();
+        boolean stopped = lookups.awaitTermination(CLOSE_SECONDS, TimeUnit.SECONDS);
+        loaders.shutdown();
+        stopped &= loaders.awaitTermination(CLOSE_SECONDS, TimeUnit.SECONDS);
+        if (!stopped) {
             throw new LlamafuException(
                     ErrorCode.ENGINE_FAILED,
                     "An adapter was still being loaded after %d seconds.".formatted(CLOSE_SECONDS));
@@ -226,9 +283,7 @@ final class AdapterCache implements AutoCloseable {
 
     /** Frees every adapter, after {@link #stop} and when no context can use them any more. */
     @Override
-    public synchronized void close() {
-        residents.values().forEach(resident -> resident.adapter.close());
-        residents.clear();
-        bytes = 0;
+    public void close() {
+        residents.close();
     }
 }

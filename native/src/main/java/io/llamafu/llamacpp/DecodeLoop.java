@@ -74,8 +74,8 @@ final class DecodeLoop {
         commands.add(() -> scheduler.add(sequence));
     }
 
-    /** Frees an adapter that no sequence has a lease of. */
-    void evict(LlamaAdapter adapter) {
+    /** Frees an adapter that no sequence has a lease of, and then runs {@code freed}. */
+    void evict(LlamaAdapter adapter, Runnable freed) {
         commands.add(() -> {
             if (context.isMixed()) {
                 // idle slots still name the adapters of their last sequence
@@ -85,6 +85,7 @@ final class DecodeLoop {
             }
             context.releaseAdapter(adapter);
             adapter.close();
+            freed.run();
         });
     }
 

@@ -1,5 +1,7 @@
 package io.llamafu.llamacpp;
 
+import io.llamafu.adapter.AdapterInfo;
+
 import java.nio.file.Path;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
@@ -7,11 +9,13 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 /** A LoRA adapter in memory, for one model. */
 final class LlamaAdapter extends NativeHandle {
     private final LlamaModel model;
+    private final AdapterInfo info;
     private final long bytes;
 
-    private LlamaAdapter(long address, LlamaModel model) {
+    private LlamaAdapter(long address, LlamaModel model, AdapterInfo info) {
         super(address);
         this.model = model;
+        this.info = info;
         this.bytes = LlamaCpp.adapterBytes(address);
     }
 
@@ -19,17 +23,22 @@ final class LlamaAdapter extends NativeHandle {
      * Loads an adapter file that was found compatible with the model: llama.cpp itself may abort on a hostile one. May
      * run beside a decode.
      *
+     * @param info what the file says of itself
      * @throws io.llamafu.LlamafuException with ADAPTER_LOAD_FAILED or OUT_OF_MEMORY
      */
-    static LlamaAdapter load(LlamaModel model, Path file) {
+    static LlamaAdapter load(LlamaModel model, Path file, AdapterInfo info) {
         long modelAddress = model.acquire();
         try {
             return new LlamaAdapter(
-                    LlamaCpp.loadAdapter(modelAddress, file.toString().getBytes(UTF_8)), model);
+                    LlamaCpp.loadAdapter(modelAddress, file.toString().getBytes(UTF_8)), model, info);
         } catch (RuntimeException | Error e) {
             model.release();
             throw e;
         }
+    }
+
+    AdapterInfo info() {
+        return info;
     }
 
     /** Size of its weights in memory. */

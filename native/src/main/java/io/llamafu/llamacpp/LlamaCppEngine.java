@@ -5,14 +5,21 @@ import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterCatalog;
 import io.llamafu.adapter.AdapterCompatibility;
 import io.llamafu.adapter.AdapterFile;
+import io.llamafu.adapter.AdapterInfo;
+import io.llamafu.adapter.AdapterName;
+import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.LoadedAdapter;
+import io.llamafu.engine.ResolvedAdapter;
+import io.llamafu.engine.support.AdapterInventory;
 import io.llamafu.engine.support.MemoryBudget;
 import io.llamafu.engine.support.OpenRequests;
+import io.llamafu.engine.support.Preload;
 import io.llamafu.engine.support.RequestCheck;
 import io.llamafu.gguf.GgufFile;
 import io.llamafu.gguf.GgufKind;
@@ -22,6 +29,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
@@ -45,6 +53,7 @@ public final class LlamaCppEngine implements InferenceEngine {
     private final int maxSequenceTokens;
     private final int maxAdapters;
     private final AdapterCache adapters;
+    private final AdapterInventory inventory;
     private final OpenRequests openRequests;
     private final DecodeLoop loop;
     /** Submitting shares it, closing has it alone: after close no request is on its way to the loop. */
@@ -53,27 +62,37 @@ public final class LlamaCppEngine implements InferenceEngine {
     private boolean closed;
 
     private LlamaCppEngine(
-            EngineOptions options, LlamaModel model, LlamaContext context, int maxSequenceTokens, GgufFile base) {
+            EngineOptions options,
+            AdapterCatalog catalog,
+            LlamaModel model,
+            LlamaContext context,
+            int maxSequenceTokens,
+            GgufFile base) {
         this.model = model;
         this.maxSequenceTokens = maxSequenceTokens;
         this.maxAdapters = options.maxAdaptersPerBatch();
         this.openRequests = new OpenRequests();
         this.loop = new DecodeLoop(options, model, context, maxSequenceTokens, openRequests);
+        this.inventory = new AdapterInventory(catalog, base);
         this.adapters = new AdapterCache(
-                options.adapters().map(AdapterCatalog::new),
-                file -> loadAdapter(model, base, file),
-                loop::evict,
-                options.adapterMemoryBudget());
+                catalog, file -> loadAdapter(model, base, file), loop::evict, options.adapterMemoryBudget());
     }
 
     /**
-     * Validates and loads the model.
+     * Validates and loads the model, and the adapters to preload.
      *
      * @throws LlamafuException with MODEL_NOT_FOUND, MODEL_INVALID, MODEL_LOAD_FAILED, OUT_OF_MEMORY,
-     *     NATIVE_LIBRARY_UNAVAILABLE, UNSUPPORTED_CPU or INVALID_OPTION
+     *     NATIVE_LIBRARY_UNAVAILABLE, UNSUPPORTED_CPU or INVALID_OPTION; of adapters to preload also with what
+     *     {@link #preload} fails with
      */
     public static LlamaCppEngine open(EngineOptions options) {
-        requireNonNull(options, "options is null");
+        LlamaCppEngine engine = openWithoutAdapters(requireNonNull(options, "options is null"));
+        Preload.intoNew(engine, options.adapterPreload());
+        return engine;
+    }
+
+    private static LlamaCppEngine openWithoutAdapters(EngineOptions options) {
+        AdapterCatalog catalog = options.adapterCatalog();
         ModelFile file = ModelFile.read(options.model());
         MemoryBudget.checkBeforeLoading(options, file);
         long start = System.nanoTime();
@@ -90,7 +109,7 @@ public final class LlamaCppEngine implements InferenceEngine {
                     options.loraBatching() == LoraBatching.MIXED);
             EngineMetrics.Memory memory = memory(context, 0);
             MemoryBudget.check(options, memory.total(), "it needs " + memory);
-            LlamaCppEngine engine = new LlamaCppEngine(options, model, context, maxSequenceTokens, file.gguf());
+            LlamaCppEngine engine = new LlamaCppEngine(options, catalog, model, context, maxSequenceTokens, file.gguf());
             engine.loop.start();
             LOG.info(
                     "Opened {} ({}) in {} ms: {} sequences of {} tokens, {} threads, {}.",
@@ -131,14 +150,12 @@ public final class LlamaCppEngine implements InferenceEngine {
     private static LlamaAdapter loadAdapter(LlamaModel model, GgufFile base, AdapterFile file) {
         GgufFile gguf = GgufReader.read(file.path(), GgufKind.ADAPTER);
         AdapterCompatibility.check(base, gguf).requireCompatible(file.name());
-        LlamaAdapter adapter = LlamaAdapter.load(model, file.path());
-        LogRelay.relay();
+        // llama.cpp must not get another file than the one that was checked
+        file.requireUnchanged();
         try {
-            file.requireUnchanged();
-            return adapter;
-        } catch (LlamafuException e) {
-            adapter.close();
-            throw e;
+            return LlamaAdapter.load(model, file.path(), AdapterInfo.of(gguf));
+        } finally {
+            LogRelay.relay();
         }
     }
 
@@ -187,15 +204,18 @@ public final class LlamaCppEngine implements InferenceEngine {
         }
         int maxTokens = Math.min(request.maxTokens(), maxSequenceTokens - prompt.length);
         TokenSampler sampler = TokenSampler.create(model, request.sampling(), maxSequenceTokens);
-        CompletableFuture<AdapterCache.Lease> unused = adapters.lease(request.adapters())
-                .whenComplete((lease, failure) -> {
-                    if (failure != null) {
-                        sampler.close();
-                        future.completeExceptionally(coded(failure));
-                    } else {
-                        loop.add(new Sequence(request, prompt, sampler, lease, future, maxTokens, submittedNanos));
-                    }
-                });
+        CompletableFuture<AdapterCache.Lease> adapterLease = adapters.lease(request.adapters());
+        // a request that is overdue or cancelled does not wait for its adapters any more
+        CompletableFuture<Completion> unused =
+                future.whenComplete((completion, failure) -> adapterLease.cancel(false));
+        CompletableFuture<AdapterCache.Lease> unusedToo = adapterLease.whenComplete((lease, failure) -> {
+            if (failure != null) {
+                sampler.close();
+                future.completeExceptionally(coded(failure));
+            } else {
+                loop.add(new Sequence(request, prompt, sampler, lease, future, maxTokens, submittedNanos));
+            }
+        });
     }
 
     private static LlamafuException coded(Throwable failure) {
@@ -218,6 +238,27 @@ public final class LlamaCppEngine implements InferenceEngine {
         } finally {
             gate.readLock().unlock();
         }
+    }
+
+    @Override
+    public List<LoadedAdapter> adapters() {
+        return inventory.list(adapters.inMemory());
+    }
+
+    @Override
+    public CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
+        return adapters.preload(stack);
+    }
+
+    @Override
+    public boolean unload(String name) {
+        AdapterName.check(name);
+        return adapters.unload(name);
+    }
+
+    @Override
+    public int clear() {
+        return adapters.evictIdle();
     }
 
     @Override

@@ -17,9 +17,10 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.time.Instant;
-import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -115,8 +116,7 @@ class AdapterCatalogTest {
 
     @Test
     void manyThreadsSeeOneVersionAtATimeWhileItIsRepublished() throws Exception {
-        AdapterCatalog catalog =
-                new AdapterCatalog(folder, Duration.ZERO, AdapterCatalog.DEFAULT_SETTLE_TIME, InstantSource.system());
+        AdapterCatalog catalog = new AdapterCatalog(Optional.of(folder), Map.of(), Duration.ZERO);
         Set<String> known = Set.of(
                 catalog.resolve("medical").digest(), catalog.resolve("legal").digest());
         ExecutorService threads = Executors.newFixedThreadPool(4);
@@ -209,8 +209,118 @@ class AdapterCatalogTest {
                 "which is no folder on this machine");
     }
 
+    @Test
+    void withoutFolderAndFilesNoNameIsKnown() {
+        AdapterCatalog empty = new AdapterCatalog(Optional.empty(), Map.of(), SECOND);
+
+        assertThat(empty.names()).isEmpty();
+        assertCode(() -> empty.resolve("medical"), ErrorCode.ADAPTER_NOT_FOUND, "neither the option 'adapters' nor");
+    }
+
+    @Test
+    void filesAreNamedOneByOneBesideTheFolder() throws IOException {
+        Path other = Files.copy(TinyModel.adapters().resolve("formal.gguf"), parent.resolve("tone-of-2024.gguf"));
+        Files.writeString(parent.resolve("tone-of-2024.json"), "{\"defaultScale\": 0.5}");
+        AdapterCatalog catalog = catalog(Map.of("tone", other));
+
+        assertThat(catalog.names()).containsExactly("legal", "medical", "tone");
+        assertThat(catalog.resolve("tone").path()).hasFileName("tone-of-2024.gguf");
+        assertThat(catalog.resolve("tone").card().defaultScale()).isEqualTo(0.5f);
+        assertThat(catalog.contains("tone")).isTrue();
+        assertThat(catalog.contains("tone-of-2024")).isFalse();
+        assertCode(() -> catalog.resolve("nobody"), ErrorCode.ADAPTER_NOT_FOUND, "it has legal, medical, tone");
+    }
+
+    @Test
+    void aNameOfTwoFilesIsRefused() {
+        Path other = TinyModel.adapters().resolve("formal.gguf");
+
+        assertCode(() -> catalog(Map.of("medical", other)), ErrorCode.INVALID_OPTION, "take one of them away");
+        assertCode(() -> catalog(Map.of("../medical", other)), ErrorCode.INVALID_OPTION, "'../medical'");
+    }
+
+    @Test
+    void theCardIsReadWithTheAdapter() throws IOException {
+        Files.writeString(
+                folder.resolve("medical.json"),
+                "{\"description\": \"Labels notes\", \"defaultScale\": 0.8, \"tags\": [\"domain\", \"en\"]}");
+
+        assertThat(catalog().resolve("medical").card())
+                .isEqualTo(new AdapterCard("Labels notes", 0.8f, List.of("domain", "en")));
+        assertThat(catalog().resolve("legal").card()).isEqualTo(AdapterCard.NONE);
+        assertThat(catalog().card("medical").description()).isEqualTo("Labels notes");
+    }
+
+    @Test
+    void aNewCardIsSeenAfterTheIntervalAndTheVersionStays() throws IOException {
+        AdapterCatalog catalog = catalog();
+        AdapterFile before = catalog.resolve("medical");
+        Files.writeString(folder.resolve("medical.json"), "{\"defaultScale\": 2}");
+
+        assertThat(catalog.resolve("medical").card()).isEqualTo(AdapterCard.NONE);
+        now = now.plus(SECOND);
+        AdapterFile after = catalog.resolve("medical");
+        assertThat(after.card().defaultScale()).isEqualTo(2);
+        assertThat(after.digest()).isEqualTo(before.digest());
+
+        Files.delete(folder.resolve("medical.json"));
+        now = now.plus(SECOND);
+        assertThat(catalog.resolve("medical").card()).isEqualTo(AdapterCard.NONE);
+    }
+
+    @Test
+    void aMalformedCardIsAnErrorOfItsAdapterOnly() throws IOException {
+        Files.writeString(folder.resolve("medical.json"), "{\"scale\": 2}");
+
+        assertCode(() -> catalog().resolve("medical"), ErrorCode.ADAPTER_INVALID, "unknown field 'scale'");
+        assertThat(catalog().resolve("legal").name()).isEqualTo("legal");
+    }
+
+    @Test
+    @EnabledOnOs({OS.LINUX, OS.MAC})
+    void aCardOutOfTheFolderIsRefused() throws IOException {
+        Path outside = Files.writeString(parent.resolve("outside.json"), "{}");
+        Files.createSymbolicLink(folder.resolve("medical.json"), outside);
+
+        assertCode(() -> catalog().resolve("medical"), ErrorCode.ADAPTER_INVALID, "leads out of the folder");
+    }
+
+    @Test
+    void whetherAVersionStillStandsIsAskedWithoutReadingIt() throws IOException {
+        AdapterCatalog catalog = catalog();
+        assertThat(catalog.standing("medical")).isEmpty();
+        AdapterFile version = catalog.resolve("medical");
+        now = now.plus(SECOND);
+
+        assertThat(catalog.known("medical")).isEmpty();
+        assertThat(catalog.standing("medical")).contains(version);
+        assertThat(catalog.known("medical")).contains(version);
+
+        publish("medical", "finance");
+        now = now.plus(SECOND);
+        assertThat(catalog.standing("medical")).isEmpty();
+        assertThat(catalog.lastKnown("medical")).contains(version);
+        assertCode(() -> catalog.standing("nobody"), ErrorCode.ADAPTER_NOT_FOUND, "no adapter 'nobody'");
+    }
+
+    @Test
+    void aVersionThatTurnedOutToBeChangedIsLookedUpAnew() throws IOException {
+        AdapterCatalog catalog = catalog();
+        AdapterFile version = catalog.resolve("medical");
+        publish("medical", "finance");
+
+        catalog.recheck(version);
+
+        assertThat(catalog.resolve("medical").digest()).isNotEqualTo(version.digest());
+    }
+
     private AdapterCatalog catalog() {
-        return new AdapterCatalog(folder, SECOND, Duration.ofMillis(500), () -> now);
+        return catalog(Map.of());
+    }
+
+    private AdapterCatalog catalog(Map<String, Path> files) {
+        return new AdapterCatalog(
+                new AdapterLocations(Optional.of(folder), files), SECOND, Duration.ofMillis(500), () -> now);
     }
 
     /** Publishes as the documentation says: a complete file, renamed. */

@@ -30,6 +30,7 @@ import java.util.concurrent.TimeoutException;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.tuple;
 
 /**
  * What every engine promises, whatever computes it. An engine's own test extends this class; a promise that it does not
@@ -219,6 +220,124 @@ public abstract class EngineContractTest {
                     .isNotEqualTo(first.adapters().get(0).digest());
             assertThat(second.text()).isNotEqualTo(first.text());
         }
+    }
+
+    @Test
+    void stackWithoutAScaleTakesTheDefaultOfTheAdapter(@TempDir Path folder) throws Exception {
+        Files.copy(TinyModel.adapters().resolve("medical.gguf"), folder.resolve("medical.gguf"));
+        Files.writeString(folder.resolve("medical.json"), "{\"defaultScale\": 0.5}");
+        try (InferenceEngine fresh = open(TinyModel.options().adapters(folder).build())) {
+            Completion halved = answer(fresh, CompletionRequest.of(PROMPT, MEDICAL));
+
+            assertThat(halved.text()).isEqualTo("perhaps cardiology; routine");
+            assertThat(halved.adapters().get(0).scale()).isEqualTo(0.5f);
+            assertThat(answer(fresh, CompletionRequest.of(PROMPT, AdapterStack.of("medical", 1)))
+                            .text())
+                    .isEqualTo("cardiology; routine");
+        }
+    }
+
+    @Test
+    void malformedCardIsAnErrorForRecordsOfItsAdapterOnly(@TempDir Path folder) throws Exception {
+        Files.copy(TinyModel.adapters().resolve("medical.gguf"), folder.resolve("medical.gguf"));
+        Files.copy(TinyModel.adapters().resolve("legal.gguf"), folder.resolve("legal.gguf"));
+        Files.writeString(folder.resolve("legal.json"), "{\"defaultScale\": \"high\"}");
+        try (InferenceEngine fresh = open(TinyModel.options().adapters(folder).build())) {
+            assertThat(failure(fresh.submit(CompletionRequest.of(PROMPT, AdapterStack.of("legal", 1))))
+                            .code())
+                    .isEqualTo(ErrorCode.ADAPTER_INVALID);
+            assertThat(answer(fresh, CompletionRequest.of(PROMPT, MEDICAL)).text())
+                    .isEqualTo("cardiology; routine");
+        }
+    }
+
+    @Test
+    void adapterThatIsNamedByItsFileAnswers() throws Exception {
+        EngineOptions options = EngineOptions.builder(TinyModel.model())
+                .adapter("diagnosis", TinyModel.adapters().resolve("medical.gguf"))
+                .contextSize(256)
+                .threads(1)
+                .parallelSequences(2)
+                .build();
+        try (InferenceEngine fresh = open(options)) {
+            assertThat(answer(fresh, CompletionRequest.of(PROMPT, AdapterStack.of("diagnosis")))
+                            .text())
+                    .isEqualTo("cardiology; routine");
+            assertThat(failure(fresh.submit(CompletionRequest.of(PROMPT, MEDICAL)))
+                            .code())
+                    .isEqualTo(ErrorCode.ADAPTER_NOT_FOUND);
+        }
+    }
+
+    @Test
+    void adaptersAreListedWithWhatTheyAre(@TempDir Path folder) throws Exception {
+        Files.copy(TinyModel.adapters().resolve("medical.gguf"), folder.resolve("medical.gguf"));
+        Files.writeString(
+                folder.resolve("medical.json"),
+                "{\"description\": \"Labels notes\", \"defaultScale\": 0.5, \"tags\": [\"domain\"]}");
+        Files.writeString(folder.resolve("broken.gguf"), "not an adapter");
+        try (InferenceEngine fresh = open(TinyModel.options().adapters(folder).build())) {
+            ResolvedAdapter preloaded =
+                    fresh.preload(MEDICAL).get(60, TimeUnit.SECONDS).get(0);
+
+            List<LoadedAdapter> adapters = fresh.adapters();
+            assertThat(adapters).extracting(LoadedAdapter::name).containsExactly("broken", "medical");
+            assertThat(adapters.get(0)).satisfies(broken -> {
+                assertThat(broken.resident()).isFalse();
+                assertThat(broken.problem()).hasValueSatisfying(problem -> assertThat(problem)
+                        .contains("broken"));
+            });
+            assertThat(adapters.get(1)).satisfies(medical -> {
+                assertThat(medical.resident()).isTrue();
+                assertThat(medical.digest()).contains(preloaded.digest());
+                assertThat(medical.rank()).isEqualTo(4);
+                assertThat(medical.alpha()).isPositive();
+                assertThat(medical.targetModules()).contains("attn_q", "ffn_down");
+                assertThat(medical.parameters()).isBetween(30_000L, 40_000L);
+                assertThat(medical.bytes()).isBetween(60_000L, 80_000L);
+                assertThat(medical.leases()).isZero();
+                assertThat(medical.defaultScale()).isEqualTo(0.5f);
+                assertThat(medical.description()).isEqualTo("Labels notes");
+                assertThat(medical.tags()).containsExactly("domain");
+                assertThat(medical.problem()).isEmpty();
+            });
+        }
+    }
+
+    @Test
+    void preloadSaysWhatAStackResolvesToOrWhyItCannot() throws Exception {
+        assertThat(engine.preload(AdapterStack.parse("medical:0.5+formal")).get(60, TimeUnit.SECONDS))
+                .extracting(ResolvedAdapter::name, ResolvedAdapter::scale)
+                .containsExactly(tuple("medical", 0.5f), tuple("formal", 1f));
+        assertThat(engine.preload(AdapterStack.base()).get(60, TimeUnit.SECONDS))
+                .isEmpty();
+        assertThatThrownBy(() -> engine.preload(AdapterStack.of("nobody")).get(60, TimeUnit.SECONDS))
+                .cause()
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.ADAPTER_NOT_FOUND));
+        engine.prefetch(AdapterStack.of("nobody"));
+    }
+
+    @Test
+    void adaptersToPreloadAreThereWhenTheEngineIsOpen() {
+        EngineOptions.Builder options = TinyModel.options().parallelSequences(2);
+        try (InferenceEngine fresh = open(options.adapterPreload(
+                        List.of(AdapterStack.of("medical"), AdapterStack.parse("medical:0.5+formal")))
+                .build())) {
+            assertThat(fresh.adapters())
+                    .filteredOn(LoadedAdapter::resident)
+                    .extracting(LoadedAdapter::name)
+                    .contains("medical", "formal");
+        }
+        assertOpenFails(options.adapterPreload(List.of(AdapterStack.of("nobody"))), ErrorCode.ADAPTER_NOT_FOUND);
+    }
+
+    @Test
+    void malformedNameCannotBeUnloaded() {
+        assertThatThrownBy(() -> engine.unload("../medical"))
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_REQUEST));
+        assertThat(engine.unload("nobody")).isFalse();
     }
 
     private static void publish(Path folder, String adapter, String name) throws Exception {

@@ -7,12 +7,9 @@ import io.llamafu.engine.InferenceEngine;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
 
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** Native memory over many lives of an engine, in a JVM whose own memory does not move. */
@@ -23,30 +20,16 @@ class EngineMemoryTest {
 
     @Test
     void hundredEnginesLeaveNoMemoryBehind() throws Exception {
-        Process process = new ProcessBuilder(List.of(
-                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                        "-Xms128m",
-                        "-Xmx128m",
-                        "-XX:+AlwaysPreTouch",
-                        "-cp",
-                        System.getProperty("java.class.path"),
-                        EngineMemoryTest.class.getName()))
-                .redirectErrorStream(true)
-                .start();
-        String output = new String(process.getInputStream().readAllBytes(), UTF_8);
-
-        assertThat(process.waitFor(2, TimeUnit.MINUTES)).isTrue();
-        assertThat(process.exitValue()).as(output).isZero();
-        String last = output.strip().lines().reduce((first, second) -> second).orElseThrow();
-        assertThat(Long.parseLong(last)).as(output).isLessThan(MOST_GROWTH);
+        assertThat(Long.parseLong(OwnJvm.run(EngineMemoryTest.class, List.of(), 2)))
+                .isLessThan(MOST_GROWTH);
     }
 
     /** Prints by how many bytes the resident memory grew. */
     public static void main(String[] arguments) throws Exception {
         openAndClose(WARM_UP);
-        long before = residentBytes();
+        long before = OwnJvm.residentBytes();
         openAndClose(CYCLES);
-        System.out.println(residentBytes() - before);
+        System.out.println(OwnJvm.residentBytes() - before);
     }
 
     private static void openAndClose(int cycles) throws Exception {
@@ -59,13 +42,5 @@ class EngineMemoryTest {
                 assertThat(answer.text()).startsWith("cardiology");
             }
         }
-    }
-
-    private static long residentBytes() throws Exception {
-        return Files.readAllLines(Path.of("/proc/self/status")).stream()
-                .filter(line -> line.startsWith("VmRSS:"))
-                .mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")) * 1024)
-                .findFirst()
-                .orElseThrow();
     }
 }

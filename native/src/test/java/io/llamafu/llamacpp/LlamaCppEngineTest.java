@@ -9,10 +9,14 @@ import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.LoadedAdapter;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
 
+import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -69,6 +73,49 @@ class LlamaCppEngineTest extends EngineContractTest {
             assertThat(failure(small.submit(CompletionRequest.of(PROMPT, AdapterStack.parse("medical+legal+formal"))))
                             .code())
                     .isEqualTo(ErrorCode.OUT_OF_MEMORY);
+        }
+    }
+
+    @Test
+    void recordsOfMoreAdaptersThanTheBudgetHoldsAreAllAnswered() throws Exception {
+        List<String> stacks = List.of("medical", "legal", "finance", "formal", "medical+formal", "finance+formal", "");
+        try (InferenceEngine small = LlamaCppEngine.open(
+                TinyModel.options().adapterMemoryBudget(160_000).build())) {
+            List<CompletableFuture<Completion>> answers = new ArrayList<>();
+            for (int i = 0; i < 300; i++) {
+                answers.add(small.submit(
+                        CompletionRequest.of(PROMPT, AdapterStack.parse(stacks.get(i % stacks.size())))
+                                .withMaxTokens(8)));
+            }
+            for (CompletableFuture<Completion> answer : answers) {
+                assertThat(answer.get(60, TimeUnit.SECONDS).generatedTokens()).isPositive();
+            }
+            assertThat(small.metrics().memory().adapters()).isLessThanOrEqualTo(160_000);
+        }
+    }
+
+    @Test
+    void unloadedAndClearedAdaptersGiveTheirMemoryBack() throws Exception {
+        try (InferenceEngine fresh = LlamaCppEngine.open(TinyModel.options().build())) {
+            Completion before = answer(fresh, CompletionRequest.of(PROMPT, MEDICAL));
+            answer(fresh, CompletionRequest.of(PROMPT, AdapterStack.parse("legal+formal")));
+            long all = fresh.metrics().memory().adapters();
+
+            assertThat(fresh.unload("medical")).isTrue();
+            awaitAdapterBytes(fresh, all / 3 * 2);
+            assertThat(fresh.clear()).isEqualTo(2);
+            awaitAdapterBytes(fresh, 0);
+            assertThat(fresh.adapters()).noneMatch(LoadedAdapter::resident);
+            assertThat(answer(fresh, CompletionRequest.of(PROMPT, MEDICAL)).text())
+                    .isEqualTo(before.text());
+        }
+    }
+
+    private static void awaitAdapterBytes(InferenceEngine engine, long bytes) throws InterruptedException {
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+        while (engine.metrics().memory().adapters() != bytes) {
+            assertThat(System.nanoTime()).isLessThan(deadline);
+            Thread.sleep(1);
         }
     }
 

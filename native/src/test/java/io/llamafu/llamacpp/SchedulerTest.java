@@ -1,11 +1,14 @@
 package io.llamafu.llamacpp;
 
 import io.llamafu.adapter.AdapterCatalog;
+import io.llamafu.adapter.AdapterInfo;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.engine.SamplingOptions;
+import io.llamafu.gguf.GgufKind;
+import io.llamafu.gguf.GgufReader;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -14,7 +17,6 @@ import org.junit.jupiter.api.Test;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -34,9 +36,13 @@ class SchedulerTest {
     void load() {
         model = LlamaModel.load(TinyModel.model(), 0);
         cache = new AdapterCache(
-                Optional.of(new AdapterCatalog(TinyModel.adapters())),
-                file -> LlamaAdapter.load(model, file.path()),
-                LlamaAdapter::close,
+                new AdapterCatalog(TinyModel.adapters()),
+                file -> LlamaAdapter.load(
+                        model, file.path(), AdapterInfo.of(GgufReader.read(file.path(), GgufKind.ADAPTER))),
+                (adapter, freed) -> {
+                    adapter.close();
+                    freed.run();
+                },
                 0);
     }
 

@@ -1,5 +1,6 @@
 package io.llamafu.flink;
 
+import io.llamafu.adapter.AdapterCatalog;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
@@ -10,6 +11,7 @@ import org.apache.flink.configuration.MemorySize;
 
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 
 /**
  * The options of Llamafu, under the same keys in the DataStream API and in SQL.
@@ -76,6 +78,27 @@ public final class LlamafuConfigOptions {
             .memoryType()
             .defaultValue(MemorySize.ZERO)
             .withDescription("The most memory for adapters; 0 is no limit.");
+
+    public static final ConfigOption<Map<String, String>> ADAPTERS_FILES = ConfigOptions.key("adapters.files")
+            .mapType()
+            .defaultValue(Map.of())
+            .withDescription("Further adapters, each with the path or file:// URI of its GGUF file. Written"
+                    + " 'adapters.files.NAME' = 'FILE', or in one option as 'NAME:FILE,NAME:FILE'. A name may not be in"
+                    + " the folder too.");
+
+    public static final ConfigOption<Duration> ADAPTERS_REFRESH_INTERVAL = ConfigOptions.key(
+                    "adapters.refresh-interval")
+            .durationType()
+            .defaultValue(AdapterCatalog.DEFAULT_REFRESH_INTERVAL)
+            .withDescription("How long the version that a name was looked up to is believed. So long it may take until"
+                    + " a file that was published again answers; 0 looks at the file for every record.");
+
+    public static final ConfigOption<List<String>> ADAPTERS_PRELOAD = ConfigOptions.key("adapters.preload")
+            .stringType()
+            .asList()
+            .defaultValues()
+            .withDescription("Adapters or stacks, separated by ';', that are loaded together when the model is opened."
+                    + " If they cannot be, the model is not opened.");
 
     public static final ConfigOption<LoraBatching> LORA_BATCHING = ConfigOptions.key("lora-batching")
             .enumType(LoraBatching.class)
@@ -173,6 +196,9 @@ public final class LlamafuConfigOptions {
             GPU_LAYERS,
             MEMORY_BUDGET,
             ADAPTERS_MEMORY_BUDGET,
+            ADAPTERS_FILES,
+            ADAPTERS_REFRESH_INTERVAL,
+            ADAPTERS_PRELOAD,
             LORA_BATCHING,
             MAX_ADAPTERS_PER_BATCH,
             IDLE_TIMEOUT,

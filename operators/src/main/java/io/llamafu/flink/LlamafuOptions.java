@@ -18,6 +18,7 @@ import java.io.Serializable;
 import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -74,8 +75,9 @@ public final class LlamafuOptions implements Serializable {
         Set<String> valid = LlamafuConfigOptions.all().stream()
                 .map(ConfigOption::key)
                 .collect(Collectors.toCollection(TreeSet::new));
+        String named = LlamafuConfigOptions.ADAPTERS_FILES.key() + ".";
         for (String key : keys) {
-            if (!valid.contains(key)) {
+            if (!valid.contains(key) && !key.startsWith(named)) {
                 throw invalid("There is no option '%s'. The options are: %s.".formatted(key, String.join(", ", valid)));
             }
         }
@@ -131,18 +133,40 @@ public final class LlamafuOptions implements Serializable {
                 .adapterMemoryBudget(configuration
                         .get(LlamafuConfigOptions.ADAPTERS_MEMORY_BUDGET)
                         .getBytes())
+                .adapterRefreshInterval(configuration.get(LlamafuConfigOptions.ADAPTERS_REFRESH_INTERVAL))
+                .adapterPreload(configuration.get(LlamafuConfigOptions.ADAPTERS_PRELOAD).stream()
+                        .map(this::preloaded)
+                        .toList())
                 .loraBatching(configuration.get(LlamafuConfigOptions.LORA_BATCHING))
                 .maxAdaptersPerBatch(configuration.get(LlamafuConfigOptions.MAX_ADAPTERS_PER_BATCH))
                 .idleTimeout(configuration.get(LlamafuConfigOptions.IDLE_TIMEOUT));
         if (configuration.contains(LlamafuConfigOptions.ADAPTERS)) {
             engine.adapters(localPath(LlamafuConfigOptions.ADAPTERS));
         }
+        configuration
+                .get(LlamafuConfigOptions.ADAPTERS_FILES)
+                .forEach((name, location) ->
+                        engine.adapter(name, localPath(LlamafuConfigOptions.ADAPTERS_FILES, location)));
         configuration.getOptional(LlamafuConfigOptions.THREADS).ifPresent(engine::threads);
         return engine.build();
     }
 
+    private AdapterStack preloaded(String stack) {
+        try {
+            return AdapterStack.parse(stack);
+        } catch (LlamafuException e) {
+            throw new LlamafuException(
+                    ErrorCode.INVALID_OPTION,
+                    "%s: %s".formatted(LlamafuConfigOptions.ADAPTERS_PRELOAD.key(), e.getMessage()),
+                    e);
+        }
+    }
+
     private Path localPath(ConfigOption<String> option) {
-        String location = configuration.get(option);
+        return localPath(option, configuration.get(option));
+    }
+
+    private static Path localPath(ConfigOption<?> option, String location) {
         if (!location.startsWith("file:") && !location.contains("://")) {
             return Path.of(location);
         }
@@ -262,6 +286,22 @@ public final class LlamafuOptions implements Serializable {
 
         public Builder adaptersMemoryBudget(MemorySize budget) {
             return set(LlamafuConfigOptions.ADAPTERS_MEMORY_BUDGET, budget);
+        }
+
+        /** Adds an adapter that is not in the folder: a path or {@code file://} URI of its GGUF file. */
+        public Builder adapter(String name, String location) {
+            Map<String, String> files = new HashMap<>(configuration.get(LlamafuConfigOptions.ADAPTERS_FILES));
+            files.put(checkNotNull(name, "name is null"), checkNotNull(location, "location is null"));
+            return set(LlamafuConfigOptions.ADAPTERS_FILES, files);
+        }
+
+        public Builder adaptersRefreshInterval(Duration interval) {
+            return set(LlamafuConfigOptions.ADAPTERS_REFRESH_INTERVAL, interval);
+        }
+
+        /** Adapters or stacks that are loaded together when the model is opened. */
+        public Builder adaptersPreload(String... stacks) {
+            return set(LlamafuConfigOptions.ADAPTERS_PRELOAD, List.of(stacks));
         }
 
         public Builder loraBatching(LoraBatching batching) {

@@ -2,6 +2,7 @@ package io.llamafu.flink;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.SamplingOptions;
@@ -34,6 +35,9 @@ class LlamafuOptionsTest {
             Map.entry("gpu-layers", "-1"),
             Map.entry("memory-budget", "2 gb"),
             Map.entry("adapters.memory-budget", "64 mb"),
+            Map.entry("adapters.files", "tone:/other/tone.gguf"),
+            Map.entry("adapters.refresh-interval", "3 s"),
+            Map.entry("adapters.preload", "medical;medical:0.5+tone"),
             Map.entry("lora-batching", "grouped"),
             Map.entry("max-adapters-per-batch", "7"),
             Map.entry("idle-timeout", "5 s"),
@@ -89,6 +93,9 @@ class LlamafuOptionsTest {
                 .gpuLayers(-1)
                 .memoryBudget(MemorySize.parse("2 gb"))
                 .adaptersMemoryBudget(MemorySize.parse("64 mb"))
+                .adapter("tone", "/other/tone.gguf")
+                .adaptersRefreshInterval(Duration.ofSeconds(3))
+                .adaptersPreload("medical", "medical:0.5+tone")
                 .loraBatching(LoraBatching.GROUPED)
                 .maxAdaptersPerBatch(7)
                 .idleTimeout(Duration.ofSeconds(5))
@@ -120,6 +127,9 @@ class LlamafuOptionsTest {
                         .gpuLayers(-1)
                         .memoryBudget(2L << 30)
                         .adapterMemoryBudget(64L << 20)
+                        .adapter("tone", Path.of("/other/tone.gguf"))
+                        .adapterRefreshInterval(Duration.ofSeconds(3))
+                        .adapterPreload(List.of(AdapterStack.parse("medical"), AdapterStack.parse("medical:0.5+tone")))
                         .loraBatching(LoraBatching.GROUPED)
                         .maxAdaptersPerBatch(7)
                         .idleTimeout(Duration.ofSeconds(5))
@@ -150,7 +160,7 @@ class LlamafuOptionsTest {
 
     @Test
     void unknownKeyIsRefusedWithTheListOfValidOnes() {
-        assertInvalid(Map.of("modle", "x.gguf"), "'modle'", "adapters, adapters.memory-budget, batch-size");
+        assertInvalid(Map.of("modle", "x.gguf"), "'modle'", "adapters, adapters.files, adapters.memory-budget, adapters.preload");
     }
 
     @Test
@@ -167,6 +177,9 @@ class LlamafuOptionsTest {
         "parallel-sequences, 0, parallel-sequences is 0",
         "threads, 0, threads is 0",
         "memory-budget, a lot, memory-budget",
+        "adapters.refresh-interval, -1 s, adapters.refresh-interval",
+        "adapters.preload, medical:much, 'much', which is no number",
+        "adapters.files.tone, s3://bucket/tone.gguf, only local files are supported for now",
         "lora-batching, shuffled, lora-batching",
         "prompt-template, Hello, {text}",
         "max-tokens, 0, max-tokens is 0",
@@ -198,6 +211,18 @@ class LlamafuOptionsTest {
                         .toEngineOptions()
                         .model())
                 .isEqualTo(Path.of(path));
+    }
+
+    @Test
+    void adapterFilesCanBeNamedOneByOne() {
+        LlamafuOptions options = LlamafuOptions.fromMap(Map.of(
+                "model", "base.gguf",
+                "adapters.files.tone", "file:///other/tone.gguf",
+                "adapters.files.medical.v2", "/other/medical-2.gguf"));
+
+        assertThat(options.toEngineOptions().adapterFiles())
+                .isEqualTo(Map.of(
+                        "tone", Path.of("/other/tone.gguf"), "medical.v2", Path.of("/other/medical-2.gguf")));
     }
 
     @Test

@@ -1,10 +1,13 @@
 package io.llamafu.flink;
 
+import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.LoadedAdapter;
+import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.flink.completion.Leases;
 
 import java.util.List;
@@ -83,6 +86,26 @@ record WatchedLeases(String name) implements Leases {
         @Override
         public int countTokens(String text) {
             return engine.countTokens(text);
+        }
+
+        @Override
+        public List<LoadedAdapter> adapters() {
+            return engine.adapters();
+        }
+
+        @Override
+        public CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
+            return engine.preload(stack);
+        }
+
+        @Override
+        public boolean unload(String name) {
+            return engine.unload(name);
+        }
+
+        @Override
+        public int clear() {
+            return engine.clear();
         }
 
         @Override

@@ -7,7 +7,15 @@ import picocli.CommandLine.Command;
 @Command(
         name = "examples/run benchmark",
         description = "Measures speed on models with random weights, which are generated and kept in the cache folder.",
-        subcommands = {MixedAdaptersBenchmark.class, EngineBenchmark.class, SqlBenchmark.class, GenerateModels.class},
+        subcommands = {
+            MixedAdaptersBenchmark.class,
+            EngineBenchmark.class,
+            AdapterLoadBenchmark.class,
+            AdapterChurnBenchmark.class,
+            AdapterOverheadBenchmark.class,
+            SqlBenchmark.class,
+            GenerateModels.class
+        },
         synopsisSubcommandLabel = "NAME",
         mixinStandardHelpOptions = true)
 public final class Benchmarks implements Runnable {

@@ -2,6 +2,7 @@ package io.llamafu.flink.completion;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.Completion;
 import io.llamafu.engine.Completion.Timings;
 import io.llamafu.engine.CompletionRequest;
@@ -9,6 +10,7 @@ import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineMetrics.Memory;
 import io.llamafu.engine.FinishReason;
 import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.LoadedAdapter;
 import io.llamafu.engine.ResolvedAdapter;
 
 import java.util.ArrayList;
@@ -57,7 +59,8 @@ final class ScriptedEngine implements InferenceEngine {
 
     void answer(int index, String text) {
         List<ResolvedAdapter> adapters = requests.get(index).adapters().entries().stream()
-                .map(entry -> new ResolvedAdapter(entry.name(), entry.scale(), "digest of " + entry.name()))
+                .map(entry -> new ResolvedAdapter(
+                        entry.name(), entry.scale().orElse(1f), "digest of " + entry.name()))
                 .toList();
         answers.get(index)
                 .complete(new Completion(
@@ -70,6 +73,26 @@ final class ScriptedEngine implements InferenceEngine {
 
     int closedLeases() {
         return closedLeases;
+    }
+
+    @Override
+    public List<LoadedAdapter> adapters() {
+        return List.of();
+    }
+
+    @Override
+    public CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
+        return CompletableFuture.completedFuture(List.of());
+    }
+
+    @Override
+    public boolean unload(String name) {
+        return false;
+    }
+
+    @Override
+    public int clear() {
+        return 0;
     }
 
     @Override

@@ -18,7 +18,7 @@ class ProcessingTimeRouterTest {
     void routeChangeAppliesToTheNextRecordOfItsKeyOnly(Backend backend) throws Exception {
         try (RouterHarness router = RouterHarness.processingTime(backend)) {
             router.record("a", "1");
-            router.route("a", "medical:1.0 + formal:0.5");
+            router.route("a", "medical + formal:0.5");
             router.record("a", "2");
             router.record("b", "3");
             router.route("b", "legal");

@@ -1,0 +1,124 @@
+package io.llamafu.engine.support;
+
+import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterCard;
+import io.llamafu.adapter.AdapterCatalog;
+import io.llamafu.adapter.AdapterCompatibility;
+import io.llamafu.adapter.AdapterFile;
+import io.llamafu.adapter.AdapterInfo;
+import io.llamafu.engine.LoadedAdapter;
+import io.llamafu.gguf.GgufFile;
+import io.llamafu.gguf.GgufKind;
+import io.llamafu.gguf.GgufReader;
+
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/** Lists the adapters of a catalog beside those in memory. */
+public final class AdapterInventory {
+    private final AdapterCatalog catalog;
+    private final GgufFile base;
+
+    /**
+     * An adapter in memory.
+     *
+     * @param file the version, under the name that loaded it
+     * @param bytes of its weights
+     * @param leases how many requests hold it
+     */
+    public record InMemory(AdapterFile file, AdapterInfo info, long bytes, int leases) {
+        private LoadedAdapter under(String name, AdapterCard card) {
+            return new LoadedAdapter(
+                    name,
+                    Optional.of(file.digest()),
+                    true,
+                    info.rank(),
+                    info.alpha(),
+                    info.targetModules(),
+                    info.parameters(),
+                    bytes,
+                    leases,
+                    card.defaultScale(),
+                    card.description(),
+                    card.tags(),
+                    Optional.empty());
+        }
+    }
+
+    /** @param base the model that the adapters are for */
+    public AdapterInventory(AdapterCatalog catalog, GgufFile base) {
+        this.catalog = catalog;
+        this.base = base;
+    }
+
+    /** Those of the catalog by name, then versions in memory that no name stands for. */
+    public List<LoadedAdapter> list(Collection<InMemory> residents) {
+        Map<String, InMemory> byDigest = new LinkedHashMap<>();
+        residents.forEach(resident -> byDigest.put(resident.file().digest(), resident));
+        List<LoadedAdapter> adapters = new ArrayList<>();
+        Set<String> named = new HashSet<>();
+        for (String name : catalog.names()) {
+            Optional<AdapterFile> version = catalog.lastKnown(name);
+            Optional<InMemory> resident = version.map(AdapterFile::digest).map(byDigest::get);
+            if (resident.isPresent()) {
+                named.add(version.get().digest());
+                adapters.add(resident.get().under(name, version.get().card()));
+            } else {
+                adapters.add(onDisk(name, version.map(AdapterFile::digest)));
+            }
+        }
+        byDigest.values().stream()
+                .filter(resident -> !named.contains(resident.file().digest()))
+                .forEach(resident -> adapters.add(
+                        resident.under(resident.file().name(), resident.file().card())));
+        return adapters;
+    }
+
+    private LoadedAdapter onDisk(String name, Optional<String> digest) {
+        AdapterCard card = AdapterCard.NONE;
+        try {
+            card = catalog.card(name);
+            GgufFile file = GgufReader.read(catalog.path(name), GgufKind.ADAPTER);
+            AdapterInfo info = AdapterInfo.of(file);
+            return new LoadedAdapter(
+                    name,
+                    digest,
+                    false,
+                    info.rank(),
+                    info.alpha(),
+                    info.targetModules(),
+                    info.parameters(),
+                    info.tensorBytes(),
+                    0,
+                    card.defaultScale(),
+                    card.description(),
+                    card.tags(),
+                    AdapterCompatibility.check(base, file).problem(name));
+        } catch (LlamafuException e) {
+            return unreadable(name, card, e.getMessage());
+        }
+    }
+
+    private static LoadedAdapter unreadable(String name, AdapterCard card, String problem) {
+        return new LoadedAdapter(
+                name,
+                Optional.empty(),
+                false,
+                0,
+                0,
+                List.of(),
+                0,
+                0,
+                0,
+                card.defaultScale(),
+                card.description(),
+                card.tags(),
+                Optional.of(problem));
+    }
+}

@@ -1,0 +1,140 @@
+package io.llamafu.llamacpp;
+
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.Completion;
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.ResolvedAdapter;
+import io.llamafu.gguf.GgufFile;
+import io.llamafu.gguf.GgufKind;
+import io.llamafu.gguf.GgufReader;
+import io.llamafu.gguf.GgufTensor;
+import io.llamafu.gguf.GgufTensorData;
+import io.llamafu.gguf.GgufTensorType;
+import io.llamafu.gguf.GgufWriter;
+import io.llamafu.testing.TinyModel;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** Native memory of adapters: what is reported is what is used, and what was loaded is freed. */
+class AdapterMemoryTest {
+    private static final int WARM_UP_CYCLES = 300;
+    /** {@code -Dcycles=10000} for all of them. */
+    private static final int CYCLES = Integer.getInteger("cycles", 1000);
+
+    private static final long MOST_GROWTH = 50_000_000;
+    private static final long LARGE_BYTES = 100_000_000;
+
+    @Test
+    void loadedAndUnloadedAdaptersLeaveNoMemoryBehind() throws Exception {
+        String growth = OwnJvm.run(AdapterMemoryTest.class, List.of("cycles", String.valueOf(CYCLES)), 10);
+        System.out.printf("%d cycles: resident memory grew by %s bytes%n", CYCLES, growth);
+
+        assertThat(Long.parseLong(growth)).isLessThan(MOST_GROWTH);
+    }
+
+    @Test
+    void reportedBytesAreThoseThatAnAdapterTakes(@TempDir Path folder) throws Exception {
+        writeLargeAdapter(folder.resolve("large.gguf"));
+        String[] bytes = OwnJvm.run(AdapterMemoryTest.class, List.of("size", folder.toString()), 2)
+                .split(" ", -1);
+        long reported = Long.parseLong(bytes[0]);
+        long measured = Long.parseLong(bytes[1]);
+        System.out.printf("reported %d bytes, measured %d%n", reported, measured);
+
+        assertThat(reported).isBetween(LARGE_BYTES * 9 / 10, LARGE_BYTES * 11 / 10);
+        assertThat(measured).isBetween(reported * 9 / 10, reported * 11 / 10);
+    }
+
+    /** Of a rank that makes it large on a tiny model. */
+    private static void writeLargeAdapter(Path path) throws IOException {
+        GgufFile base = GgufReader.read(TinyModel.model(), GgufKind.MODEL);
+        List<GgufTensor> targets = base.tensors().values().stream()
+                .filter(tensor -> tensor.name().matches("blk\\.\\d+\\.(attn_q|attn_output|ffn_up|ffn_down)\\.weight"))
+                .toList();
+        long bytesPerRank = targets.stream()
+                .mapToLong(tensor -> Short.BYTES * (tensor.dimension(0) + tensor.dimension(1)))
+                .sum();
+        long rank = LARGE_BYTES / bytesPerRank;
+        GgufWriter writer = new GgufWriter()
+                .string("general.type", "adapter")
+                .string("general.architecture", base.string("general.architecture"))
+                .string("adapter.type", "lora")
+                .float32("adapter.lora.alpha", 1);
+        for (GgufTensor target : targets) {
+            addZeros(writer, target.name() + ".lora_a", target.dimension(0), rank);
+            addZeros(writer, target.name() + ".lora_b", rank, target.dimension(1));
+        }
+        writer.write(path);
+    }
+
+    private static void addZeros(GgufWriter writer, String name, long columns, long rows) {
+        writer.tensor(
+                name,
+                GgufTensorType.F16,
+                List.of(columns, rows),
+                GgufTensorData.constant(GgufTensorType.F16, columns * rows, 0));
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        if (arguments[0].equals("cycles")) {
+            printGrowth(Integer.parseInt(arguments[1]));
+        } else {
+            printSize(Path.of(arguments[1]));
+        }
+    }
+
+    private static void printGrowth(int cycles) throws Exception {
+        try (InferenceEngine engine = LlamaCppEngine.open(TinyModel.options().build())) {
+            loadAndUnload(engine, WARM_UP_CYCLES);
+            long before = OwnJvm.residentBytes();
+            loadAndUnload(engine, cycles);
+            long loads = engine.metrics().adapterLoads();
+            assertThat(loads).isEqualTo(WARM_UP_CYCLES + cycles);
+            System.out.println(OwnJvm.residentBytes() - before);
+        }
+    }
+
+    private static void loadAndUnload(InferenceEngine engine, int cycles) throws Exception {
+        for (int i = 0; i < cycles; i++) {
+            preload(engine, "medical");
+            if (i % 10 == 0) {
+                Completion answer = engine.submit(CompletionRequest.of(
+                                        TinyModel.prompt("Patient reports chest pain."), AdapterStack.of("medical"))
+                                .withMaxTokens(2))
+                        .get(60, TimeUnit.SECONDS);
+                assertThat(answer.generatedTokens()).isEqualTo(2);
+            }
+            engine.unload("medical");
+            while (engine.metrics().memory().adapters() > 0) {
+                Thread.onSpinWait();
+            }
+        }
+    }
+
+    private static void preload(InferenceEngine engine, String name) throws Exception {
+        List<ResolvedAdapter> loaded = engine.preload(AdapterStack.of(name)).get(60, TimeUnit.SECONDS);
+        assertThat(loaded).hasSize(1);
+    }
+
+    private static void printSize(Path folder) throws Exception {
+        Files.copy(TinyModel.adapters().resolve("medical.gguf"), folder.resolve("medical.gguf"));
+        try (InferenceEngine engine =
+                LlamaCppEngine.open(TinyModel.options().adapters(folder).build())) {
+            preload(engine, "medical");
+            long reportedBefore = engine.metrics().memory().adapters();
+            long before = OwnJvm.residentBytes();
+            preload(engine, "large");
+            long measured = OwnJvm.residentBytes() - before;
+            System.out.println((engine.metrics().memory().adapters() - reportedBefore) + " " + measured);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+package io.llamafu.llamacpp;
+
+import io.llamafu.adapter.AdapterCatalog;
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.Completion;
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.LoadedAdapter;
+import io.llamafu.engine.ResolvedAdapter;
+import io.llamafu.testing.TinyModel;
+import io.llamafu.testing.TinyModel.Golden;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/**
+ * The adapter {@code swapped} is published again and again, in turn with the content of {@code medical} and of
+ * {@code legal}, while 16 sequences are answered under it and others, and adapters are preloaded, unloaded and cleared.
+ */
+class HotSwapTest {
+    private static final int PUBLICATIONS = 50;
+    private static final int SEQUENCES = 16;
+    private static final List<String> CONTENTS = List.of("medical", "legal");
+    private static final List<String> STACKS = List.of(
+            "swapped", "swapped:0.5", "swapped+formal", "swapped", "medical", "finance+formal", "formal:0.5", "");
+    private static final int PROMPTS = 25;
+    private static final long ADAPTER_BYTES = 75_680;
+
+    @TempDir
+    Path folder;
+
+    private final Random random = new Random(11);
+    /** By prompt, then by the written stack of the golden file. */
+    private final Map<String, Map<String, String>> golden = new HashMap<>();
+
+    private final Map<String, String> contentByDigest = new HashMap<>();
+    private final Set<String> swappedDigests = new HashSet<>();
+    private int answers;
+    private int exact;
+    private int cachedTokens;
+
+    private record Asked(String prompt, CompletableFuture<Completion> answer) {}
+
+    @BeforeEach
+    void prepare() throws Exception {
+        chooseCertainPrompts();
+        for (String name : List.of("medical", "legal", "finance", "formal")) {
+            Files.copy(TinyModel.adapters().resolve(name + ".gguf"), folder.resolve(name + ".gguf"));
+            contentByDigest.put(new AdapterCatalog(folder).resolve(name).digest(), name);
+        }
+        publish(0);
+    }
+
+    /** Prompts that are answered as the golden file says under every stack, so that no answer is a near tie. */
+    private void chooseCertainPrompts() throws Exception {
+        try (InferenceEngine engine = LlamaCppEngine.open(TinyModel.options().build())) {
+            Map<Golden, CompletableFuture<Completion>> answers = new LinkedHashMap<>();
+            for (Golden one : TinyModel.golden().subList(0, 12 * 2 * PROMPTS)) {
+                answers.put(one, engine.submit(CompletionRequest.of(one.prompt(), one.stack())));
+            }
+            Set<String> uncertain = new HashSet<>();
+            for (Map.Entry<Golden, CompletableFuture<Completion>> answer : answers.entrySet()) {
+                Golden one = answer.getKey();
+                golden.computeIfAbsent(one.prompt(), prompt -> new HashMap<>())
+                        .put(one.stack().toString(), one.expected());
+                if (!answer.getValue().get(60, TimeUnit.SECONDS).text().equals(one.expected())) {
+                    uncertain.add(one.prompt());
+                }
+            }
+            golden.keySet().removeAll(uncertain);
+        }
+        assertThat(golden).hasSizeGreaterThan(PROMPTS);
+    }
+
+    private void publish(int version) throws IOException {
+        Path part = folder.resolve("swapped.part");
+        Files.copy(folder.resolve(CONTENTS.get(version % 2) + ".gguf"), part);
+        Path unused = Files.move(
+                part,
+                folder.resolve("swapped.gguf"),
+                StandardCopyOption.ATOMIC_MOVE,
+                StandardCopyOption.REPLACE_EXISTING);
+    }
+
+    @ParameterizedTest
+    @ValueSource(longs = {0, 3 * ADAPTER_BYTES})
+    void everyAnswerIsThatOfTheVersionThatItReports(long budget) throws Exception {
+        try (InferenceEngine engine = LlamaCppEngine.open(TinyModel.options()
+                .adapters(folder)
+                .adapterMemoryBudget(budget)
+                .adapterRefreshInterval(Duration.ZERO)
+                .parallelSequences(SEQUENCES)
+                .build())) {
+            Deque<Asked> open = new ArrayDeque<>();
+            for (int version = 1; version <= PUBLICATIONS; version++) {
+                publish(version);
+                for (int i = 0; i < 2 * SEQUENCES; i++) {
+                    manage(engine);
+                    open.add(ask(engine));
+                    if (open.size() > SEQUENCES + random.nextInt(SEQUENCES)) {
+                        check(open.remove());
+                    }
+                }
+            }
+            while (!open.isEmpty()) {
+                check(open.remove());
+            }
+            assertOldVersionsAreFreed(engine);
+        }
+        assertThat(answers).isEqualTo(PUBLICATIONS * 2 * SEQUENCES);
+        assertThat(exact).isGreaterThanOrEqualTo((int) (answers * 0.9966));
+        assertThat(swappedDigests).hasSize(2);
+        assertThat(cachedTokens).as("prompt tokens taken from prefix caches").isPositive();
+    }
+
+    private void manage(InferenceEngine engine) {
+        switch (random.nextInt(12)) {
+            case 0 -> engine.prefetch(AdapterStack.parse("swapped+finance"));
+            case 1 -> engine.unload("swapped");
+            case 2 -> engine.unload("formal");
+            case 3 -> engine.clear();
+            default -> {
+                // most of the time nothing
+            }
+        }
+    }
+
+    private Asked ask(InferenceEngine engine) {
+        String prompt = golden.keySet().stream()
+                .sorted()
+                .skip(random.nextInt(golden.size()))
+                .findFirst()
+                .orElseThrow();
+        AdapterStack stack = AdapterStack.parse(STACKS.get(random.nextInt(STACKS.size())));
+        return new Asked(
+                prompt,
+                engine.submit(CompletionRequest.of(prompt, stack).withMaxTokens(60)));
+    }
+
+    private void check(Asked asked) throws Exception {
+        Completion answer = asked.answer().get(60, TimeUnit.SECONDS);
+        answers++;
+        cachedTokens += answer.cachedPromptTokens();
+        String reported = expected(asked.prompt(), answer.adapters(), Map.of());
+        if (answer.text().equals(reported)) {
+            exact++;
+        } else {
+            assertThat(answer.text())
+                    .as("an answer may be inexact, but never that of the other version")
+                    .isNotEqualTo(
+                            expected(asked.prompt(), answer.adapters(), Map.of("medical", "legal", "legal", "medical")));
+        }
+        answer.adapters().stream()
+                .filter(adapter -> adapter.name().equals("swapped"))
+                .forEach(adapter -> swappedDigests.add(adapter.digest()));
+    }
+
+    /** The golden answer under adapters with these digests; with other contents in the place of some. */
+    private String expected(String prompt, List<ResolvedAdapter> adapters, Map<String, String> others) {
+        AdapterStack stack = new AdapterStack(adapters.stream()
+                .map(adapter -> {
+                    String content = contentByDigest.get(adapter.digest());
+                    String name = others.getOrDefault(content, content);
+                    return adapter.scale() == 1
+                            ? new AdapterStack.Entry(name)
+                            : new AdapterStack.Entry(name, adapter.scale());
+                })
+                .toList());
+        return golden.get(prompt).get(stack.toString());
+    }
+
+    private static void assertOldVersionsAreFreed(InferenceEngine engine) throws Exception {
+        List<ResolvedAdapter> current =
+                engine.preload(AdapterStack.of("swapped")).get(60, TimeUnit.SECONDS);
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+        while (residentVersions(engine) > 1) {
+            assertThat(System.nanoTime()).isLessThan(deadline);
+            Thread.sleep(5);
+        }
+        assertThat(engine.adapters())
+                .filteredOn(adapter -> adapter.name().equals("swapped"))
+                .singleElement()
+                .satisfies(
+                        adapter -> assertThat(adapter.digest()).contains(current.get(0).digest()));
+        assertThat(engine.metrics().adapterLoads()).isGreaterThan(10);
+    }
+
+    private static long residentVersions(InferenceEngine engine) {
+        return engine.adapters().stream()
+                .filter(LoadedAdapter::resident)
+                .filter(adapter -> adapter.name().equals("swapped"))
+                .count();
+    }
+}
