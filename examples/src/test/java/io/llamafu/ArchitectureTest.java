@@ -30,6 +30,7 @@ class ArchitectureTest {
     private static final String FLINK_API = "io.llamafu.flink";
     private static final String FLINK_ROOMS = "io.llamafu.flink.*..";
     private static final String TABLE = "io.llamafu.flink.table";
+    private static final String CLUSTER = "io.llamafu.examples.cluster";
     private static final String EXAMPLES = "io.llamafu.examples..";
     private static final String OURS = "io.llamafu..";
 
@@ -132,6 +133,12 @@ class ArchitectureTest {
     void benchmarksNameNoEngineClass() {
         ArchRule rule = mayUse("io.llamafu.examples.benchmark..", ROOT, GGUF, ADAPTER, ENGINE, FLINK_API, EXAMPLES)
                 .because("any engine can take part, on models that are generated");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void clustersKnowNothingOfTheJobs() {
+        ArchRule rule = mayUse(CLUSTER, CLUSTER).because("it starts processes, whatever runs in them");
         rule.check(CLASSES);
     }
 

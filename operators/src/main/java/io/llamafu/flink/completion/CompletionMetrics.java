@@ -4,6 +4,7 @@ import io.llamafu.ErrorCode;
 import io.llamafu.engine.Completion;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.SharedEngines;
 import org.apache.flink.metrics.Counter;
 import org.apache.flink.metrics.Gauge;
 import org.apache.flink.metrics.MetricGroup;
@@ -24,7 +25,8 @@ import java.util.function.Supplier;
  * <p>Read from the engine, which all subtasks and jobs of a TaskManager share, in the group {@code engine}:
  * {@code activeSequences}, {@code parallelSequences}, {@code waitingRequests}, {@code reservedCells},
  * {@code contextCells}, {@code decodeSteps}, {@code residentAdapters}, {@code adapterLoads}, and in bytes
- * {@code modelBytes}, {@code contextBytes}, {@code computeBytes}, {@code adapterBytes}.
+ * {@code modelBytes}, {@code contextBytes}, {@code computeBytes}, {@code adapterBytes}. Of all engines of the class loader
+ * together, {@code modelLoads}.
  */
 final class CompletionMetrics {
     private final Counter requests;
@@ -58,6 +60,7 @@ final class CompletionMetrics {
         gauge(group, "decodeSteps", engine, EngineMetrics::decodeSteps);
         gauge(group, "residentAdapters", engine, EngineMetrics::residentAdapters);
         gauge(group, "adapterLoads", engine, EngineMetrics::adapterLoads);
+        group.gauge("modelLoads", (Gauge<Long>) SharedEngines::openedEngines);
         gauge(group, "modelBytes", engine, metrics -> metrics.memory().model());
         gauge(group, "contextBytes", engine, metrics -> metrics.memory().context());
         gauge(group, "computeBytes", engine, metrics -> metrics.memory().compute());
