@@ -65,4 +65,4 @@ FROM (
   LIMIT 1);
 
 -- expect: rows = 4
-SELECT name, rank, parameters, resident FROM LATERAL TABLE(LLM_ADAPTERS()) ORDER BY name;
+SELECT name, `rank`, parameters, resident FROM LATERAL TABLE(LLM_ADAPTERS()) ORDER BY name;

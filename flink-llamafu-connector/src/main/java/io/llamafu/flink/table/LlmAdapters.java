@@ -16,14 +16,14 @@ import java.util.Set;
  * {@code LLM_ADAPTERS()}: the adapters that the engine of the TaskManager can answer with, one row for each.
  *
  * <pre>{@code
- * SELECT name, rank, resident FROM TABLE(LLM_ADAPTERS())
+ * SELECT name, `rank`, resident FROM LATERAL TABLE(LLM_ADAPTERS())
  * }</pre>
  */
 @PublicEvolving
 @FunctionHint(
         output =
                 @DataTypeHint(
-                        "ROW<name STRING, digest STRING, rank BIGINT, alpha DOUBLE, parameters BIGINT, bytes BIGINT, resident BOOLEAN>"))
+                        "ROW<name STRING, digest STRING, `rank` BIGINT, alpha DOUBLE, parameters BIGINT, `bytes` BIGINT, resident BOOLEAN>"))
 public final class LlmAdapters extends TableFunction<Row> implements SpecializedFunction {
     private static final long serialVersionUID = 1L;
 

@@ -135,7 +135,12 @@ class MlPredictIT {
                         Row.of(2, note, "not:a:stack", null),
                         Row.of(3, note.repeat(100), "medical", null),
                         Row.of(4, "", "medical", null)));
-        sql.createModel("triage", "text STRING, adapters STRING", "answer STRING, error STRING, error_code STRING", "prompt-template", "{text}");
+        sql.createModel(
+                "triage",
+                "text STRING, adapters STRING",
+                "answer STRING, error STRING, error_code STRING",
+                "prompt-template",
+                "{text}");
         String predict = "SELECT id, answer, error_code, error IS NOT NULL FROM ML_PREDICT(TABLE tickets, MODEL triage,"
                 + " DESCRIPTOR(note, stack), MAP['on-error', '%s', 'max-tokens', '2'])";
 
@@ -152,15 +157,19 @@ class MlPredictIT {
                 .allSatisfy(row -> assertThat(Row.project(row, new int[] {1, 2, 3}))
                         .isEqualTo(Row.of(null, null, false)));
         Sql.assertFails(
-                () -> sql.rows(predict.formatted("fail") + " WHERE id < 2"), ErrorCode.ADAPTER_NOT_FOUND, "unknown");
+                () -> sql.execute("CREATE TEMPORARY VIEW one AS SELECT * FROM tickets WHERE id = 1")
+                        .rows(predict.formatted("fail").replace("tickets", "one")),
+                ErrorCode.ADAPTER_NOT_FOUND,
+                "The model triage: ",
+                "unknown");
     }
 
     @Test
     void tasksConstrainTheAnswer() {
         Sql sql = tickets(BATCH, notes(10));
-        sql.createModel("sorts", "text STRING", "answer STRING", "task", "classification", "labels", "health;law;'a;b'")
+        sql.createModel("sorter", "text STRING", "answer STRING", "task", "classification", "labels", "health;law;'a;b'")
                 .createModel(
-                        "reads",
+                        "extractor",
                         "text STRING",
                         "answer STRING",
                         "task",
@@ -168,15 +177,15 @@ class MlPredictIT {
                         "json-schema",
                         "{\"type\": \"array\", \"items\": {\"type\": \"boolean\"}, \"minItems\": 2, \"maxItems\": 2}");
 
-        assertThat(sql.rows("SELECT answer FROM ML_PREDICT(TABLE tickets, MODEL sorts, DESCRIPTOR(note))"))
+        assertThat(sql.rows("SELECT answer FROM ML_PREDICT(TABLE tickets, MODEL sorter, DESCRIPTOR(note))"))
                 .hasSize(10)
                 .allSatisfy(row -> assertThat(row.getField(0)).isIn("health", "law", "a;b"));
         assertThat(sql.rows(
-                        "SELECT answer FROM ML_PREDICT(TABLE tickets, MODEL sorts, DESCRIPTOR(note), MAP['labels', 'x;y'])"))
+                        "SELECT answer FROM ML_PREDICT(TABLE tickets, MODEL sorter, DESCRIPTOR(note), MAP['labels', 'x;y'])"))
                 .hasSize(10)
                 .allSatisfy(row -> assertThat(row.getField(0)).isIn("x", "y"));
         assertThat(sql.rows(
-                        "SELECT JSON_EXISTS(answer, 'strict $[1]') FROM ML_PREDICT(TABLE tickets, MODEL reads, DESCRIPTOR(note))"))
+                        "SELECT JSON_EXISTS(answer, 'strict $[1]') FROM ML_PREDICT(TABLE tickets, MODEL extractor, DESCRIPTOR(note))"))
                 .hasSize(10)
                 .containsOnly(Row.of(true));
     }
@@ -187,8 +196,10 @@ class MlPredictIT {
         sql.createModel(
                 "joined", "head STRING, tail STRING", "answer STRING", "prompt-template", "### Text:\n{head}{tail}\n### Answer:\n");
 
-        assertThat(sql.rows("SELECT id, answer FROM ML_PREDICT(TABLE (SELECT id, SUBSTRING(note FROM 1 FOR 9) AS a,"
-                        + " SUBSTRING(note FROM 10) AS b FROM tickets), MODEL joined, DESCRIPTOR(a, b))"))
+        sql.execute("CREATE TEMPORARY VIEW halves AS SELECT id, SUBSTRING(note FROM 1 FOR 9) AS a,"
+                + " SUBSTRING(note FROM 10) AS b FROM tickets");
+
+        assertThat(sql.rows("SELECT id, answer FROM ML_PREDICT(TABLE halves, MODEL joined, DESCRIPTOR(a, b))"))
                 .hasSize(10)
                 .allSatisfy(row -> assertThat(row.getField(1))
                         .isEqualTo(Notes.answer(Notes.text(row.<Integer>getFieldAs(0)), "")));
@@ -209,8 +220,7 @@ class MlPredictIT {
                 "text STRING | answer STRING | on-error | emit | on-error is 'emit' | It can be: fail, null",
                 "text STRING | answer STRING | prompt-template | {subject} | {subject} | {text}",
                 "text STRING | answer STRING | prompt-template | nothing | lacks {text} | {text}",
-                "head STRING, tail STRING | answer STRING | seed | 1 | prompt-template | {head} and {tail}",
-                "id INT | answer STRING | seed | 1 | id | must be STRING",
+                "head STRING, tail STRING | answer STRING | seed | 1 | names {text} | {head}, {tail}",
                 "adapters STRING | answer STRING | seed | 1 | no text column | adapters",
                 "text STRING, options STRING | answer STRING | seed | 1 | options | MAP<STRING, STRING>",
                 "text STRING | reply STRING | seed | 1 | reply | answer STRING, error STRING",
@@ -241,11 +251,11 @@ class MlPredictIT {
                 "labels | a;b | 'labels' | text_generation",
             })
     void configRefusesWhatIsWrong(String key, String value, String first, String second) {
-        Sql sql = tickets(STREAMING, notes(1)).createModel("right", "text STRING", "answer STRING");
+        Sql sql = tickets(STREAMING, notes(1)).createModel("correct", "text STRING", "answer STRING");
 
         Sql.assertFails(
                 () -> sql.rows(
-                        "SELECT * FROM ML_PREDICT(TABLE tickets, MODEL right, DESCRIPTOR(note), MAP['%s', '%s'])"
+                        "SELECT * FROM ML_PREDICT(TABLE tickets, MODEL correct, DESCRIPTOR(note), MAP['%s', '%s'])"
                                 .formatted(key, value)),
                 ErrorCode.INVALID_OPTION,
                 first,
@@ -263,12 +273,22 @@ class MlPredictIT {
     }
 
     @Test
-    void timeoutIsACodedErrorBeforeFlinkGivesUp() {
+    void timeoutIsACodedError() {
         Sql sql = tickets(STREAMING, notes(8));
-        sql.createModel("slow", "text STRING", "error_code STRING", "on-error", "emit", "max-tokens", "400", "grammar", "root ::= [a-z]+");
+        sql.createModel(
+                "slow",
+                "text STRING",
+                "error_code STRING",
+                "on-error",
+                "emit",
+                "max-tokens",
+                "400",
+                "grammar",
+                "root ::= [a-z]+",
+                "timeout",
+                "5 ms");
 
-        assertThat(sql.rows(
-                        "SELECT error_code FROM ML_PREDICT(TABLE tickets, MODEL slow, DESCRIPTOR(note), MAP['timeout', '10 ms'])"))
+        assertThat(sql.rows("SELECT error_code FROM ML_PREDICT(TABLE tickets, MODEL slow, DESCRIPTOR(note))"))
                 .hasSize(8)
                 .containsOnly(Row.of("DEADLINE_EXCEEDED"));
     }

@@ -166,7 +166,7 @@ class SqlFunctionsIT {
             {"LLM_TRY_COMPLETE(text, '', MAP['max-tokens', '0'])", "INVALID_OPTION"},
             {"LLM_TRY_COMPLETE(text, '', MAP['model', '/etc/passwd'])", "INVALID_OPTION"},
             {"LLM_TRY_COMPLETE(text, '', MAP['on-error', 'fail'])", "INVALID_OPTION"},
-            {"LLM_TRY_COMPLETE(text, '', MAP['grammar', 'root ::='])", "INVALID_GRAMMAR"},
+            {"LLM_TRY_COMPLETE(text, '', MAP['grammar', 'no rules'])", "INVALID_GRAMMAR"},
             {"LLM_TRY_COMPLETE(text, '', MAP['timeout', '1 ms', 'max-tokens', '400'])", "DEADLINE_EXCEEDED"},
         }) {
             Row failed = (Row) sql.value("SELECT %s FROM notes".formatted(call[0]));
