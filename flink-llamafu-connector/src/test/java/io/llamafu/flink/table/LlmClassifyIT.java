@@ -9,8 +9,6 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
-import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
@@ -23,39 +21,58 @@ import static org.assertj.core.api.Assertions.assertThat;
 /** Whatever the text is and whatever the labels are, the answer is one of them. */
 @Timeout(value = 240, unit = TimeUnit.SECONDS)
 class LlmClassifyIT {
-    private static final String[] AWKWARD_LABELS = {
-        "a", "ab", "abc", "abc ", " a", "\"quoted\"", "it's", "back\\slash", "two\nlines", "tab\there", "Grüße", "日本語", "\uD83D\uDE00",
-        "[x]", "{y}", "::=", "# no comment", "refund: travel", "NULL"
-    };
+    private static final List<String> AWKWARD_LABELS = List.of(
+            "a",
+            "ab",
+            "abc",
+            "abc ",
+            " a",
+            "\"quoted\"",
+            "it's",
+            "back\\slash",
+            "two\nlines",
+            "tab\there",
+            "Grüße",
+            "日本語",
+            "\uD83D\uDE00",
+            "[x]",
+            "{y}",
+            "::=",
+            "# no comment",
+            "refund: travel",
+            "NULL");
 
     @RegisterExtension
     static final MiniClusterExtension CLUSTER = Sql.cluster();
 
-    private static List<Row> classify(List<Row> textsAndLabels, String call, String... options) {
+    /** Rows of a text and what the call makes of it. */
+    private static List<Row> classify(List<String> texts, String call, String... options) {
         Sql sql = new Sql(BATCH).loadModule(options);
         sql.env()
                 .createTemporaryView(
                         "texts",
                         sql.env()
                                 .fromValues(
-                                        DataTypes.of("ROW<text STRING, labels ARRAY<STRING>>").notNull(),
-                                        textsAndLabels));
-        return sql.rows("SELECT text, labels, %s FROM texts".formatted(call));
+                                        DataTypes.of("ROW<text STRING>").notNull(),
+                                        texts.stream().map(Row::of).toList()));
+        return sql.rows("SELECT text, %s FROM texts".formatted(call));
+    }
+
+    private static String array(List<String> labels) {
+        return labels.stream().map(Sql::literal).collect(Collectors.joining(", ", "ARRAY[", "]"));
     }
 
     @Test
     void anyTextGetsALabel() {
         Random random = new Random(3);
-        List<Row> texts = new ArrayList<>();
-        for (int i = 0; i < 1000; i++) {
-            texts.add(Row.of(text(i, random), AWKWARD_LABELS));
-        }
+        List<String> texts =
+                IntStream.range(0, 1000).mapToObj(i -> text(i, random)).toList();
 
-        List<Row> rows = classify(texts, "LLM_CLASSIFY(text, labels, 'finance')");
+        List<Row> rows = classify(texts, "LLM_CLASSIFY(text, %s, 'finance')".formatted(array(AWKWARD_LABELS)));
 
-        assertThat(rows).hasSize(1000).allSatisfy(row -> assertThat(row.getField(2))
+        assertThat(rows).hasSize(1000).allSatisfy(row -> assertThat(row.<String>getFieldAs(1))
                 .as("label of '%s'", row.getField(0))
-                .isIn((Object[]) AWKWARD_LABELS));
+                .isIn(AWKWARD_LABELS));
     }
 
     private static String text(int index, Random random) {
@@ -77,24 +94,22 @@ class LlmClassifyIT {
     /** Each label alone must come out whole, whatever tokens it takes. */
     @Test
     void eachLabelFits() {
-        List<Row> alone = new ArrayList<>();
-        for (String label : AWKWARD_LABELS) {
-            alone.add(Row.of("text", new String[] {label}));
+        for (String label : List.of("it's two\nlines, \"Grüße\" 日本語 \uD83D\uDE00", "long ".repeat(60))) {
+            assertThat(classify(List.of("text", ""), "LLM_CLASSIFY(text, %s)".formatted(array(List.of(label)))))
+                    .hasSize(2)
+                    .allSatisfy(row -> assertThat(row.getField(1)).isEqualTo(label));
         }
-        alone.add(Row.of("text", new String[] {"long ".repeat(60)}));
-
-        assertThat(classify(alone, "LLM_CLASSIFY(text, labels)")).allSatisfy(row -> assertThat(row.getField(2))
-                .isEqualTo(((String[]) row.getField(1))[0]));
     }
 
     @Test
     void thousandLabelsAreNotTooMany() {
-        String[] labels = IntStream.range(0, 1000)
+        List<String> labels = IntStream.range(0, 1000)
                 .mapToObj(i -> "label " + i + " of the catalogue")
-                .toArray(String[]::new);
+                .toList();
 
-        assertThat(classify(List.of(Row.of(Notes.text(0), labels), Row.of("", labels)), "LLM_CLASSIFY(text, labels)"))
-                .allSatisfy(row -> assertThat(row.getField(2)).isIn((Object[]) labels));
+        assertThat(classify(List.of(Notes.text(0), ""), "LLM_CLASSIFY(text, %s)".formatted(array(labels))))
+                .hasSize(2)
+                .allSatisfy(row -> assertThat(row.<String>getFieldAs(1)).isIn(labels));
     }
 
     @Test
@@ -103,20 +118,20 @@ class LlmClassifyIT {
                 .map(text -> Notes.answer(text, "medical"))
                 .distinct()
                 .toList();
-        List<Row> texts = Notes.texts().stream()
-                .limit(50)
-                .map(text -> Row.of(text, answers.toArray(new String[0])))
-                .toList();
 
-        assertThat(classify(texts, "LLM_CLASSIFY(text, labels, 'medical')")).allSatisfy(row -> assertThat(row.getField(2))
-                .isEqualTo(Notes.answer(row.getFieldAs(0), "medical")));
+        assertThat(classify(
+                        Notes.texts().subList(0, 50),
+                        "LLM_CLASSIFY(text, %s, 'medical')".formatted(array(answers))))
+                .hasSize(50)
+                .allSatisfy(row ->
+                        assertThat(row.getField(1)).isEqualTo(Notes.answer(row.getFieldAs(0), "medical")));
     }
 
     @Test
     void labelsThatAreNoneAreAnError() {
-        for (String[] labels : Arrays.asList(new String[] {}, new String[] {"a", null})) {
+        for (String labels : List.of("ARRAY_REMOVE(ARRAY['a'], 'a')", "ARRAY['a', CAST(NULL AS STRING)]")) {
             Sql.assertFails(
-                    () -> classify(List.of(Row.of("text", labels)), "LLM_CLASSIFY(text, labels)"),
+                    () -> classify(List.of("text"), "LLM_CLASSIFY(text, %s)".formatted(labels)),
                     ErrorCode.INVALID_REQUEST,
                     "LLM_CLASSIFY: ",
                     "one or more, and none of them NULL");
@@ -126,27 +141,20 @@ class LlmClassifyIT {
     @Test
     void lengthAndStopAreTheLabelsOwn() {
         Sql.assertFails(
-                () -> classify(
-                        List.of(Row.of("text", AWKWARD_LABELS)),
-                        "LLM_CLASSIFY(text, labels, '', MAP['max-tokens', '1'])"),
+                () -> classify(List.of("text"), "LLM_CLASSIFY(text, ARRAY['a'], '', MAP['max-tokens', '1'])"),
                 ErrorCode.INVALID_OPTION,
                 "'max-tokens'");
         assertThat(classify(
-                        List.of(Row.of("text", new String[] {"two\nlines"})),
-                        "LLM_CLASSIFY(text, labels)",
-                        "stop",
-                        "\n",
-                        "max-tokens",
-                        "1"))
-                .allSatisfy(row -> assertThat(row.getField(2)).isEqualTo("two\nlines"));
+                        List.of("text"), "LLM_CLASSIFY(text, ARRAY['two\nlines'])", "stop", "\n", "max-tokens", "1"))
+                .allSatisfy(row -> assertThat(row.getField(1)).isEqualTo("two\nlines"));
     }
 
     @Test
     void labelWithoutRoomIsAnError() {
         Sql.assertFails(
                 () -> classify(
-                        List.of(Row.of(Notes.text(0).repeat(24), new String[] {"long ".repeat(100)})),
-                        "LLM_CLASSIFY(text, labels)"),
+                        List.of(Notes.text(0).repeat(24)),
+                        "LLM_CLASSIFY(text, %s)".formatted(array(List.of("long ".repeat(100))))),
                 ErrorCode.ANSWER_INCOMPLETE,
                 "context-size");
     }

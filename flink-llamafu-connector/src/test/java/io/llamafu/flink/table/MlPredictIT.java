@@ -157,8 +157,8 @@ class MlPredictIT {
                 .allSatisfy(row -> assertThat(Row.project(row, new int[] {1, 2, 3}))
                         .isEqualTo(Row.of(null, null, false)));
         Sql.assertFails(
-                () -> sql.execute("CREATE TEMPORARY VIEW one AS SELECT * FROM tickets WHERE id = 1")
-                        .rows(predict.formatted("fail").replace("tickets", "one")),
+                () -> sql.execute("CREATE TEMPORARY VIEW single AS SELECT * FROM tickets WHERE id = 1")
+                        .rows(predict.formatted("fail").replace("tickets", "single")),
                 ErrorCode.ADAPTER_NOT_FOUND,
                 "The model triage: ",
                 "unknown");
@@ -210,8 +210,8 @@ class MlPredictIT {
             delimiter = '|',
             quoteCharacter = '"',
             value = {
-                "text STRING | answer STRING | modle | x | 'modle' | adapters.memory-budget, batch-size",
-                "text STRING | answer STRING | async | true | 'async' | adapters.memory-budget, batch-size",
+                "text STRING | answer STRING | modle | x | 'modle' | adapters.memory-budget",
+                "text STRING | answer STRING | async | true | 'async' | adapters.memory-budget",
                 "text STRING | answer STRING | max-tokens | many | max-tokens | many",
                 "text STRING | answer STRING | task | translation | task | CLASSIFICATION",
                 "text STRING | answer STRING | task | classification | labels | classification",
@@ -284,7 +284,7 @@ class MlPredictIT {
                 "max-tokens",
                 "400",
                 "grammar",
-                "root ::= [a-z]+",
+                "root ::= [a-z]{300}",
                 "timeout",
                 "5 ms");
 

@@ -86,6 +86,9 @@ final class Sql {
     Sql createModel(String name, String input, String output, String... keysAndValues) {
         Map<String, String> options = options(keysAndValues);
         options.put("provider", "llamafu");
+        if ("classification".equals(options.get("task"))) {
+            options.remove("max-tokens");
+        }
         return execute("CREATE MODEL %s INPUT (%s) OUTPUT (%s) %s".formatted(name, input, output, with(options)));
     }
 

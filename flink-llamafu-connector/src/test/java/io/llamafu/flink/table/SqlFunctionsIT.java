@@ -167,7 +167,7 @@ class SqlFunctionsIT {
             {"LLM_TRY_COMPLETE(text, '', MAP['model', '/etc/passwd'])", "INVALID_OPTION"},
             {"LLM_TRY_COMPLETE(text, '', MAP['on-error', 'fail'])", "INVALID_OPTION"},
             {"LLM_TRY_COMPLETE(text, '', MAP['grammar', 'no rules'])", "INVALID_GRAMMAR"},
-            {"LLM_TRY_COMPLETE(text, '', MAP['timeout', '1 ms', 'max-tokens', '400'])", "DEADLINE_EXCEEDED"},
+            {"LLM_TRY_COMPLETE(text, '', MAP['timeout', '1 ms', 'max-tokens', '400', 'grammar', 'root ::= [a-z]{300}'])", "DEADLINE_EXCEEDED"},
         }) {
             Row failed = (Row) sql.value("SELECT %s FROM notes".formatted(call[0]));
             assertThat(failed.getField("error_code")).as(call[0]).isEqualTo(call[1]);
