@@ -73,8 +73,8 @@ class ArchitectureTest {
 
     @Test
     void engineSupport() {
-        ArchRule rule =
-                mayUse(SUPPORT, ROOT, GGUF, ADAPTER, ENGINE, SUPPORT).because("what engines have in common knows none of them");
+        ArchRule rule = mayUse(SUPPORT, ROOT, GGUF, ADAPTER, ENGINE, SUPPORT)
+                .because("what engines have in common knows none of them");
         rule.check(CLASSES);
     }
 

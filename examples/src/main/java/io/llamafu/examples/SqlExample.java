@@ -16,8 +16,9 @@ import java.util.concurrent.Callable;
 /** Starts a session cluster and a SQL gateway, runs the scripts in the SQL client, and checks what it prints. */
 @Command(
         name = "examples/run sql",
-        description = "The scripts of examples/sql in Flink's SQL client: the functions, CREATE MODEL with ML_PREDICT, and"
-                + " stacks that come from a table.",
+        description =
+                "The scripts of examples/sql in Flink's SQL client: the functions, CREATE MODEL with ML_PREDICT, and"
+                        + " stacks that come from a table.",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
         sortOptions = false)

@@ -56,8 +56,8 @@ final class SqlScript {
                 if (!check.matches()) {
                     throw new IllegalArgumentException("'%s' is no expectation.".formatted(written));
                 }
-                checks.add(new Check(
-                        table, check.group(1), check.group(2).equals(">="), Long.parseLong(check.group(3))));
+                checks.add(
+                        new Check(table, check.group(1), check.group(2).equals(">="), Long.parseLong(check.group(3))));
             }
         }
         return checks;
@@ -75,8 +75,7 @@ final class SqlScript {
             Table table = tables.get(check.table());
             String actual = actual(table, check.column());
             if (!holds(check, actual)) {
-                failures.add("Table %d: %s was expected, but it is %s."
-                        .formatted(check.table() + 1, check, actual));
+                failures.add("Table %d: %s was expected, but it is %s.".formatted(check.table() + 1, check, actual));
             }
         }
         return failures;
@@ -127,6 +126,8 @@ final class SqlScript {
     }
 
     private static List<String> cells(String line) {
-        return Arrays.stream(line.substring(1).split("\\|", -1)).map(String::strip).toList();
+        return Arrays.stream(line.substring(1).split("\\|", -1))
+                .map(String::strip)
+                .toList();
     }
 }

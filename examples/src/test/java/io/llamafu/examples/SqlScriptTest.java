@@ -9,7 +9,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 class SqlScriptTest {
-    private static final String SCRIPT = """
+    private static final String SCRIPT =
+            """
             SET 'x' = 'y';
             -- expect: rows = 2, n >= 3
             SELECT 1;
@@ -18,7 +19,8 @@ class SqlScriptTest {
             SELECT 2;
             """;
 
-    private static final String PRINTED = """
+    private static final String PRINTED =
+            """
             [INFO] Execute statement succeeded.
 
             Flink SQL> SELECT 1;

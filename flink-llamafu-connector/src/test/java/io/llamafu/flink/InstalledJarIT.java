@@ -61,8 +61,8 @@ class InstalledJarIT {
     @Test
     void announcesTheModuleAndTheModelProvider() throws IOException {
         try (JarFile jar = new JarFile(JAR.toFile());
-                InputStream service =
-                        jar.getInputStream(jar.getJarEntry("META-INF/services/org.apache.flink.table.factories.Factory"))) {
+                InputStream service = jar.getInputStream(
+                        jar.getJarEntry("META-INF/services/org.apache.flink.table.factories.Factory"))) {
             assertThat(new String(service.readAllBytes(), StandardCharsets.UTF_8).lines())
                     .containsExactlyInAnyOrder(
                             "io.llamafu.flink.table.LlamafuModuleFactory",

@@ -90,8 +90,7 @@ public final class AdapterCatalog {
      * @param settleTime how long a file that is overwritten in place must have been still; 0 takes it at once
      * @param clock the time, in step with the file system's
      */
-    AdapterCatalog(
-            AdapterLocations locations, Duration refreshInterval, Duration settleTime, InstantSource clock) {
+    AdapterCatalog(AdapterLocations locations, Duration refreshInterval, Duration settleTime, InstantSource clock) {
         this.locations = requireNonNull(locations, "locations is null");
         this.refreshInterval = requireNonNull(refreshInterval, "refreshInterval is null");
         this.settleTime = requireNonNull(settleTime, "settleTime is null");
@@ -314,7 +313,8 @@ public final class AdapterCatalog {
 
     private LlamafuException notFound(String name, Throwable cause) {
         String message = locations.isEmpty()
-                ? "There is no adapter '%s': neither the option 'adapters' nor 'adapters.files' names any.".formatted(name)
+                ? "There is no adapter '%s': neither the option 'adapters' nor 'adapters.files' names any."
+                        .formatted(name)
                 : "There is no adapter '%s' in %s; %s.".formatted(name, locations, knownNames());
         return new LlamafuException(ErrorCode.ADAPTER_NOT_FOUND, message, cause);
     }

@@ -102,7 +102,9 @@ final class AdapterLocations {
     private Optional<Located> findCard(String name) throws IOException {
         try {
             Path named = files.get(name);
-            Path card = named == null ? withinFolder(name, name + CARD_SUFFIX) : besides(named).toRealPath();
+            Path card = named == null
+                    ? withinFolder(name, name + CARD_SUFFIX)
+                    : besides(named).toRealPath();
             return Optional.of(Located.of(card, name));
         } catch (NoSuchFileException e) {
             return Optional.empty();

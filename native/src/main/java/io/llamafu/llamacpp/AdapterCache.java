@@ -188,8 +188,7 @@ final class AdapterCache implements AutoCloseable {
     }
 
     private static CompletableFuture<Void> allLoaded(List<Resident> residents) {
-        return CompletableFuture.allOf(
-                residents.stream().map(Resident::adapter).toArray(CompletableFuture<?>[]::new));
+        return CompletableFuture.allOf(residents.stream().map(Resident::adapter).toArray(CompletableFuture<?>[]::new));
     }
 
     private static Throwable cause(Throwable failure) {
@@ -200,7 +199,8 @@ final class AdapterCache implements AutoCloseable {
         Throwable cause = failure instanceof ChangedMeanwhile ? failure.getCause() : failure;
         return cause instanceof LlamafuException coded
                 ? coded
-                : new LlamafuException(ErrorCode.ADAPTER_LOAD_FAILED, "An adapter could not be loaded: " + cause, cause);
+                : new LlamafuException(
+                        ErrorCode.ADAPTER_LOAD_FAILED, "An adapter could not be loaded: " + cause, cause);
     }
 
     private void startLoading(Resident resident) {
@@ -208,7 +208,8 @@ final class AdapterCache implements AutoCloseable {
             loaders.execute(() -> load(resident));
         } catch (RejectedExecutionException e) {
             residents.failed(
-                    resident, new LlamafuException(ErrorCode.ENGINE_CLOSED, "The engine was closed; open a new one.", e));
+                    resident,
+                    new LlamafuException(ErrorCode.ENGINE_CLOSED, "The engine was closed; open a new one.", e));
         }
     }
 

@@ -52,8 +52,7 @@ final class AdapterNames {
         List<CompletableFuture<AdapterFile>> files =
                 stack.entries().stream().map(entry -> resolve(entry.name())).toList();
         return CompletableFuture.allOf(files.toArray(CompletableFuture<?>[]::new))
-                .thenApply(
-                        done -> files.stream().map(CompletableFuture::join).toList());
+                .thenApply(done -> files.stream().map(CompletableFuture::join).toList());
     }
 
     private CompletableFuture<AdapterFile> resolve(String name) {
@@ -89,7 +88,10 @@ final class AdapterNames {
                 }
             });
         } catch (RejectedExecutionException e) {
-            fail(name, file, new LlamafuException(ErrorCode.ENGINE_CLOSED, "The engine was closed; open a new one.", e));
+            fail(
+                    name,
+                    file,
+                    new LlamafuException(ErrorCode.ENGINE_CLOSED, "The engine was closed; open a new one.", e));
         }
     }
 

@@ -109,7 +109,8 @@ public final class LlamaCppEngine implements InferenceEngine {
                     options.loraBatching() == LoraBatching.MIXED);
             EngineMetrics.Memory memory = memory(context, 0);
             MemoryBudget.check(options, memory.total(), "it needs " + memory);
-            LlamaCppEngine engine = new LlamaCppEngine(options, catalog, model, context, maxSequenceTokens, file.gguf());
+            LlamaCppEngine engine =
+                    new LlamaCppEngine(options, catalog, model, context, maxSequenceTokens, file.gguf());
             engine.loop.start();
             LOG.info(
                     "Opened {} ({}) in {} ms: {} sequences of {} tokens, {} threads, {}.",
@@ -206,8 +207,7 @@ public final class LlamaCppEngine implements InferenceEngine {
         TokenSampler sampler = TokenSampler.create(model, request.sampling(), maxSequenceTokens);
         CompletableFuture<AdapterCache.Lease> adapterLease = adapters.lease(request.adapters());
         // a request that is overdue or cancelled does not wait for its adapters any more
-        CompletableFuture<Completion> unused =
-                future.whenComplete((completion, failure) -> adapterLease.cancel(false));
+        CompletableFuture<Completion> unused = future.whenComplete((completion, failure) -> adapterLease.cancel(false));
         CompletableFuture<AdapterCache.Lease> unusedToo = adapterLease.whenComplete((lease, failure) -> {
             if (failure != null) {
                 sampler.close();

@@ -244,7 +244,8 @@ final class Residents {
     }
 
     private static void drain(List<Resident> inUse, long wanted) {
-        long missing = wanted - bytesIn(inUse.stream().filter(Resident::isDraining).toList());
+        long missing =
+                wanted - bytesIn(inUse.stream().filter(Resident::isDraining).toList());
         for (Resident resident : inUse.stream().sorted(LEAST_USED_FIRST).toList()) {
             if (missing > 0 && !resident.isDraining()) {
                 resident.drain(true);
@@ -383,7 +384,8 @@ final class Residents {
     /** Frees the idle ones; returns how many. */
     int evictIdle() {
         return change(() -> {
-            List<Resident> idle = byDigest.values().stream().filter(Resident::isIdle).toList();
+            List<Resident> idle =
+                    byDigest.values().stream().filter(Resident::isIdle).toList();
             idle.forEach(this::evict);
             return idle.size();
         });
@@ -391,7 +393,10 @@ final class Residents {
 
     /** Those in memory, as {@code describe} sees them under the lock. */
     synchronized <T> List<T> describe(Function<Resident, T> describe) {
-        return byDigest.values().stream().filter(Resident::isLoaded).map(describe).toList();
+        return byDigest.values().stream()
+                .filter(Resident::isLoaded)
+                .map(describe)
+                .toList();
     }
 
     synchronized int count() {

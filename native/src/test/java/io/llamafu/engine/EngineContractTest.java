@@ -284,8 +284,8 @@ public abstract class EngineContractTest {
             assertThat(adapters).extracting(LoadedAdapter::name).containsExactly("broken", "medical");
             assertThat(adapters.get(0)).satisfies(broken -> {
                 assertThat(broken.resident()).isFalse();
-                assertThat(broken.problem()).hasValueSatisfying(problem -> assertThat(problem)
-                        .contains("broken"));
+                assertThat(broken.problem())
+                        .hasValueSatisfying(problem -> assertThat(problem).contains("broken"));
             });
             assertThat(adapters.get(1)).satisfies(medical -> {
                 assertThat(medical.resident()).isTrue();
@@ -321,9 +321,9 @@ public abstract class EngineContractTest {
     @Test
     void adaptersToPreloadAreThereWhenTheEngineIsOpen() {
         EngineOptions.Builder options = TinyModel.options().parallelSequences(2);
-        try (InferenceEngine fresh = open(options.adapterPreload(
-                        List.of(AdapterStack.of("medical"), AdapterStack.parse("medical:0.5+formal")))
-                .build())) {
+        try (InferenceEngine fresh = open(
+                options.adapterPreload(List.of(AdapterStack.of("medical"), AdapterStack.parse("medical:0.5+formal")))
+                        .build())) {
             assertThat(fresh.adapters())
                     .filteredOn(LoadedAdapter::resident)
                     .extracting(LoadedAdapter::name)

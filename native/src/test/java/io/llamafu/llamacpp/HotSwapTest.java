@@ -153,8 +153,7 @@ class HotSwapTest {
                 .orElseThrow();
         AdapterStack stack = AdapterStack.parse(STACKS.get(random.nextInt(STACKS.size())));
         return new Asked(
-                prompt,
-                engine.submit(CompletionRequest.of(prompt, stack).withMaxTokens(60)));
+                prompt, engine.submit(CompletionRequest.of(prompt, stack).withMaxTokens(60)));
     }
 
     private void check(Asked asked) throws Exception {
@@ -167,8 +166,8 @@ class HotSwapTest {
         } else {
             assertThat(answer.text())
                     .as("an answer may be inexact, but never that of the other version")
-                    .isNotEqualTo(
-                            expected(asked.prompt(), answer.adapters(), Map.of("medical", "legal", "legal", "medical")));
+                    .isNotEqualTo(expected(
+                            asked.prompt(), answer.adapters(), Map.of("medical", "legal", "legal", "medical")));
         }
         answer.adapters().stream()
                 .filter(adapter -> adapter.name().equals("swapped"))
@@ -200,8 +199,8 @@ class HotSwapTest {
         assertThat(engine.adapters())
                 .filteredOn(adapter -> adapter.name().equals("swapped"))
                 .singleElement()
-                .satisfies(
-                        adapter -> assertThat(adapter.digest()).contains(current.get(0).digest()));
+                .satisfies(adapter ->
+                        assertThat(adapter.digest()).contains(current.get(0).digest()));
         assertThat(engine.metrics().adapterLoads()).isGreaterThan(10);
     }
 

@@ -83,9 +83,8 @@ class LlamaCppEngineTest extends EngineContractTest {
                 TinyModel.options().adapterMemoryBudget(160_000).build())) {
             List<CompletableFuture<Completion>> answers = new ArrayList<>();
             for (int i = 0; i < 300; i++) {
-                answers.add(small.submit(
-                        CompletionRequest.of(PROMPT, AdapterStack.parse(stacks.get(i % stacks.size())))
-                                .withMaxTokens(8)));
+                answers.add(small.submit(CompletionRequest.of(PROMPT, AdapterStack.parse(stacks.get(i % stacks.size())))
+                        .withMaxTokens(8)));
             }
             for (CompletableFuture<Completion> answer : answers) {
                 assertThat(answer.get(60, TimeUnit.SECONDS).generatedTokens()).isPositive();

@@ -160,7 +160,10 @@ class LlamafuOptionsTest {
 
     @Test
     void unknownKeyIsRefusedWithTheListOfValidOnes() {
-        assertInvalid(Map.of("modle", "x.gguf"), "'modle'", "adapters, adapters.files, adapters.memory-budget, adapters.preload");
+        assertInvalid(
+                Map.of("modle", "x.gguf"),
+                "'modle'",
+                "adapters, adapters.files, adapters.memory-budget, adapters.preload");
     }
 
     @Test
@@ -221,8 +224,7 @@ class LlamafuOptionsTest {
                 "adapters.files.medical.v2", "/other/medical-2.gguf"));
 
         assertThat(options.toEngineOptions().adapterFiles())
-                .isEqualTo(Map.of(
-                        "tone", Path.of("/other/tone.gguf"), "medical.v2", Path.of("/other/medical-2.gguf")));
+                .isEqualTo(Map.of("tone", Path.of("/other/tone.gguf"), "medical.v2", Path.of("/other/medical-2.gguf")));
     }
 
     @Test

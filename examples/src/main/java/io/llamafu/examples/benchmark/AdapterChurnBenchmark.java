@@ -70,7 +70,8 @@ final class AdapterChurnBenchmark implements Callable<Integer> {
         List<Double> all = new ArrayList<>();
         List<Double> some = new ArrayList<>();
         List<Double> loads = new ArrayList<>();
-        try (InferenceEngine resident = EngineCompetitor.requiredProvider("native").open(engine.build());
+        try (InferenceEngine resident =
+                        EngineCompetitor.requiredProvider("native").open(engine.build());
                 InferenceEngine churning = EngineCompetitor.requiredProvider("native")
                         .open(engine.adapterMemoryBudget(fitting * fileBytes).build())) {
             preload(resident, adapters);

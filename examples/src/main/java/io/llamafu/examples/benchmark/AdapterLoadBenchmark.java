@@ -152,7 +152,9 @@ final class AdapterLoadBenchmark implements Callable<Integer> {
         Percentiles without = Percentiles.of(alone);
         Percentiles with = Percentiles.of(loading);
         System.out.printf(
-                Locale.ROOT, "| decode step of %d sequences, ms | median | p99 | max |%n|---|--:|--:|--:|%n", SEQUENCES);
+                Locale.ROOT,
+                "| decode step of %d sequences, ms | median | p99 | max |%n|---|--:|--:|--:|%n",
+                SEQUENCES);
         System.out.printf("| without loads %s%n", without.markdown());
         System.out.printf("| during %d loads %s%n", loads, with.markdown());
         System.out.printf(

@@ -49,7 +49,8 @@ final class AdapterOverheadBenchmark implements Callable<Integer> {
     @Override
     public Integer call() throws Exception {
         BenchmarkOptions.warnIfBusy();
-        System.out.println("| model | sequences | adapters stacked | first token, ms | x none | next tokens, ms | x none |");
+        System.out.println(
+                "| model | sequences | adapters stacked | first token, ms | x none | next tokens, ms | x none |");
         System.out.println("|---|--:|--:|--:|--:|--:|--:|");
         for (RandomModel model : options.models()) {
             measure(model);
@@ -76,7 +77,8 @@ final class AdapterOverheadBenchmark implements Callable<Integer> {
                 }
             }
         }
-        times.forEach((one, measured) -> print(model, one, median(measured), median(times.get(new Case(one.sequences(), 0)))));
+        times.forEach((one, measured) ->
+                print(model, one, median(measured), median(times.get(new Case(one.sequences(), 0)))));
     }
 
     private InferenceEngine open(RandomModel model, Workload workload) throws IOException {
@@ -100,8 +102,8 @@ final class AdapterOverheadBenchmark implements Callable<Integer> {
             throws Exception {
         List<CompletableFuture<Completion>> answers = new ArrayList<>();
         for (int i = 0; i < sequences; i++) {
-            answers.add(engine.submit(
-                    CompletionRequest.of(RandomVocabulary.prompt(PROMPT_TOKENS, seed * 1000 + i), stack)
+            answers.add(
+                    engine.submit(CompletionRequest.of(RandomVocabulary.prompt(PROMPT_TOKENS, seed * 1000 + i), stack)
                             .withMaxTokens(tokens)));
         }
         double firstToken = 0;

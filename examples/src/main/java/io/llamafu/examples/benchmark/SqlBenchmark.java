@@ -93,8 +93,7 @@ final class SqlBenchmark implements Callable<Integer> {
         Map<String, Double> medians = new LinkedHashMap<>();
         speeds.forEach((name, list) -> medians.put(
                 name,
-                Contest.median(
-                        list.stream().mapToDouble(Double::doubleValue).toArray())));
+                Contest.median(list.stream().mapToDouble(Double::doubleValue).toArray())));
         return medians;
     }
 

@@ -60,9 +60,8 @@ final class SqlContest {
 
         @Override
         public Row map(Long index) {
-            return Row.of(
-                    RandomVocabulary.prompt(tokens, seed * 100_000 + index),
-                    RandomModels.adapterName((int) (index % adapters)));
+            return Row.of(RandomVocabulary.prompt(tokens, seed * 100_000 + index), RandomModels.adapterName((int)
+                    (index % adapters)));
         }
     }
 
@@ -148,8 +147,7 @@ final class SqlContest {
     private double speed(long answered, JobClient job) throws Exception {
         long expected = (long) requests * tokens;
         if (answered != expected) {
-            throw new IllegalStateException(
-                    "The answers have %d tokens instead of %d.".formatted(answered, expected));
+            throw new IllegalStateException("The answers have %d tokens instead of %d.".formatted(answered, expected));
         }
         long millis = job.getJobExecutionResult().get().getNetRuntime(TimeUnit.MILLISECONDS);
         return answered / (millis / MILLIS_PER_SECOND);

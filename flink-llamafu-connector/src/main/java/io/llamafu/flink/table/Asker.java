@@ -128,8 +128,8 @@ final class Asker implements Serializable {
         try {
             used = question.changes().isEmpty() ? settings : changed.get(question.changes());
             task = question.task().get();
-            CompletionRequest request = task.request(
-                    used, used.template().render(question.texts()), AdapterStack.parse(question.stack()));
+            CompletionRequest request =
+                    task.request(used, used.template().render(question.texts()), AdapterStack.parse(question.stack()));
             answer = session.submit(() -> request);
         } catch (RuntimeException e) {
             answer = session.submit(() -> {
@@ -147,8 +147,8 @@ final class Asker implements Serializable {
             return;
         }
         try {
-            asked.outcome
-                    .complete(failure == null ? answered(asked, completion) : failed(asked, session.failed(failure)));
+            asked.outcome.complete(
+                    failure == null ? answered(asked, completion) : failed(asked, session.failed(failure)));
         } catch (RuntimeException e) {
             asked.outcome.completeExceptionally(EngineSession.coded(e));
         }

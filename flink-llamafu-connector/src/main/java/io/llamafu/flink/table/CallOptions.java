@@ -116,9 +116,8 @@ record CallOptions(
         }
         if (columns.size() > 1) {
             throw invalid("The option 'prompt-template' is missing: say how %s become one prompt."
-                    .formatted(columns.stream()
-                            .map(column -> "{" + column + "}")
-                            .collect(Collectors.joining(" and "))));
+                    .formatted(
+                            columns.stream().map(column -> "{" + column + "}").collect(Collectors.joining(" and "))));
         }
         return ColumnTemplate.of("{" + columns.get(0) + "}", columns);
     }

@@ -77,8 +77,7 @@ final class FunctionEngines implements Serializable {
 
     /** Not yet planned, for a function that has columns for an error and so never fails or hides one. */
     static FunctionEngines emittingErrors(String function, @Nullable LlamafuOptions options) {
-        Set<String> changeable =
-                CallOptions.keys(LlamafuTableOptions.ofACall(), Set.of(LlamafuConfigOptions.ON_ERROR));
+        Set<String> changeable = CallOptions.keys(LlamafuTableOptions.ofACall(), Set.of(LlamafuConfigOptions.ON_ERROR));
         return of(function, changeable, true, options);
     }
 
@@ -136,19 +135,22 @@ final class FunctionEngines implements Serializable {
     /** By name; the own options of the job parameters under {@link #OWN}. */
     private static Map<String, Map<String, String>> profiles(ReadableConfig configuration) {
         Map<String, Map<String, String>> profiles = new TreeMap<>();
-        configuration.getOptional(PipelineOptions.GLOBAL_JOB_PARAMETERS).orElse(Map.of()).forEach((key, value) -> {
-            if (key.startsWith(PROFILE_PARAMETER)) {
-                String rest = key.substring(PROFILE_PARAMETER.length());
-                int dot = rest.indexOf('.');
-                if (dot < 1) {
-                    throw invalid("The job parameter '%s' is none: write it like '%sNAME.model'."
-                            .formatted(key, PROFILE_PARAMETER));
-                }
-                add(profiles, rest.substring(0, dot), rest.substring(dot + 1), value);
-            } else if (key.startsWith(PARAMETER)) {
-                add(profiles, OWN, key.substring(PARAMETER.length()), value);
-            }
-        });
+        configuration
+                .getOptional(PipelineOptions.GLOBAL_JOB_PARAMETERS)
+                .orElse(Map.of())
+                .forEach((key, value) -> {
+                    if (key.startsWith(PROFILE_PARAMETER)) {
+                        String rest = key.substring(PROFILE_PARAMETER.length());
+                        int dot = rest.indexOf('.');
+                        if (dot < 1) {
+                            throw invalid("The job parameter '%s' is none: write it like '%sNAME.model'."
+                                    .formatted(key, PROFILE_PARAMETER));
+                        }
+                        add(profiles, rest.substring(0, dot), rest.substring(dot + 1), value);
+                    } else if (key.startsWith(PARAMETER)) {
+                        add(profiles, OWN, key.substring(PARAMETER.length()), value);
+                    }
+                });
         return profiles;
     }
 

@@ -55,14 +55,16 @@ public final class LlmAdapters extends TableFunction<Row> implements Specialized
     }
 
     public void eval() {
-        engines.engine().adapters().forEach(adapter -> collect(Row.of(
-                adapter.name(),
-                adapter.digest().orElse(null),
-                adapter.rank(),
-                adapter.alpha(),
-                adapter.parameters(),
-                adapter.bytes(),
-                adapter.resident())));
+        engines.engine()
+                .adapters()
+                .forEach(adapter -> collect(Row.of(
+                        adapter.name(),
+                        adapter.digest().orElse(null),
+                        adapter.rank(),
+                        adapter.alpha(),
+                        adapter.parameters(),
+                        adapter.bytes(),
+                        adapter.resident())));
     }
 
     @Override

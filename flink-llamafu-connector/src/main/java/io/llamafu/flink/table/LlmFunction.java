@@ -43,10 +43,7 @@ public abstract class LlmFunction extends ScalarFunction implements SpecializedF
 
     /** NULL in, NULL out. */
     final Outcome ask(
-            Supplier<Task> task,
-            @Nullable String text,
-            @Nullable String stack,
-            @Nullable Map<String, String> options) {
+            Supplier<Task> task, @Nullable String text, @Nullable String stack, @Nullable Map<String, String> options) {
         return text == null || stack == null || options == null
                 ? Outcome.nothing()
                 : engines.askAndWait(new Asker.Question(task, List.of(text), stack, options));

@@ -30,7 +30,8 @@ record ModelOutput(List<OutputColumn> columns) implements Serializable {
         List<OutputColumn> columns = new ArrayList<>();
         for (Column column : schema.getColumns()) {
             OutputColumn known = Arrays.stream(OutputColumn.values())
-                    .filter(candidate -> candidate.column().equals(column.getName().toLowerCase(Locale.ROOT)))
+                    .filter(candidate ->
+                            candidate.column().equals(column.getName().toLowerCase(Locale.ROOT)))
                     .findFirst()
                     .orElseThrow(() -> WrittenOptions.invalid("There is no OUTPUT column '%s'. The columns are: %s."
                             .formatted(column.getName(), shape())));

@@ -10,10 +10,7 @@ import javax.annotation.Nullable;
  *
  * @param answer null without a completion
  */
-record Outcome(
-        @Nullable String answer,
-        @Nullable Completion completion,
-        @Nullable LlamafuException error) {
+record Outcome(@Nullable String answer, @Nullable Completion completion, @Nullable LlamafuException error) {
 
     private static final Outcome NOTHING = new Outcome(null, null, null);
 

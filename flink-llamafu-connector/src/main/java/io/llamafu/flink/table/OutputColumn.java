@@ -54,8 +54,8 @@ enum OutputColumn {
             case PROMPT_TOKENS -> of(completion, Completion::promptTokens);
             case GENERATED_TOKENS -> of(completion, Completion::generatedTokens);
             case ADAPTERS -> of(completion, OutputColumn::stack);
-            case LATENCY_MS -> of(
-                    completion, known -> Math.round(known.timings().totalMillis()));
+            case LATENCY_MS ->
+                of(completion, known -> Math.round(known.timings().totalMillis()));
         };
     }
 

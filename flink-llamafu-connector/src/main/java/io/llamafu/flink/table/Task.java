@@ -105,8 +105,7 @@ sealed interface Task extends Serializable {
                 throw new LlamafuException(
                         ErrorCode.ANSWER_INCOMPLETE,
                         "The JSON is not complete after %d tokens (%s): raise max-tokens, or limit the schema with maxLength and maxItems. It begins: %s"
-                                .formatted(
-                                        completion.generatedTokens(), completion.finishReason(), completion.text()));
+                                .formatted(completion.generatedTokens(), completion.finishReason(), completion.text()));
             }
             return completion.text();
         }

@@ -26,10 +26,14 @@ final class WrittenOptions {
      */
     void check(String what, Collection<ConfigOption<?>> valid) {
         Set<String> keys = new TreeSet<>(CallOptions.keys(valid, Set.of()));
-        options.keySet().stream().filter(key -> !keys.contains(key)).sorted().findFirst().ifPresent(key -> {
-            throw invalid("%s has no option '%s'. The options are: %s."
-                    .formatted(what, key, String.join(", ", keys)));
-        });
+        options.keySet().stream()
+                .filter(key -> !keys.contains(key))
+                .sorted()
+                .findFirst()
+                .ifPresent(key -> {
+                    throw invalid("%s has no option '%s'. The options are: %s."
+                            .formatted(what, key, String.join(", ", keys)));
+                });
     }
 
     /** Takes an option out. Its default, which may be null, if it was not written. */

@@ -76,9 +76,13 @@ class CallOptionsTest {
 
     @Test
     void oneColumnIsThePromptAndSeveralNeedATemplate() {
-        assertThat(options(List.of("note"), Duration.ofHours(1)).settings().template().render(List.of("x")))
+        assertThat(options(List.of("note"), Duration.ofHours(1))
+                        .settings()
+                        .template()
+                        .render(List.of("x")))
                 .isEqualTo("x");
-        assertThatThrownBy(() -> options(List.of("head", "tail"), Duration.ofHours(1)).settings())
+        assertThatThrownBy(() ->
+                        options(List.of("head", "tail"), Duration.ofHours(1)).settings())
                 .hasMessageContainingAll("'prompt-template' is missing", "{head} and {tail}");
     }
 }

@@ -18,14 +18,16 @@ class ColumnTemplateTest {
 
     @Test
     void bracesOfValuesAndOfJsonStay() {
-        ColumnTemplate template = ColumnTemplate.of("{\"json\": 1} {} {{a}}", List.of("a", "b").subList(0, 1));
+        ColumnTemplate template =
+                ColumnTemplate.of("{\"json\": 1} {} {{a}}", List.of("a", "b").subList(0, 1));
 
         assertThat(template.render(List.of("{a}{b}$1"))).isEqualTo("{\"json\": 1} {} {{a}{b}$1}");
     }
 
     @Test
     void onlyColumnIsAlsoCalledText() {
-        assertThat(ColumnTemplate.of("<{text}>", List.of("note")).render(List.of("x"))).isEqualTo("<x>");
+        assertThat(ColumnTemplate.of("<{text}>", List.of("note")).render(List.of("x")))
+                .isEqualTo("<x>");
     }
 
     @Test

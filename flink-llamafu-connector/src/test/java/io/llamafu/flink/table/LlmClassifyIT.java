@@ -120,11 +120,9 @@ class LlmClassifyIT {
                 .toList();
 
         assertThat(classify(
-                        Notes.texts().subList(0, 50),
-                        "LLM_CLASSIFY(text, %s, 'medical')".formatted(array(answers))))
+                        Notes.texts().subList(0, 50), "LLM_CLASSIFY(text, %s, 'medical')".formatted(array(answers))))
                 .hasSize(50)
-                .allSatisfy(row ->
-                        assertThat(row.getField(1)).isEqualTo(Notes.answer(row.getFieldAs(0), "medical")));
+                .allSatisfy(row -> assertThat(row.getField(1)).isEqualTo(Notes.answer(row.getFieldAs(0), "medical")));
     }
 
     @Test

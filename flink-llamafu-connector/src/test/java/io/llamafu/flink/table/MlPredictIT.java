@@ -76,8 +76,8 @@ class MlPredictIT {
         Sql sql = tickets(mode, notes(60));
         sql.createModel("triage", "text STRING, adapters STRING", "adapters STRING, answer STRING, prompt_tokens INT");
 
-        List<Row> rows =
-                sql.rows("SELECT * FROM ML_PREDICT(TABLE tickets, MODEL triage, DESCRIPTOR(note, stack), MAP['async', '%s'])"
+        List<Row> rows = sql.rows(
+                "SELECT * FROM ML_PREDICT(TABLE tickets, MODEL triage, DESCRIPTOR(note, stack), MAP['async', '%s'])"
                         .formatted(async));
 
         assertThat(rows).hasSize(60).allSatisfy(row -> {
@@ -104,8 +104,8 @@ class MlPredictIT {
         Sql sql = tickets(mode, rows);
         sql.createModel("triage", "text STRING, adapters STRING, options MAP<STRING, STRING>", ALL_OUTPUTS);
 
-        List<Row> results =
-                sql.rows("SELECT * FROM ML_PREDICT(TABLE tickets, MODEL triage, DESCRIPTOR(note, stack, opts), MAP['async', '%s'])"
+        List<Row> results = sql.rows(
+                "SELECT * FROM ML_PREDICT(TABLE tickets, MODEL triage, DESCRIPTOR(note, stack, opts), MAP['async', '%s'])"
                         .formatted(async));
 
         assertThat(results)
@@ -154,8 +154,8 @@ class MlPredictIT {
         assertThat(sql.rows(predict.formatted("null")))
                 .filteredOn(row -> !row.getField(0).equals(0))
                 .hasSize(4)
-                .allSatisfy(row -> assertThat(Row.project(row, new int[] {1, 2, 3}))
-                        .isEqualTo(Row.of(null, null, false)));
+                .allSatisfy(
+                        row -> assertThat(Row.project(row, new int[] {1, 2, 3})).isEqualTo(Row.of(null, null, false)));
         Sql.assertFails(
                 () -> sql.execute("CREATE TEMPORARY VIEW single AS SELECT * FROM tickets WHERE id = 1")
                         .rows(predict.formatted("fail").replace("tickets", "single")),
@@ -167,7 +167,14 @@ class MlPredictIT {
     @Test
     void tasksConstrainTheAnswer() {
         Sql sql = tickets(BATCH, notes(10));
-        sql.createModel("sorter", "text STRING", "answer STRING", "task", "classification", "labels", "health;law;'a;b'")
+        sql.createModel(
+                        "sorter",
+                        "text STRING",
+                        "answer STRING",
+                        "task",
+                        "classification",
+                        "labels",
+                        "health;law;'a;b'")
                 .createModel(
                         "extractor",
                         "text STRING",
@@ -180,12 +187,14 @@ class MlPredictIT {
         assertThat(sql.rows("SELECT answer FROM ML_PREDICT(TABLE tickets, MODEL sorter, DESCRIPTOR(note))"))
                 .hasSize(10)
                 .allSatisfy(row -> assertThat(row.getField(0)).isIn("health", "law", "a;b"));
-        assertThat(sql.rows(
-                        "SELECT answer FROM ML_PREDICT(TABLE tickets, MODEL sorter, DESCRIPTOR(note), MAP['labels', 'x;y'])"))
+        assertThat(
+                        sql.rows(
+                                "SELECT answer FROM ML_PREDICT(TABLE tickets, MODEL sorter, DESCRIPTOR(note), MAP['labels', 'x;y'])"))
                 .hasSize(10)
                 .allSatisfy(row -> assertThat(row.getField(0)).isIn("x", "y"));
-        assertThat(sql.rows(
-                        "SELECT JSON_EXISTS(answer, 'strict $[1]') FROM ML_PREDICT(TABLE tickets, MODEL extractor, DESCRIPTOR(note))"))
+        assertThat(
+                        sql.rows(
+                                "SELECT JSON_EXISTS(answer, 'strict $[1]') FROM ML_PREDICT(TABLE tickets, MODEL extractor, DESCRIPTOR(note))"))
                 .hasSize(10)
                 .containsOnly(Row.of(true));
     }
@@ -194,7 +203,11 @@ class MlPredictIT {
     void templateTakesSeveralColumns() {
         Sql sql = tickets(BATCH, notes(10));
         sql.createModel(
-                "joined", "head STRING, tail STRING", "answer STRING", "prompt-template", "### Text:\n{head}{tail}\n### Answer:\n");
+                "joined",
+                "head STRING, tail STRING",
+                "answer STRING",
+                "prompt-template",
+                "### Text:\n{head}{tail}\n### Answer:\n");
 
         sql.execute("CREATE TEMPORARY VIEW halves AS SELECT id, SUBSTRING(note FROM 1 FOR 9) AS a,"
                 + " SUBSTRING(note FROM 10) AS b FROM tickets");
@@ -227,13 +240,13 @@ class MlPredictIT {
                 "text STRING | answer STRING NOT NULL | seed | 1 | answer | must be STRING",
                 "text STRING | prompt_tokens STRING | seed | 1 | prompt_tokens | must be INT",
             })
-    void modelRefusesWhatIsWrong(
-            String input, String output, String key, String value, String first, String second) {
+    void modelRefusesWhatIsWrong(String input, String output, String key, String value, String first, String second) {
         Sql sql = tickets(BATCH, notes(1)).createModel("wrong", input, output, key, value);
         String columns = input.contains(",") ? "note, stack" : "note";
 
         Sql.assertFails(
-                () -> sql.rows("SELECT * FROM ML_PREDICT(TABLE tickets, MODEL wrong, DESCRIPTOR(%s))".formatted(columns)),
+                () -> sql.rows(
+                        "SELECT * FROM ML_PREDICT(TABLE tickets, MODEL wrong, DESCRIPTOR(%s))".formatted(columns)),
                 ErrorCode.INVALID_OPTION,
                 first,
                 second);
@@ -265,7 +278,8 @@ class MlPredictIT {
     /** Planning opens no model, and a model that is absent fails the task with its code. */
     @Test
     void absentModelIsFoundWhenTheTaskStarts() {
-        Sql sql = tickets(BATCH, notes(1)).createModel("absent", "text STRING", "answer STRING", "model", "/absent.gguf");
+        Sql sql =
+                tickets(BATCH, notes(1)).createModel("absent", "text STRING", "answer STRING", "model", "/absent.gguf");
         String query = "SELECT * FROM ML_PREDICT(TABLE tickets, MODEL absent, DESCRIPTOR(note))";
 
         assertThat(sql.env().explainSql(query)).contains("MLPredict");
@@ -297,8 +311,10 @@ class MlPredictIT {
     void tableApiHasModelsToo() {
         Sql sql = tickets(BATCH, notes(5));
         ModelDescriptor.Builder model = ModelDescriptor.forProvider("llamafu")
-                .inputSchema(Schema.newBuilder().column("text", DataTypes.STRING()).build())
-                .outputSchema(Schema.newBuilder().column("answer", DataTypes.STRING()).build());
+                .inputSchema(
+                        Schema.newBuilder().column("text", DataTypes.STRING()).build())
+                .outputSchema(
+                        Schema.newBuilder().column("answer", DataTypes.STRING()).build());
         Sql.options().forEach(model::option);
         sql.env().createTemporaryModel("triage", model.build());
 

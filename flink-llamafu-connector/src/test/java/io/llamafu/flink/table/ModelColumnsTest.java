@@ -40,8 +40,7 @@ class ModelColumnsTest {
         assertThat(input.texts()).containsExactly("body", "head");
         assertThat(input.read(GenericRowData.of(
                         new GenericMapData(Map.of(text("seed"), text("3"))), text("b"), text("medical"), text("h"))))
-                .hasValue(new ModelInput.Values(
-                        List.of("b", "h"), "medical", Map.of("seed", "3")));
+                .hasValue(new ModelInput.Values(List.of("b", "h"), "medical", Map.of("seed", "3")));
     }
 
     @Test

@@ -59,7 +59,8 @@ class SqlFunctionsIT {
     }
 
     private static String stack(int id) {
-        return List.of("medical", "legal", "finance", "formal", "medical+formal", "").get(id % 6);
+        return List.of("medical", "legal", "finance", "formal", "medical+formal", "")
+                .get(id % 6);
     }
 
     private static String answer(int id, String stack) {
@@ -99,7 +100,8 @@ class SqlFunctionsIT {
 
         assertThat(rows).hasSize(2).allSatisfy(row -> {
             assertThat(row.getArity()).isEqualTo(15);
-            assertThat(IntStream.range(0, row.getArity()).mapToObj(row::getField)).containsOnlyNulls();
+            assertThat(IntStream.range(0, row.getArity()).mapToObj(row::getField))
+                    .containsOnlyNulls();
         });
     }
 
@@ -167,7 +169,10 @@ class SqlFunctionsIT {
             {"LLM_TRY_COMPLETE(text, '', MAP['model', '/etc/passwd'])", "INVALID_OPTION"},
             {"LLM_TRY_COMPLETE(text, '', MAP['on-error', 'fail'])", "INVALID_OPTION"},
             {"LLM_TRY_COMPLETE(text, '', MAP['grammar', 'no rules'])", "INVALID_GRAMMAR"},
-            {"LLM_TRY_COMPLETE(text, '', MAP['timeout', '1 ms', 'max-tokens', '400', 'grammar', 'root ::= [a-z]{300}'])", "DEADLINE_EXCEEDED"},
+            {
+                "LLM_TRY_COMPLETE(text, '', MAP['timeout', '1 ms', 'max-tokens', '400', 'grammar', 'root ::= [a-z]{300}'])",
+                "DEADLINE_EXCEEDED"
+            },
         }) {
             Row failed = (Row) sql.value("SELECT %s FROM notes".formatted(call[0]));
             assertThat(failed.getField("error_code")).as(call[0]).isEqualTo(call[1]);
@@ -181,11 +186,12 @@ class SqlFunctionsIT {
     void optionsOfACallHoldForThatCall(RuntimeExecutionMode mode) {
         Sql sql = notes(mode, 1);
 
-        Row row = sql.rows("SELECT LLM_TRY_COMPLETE(text, 'formal', MAP['max-tokens', '2']),"
-                        + " LLM_COMPLETE(text, 'formal', MAP['stop', 'noted']),"
-                        + " LLM_COMPLETE(text, 'formal', MAP['grammar', 'root ::= \"It is\"']),"
-                        + " LLM_COMPLETE(text, 'medical', MAP['prompt-template', '### Text:\n{text} ({x})\n### Answer:\n']),"
-                        + " LLM_COMPLETE(text, 'medical', MAP['temperature', '0.01', 'seed', '7', 'top-k', '1']) FROM notes")
+        Row row = sql.rows(
+                        "SELECT LLM_TRY_COMPLETE(text, 'formal', MAP['max-tokens', '2']),"
+                                + " LLM_COMPLETE(text, 'formal', MAP['stop', 'noted']),"
+                                + " LLM_COMPLETE(text, 'formal', MAP['grammar', 'root ::= \"It is\"']),"
+                                + " LLM_COMPLETE(text, 'medical', MAP['prompt-template', '### Text:\n{text} ({x})\n### Answer:\n']),"
+                                + " LLM_COMPLETE(text, 'medical', MAP['temperature', '0.01', 'seed', '7', 'top-k', '1']) FROM notes")
                 .get(0);
 
         assertThat(((Row) row.getField(0)).getField("generated_tokens")).isEqualTo(2);
@@ -292,9 +298,11 @@ class SqlFunctionsIT {
     void extractGivesJsonOfTheSchemaOrACodedError(RuntimeExecutionMode mode) {
         Sql sql = notes(mode, 6);
 
-        assertThat(sql.rows("SELECT JSON_VALUE(LLM_EXTRACT(text, '%s', stack), '$.urgent') FROM notes"
-                        .formatted(
-                                "{\"type\": \"object\", \"properties\": {\"topic\": {\"enum\": [\"health\", \"law\"]}, \"urgent\": {\"type\": \"boolean\"}}, \"required\": [\"topic\", \"urgent\"], \"additionalProperties\": false}")))
+        assertThat(
+                        sql.rows(
+                                "SELECT JSON_VALUE(LLM_EXTRACT(text, '%s', stack), '$.urgent') FROM notes"
+                                        .formatted(
+                                                "{\"type\": \"object\", \"properties\": {\"topic\": {\"enum\": [\"health\", \"law\"]}, \"urgent\": {\"type\": \"boolean\"}}, \"required\": [\"topic\", \"urgent\"], \"additionalProperties\": false}")))
                 .hasSize(6)
                 .allSatisfy(row -> assertThat(row.getField(0)).isIn("true", "false"));
         Sql.assertFails(

@@ -63,7 +63,10 @@ class SqlSessionIT {
             })
     void moduleRefusesWrongOptions(String key, String value, String first, String second) {
         Sql.assertFails(
-                () -> new Sql(STREAMING).loadModule(key, value), ErrorCode.INVALID_OPTION, first.strip(), second.strip());
+                () -> new Sql(STREAMING).loadModule(key, value),
+                ErrorCode.INVALID_OPTION,
+                first.strip(),
+                second.strip());
     }
 
     @Test
@@ -146,16 +149,18 @@ class SqlSessionIT {
     @Test
     void plansAreCompiledAndExecuted() throws Exception {
         Files.write(folder.resolve("notes.txt"), Notes.texts().subList(0, 20));
-        String tables = "CREATE TABLE %s (line STRING) WITH ('connector' = 'filesystem', 'path' = '%s', 'format' = 'raw')";
+        String tables =
+                "CREATE TABLE %s (line STRING) WITH ('connector' = 'filesystem', 'path' = '%s', 'format' = 'raw')";
         String notes = tables.formatted("notes", folder.resolve("notes.txt").toUri());
         String answers = tables.formatted("answers", folder.resolve("answers").toUri());
         String plan = folder.resolve("plan.json").toString();
         Sql compiling = new Sql(STREAMING).loadModule().execute(notes).execute(answers);
         compiling
                 .createModel("notes_model", "text STRING", "answer STRING")
-                .execute("COMPILE PLAN '%s' FOR INSERT INTO answers SELECT LLM_COMPLETE(line, 'medical') || ' / ' || answer"
-                        .formatted(plan)
-                        + " FROM ML_PREDICT(TABLE notes, MODEL notes_model, DESCRIPTOR(line))");
+                .execute(
+                        "COMPILE PLAN '%s' FOR INSERT INTO answers SELECT LLM_COMPLETE(line, 'medical') || ' / ' || answer"
+                                        .formatted(plan)
+                                + " FROM ML_PREDICT(TABLE notes, MODEL notes_model, DESCRIPTOR(line))");
 
         Sql executing = new Sql(STREAMING).loadModule().execute(notes).execute(answers);
         executing.createModel("notes_model", "text STRING", "answer STRING");
@@ -211,8 +216,9 @@ class SqlSessionIT {
                                         ChangelogMode.all()));
 
         Map<String, Long> counts = new HashMap<>();
-        for (Row row : sql.rows("SELECT answer, COUNT(*) FROM (SELECT LLM_COMPLETE(text, 'medical') AS answer FROM tickets)"
-                + " GROUP BY answer")) {
+        for (Row row :
+                sql.rows("SELECT answer, COUNT(*) FROM (SELECT LLM_COMPLETE(text, 'medical') AS answer FROM tickets)"
+                        + " GROUP BY answer")) {
             boolean isGone = row.getKind() == RowKind.DELETE || row.getKind() == RowKind.UPDATE_BEFORE;
             counts.merge(row.getFieldAs(0), isGone ? -row.<Long>getFieldAs(1) : row.<Long>getFieldAs(1), Long::sum);
         }
@@ -223,10 +229,7 @@ class SqlSessionIT {
     private static DataStream<Row> stream(Sql sql, List<Row> changes) {
         return sql.execution()
                 .fromData(
-                        Types.ROW_NAMED(
-                                new String[] {"id", "text"},
-                                Types.INT,
-                                Types.STRING),
+                        Types.ROW_NAMED(new String[] {"id", "text"}, Types.INT, Types.STRING),
                         changes.toArray(new Row[0]));
     }
 
@@ -249,7 +252,8 @@ class SqlSessionIT {
             assertThat(row.<Integer>getFieldAs(4)).isPositive();
         });
         Sql.assertFails(
-                () -> sql.rows("SELECT LLM_COMPLETE(text, 'unknown') FROM (VALUES (%s)) AS t (text)".formatted(note(0))),
+                () -> sql.rows(
+                        "SELECT LLM_COMPLETE(text, 'unknown') FROM (VALUES (%s)) AS t (text)".formatted(note(0))),
                 ErrorCode.ADAPTER_NOT_FOUND,
                 "unknown");
     }

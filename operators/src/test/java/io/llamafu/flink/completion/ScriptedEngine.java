@@ -59,8 +59,7 @@ final class ScriptedEngine implements InferenceEngine {
 
     void answer(int index, String text) {
         List<ResolvedAdapter> adapters = requests.get(index).adapters().entries().stream()
-                .map(entry -> new ResolvedAdapter(
-                        entry.name(), entry.scale().orElse(1f), "digest of " + entry.name()))
+                .map(entry -> new ResolvedAdapter(entry.name(), entry.scale().orElse(1f), "digest of " + entry.name()))
                 .toList();
         answers.get(index)
                 .complete(new Completion(
