@@ -17,6 +17,7 @@ struct Matrix {
     int64_t columns = 0;
     int64_t rows = 0;
     size_t row_bytes = 0;
+    ptrdiff_t next = 0; // bytes from `data` to the matrix that is read after this one, which the kernels prefetch
 };
 
 /// Rows of an activation matrix that share an adapter, and the scale each applies to it.

@@ -67,8 +67,10 @@ struct Projection {
     }
 };
 
-Matrix matrix_of(const ggml_tensor * t) {
-    return { static_cast<const uint8_t *>(t->data), t->type, t->ne[0], t->ne[1], t->nb[1] };
+/// `next` is read after `t`, or null.
+Matrix matrix_of(const ggml_tensor * t, const ggml_tensor * next = nullptr) {
+    const auto * data = static_cast<const uint8_t *>(t->data);
+    return { data, t->type, t->ne[0], t->ne[1], t->nb[1], next ? static_cast<const uint8_t *>(next->data) - data : 0 };
 }
 
 bool is_embedding(const ggml_tensor * w) {
@@ -387,16 +389,30 @@ private:
         each_chunk([&](const Factors & factors, const Rows & x, float *) {
             total += (factors.a->ne[1] + block - 1) / block * cost_of(x.count);
         });
+        struct Piece {
+            const Factors * factors;
+            Rows x;
+            float * t;
+            int64_t first, last; // rows of A
+        } piece {};
+        const auto compute = [&](const ggml_tensor * next) {
+            if (piece.factors != nullptr) {
+                kernels_.project(matrix_of(piece.factors->a, next), piece.factors->multiplier, piece.x, piece.t, piece.first, piece.last);
+            }
+        };
         int64_t begin = 0;
         each_chunk([&](const Factors & factors, const Rows & x, float * t) {
             const int64_t rank = factors.a->ne[1];
             const int64_t blocks = (rank + block - 1) / block;
             const Share share(begin, blocks, cost_of(x.count), total, ith, nth);
             if (share.first < share.last) {
-                kernels_.project(matrix_of(factors.a), factors.multiplier, x, t, share.first * block, std::min(rank, share.last * block));
+                const Piece next { &factors, x, t, share.first * block, std::min(rank, share.last * block) };
+                compute(factors.a);
+                piece = next;
             }
             begin += blocks * cost_of(x.count);
         });
+        compute(nullptr);
     }
 
     /// Second node: y += B t. Each thread owns a range of y's columns, so stacked adapters cannot collide.
@@ -411,10 +427,12 @@ private:
         const int64_t first = blocks * ith / nth * block;
         const int64_t last = std::min(res->ne[0], blocks * (ith + 1) / nth * block);
         const float * t = projected_.data();
-        for (const RowPlan::Group & group : plan.groups) {
+        for (size_t i = 0; i < plan.groups.size(); ++i) {
+            const RowPlan::Group & group = plan.groups[i];
             if (const Factors * factors = projection.of(group.slot)) {
+                const Factors * next = i + 1 < plan.groups.size() ? projection.of(plan.groups[i + 1].slot) : nullptr;
                 const Rows y { static_cast<char *>(res->data), res->nb[1], group.rows.data(), group.scales.data(), int64_t(group.rows.size()) };
-                kernels_.expand(matrix_of(factors->b), t, y, first, last);
+                kernels_.expand(matrix_of(factors->b, next ? next->b : nullptr), t, y, first, last);
                 t += y.count * factors->b->ne[0];
             }
         }

@@ -2,11 +2,15 @@
 
 #include "jni_support.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace llamafu {
 
 namespace {
+
+/// How many of the likeliest tokens are held against the grammar first.
+constexpr size_t FIRST_CHECKED = 64;
 
 llama_sampler * new_chain() {
     llama_sampler_chain_params params = llama_sampler_chain_default_params();
@@ -27,10 +31,22 @@ llama_token argmax(const float * logits, int32_t size) {
     return best;
 }
 
+std::string piece(const llama_vocab * vocab, llama_token token) {
+    std::string bytes(64, '\0');
+    int32_t size = llama_token_to_piece(vocab, token, bytes.data(), static_cast<int32_t>(bytes.size()), 0, true);
+    if (size < 0) {
+        bytes.resize(static_cast<size_t>(-size));
+        size = llama_token_to_piece(vocab, token, bytes.data(), -size, 0, true);
+    }
+    bytes.resize(static_cast<size_t>(size));
+    return bytes;
+}
+
 } // namespace
 
 TokenSampler::TokenSampler(const llama_vocab * vocab, const SamplingSettings & s)
-    : vocab_size_(llama_vocab_n_tokens(vocab)), mirostat_(s.mirostat && s.temperature > 0), adjust_(new_chain()), choice_(new_chain()) {
+    : vocab_(vocab), vocab_size_(llama_vocab_n_tokens(vocab)), mirostat_(s.mirostat && s.temperature > 0),
+      most_used_(static_cast<size_t>(vocab_size_)), adjust_(new_chain()), choice_(new_chain()) {
     for (const llama_logit_bias & bias : s.logit_bias) {
         if (bias.token >= vocab_size_) {
             throw CodedError("INVALID_OPTION", "logit-bias names token " + std::to_string(bias.token)
@@ -69,6 +85,11 @@ TokenSampler::TokenSampler(const llama_vocab * vocab, const SamplingSettings & s
         llama_sampler_chain_add(choice, llama_sampler_init_temp(s.temperature));
         llama_sampler_chain_add(choice, llama_sampler_init_dist(s.seed));
     }
+    if (s.temperature == 0) {
+        most_used_ = 1;
+    } else if (!mirostat_ && s.top_k > 0) {
+        most_used_ = static_cast<size_t>(s.top_k);
+    }
     argmax_only_ = s.temperature == 0 && grammar_ == nullptr && llama_sampler_chain_n(adjust_.get()) == 0;
 }
 
@@ -96,6 +117,9 @@ llama_token TokenSampler::sample(const float * logits) {
     llama_sampler_accept(adjust_.get(), token);
     if (grammar_ != nullptr) {
         llama_sampler_accept(grammar_.get(), token);
+        const std::string bytes = piece(vocab_, token);
+        const unsigned char last = bytes.empty() ? 0 : static_cast<unsigned char>(bytes.back());
+        lead_ = last == 0xE0 || last == 0xF0 ? last : 0;
     }
     llama_sampler_accept(choice_.get(), token);
     return token;
@@ -111,13 +135,31 @@ void TokenSampler::load(const float * logits) {
 }
 
 void TokenSampler::constrain() {
-    llama_sampler_apply(grammar_.get(), &current_);
+    // Holding a token against the grammar takes far longer than putting it in order, so the likeliest come first, in
+    // growing groups, until there are as many as the choice can make use of.
+    const auto likelier = [](const llama_token_data & a, const llama_token_data & b) { return a.logit > b.logit; };
+    llama_token_data * const data = current_.data;
     for (size_t i = 0; i < current_.size; i++) {
-        if (std::isfinite(current_.data[i].logit)) {
-            return;
+        // what is no number has no place in an order
+        if (std::isnan(data[i].logit) || is_misread(data[i].id)) {
+            data[i].logit = -INFINITY;
         }
     }
-    throw CodedError("ENGINE_FAILED", "The grammar allows no token of this model's vocabulary here.");
+    size_t checked = 0;
+    size_t allowed = 0;
+    while (allowed < most_used_ && checked < current_.size) {
+        const size_t end = std::min(current_.size, std::max(2 * most_used_, 8 * checked + FIRST_CHECKED));
+        std::nth_element(data + checked, data + end, data + current_.size, likelier);
+        llama_token_data_array group = {data + checked, end - checked, -1, false};
+        llama_sampler_apply(grammar_.get(), &group);
+        for (; checked < end; checked++) {
+            allowed += std::isfinite(data[checked].logit) ? 1 : 0;
+        }
+    }
+    if (allowed == 0) {
+        throw CodedError("ENGINE_FAILED", "The grammar allows no token of this model's vocabulary here.");
+    }
+    current_.size = checked;
 }
 
 void TokenSampler::choose() {
@@ -131,7 +173,22 @@ bool TokenSampler::grammar_allows(llama_token token) {
     llama_token_data single = {token, 1.0f, 0.0f};
     llama_token_data_array array = {&single, 1, -1, false};
     llama_sampler_apply(grammar_.get(), &array);
-    return std::isfinite(single.logit);
+    return std::isfinite(single.logit) && !is_misread(token);
+}
+
+/// Whether the grammar takes a token for a text that the answer will not have.
+bool TokenSampler::is_misread(llama_token token) const {
+    const int attributes = llama_vocab_get_attr(vocab_, token);
+    if ((attributes & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)) != 0) {
+        return !llama_vocab_is_eog(vocab_, token); // the grammar reads its name, and answers leave it out
+    }
+    if (lead_ == 0) {
+        return false;
+    }
+    // the grammar takes E0 83 A9 for the character that is written C3 A9; it is no UTF-8
+    const std::string bytes = piece(vocab_, token);
+    const unsigned char first = bytes.empty() ? 0 : static_cast<unsigned char>(bytes.front());
+    return first >= 0x80 && first < (lead_ == 0xE0 ? 0xA0 : 0x90);
 }
 
 } // namespace llamafu

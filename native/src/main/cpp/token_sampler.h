@@ -47,12 +47,16 @@ private:
     void constrain();
     void choose();
     bool grammar_allows(llama_token token);
+    bool is_misread(llama_token token) const;
 
+    const llama_vocab * vocab_;
     int32_t vocab_size_;
     bool mirostat_;
+    size_t most_used_; ///< of the likeliest candidates, how many the choice can make use of
     bool argmax_only_ = false; ///< greedy with nothing that changes a logit: no candidate array is needed
     Sampler adjust_;   ///< logit bias and penalties
     Sampler grammar_;  ///< null without a grammar
+    unsigned char lead_ = 0; ///< the last byte of the last token if it is E0 or F0, else 0
     Sampler choice_;   ///< ends in greedy, dist or mirostat
     std::vector<llama_token_data> candidates_;
     llama_token_data_array current_{};

@@ -25,6 +25,7 @@ class ArchitectureTest {
     private static final String ADAPTER = "io.llamafu.adapter";
     private static final String ENGINE = "io.llamafu.engine";
     private static final String SUPPORT = "io.llamafu.engine.support";
+    private static final String GRAMMAR = "io.llamafu.grammar";
     private static final String LLAMACPP = "io.llamafu.llamacpp";
     private static final String JLLAMA = "io.llamafu.jllama";
     private static final String FLINK_API = "io.llamafu.flink";
@@ -79,6 +80,13 @@ class ArchitectureTest {
     }
 
     @Test
+    void grammar() {
+        ArchRule rule =
+                mayUse(GRAMMAR, ROOT, SUPPORT, GRAMMAR).because("a grammar is a text, whichever engine follows it");
+        rule.check(CLASSES);
+    }
+
+    @Test
     void llamacpp() {
         ArchRule rule = mayUse(LLAMACPP, ROOT, GGUF, ADAPTER, ENGINE, SUPPORT, LLAMACPP)
                 .because("one engine among others knows neither them nor Flink");
@@ -96,7 +104,7 @@ class ArchitectureTest {
     void nativeKnowsNothingOfFlink() {
         ArchRule rule = noClasses()
                 .that()
-                .resideInAnyPackage(ROOT, GGUF, ADAPTER, ENGINE, SUPPORT, LLAMACPP, JLLAMA)
+                .resideInAnyPackage(ROOT, GGUF, ADAPTER, ENGINE, SUPPORT, GRAMMAR, LLAMACPP, JLLAMA)
                 .should()
                 .dependOnClassesThat()
                 .resideInAPackage("org.apache.flink..")
@@ -106,7 +114,7 @@ class ArchitectureTest {
 
     @Test
     void flinkUsesEnginesThroughTheirInterface() {
-        ArchRule rule = mayUse("io.llamafu.flink..", ROOT, ADAPTER, ENGINE, "io.llamafu.flink..")
+        ArchRule rule = mayUse("io.llamafu.flink..", ROOT, ADAPTER, ENGINE, GRAMMAR, "io.llamafu.flink..")
                 .because("any engine can answer");
         rule.check(CLASSES);
     }
@@ -124,7 +132,7 @@ class ArchitectureTest {
 
     @Test
     void examplesAreWrittenAsUsersWould() {
-        ArchRule rule = mayUse("io.llamafu.examples", ROOT, ADAPTER, ENGINE, FLINK_API, EXAMPLES)
+        ArchRule rule = mayUse("io.llamafu.examples", ROOT, ADAPTER, ENGINE, GRAMMAR, FLINK_API, EXAMPLES)
                 .because("an example shows what users may rely on");
         rule.check(CLASSES);
     }

@@ -10,6 +10,8 @@ public enum ErrorCode {
     INVALID_OPTION,
     /** The GBNF grammar of a request does not parse, or has no {@code root} rule. */
     INVALID_GRAMMAR,
+    /** A JSON schema is malformed, asks for the impossible, or uses keywords that cannot be enforced. */
+    INVALID_SCHEMA,
     /** The prompt has more tokens than one sequence may hold. */
     PROMPT_TOO_LONG,
     /** The answer ended before it was complete: before its JSON was closed, or its label written. */

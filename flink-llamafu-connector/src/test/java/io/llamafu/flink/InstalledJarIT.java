@@ -41,6 +41,8 @@ class InstalledJarIT {
                         "io/llamafu/flink/table/LlmComplete.class",
                         "io/llamafu/flink/table/LlamafuModule.class",
                         "io/llamafu/engine/InferenceEngine.class",
+                        "io/llamafu/grammar/JsonSchemaGrammar.class",
+                        "io/llamafu/shaded/jackson/databind/ObjectMapper.class",
                         "io/llamafu/llamacpp/LlamaCppEngine.class",
                         "org/apache/flink/formats/avro/typeutils/AvroTypeInfo.class")
                 .anyMatch(name -> name.matches("io/llamafu/native/[^/]+/libllamafu\\.so"))

@@ -173,6 +173,12 @@ public final class LlamafuConfigOptions {
             .defaultValue("")
             .withDescription("A GBNF grammar with a 'root' rule that every answer must follow.");
 
+    public static final ConfigOption<String> JSON_SCHEMA = ConfigOptions.key("json-schema")
+            .stringType()
+            .defaultValue("")
+            .withDescription("A JSON schema of which every answer must be a document. Cannot be set together with"
+                    + " 'grammar'.");
+
     public static final ConfigOption<Duration> TIMEOUT = ConfigOptions.key("timeout")
             .durationType()
             .defaultValue(CompletionRequest.DEFAULT_TIMEOUT)
@@ -212,6 +218,7 @@ public final class LlamafuConfigOptions {
             SEED,
             STOP,
             GRAMMAR,
+            JSON_SCHEMA,
             TIMEOUT,
             ON_ERROR);
 

@@ -7,6 +7,7 @@ import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.SamplingOptions;
+import io.llamafu.grammar.JsonSchemaGrammar;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.configuration.ConfigOption;
@@ -194,8 +195,21 @@ public final class LlamafuOptions implements Serializable {
                 .minP(configuration.get(LlamafuConfigOptions.MIN_P))
                 .repeatPenalty(configuration.get(LlamafuConfigOptions.REPEAT_PENALTY))
                 .seed(configuration.get(LlamafuConfigOptions.SEED))
-                .grammar(configuration.get(LlamafuConfigOptions.GRAMMAR))
+                .grammar(grammar())
                 .build();
+    }
+
+    private String grammar() {
+        String grammar = configuration.get(LlamafuConfigOptions.GRAMMAR);
+        String jsonSchema = configuration.get(LlamafuConfigOptions.JSON_SCHEMA);
+        if (jsonSchema.isEmpty()) {
+            return grammar;
+        }
+        if (!grammar.isEmpty()) {
+            throw invalid("The options 'grammar' and 'json-schema' are both set, but an answer can follow one only:"
+                    + " leave one out.");
+        }
+        return JsonSchemaGrammar.of(jsonSchema);
     }
 
     /** A request with these options' limits. */
@@ -358,6 +372,11 @@ public final class LlamafuOptions implements Serializable {
             return set(LlamafuConfigOptions.GRAMMAR, gbnf);
         }
 
+        /** Makes every answer a document of this schema, see {@link JsonSchemaGrammar}. */
+        public Builder jsonSchema(String schema) {
+            return set(LlamafuConfigOptions.JSON_SCHEMA, schema);
+        }
+
         public Builder timeout(Duration timeout) {
             return set(LlamafuConfigOptions.TIMEOUT, timeout);
         }
@@ -376,7 +395,8 @@ public final class LlamafuOptions implements Serializable {
         /**
          * Checks every value.
          *
-         * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if one is out of its range
+         * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if one is out of its range, or with {@link
+         *     ErrorCode#INVALID_SCHEMA} if the JSON schema cannot be enforced
          */
         public LlamafuOptions build() {
             checkKeys(configuration.keySet());

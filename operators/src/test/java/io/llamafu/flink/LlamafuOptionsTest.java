@@ -6,6 +6,7 @@ import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.SamplingOptions;
+import io.llamafu.grammar.JsonSchemaGrammar;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.MemorySize;
@@ -71,10 +72,9 @@ class LlamafuOptionsTest {
 
     @Test
     void everyPropertyIsMapped() {
-        assertThat(EVERY_PROPERTY.keySet())
-                .containsExactlyInAnyOrderElementsOf(LlamafuConfigOptions.all().stream()
-                        .map(ConfigOption::key)
-                        .toList());
+        // json-schema excludes grammar; it has its own test
+        assertThat(LlamafuConfigOptions.all().stream().map(ConfigOption::key).filter(key -> !key.equals("json-schema")))
+                .containsExactlyInAnyOrderElementsOf(EVERY_PROPERTY.keySet());
 
         assertEveryProperty(LlamafuOptions.fromMap(EVERY_PROPERTY));
         assertEveryProperty(LlamafuOptions.fromConfiguration(Configuration.fromMap(EVERY_PROPERTY)));
@@ -156,6 +156,42 @@ class LlamafuOptionsTest {
         assertThat(LlamafuConfigOptions.all())
                 .allSatisfy(
                         option -> assertThat(option.description().toString()).isNotBlank());
+    }
+
+    @Test
+    void jsonSchemaBecomesTheGrammar() {
+        String schema = "{\"enum\": [\"yes; 'no'\", 1]}";
+        String grammar = JsonSchemaGrammar.of(schema);
+
+        assertThat(LlamafuOptions.builder()
+                        .model("base.gguf")
+                        .jsonSchema(schema)
+                        .build()
+                        .sampling()
+                        .grammar())
+                .isEqualTo(grammar);
+        assertThat(LlamafuOptions.fromMap(Map.of("model", "base.gguf", "json-schema", schema))
+                        .sampling()
+                        .grammar())
+                .isEqualTo(grammar);
+    }
+
+    @Test
+    void jsonSchemaExcludesGrammar() {
+        assertInvalid(
+                Map.of("model", "base.gguf", "json-schema", "{\"type\": \"null\"}", "grammar", "root ::= \"x\""),
+                "'grammar' and 'json-schema' are both set");
+    }
+
+    @Test
+    void jsonSchemaThatCannotBeEnforcedIsRefusedBeforeTheFirstRecord() {
+        assertThatThrownBy(() -> LlamafuOptions.builder()
+                        .model("base.gguf")
+                        .jsonSchema("{\"type\": \"string\", \"pattern\": \"a+\"}")
+                        .build())
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_SCHEMA))
+                .hasMessageContaining("#/pattern");
     }
 
     @Test

@@ -1,0 +1,84 @@
+package io.llamafu.grammar;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.engine.support.RequestCheck;
+
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+/**
+ * The grammar of an answer that is one of a list of labels.
+ *
+ * <pre>{@code
+ * List<String> labels = List.of("expense: travel", "refund: travel");
+ * SamplingOptions sampling = SamplingOptions.builder().grammar(LabelGrammar.of(labels)).build();
+ * CompletionRequest request = CompletionRequest.of(prompt, stack)
+ *         .withSampling(sampling)
+ *         .withMaxTokens(LabelGrammar.maxTokens(labels));
+ * }</pre>
+ */
+public final class LabelGrammar {
+    public static final int MAX_LABELS = 10_000;
+
+    /** Of all labels together. */
+    public static final int MAX_CHARACTERS = 100_000;
+
+    private LabelGrammar() {}
+
+    /**
+     * Writes the grammar.
+     *
+     * @param labels at least one and at most {@link #MAX_LABELS}, none null or empty; duplicates count once
+     * @return GBNF
+     * @throws LlamafuException with {@link ErrorCode#INVALID_REQUEST}, or with {@link ErrorCode#INVALID_TEXT} if a label
+     *     has an unpaired surrogate
+     */
+    public static String of(List<String> labels) {
+        require(!labels.isEmpty(), "There are no labels; give at least one.");
+        require(
+                labels.size() <= MAX_LABELS,
+                "There are %d labels, but %d are allowed; take fewer.".formatted(labels.size(), MAX_LABELS));
+        Set<String> distinct = new LinkedHashSet<>();
+        long characters = 0;
+        for (int i = 0; i < labels.size(); i++) {
+            String label = labels.get(i);
+            require(label != null, "Label %d of %d is null; leave it out.".formatted(i + 1, labels.size()));
+            require(!label.isEmpty(), "Label %d of %d is empty; leave it out.".formatted(i + 1, labels.size()));
+            require(
+                    label.indexOf('\0') < 0,
+                    "Label %d, '%s', holds a NUL character, which no answer can hold; remove it."
+                            .formatted(i + 1, label));
+            RequestCheck.encode(label, "Label %d, '%s',".formatted(i + 1, label));
+            characters += distinct.add(label) ? label.length() : 0;
+        }
+        require(
+                characters <= MAX_CHARACTERS,
+                "The labels have %d characters together, but %d are allowed; shorten them."
+                        .formatted(characters, MAX_CHARACTERS));
+        GrammarRules rules = new GrammarRules();
+        rules.addTexts("root", distinct);
+        return rules.toString();
+    }
+
+    /**
+     * How many tokens are enough for any of the labels, whatever the model's vocabulary: a token is a byte at least, and
+     * one more ends the answer.
+     */
+    public static int maxTokens(List<String> labels) {
+        return 1
+                + labels.stream()
+                        .mapToInt(label -> label.getBytes(UTF_8).length)
+                        .max()
+                        .orElse(0);
+    }
+
+    private static void require(boolean condition, String message) {
+        if (!condition) {
+            throw new LlamafuException(ErrorCode.INVALID_REQUEST, message);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+package io.llamafu.grammar;
+
+import com.fasterxml.jackson.databind.JsonNode;
+
+import java.util.Comparator;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.UnaryOperator;
+import java.util.stream.Collectors;
+
+/**
+ * Shows that of the alternatives of a {@code oneOf} only one fits an answer. A grammar cannot forbid what two of its
+ * alternatives allow.
+ */
+final class OneOf {
+    private static final int MAX_DEPTH = 8;
+    private static final int MAX_COMPARISONS = 100_000;
+
+    /** 1 and 1.0 are the same value. */
+    private static final Comparator<JsonNode> BY_VALUE = (left, right) -> {
+        if (left.isNumber() && right.isNumber()) {
+            return left.decimalValue().compareTo(right.decimalValue());
+        }
+        return left.equals(right) ? 0 : 1;
+    };
+
+    private final UnaryOperator<Schema> follow;
+    private int comparisons;
+
+    /**
+     * Prepares a check.
+     *
+     * @param follow to the schema that another one refers to, or else to itself
+     */
+    OneOf(UnaryOperator<Schema> follow) {
+        this.follow = follow;
+    }
+
+    void check(Schema schema, List<Schema> alternatives) {
+        for (int i = 0; i < alternatives.size(); i++) {
+            for (int j = 0; j < i; j++) {
+                if (!exclusive(alternatives.get(i), alternatives.get(j), 0)) {
+                    throw schema.invalid(
+                            ("the alternatives %d and %d of oneOf may fit the same document; write anyOf, or"
+                                            + " let both require a property that has another const in each")
+                                    .formatted(j, i));
+                }
+            }
+        }
+    }
+
+    private boolean exclusive(Schema left, Schema right, int depth) {
+        if (depth > MAX_DEPTH || comparisons++ > MAX_COMPARISONS) {
+            return false;
+        }
+        Schema one = follow.apply(left);
+        Schema other = follow.apply(right);
+        for (String choice : List.of("anyOf", "oneOf")) {
+            if (one.has(choice)) {
+                return one.list(choice).stream().allMatch(part -> exclusive(part, other, depth + 1));
+            }
+            if (other.has(choice)) {
+                return other.list(choice).stream().allMatch(part -> exclusive(one, part, depth + 1));
+            }
+        }
+        Optional<List<JsonNode>> values = one.values();
+        Optional<List<JsonNode>> otherValues = other.values();
+        if (values.isPresent() && otherValues.isPresent()) {
+            return values.get().stream().noneMatch(value -> otherValues.get().stream()
+                    .anyMatch(otherValue -> value.equals(BY_VALUE, otherValue)));
+        }
+        Set<JsonType> common = new HashSet<>(types(one));
+        common.retainAll(types(other));
+        if (common.isEmpty()) {
+            return true;
+        }
+        boolean objects = common.equals(Set.of(JsonType.OBJECT)) && values.isEmpty() && otherValues.isEmpty();
+        return objects
+                && (differInARequiredProperty(one, other, depth)
+                        || (requiresWhatIsNeverIn(one, other) && requiresWhatIsNeverIn(other, one)));
+    }
+
+    private static Set<JsonType> types(Schema schema) {
+        return schema
+                .values()
+                .map(values -> values.stream().map(JsonType::of).collect(Collectors.toSet()))
+                .orElseGet(schema::types)
+                .stream()
+                .map(JsonType::widest)
+                .collect(Collectors.toSet());
+    }
+
+    private boolean differInARequiredProperty(Schema one, Schema other, int depth) {
+        return one.required().stream()
+                .filter(other.required()::contains)
+                .filter(name ->
+                        one.properties().containsKey(name) && other.properties().containsKey(name))
+                .anyMatch(name ->
+                        exclusive(one.properties().get(name), other.properties().get(name), depth + 1));
+    }
+
+    /** An answer holds only properties that its own alternative names. */
+    private static boolean requiresWhatIsNeverIn(Schema one, Schema other) {
+        return !other.properties().keySet().containsAll(one.required());
+    }
+}
