@@ -10,11 +10,7 @@ import io.llamafu.grammar.JsonSchemaGrammar;
 import io.llamafu.grammar.LabelGrammar;
 
 import java.io.Serializable;
-import java.util.Comparator;
 import java.util.List;
-import java.util.Objects;
-
-import static java.nio.charset.StandardCharsets.UTF_8;
 
 /** What is asked of the model, and what of its answer counts. */
 sealed interface Task extends Serializable {
@@ -46,20 +42,12 @@ sealed interface Task extends Serializable {
      *
      * @param labels one or more
      * @param grammar that allows these and nothing else
-     * @param maxTokens what the longest label can need: each token is a byte or more, and one ends the answer
+     * @param maxTokens what the longest label can need
      */
     record Classification(List<String> labels, String grammar, int maxTokens) implements Task {
         static Classification of(List<String> labels) {
-            if (labels.isEmpty() || labels.stream().anyMatch(Objects::isNull)) {
-                throw new LlamafuException(
-                        ErrorCode.INVALID_REQUEST,
-                        "The labels are %s, but must be one or more, and none of them NULL.".formatted(labels));
-            }
-            int longest = labels.stream()
-                    .map(label -> label.getBytes(UTF_8).length)
-                    .max(Comparator.naturalOrder())
-                    .orElseThrow();
-            return new Classification(List.copyOf(labels), LabelGrammar.of(labels), longest + 1);
+            String grammar = LabelGrammar.of(labels);
+            return new Classification(List.copyOf(labels), grammar, LabelGrammar.maxTokens(labels));
         }
 
         @Override

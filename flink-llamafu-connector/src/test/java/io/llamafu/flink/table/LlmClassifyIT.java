@@ -127,13 +127,17 @@ class LlmClassifyIT {
 
     @Test
     void labelsThatAreNoneAreAnError() {
-        for (String labels : List.of("ARRAY_REMOVE(ARRAY['a'], 'a')", "ARRAY['a', CAST(NULL AS STRING)]")) {
-            Sql.assertFails(
-                    () -> classify(List.of("text"), "LLM_CLASSIFY(text, %s)".formatted(labels)),
-                    ErrorCode.INVALID_REQUEST,
-                    "LLM_CLASSIFY: ",
-                    "one or more, and none of them NULL");
-        }
+        assertRefused("ARRAY_REMOVE(ARRAY['a'], 'a')", "There are no labels");
+        assertRefused("ARRAY['a', CAST(NULL AS STRING)]", "Label 2 of 2 is null");
+        assertRefused("ARRAY['']", "Label 1 of 1 is empty");
+    }
+
+    private static void assertRefused(String labels, String reason) {
+        Sql.assertFails(
+                () -> classify(List.of("text"), "LLM_CLASSIFY(text, %s)".formatted(labels)),
+                ErrorCode.INVALID_REQUEST,
+                "LLM_CLASSIFY: ",
+                reason);
     }
 
     @Test
