@@ -32,9 +32,7 @@ class JsonSchemaGrammarTest {
 
         for (JsonNode answer : example.answers()) {
             assertThat(grammar.follows(answer.toString())).as(answer.toString()).isTrue();
-            assertThat(example.problems(answer))
-                    .as(answer.toString())
-                    .isEmpty();
+            assertThat(example.problems(answer)).as(answer.toString()).isEmpty();
         }
     }
 

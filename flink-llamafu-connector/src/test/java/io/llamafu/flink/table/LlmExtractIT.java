@@ -69,8 +69,6 @@ class LlmExtractIT {
         String endless = "{\"type\": \"array\", \"items\": {\"type\": \"integer\"}, \"minItems\": 500}";
 
         Sql.assertFails(() -> extract(endless, ""), ErrorCode.ANSWER_INCOMPLETE, "raise max-tokens", "It begins: [");
-        assertThat(extract(endless, ", '', MAP['on-error', 'null']"))
-                .hasSize(9)
-                .containsOnly(Row.of((Object) null));
+        assertThat(extract(endless, ", '', MAP['on-error', 'null']")).hasSize(9).containsOnly(Row.of((Object) null));
     }
 }
