@@ -51,7 +51,7 @@ final class SqlScript {
         List<Check> checks = new ArrayList<>();
         Matcher comments = EXPECT.matcher(script);
         for (int table = 0; comments.find(); table++) {
-            for (String written : comments.group(1).split(",\\s*")) {
+            for (String written : comments.group(1).split(",\\s*", -1)) {
                 Matcher check = CHECK.matcher(written.strip());
                 if (!check.matches()) {
                     throw new IllegalArgumentException("'%s' is no expectation.".formatted(written));
