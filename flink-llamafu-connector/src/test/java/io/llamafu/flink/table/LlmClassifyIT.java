@@ -2,7 +2,8 @@ package io.llamafu.flink.table;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.flink.Notes;
-import org.apache.flink.table.api.DataTypes;
+import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.test.junit5.MiniClusterExtension;
 import org.apache.flink.types.Row;
 import org.junit.jupiter.api.Test;
@@ -48,13 +49,8 @@ class LlmClassifyIT {
     /** Rows of a text and what the call makes of it. */
     private static List<Row> classify(List<String> texts, String call, String... options) {
         Sql sql = new Sql(BATCH).loadModule(options);
-        sql.env()
-                .createTemporaryView(
-                        "texts",
-                        sql.env()
-                                .fromValues(
-                                        DataTypes.of("ROW<text STRING>").notNull(),
-                                        texts.stream().map(Row::of).toList()));
+        DataStream<String> stream = sql.execution().fromData(Types.STRING, texts.toArray(new String[0]));
+        sql.env().createTemporaryView("texts", sql.env().fromDataStream(stream).as("text"));
         return sql.rows("SELECT text, %s FROM texts".formatted(call));
     }
 
