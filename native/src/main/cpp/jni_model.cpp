@@ -44,10 +44,14 @@ JNIEXPORT jbyteArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_drainLog(JNIEnv *
 }
 
 JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_loadModel(
-    JNIEnv * env, jclass, jbyteArray path, jint gpu_layers) {
+    JNIEnv * env, jclass, jbyteArray path, jint gpu_layers, jint gpu_device) {
     return guarded(env, jlong{0}, [&] {
         llama_model_params params = llama_model_default_params();
         params.n_gpu_layers = gpu_layers;
+        if (gpu_layers != 0 && gpu_device >= 0) {
+            params.split_mode = LLAMA_SPLIT_MODE_NONE;
+            params.main_gpu = gpu_device;
+        }
         const std::string file = to_string(env, path);
         llama_model * model = llama_model_load_from_file(file.c_str(), params);
         if (model == nullptr) {

@@ -26,9 +26,13 @@ class ArchitectureTest {
     private static final String ENGINE = "io.llamafu.engine";
     private static final String SUPPORT = "io.llamafu.engine.support";
     private static final String GRAMMAR = "io.llamafu.grammar";
+    private static final String PEFT = "io.llamafu.peft";
     private static final String LLAMACPP = "io.llamafu.llamacpp";
     private static final String JLLAMA = "io.llamafu.jllama";
     private static final String FLINK_API = "io.llamafu.flink";
+    private static final String ARTIFACT = "io.llamafu.flink.artifact";
+    private static final String AFFINITY = "io.llamafu.flink.affinity";
+    private static final String ROUTING = "io.llamafu.flink.routing";
     private static final String FLINK_ROOMS = "io.llamafu.flink.*..";
     private static final String TABLE = "io.llamafu.flink.table";
     private static final String CLUSTER = "io.llamafu.examples.cluster";
@@ -62,6 +66,12 @@ class ArchitectureTest {
     @Test
     void adapter() {
         ArchRule rule = mayUse(ADAPTER, ROOT, GGUF, ADAPTER).because("an adapter is a GGUF file");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void peft() {
+        ArchRule rule = mayUse(PEFT, ROOT, GGUF, ADAPTER, PEFT).because("a conversion needs no engine");
         rule.check(CLASSES);
     }
 
@@ -104,7 +114,7 @@ class ArchitectureTest {
     void nativeKnowsNothingOfFlink() {
         ArchRule rule = noClasses()
                 .that()
-                .resideInAnyPackage(ROOT, GGUF, ADAPTER, ENGINE, SUPPORT, GRAMMAR, LLAMACPP, JLLAMA)
+                .resideInAnyPackage(ROOT, GGUF, ADAPTER, PEFT, ENGINE, SUPPORT, GRAMMAR, LLAMACPP, JLLAMA)
                 .should()
                 .dependOnClassesThat()
                 .resideInAPackage("org.apache.flink..")
@@ -116,6 +126,13 @@ class ArchitectureTest {
     void flinkUsesEnginesThroughTheirInterface() {
         ArchRule rule = mayUse("io.llamafu.flink..", ROOT, ADAPTER, ENGINE, GRAMMAR, "io.llamafu.flink..")
                 .because("any engine can answer");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void flinkArtifact() {
+        ArchRule rule = mayUse(ARTIFACT, ROOT, ADAPTER, ENGINE, ARTIFACT)
+                .because("files are brought here whatever asks for them, and for whatever");
         rule.check(CLASSES);
     }
 
@@ -132,15 +149,25 @@ class ArchitectureTest {
 
     @Test
     void examplesAreWrittenAsUsersWould() {
-        ArchRule rule = mayUse("io.llamafu.examples", ROOT, ADAPTER, ENGINE, GRAMMAR, FLINK_API, EXAMPLES)
+        ArchRule rule = mayUse("io.llamafu.examples", ROOT, ADAPTER, PEFT, ENGINE, GRAMMAR, FLINK_API, EXAMPLES)
                 .because("an example shows what users may rely on");
         rule.check(CLASSES);
     }
 
     @Test
     void benchmarksNameNoEngineClass() {
-        ArchRule rule = mayUse("io.llamafu.examples.benchmark..", ROOT, GGUF, ADAPTER, ENGINE, FLINK_API, EXAMPLES)
-                .because("any engine can take part, on models that are generated");
+        ArchRule rule = mayUse(
+                        "io.llamafu.examples.benchmark..",
+                        ROOT,
+                        GGUF,
+                        ADAPTER,
+                        ENGINE,
+                        FLINK_API,
+                        AFFINITY,
+                        ROUTING,
+                        EXAMPLES)
+                .because("any engine can take part, on models that are generated; and the affinity that is simulated"
+                        + " is the real one");
         rule.check(CLASSES);
     }
 

@@ -30,6 +30,8 @@ public enum ErrorCode {
     ADAPTER_INCOMPATIBLE,
     /** llama.cpp refused an adapter that passed validation. */
     ADAPTER_LOAD_FAILED,
+    /** A remote model or adapter cannot be fetched: its file system cannot be read, or the local cache has no room. */
+    ARTIFACT_UNAVAILABLE,
     /** A memory budget would be exceeded, or the operating system refused an allocation. */
     OUT_OF_MEMORY,
     /** The request was not answered within its timeout. */

@@ -16,6 +16,6 @@ public record Route(String tenant, long eventTime, String stack) {
     }
 
     AdapterRoute toAdapterRoute() {
-        return new AdapterRoute(tenant, stack, eventTime);
+        return new AdapterRoute(tenant, stack, eventTime, null);
     }
 }

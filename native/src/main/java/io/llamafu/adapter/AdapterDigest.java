@@ -9,12 +9,13 @@ import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 
 /** The SHA-256 of a file, read in parts. */
-final class AdapterDigest {
+public final class AdapterDigest {
     private static final int BUFFER_BYTES = 256 * 1024;
 
     private AdapterDigest() {}
 
-    static String of(Path path) throws IOException {
+    /** As lower-case hexadecimal. */
+    public static String of(Path path) throws IOException {
         MessageDigest sha256 = sha256();
         byte[] buffer = new byte[BUFFER_BYTES];
         try (InputStream in = Files.newInputStream(path)) {

@@ -5,10 +5,13 @@ import io.llamafu.LlamafuException;
 
 import java.io.Serializable;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.stream.Collectors;
 
 /**
@@ -123,6 +126,28 @@ public record AdapterStack(List<Entry> entries) implements Serializable {
 
     private static LlamafuException invalid(String message) {
         return new LlamafuException(ErrorCode.INVALID_REQUEST, message);
+    }
+
+    /**
+     * This stack with other scales for some of its adapters.
+     *
+     * @param scales by name; adapters that are not in it keep their scale
+     * @throws LlamafuException with {@link ErrorCode#INVALID_REQUEST} if it names an adapter that is not in the stack, or
+     *     a scale is not finite
+     */
+    public AdapterStack withScales(Map<String, Float> scales) {
+        Map<String, Float> left = new HashMap<>(scales);
+        List<Entry> scaled = new ArrayList<>();
+        for (Entry entry : entries) {
+            Float scale = left.remove(entry.name());
+            scaled.add(scale == null ? entry : new Entry(entry.name(), scale));
+        }
+        if (!left.isEmpty()) {
+            throw invalid(
+                    "The scale of adapter '%s' is set, but the stack that answers is '%s'; name its adapters only."
+                            .formatted(String.join("', '", new TreeSet<>(left.keySet())), this));
+        }
+        return new AdapterStack(scaled);
     }
 
     public boolean isBase() {

@@ -13,6 +13,7 @@ package io.llamafu.engine;
  * @param activeSequences sequences being prefilled or decoded
  * @param parallelSequences the most sequences at a time
  * @param reservedCells key-value cells reserved by the active sequences
+ * @param usedCells how many of the reserved cells hold a token; 0 if the engine does not tell
  * @param contextCells all key-value cells
  * @param residentAdapters adapters in memory
  * @param adapterLoads adapter files loaded
@@ -29,6 +30,7 @@ public record EngineMetrics(
         int activeSequences,
         int parallelSequences,
         long reservedCells,
+        long usedCells,
         long contextCells,
         int residentAdapters,
         long adapterLoads,

@@ -11,6 +11,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 
 import static java.util.Objects.requireNonNull;
 
@@ -27,6 +28,8 @@ import static java.util.Objects.requireNonNull;
  * @param batchSize the most tokens of one decode step, prefill and decode together
  * @param threads CPU threads of a decode step
  * @param gpuLayers layers held by a GPU; 0 is CPU only, -1 all
+ * @param gpuDevice the GPU that holds those layers, counted from 0 as the backend does; empty spreads them over all GPUs.
+ *     Without layers for a GPU it means nothing
  * @param memoryBudget the most bytes for weights, cache and scratch; 0 is no limit
  * @param adapterMemoryBudget the most bytes for adapters; 0 is no limit
  * @param adapterRefreshInterval how long the version that a name was looked up to is believed; 0 looks at the file for
@@ -48,6 +51,7 @@ public record EngineOptions(
         int batchSize,
         int threads,
         int gpuLayers,
+        OptionalInt gpuDevice,
         long memoryBudget,
         long adapterMemoryBudget,
         Duration adapterRefreshInterval,
@@ -86,6 +90,8 @@ public record EngineOptions(
                 "at least parallel-sequences (" + parallelSequences + "), one token for each sequence");
         require(threads >= 1 && threads <= 512, "threads", threads, "between 1 and 512");
         require(gpuLayers >= -1, "gpu-layers", gpuLayers, "-1 (all), 0 (none) or more");
+        requireNonNull(gpuDevice, "gpuDevice is null");
+        require(gpuDevice.orElse(0) >= 0, "the GPU's index", gpuDevice, "0 or more");
         require(memoryBudget >= 0, "memory-budget", memoryBudget, "0 (no limit) or more bytes");
         require(adapterMemoryBudget >= 0, "adapters.memory-budget", adapterMemoryBudget, "0 (no limit) or more bytes");
         requireNonNull(adapterRefreshInterval, "adapterRefreshInterval is null");
@@ -129,6 +135,7 @@ public record EngineOptions(
         private int batchSize = 512;
         private int threads = Runtime.getRuntime().availableProcessors();
         private int gpuLayers = 0;
+        private OptionalInt gpuDevice = OptionalInt.empty();
         private long memoryBudget = 0;
         private long adapterMemoryBudget = 0;
         private Duration adapterRefreshInterval = AdapterCatalog.DEFAULT_REFRESH_INTERVAL;
@@ -182,6 +189,11 @@ public record EngineOptions(
             return this;
         }
 
+        public Builder gpuDevice(int gpuDevice) {
+            this.gpuDevice = OptionalInt.of(gpuDevice);
+            return this;
+        }
+
         public Builder memoryBudget(long memoryBudget) {
             this.memoryBudget = memoryBudget;
             return this;
@@ -228,6 +240,7 @@ public record EngineOptions(
                     batchSize,
                     threads,
                     gpuLayers,
+                    gpuDevice,
                     memoryBudget,
                     adapterMemoryBudget,
                     adapterRefreshInterval,

@@ -31,15 +31,22 @@ public final class SharedEngines {
     public static final class Lease implements AutoCloseable {
         private final SharedEngine shared;
         private final InferenceEngine engine;
+        private final boolean opened;
         private final AtomicBoolean closed = new AtomicBoolean();
 
-        private Lease(SharedEngine shared, InferenceEngine engine) {
+        private Lease(SharedEngine shared, InferenceEngine engine, boolean opened) {
             this.shared = shared;
             this.engine = engine;
+            this.opened = opened;
         }
 
         public InferenceEngine engine() {
             return engine;
+        }
+
+        /** Whether this lease opened the engine, rather than joined it. */
+        public boolean opened() {
+            return opened;
         }
 
         /** Gives the share back; the last one starts the idle timeout. Idempotent. */
@@ -63,16 +70,17 @@ public final class SharedEngines {
             this.options = options;
         }
 
-        private synchronized InferenceEngine open() {
+        private synchronized Lease lease() {
             if (engine != null && !engine.isOpen()) {
                 engine.close();
                 engine = null;
             }
-            if (engine == null) {
+            boolean opens = engine == null;
+            if (opens) {
                 engine = SharedEngines.open(options);
                 OPENED.incrementAndGet();
             }
-            return engine;
+            return new Lease(this, engine, opens);
         }
 
         private synchronized void close() {
@@ -99,7 +107,7 @@ public final class SharedEngines {
             ENGINES.notifyAll();
         }
         try {
-            return new Lease(shared, shared.open());
+            return shared.lease();
         } catch (RuntimeException | Error e) {
             release(shared);
             throw e;

@@ -32,7 +32,7 @@ public final class GgufArrays {
                     "has %s elements in '%s', but they must be strings.".formatted(array.elementType(), key));
         }
         byte[] bytes = new byte[maxBytes];
-        try (GgufInput input = GgufInput.open(gguf.kind(), gguf.path())) {
+        try (LittleEndianInput input = LittleEndianInput.open(gguf.kind(), gguf.path())) {
             input.seek(array.fileOffset());
             for (long index = 0; index < array.count(); index++) {
                 long length = input.int64("a string length");
@@ -58,7 +58,7 @@ public final class GgufArrays {
             throw gguf.invalid(
                     "has %s elements in '%s', but they must be integers.".formatted(array.elementType(), key));
         }
-        try (GgufInput input = GgufInput.open(gguf.kind(), gguf.path())) {
+        try (LittleEndianInput input = LittleEndianInput.open(gguf.kind(), gguf.path())) {
             input.seek(array.fileOffset());
             for (long index = 0; index < array.count(); index++) {
                 visitor.visit(index, GgufReader.readInteger(input, array.elementType(), key));

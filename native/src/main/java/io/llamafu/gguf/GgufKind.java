@@ -5,7 +5,7 @@ import io.llamafu.LlamafuException;
 
 import java.nio.file.Path;
 
-/** What a GGUF file is read as, which decides the codes of its errors. */
+/** What a file is read as, which decides the codes of its errors. */
 public enum GgufKind {
     MODEL("model", ErrorCode.MODEL_NOT_FOUND, ErrorCode.MODEL_INVALID),
     ADAPTER("adapter", ErrorCode.ADAPTER_NOT_FOUND, ErrorCode.ADAPTER_INVALID);
@@ -26,11 +26,11 @@ public enum GgufKind {
     }
 
     /** The file is malformed: {@code MODEL_INVALID} or {@code ADAPTER_INVALID}. */
-    LlamafuException invalid(Path path, String problem) {
+    public LlamafuException invalid(Path path, String problem) {
         return new LlamafuException(invalid, sentence(path, problem));
     }
 
-    LlamafuException invalid(Path path, String problem, Throwable cause) {
+    public LlamafuException invalid(Path path, String problem, Throwable cause) {
         return new LlamafuException(invalid, sentence(path, problem), cause);
     }
 

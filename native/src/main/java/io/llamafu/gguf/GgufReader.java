@@ -36,10 +36,10 @@ public final class GgufReader {
     /** Name length, one byte of name, dimension count, one dimension, type and offset. */
     private static final int LEAST_TENSOR_BYTES = 8 + 1 + 4 + 8 + 4 + 8;
 
-    private final GgufInput input;
+    private final LittleEndianInput input;
     private int textBytes;
 
-    private GgufReader(GgufInput input) {
+    private GgufReader(LittleEndianInput input) {
         this.input = input;
     }
 
@@ -52,7 +52,7 @@ public final class GgufReader {
     public static GgufFile read(Path path, GgufKind kind) {
         requireNonNull(path, "path is null");
         requireNonNull(kind, "kind is null");
-        try (GgufInput input = GgufInput.open(kind, path)) {
+        try (LittleEndianInput input = LittleEndianInput.open(kind, path)) {
             return new GgufReader(input).read(kind, path);
         }
     }
@@ -134,7 +134,7 @@ public final class GgufReader {
                         .formatted(id, key, input.position())));
     }
 
-    static long readInteger(GgufInput input, GgufValueType type, String what) {
+    static long readInteger(LittleEndianInput input, GgufValueType type, String what) {
         return switch (type) {
             case UINT8 -> Byte.toUnsignedLong((byte) input.int8(what));
             case INT8, BOOL -> input.int8(what);

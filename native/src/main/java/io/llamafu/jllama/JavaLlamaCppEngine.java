@@ -364,6 +364,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
                 active,
                 options.parallelSequences(),
                 (long) active * sequenceTokens,
+                0,
                 (long) options.parallelSequences() * sequenceTokens,
                 generation.adapterCount(),
                 adapterLoads.get(),

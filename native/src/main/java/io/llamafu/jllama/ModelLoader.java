@@ -116,6 +116,13 @@ final class ModelLoader {
                 "--no-warmup",
                 "--log-disable",
                 "--lora-init-without-apply"));
+        if (options.gpuLayers() != 0 && options.gpuDevice().isPresent()) {
+            arguments.addAll(List.of(
+                    "--split-mode",
+                    "none",
+                    "--main-gpu",
+                    String.valueOf(options.gpuDevice().getAsInt())));
+        }
         for (InMemory adapter : adapters) {
             arguments.add("--lora");
             arguments.add(adapter.file().path().toString());

@@ -43,6 +43,7 @@ final class DecodeLoop {
     private final AtomicLong generatedTokens = new AtomicLong();
     private final AtomicLong decodeSteps = new AtomicLong();
     private volatile int activeSequences;
+    private volatile long usedCells;
 
     DecodeLoop(
             EngineOptions options,
@@ -157,6 +158,15 @@ final class DecodeLoop {
         for (List<Sequence> group : scheduler.groups()) {
             decode(group);
         }
+        countUsedCells();
+    }
+
+    private void countUsedCells() {
+        long cells = 0;
+        for (Sequence sequence : scheduler.running()) {
+            cells += sequence.slot().length();
+        }
+        usedCells = cells;
     }
 
     /** Gives the context the adapters of a sequence, and removes the cells that its prompt cannot use. */
@@ -244,6 +254,7 @@ final class DecodeLoop {
                 active,
                 options.parallelSequences(),
                 (long) active * maxSequenceTokens,
+                usedCells,
                 (long) options.parallelSequences() * maxSequenceTokens,
                 residentAdapters,
                 adapterLoads,

@@ -21,7 +21,8 @@ final class LlamaCpp {
     /** Log lines since the last call, each as a digit (2 info, 3 warn, 4 error) and the text, in UTF-8. */
     static native byte[] drainLog();
 
-    static native long loadModel(byte[] path, int gpuLayers);
+    /** A gpuDevice of -1 is all of them. */
+    static native long loadModel(byte[] path, int gpuLayers, int gpuDevice);
 
     static native void freeModel(long model);
 

@@ -96,7 +96,7 @@ public final class LlamaCppEngine implements InferenceEngine {
         ModelFile file = ModelFile.read(options.model());
         MemoryBudget.checkBeforeLoading(options, file);
         long start = System.nanoTime();
-        LlamaModel model = LlamaModel.load(options.model(), options.gpuLayers());
+        LlamaModel model = LlamaModel.load(options.model(), options.gpuLayers(), options.gpuDevice());
         LlamaContext context = null;
         try {
             int maxSequenceTokens = maxSequenceTokens(options, model);

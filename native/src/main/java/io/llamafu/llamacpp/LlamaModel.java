@@ -1,11 +1,14 @@
 package io.llamafu.llamacpp;
 
 import java.nio.file.Path;
+import java.util.OptionalInt;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 /** A loaded model: weights and vocabulary. Thread-safe. */
 final class LlamaModel extends NativeHandle {
+    private static final int ALL_GPUS = -1;
+
     private final Figures figures;
     private final String description;
     private final Vocabulary vocabulary;
@@ -42,8 +45,8 @@ final class LlamaModel extends NativeHandle {
      *
      * @throws io.llamafu.LlamafuException with MODEL_LOAD_FAILED or OUT_OF_MEMORY
      */
-    static LlamaModel load(Path file, int gpuLayers) {
-        long address = LlamaCpp.loadModel(file.toString().getBytes(UTF_8), gpuLayers);
+    static LlamaModel load(Path file, int gpuLayers, OptionalInt gpuDevice) {
+        long address = LlamaCpp.loadModel(file.toString().getBytes(UTF_8), gpuLayers, gpuDevice.orElse(ALL_GPUS));
         try {
             return new LlamaModel(address);
         } catch (RuntimeException | Error e) {

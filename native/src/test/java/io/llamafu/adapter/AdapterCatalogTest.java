@@ -56,6 +56,20 @@ class AdapterCatalogTest {
     }
 
     @Test
+    void containsWhatItNames() throws IOException {
+        AdapterCatalog catalog = catalog();
+        Files.createSymbolicLink(folder.resolve("out.gguf"), Files.createTempFile("outside", ".gguf"));
+        Files.createDirectory(folder.resolve("folder.gguf"));
+
+        assertThat(catalog.contains("medical")).isTrue();
+        for (String name : List.of("sports", "out", "folder", "../medical", "")) {
+            assertThat(catalog.contains(name)).as(name).isFalse();
+        }
+        publish("sports", "finance");
+        assertThat(catalog.contains("sports")).isTrue();
+    }
+
+    @Test
     void resolvesToTheContent() {
         AdapterFile file = catalog().resolve("medical");
 

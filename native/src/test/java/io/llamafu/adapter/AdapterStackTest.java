@@ -11,6 +11,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.ObjectInputStream;
 import java.io.ObjectOutputStream;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -60,5 +61,24 @@ class AdapterStackTest {
         assertThat(AdapterStack.parse("  ")).isEqualTo(AdapterStack.base());
         assertThat(AdapterStack.base().isBase()).isTrue();
         assertThat(new AdapterStack(List.of())).isEqualTo(AdapterStack.base());
+    }
+
+    @Test
+    void otherScalesLeaveTheRestAsItIs() {
+        AdapterStack stack = AdapterStack.parse("medical:0.8+formal:0.5");
+
+        assertThat(stack.withScales(Map.of("formal", 1f))).isEqualTo(AdapterStack.parse("medical:0.8+formal:1.0"));
+        assertThat(stack.withScales(Map.of())).isEqualTo(stack);
+    }
+
+    @Test
+    void scaleOfAnotherAdapterIsRefused() {
+        AdapterStack stack = AdapterStack.parse("medical");
+
+        assertThatThrownBy(() -> stack.withScales(Map.of("medical", 1f, "legal", 0.5f, "finance", 1f)))
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_REQUEST))
+                .hasMessageContainingAll("'finance', 'legal'", "'medical'");
+        assertThatThrownBy(() -> stack.withScales(Map.of("medical", Float.NaN))).hasMessageContaining("NaN");
     }
 }

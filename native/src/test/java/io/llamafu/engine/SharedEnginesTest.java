@@ -81,6 +81,7 @@ class SharedEnginesTest {
             assertThat(same.engine()).isSameAs(one.engine());
             assertThat(other.engine()).isNotSameAs(one.engine());
             assertThat(SharedEngines.openedEngines()).isEqualTo(openedBefore + 2);
+            assertThat(List.of(one.opened(), same.opened(), other.opened())).containsExactly(true, false, true);
         }
     }
 }

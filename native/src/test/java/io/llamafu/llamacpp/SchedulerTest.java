@@ -17,6 +17,7 @@ import org.junit.jupiter.api.Test;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.OptionalInt;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -34,7 +35,7 @@ class SchedulerTest {
 
     @BeforeEach
     void load() {
-        model = LlamaModel.load(TinyModel.model(), 0);
+        model = LlamaModel.load(TinyModel.model(), 0, OptionalInt.empty());
         cache = new AdapterCache(
                 new AdapterCatalog(TinyModel.adapters()),
                 file -> LlamaAdapter.load(

@@ -2,23 +2,25 @@ package io.llamafu.flink;
 
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.SamplingOptions;
+import io.llamafu.flink.affinity.AffinityPartitioner;
 import io.llamafu.flink.completion.CompletionFunction;
+import io.llamafu.flink.completion.DeadLetterSplit;
 import io.llamafu.flink.completion.EngineSession;
 import io.llamafu.flink.completion.Leases;
-import io.llamafu.flink.routing.EventTimeRouter;
-import io.llamafu.flink.routing.ProcessingTimeRouter;
+import io.llamafu.flink.routing.Carrier;
+import io.llamafu.flink.routing.RecordFields;
 import io.llamafu.flink.routing.RequestFunction;
-import io.llamafu.flink.routing.RouteChanges;
-import io.llamafu.flink.routing.RoutedRequest;
+import io.llamafu.flink.routing.RequestOnly;
+import io.llamafu.flink.routing.WithRecord;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.api.java.functions.KeySelector;
-import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.streaming.api.datastream.AsyncDataStream;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
-import org.apache.flink.streaming.api.functions.co.KeyedCoProcessFunction;
+import org.apache.flink.util.OutputTag;
 import org.apache.flink.util.function.SerializableFunction;
 
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 
@@ -30,7 +32,12 @@ import static org.apache.flink.util.Preconditions.checkState;
  * Describes how the records of a stream are answered; see {@link Llamafu#complete}.
  *
  * <p>Every record gives exactly one {@link Completion} with the record's timestamp: a text, or an error as the option
- * {@code on-error} says. A null key or prompt is such an error.
+ * {@code on-error} says. A null key or prompt is such an error, and so is a {@link io.llamafu.LlamafuException} that one
+ * of the functions of a record throws; another exception fails the job.
+ *
+ * <p>The stack of a record is the first that there is of: its own ({@link #stack}), its key's route ({@link #routes}),
+ * the first rule that matches its key ({@link #rules}), the rules' default, {@link #defaultRoute}. Then the scales that
+ * it sets are applied ({@link #scales}).
  *
  * @param <T> the records
  */
@@ -39,20 +46,19 @@ public final class CompletionBuilder<T> {
 
     private static final String DEFAULT_UID = "llamafu";
 
-    private enum RoutingTime {
-        PROCESSING,
-        EVENT
-    }
-
     private final DataStream<T> records;
+    private final RoutingPlan routing = new RoutingPlan();
     private Optional<KeySelector<T, String>> key = Optional.empty();
     private Optional<SerializableFunction<T, String>> prompt = Optional.empty();
     private Optional<SerializableFunction<T, String>> id = Optional.empty();
-    private Optional<DataStream<AdapterRoute>> routes = Optional.empty();
-    private Optional<RoutingTime> routingTime = Optional.empty();
+    private Optional<SerializableFunction<T, String>> stack = Optional.empty();
+    private Optional<SerializableFunction<T, Map<String, Float>>> scales = Optional.empty();
+    private Optional<SerializableFunction<T, SamplingOptions>> recordSampling = Optional.empty();
+    private Optional<SerializableFunction<T, Integer>> maxTokens = Optional.empty();
     private Optional<LlamafuOptions> options = Optional.empty();
     private Optional<SamplingOptions> sampling = Optional.empty();
     private Optional<Integer> capacity = Optional.empty();
+    private Optional<Double> affinityBound = Optional.empty();
     private AdapterStack defaultRoute = AdapterStack.base();
     private boolean ordered = false;
     private String uid = DEFAULT_UID;
@@ -62,7 +68,7 @@ public final class CompletionBuilder<T> {
         this.records = checkNotNull(records, "records is null");
     }
 
-    /** The key that chooses a record's route, such as its tenant. Required with {@link #routes}. */
+    /** The key that chooses a record's route, such as its tenant. Required with {@link #routes} and {@link #rules}. */
     public CompletionBuilder<T> keyBy(KeySelector<T, String> newKey) {
         key = Optional.of(checkNotNull(newKey, "key is null"));
         return this;
@@ -74,9 +80,33 @@ public final class CompletionBuilder<T> {
         return this;
     }
 
-    /** An identity that the {@link Completion} carries, to join it with its record. May be null for a record. */
+    /**
+     * An identity that the {@link Completion} carries, to join it with its record, and by which the record takes a
+     * variant of a route. May be null for a record.
+     */
     public CompletionBuilder<T> id(SerializableFunction<T, String> newId) {
         id = Optional.of(checkNotNull(newId, "id is null"));
+        return this;
+    }
+
+    /** The written form of the stack that answers a record, whatever the routes say; null leaves it to them. */
+    public CompletionBuilder<T> stack(SerializableFunction<T, String> newStack) {
+        stack = Optional.of(checkNotNull(newStack, "stack is null"));
+        return this;
+    }
+
+    /**
+     * Scales by adapter, which replace those of the record's stack; null or an empty map changes nothing. A name that is
+     * not in the stack is an error of the record.
+     */
+    public CompletionBuilder<T> scales(SerializableFunction<T, Map<String, Float>> newScales) {
+        scales = Optional.of(checkNotNull(newScales, "scales is null"));
+        return this;
+    }
+
+    /** The most tokens to generate for a record, 1 or more; null is the option {@code max-tokens}. */
+    public CompletionBuilder<T> maxTokens(SerializableFunction<T, Integer> newMaxTokens) {
+        maxTokens = Optional.of(checkNotNull(newMaxTokens, "maxTokens is null"));
         return this;
     }
 
@@ -88,31 +118,57 @@ public final class CompletionBuilder<T> {
      * stays, the change is logged and the metric {@code rejectedRouteChanges} counts it.
      */
     public CompletionBuilder<T> routes(DataStream<AdapterRoute> newRoutes) {
-        routes = Optional.of(checkNotNull(newRoutes, "routes is null"));
+        routing.routes(checkNotNull(newRoutes, "routes is null"));
         return this;
     }
 
-    /** The stack of keys without a route; the base model unless set. */
-    public CompletionBuilder<T> defaultRoute(AdapterStack stack) {
-        defaultRoute = checkNotNull(stack, "stack is null");
+    /**
+     * Routes for the keys that match a pattern, and a default for all others, kept in broadcast state. They are malformed
+     * as route changes are. In processing time, records that come before the first rule take {@link #defaultRoute}.
+     */
+    public CompletionBuilder<T> rules(DataStream<RouteRule> newRules) {
+        routing.rules(checkNotNull(newRules, "rules is null"));
+        return this;
+    }
+
+    /**
+     * Forgets the route of a key that has had neither a record nor a change for this long, by the clock of the
+     * TaskManager; the key's records then go by the rules and the default route. Unless set, routes stay forever.
+     */
+    public CompletionBuilder<T> routeTtl(Duration ttl) {
+        checkArgument(
+                checkNotNull(ttl, "ttl is null").toMillis() >= 1, "routeTtl is %s, but must be 1 ms or more.", ttl);
+        routing.routeTtl(ttl);
+        return this;
+    }
+
+    /** What becomes of a route change or rule that names an adapter which does not exist: by default, its records fail. */
+    public CompletionBuilder<T> unknownAdapters(UnknownAdapters policy) {
+        routing.unknownAdapters(checkNotNull(policy, "policy is null"));
+        return this;
+    }
+
+    /** The stack of records for which neither a route nor a rule holds; the base model unless set. */
+    public CompletionBuilder<T> defaultRoute(AdapterStack newDefaultRoute) {
+        defaultRoute = checkNotNull(newDefaultRoute, "defaultRoute is null");
         return this;
     }
 
     /** A record takes the newest route that its key has seen: the lowest latency. The default. */
     public CompletionBuilder<T> processingTime() {
-        routingTime = Optional.of(RoutingTime.PROCESSING);
+        routing.time(RoutingPlan.Time.PROCESSING);
         return this;
     }
 
     /**
      * A record of time t takes the newest route with a time of t or earlier, decided when the watermark passes t, so
-     * that the same input is always routed alike. Both streams need timestamps and watermarks; where route changes are
+     * that the same input is always routed alike. All streams need timestamps and watermarks; where route changes are
      * rare, give them {@code WatermarkStrategy.withIdleness}, or records wait for the next change.
      *
      * <p>A record that is late (its time is not after the watermark) is routed at once, with the routes still held.
      */
     public CompletionBuilder<T> eventTime() {
-        routingTime = Optional.of(RoutingTime.EVENT);
+        routing.time(RoutingPlan.Time.EVENT);
         return this;
     }
 
@@ -138,9 +194,27 @@ public final class CompletionBuilder<T> {
         return this;
     }
 
+    /**
+     * Sends records with the same adapters to few subtasks, for jobs with more adapters than a TaskManager can hold. The
+     * records of a key are then answered by several subtasks: their order is lost.
+     *
+     * @param loadBound the most records that a subtask gets, over the mean: above 1, such as 1.25. The closer to 1, the
+     *     more records are sent where their adapters are not
+     */
+    public CompletionBuilder<T> affinity(double loadBound) {
+        affinityBound = Optional.of(AffinityPartitioner.checkLoadBound(loadBound));
+        return this;
+    }
+
     /** How tokens are chosen, in place of the sampling options given to {@link #with}. */
     public CompletionBuilder<T> sampling(SamplingOptions newSampling) {
         sampling = Optional.of(checkNotNull(newSampling, "sampling is null"));
+        return this;
+    }
+
+    /** How the tokens of a record are chosen, in place of what the job says; null leaves it to the job. */
+    public CompletionBuilder<T> sampling(SerializableFunction<T, SamplingOptions> newSampling) {
+        recordSampling = Optional.of(checkNotNull(newSampling, "sampling is null"));
         return this;
     }
 
@@ -167,72 +241,79 @@ public final class CompletionBuilder<T> {
     }
 
     /**
-     * Adds the operators to the job.
+     * Adds the operators to the job; a completion for each record comes out.
      *
      * @throws IllegalStateException if something is missing or contradicts; the message says why
      */
     public SingleOutputStreamOperator<Completion> build() {
+        return assemble(new RequestOnly<>()).outcomes();
+    }
+
+    /** Like {@link #build()}, with the record beside its completion; records in flight are then part of checkpoints. */
+    public SingleOutputStreamOperator<Answered<T>> buildWithRecords() {
+        return assemble(new WithRecord<>(records.getType())).outcomes();
+    }
+
+    /** Like {@link #buildWithRecords()}, with what went wrong in streams of its own. */
+    public CompletionStreams<T> buildStreams() {
+        Assembly<Answered<T>> assembly = assemble(new WithRecord<>(records.getType()));
+        OutputTag<Answered<T>> deadLetters = DeadLetterSplit.tag(records.getType());
+        SingleOutputStreamOperator<Answered<T>> answered = assembly.outcomes()
+                .process(new DeadLetterSplit<>(deadLetters))
+                .returns(Answered.type(records.getType()))
+                .name("Llamafu dead letters")
+                .uid(uid + "-dead-letters");
+        return new CompletionStreams<>(answered, answered.getSideOutput(deadLetters), assembly.rejectedRoutes());
+    }
+
+    private record Assembly<R>(
+            SingleOutputStreamOperator<R> outcomes, Optional<DataStream<RejectedRoute>> rejectedRoutes) {}
+
+    private <E, R> Assembly<R> assemble(Carrier<T, E, R> carrier) {
         sanityCheck();
-        return complete(route(toRequests()));
+        RoutingPlan.Routed<E> routed = routing.attach(toRequests(carrier), carrier, options.orElseThrow(), uid);
+        DataStream<E> elements = affinityBound
+                .map(bound -> new AffinityPartitioner<>(bound, carrier).partition(routed.elements()))
+                .orElse(routed.elements());
+        return new Assembly<>(complete(elements, carrier), routed.rejected());
     }
 
     private void sanityCheck() {
         checkState(prompt.isPresent(), "prompt(...) is missing: say which text of a record is to be answered.");
         checkState(options.isPresent(), "with(options) is missing: the options name the model.");
+        routing.sanityCheck(key.isPresent());
         checkState(
-                routes.isEmpty() || key.isPresent(),
-                "keyBy(...) is missing: routes(...) hold for a key, so each record must have one.");
-        checkState(
-                routingTime.isEmpty() || routes.isPresent(),
-                "routes(...) is missing: processingTime() and eventTime() say which route change a record sees.");
+                affinityBound.isEmpty() || !ordered,
+                "affinity(...) and ordered() contradict: affinity spreads the records of a key over subtasks.");
     }
 
-    private SingleOutputStreamOperator<RoutedRequest> toRequests() {
-        RequestFunction<T> function = new RequestFunction<>(
+    private <E> DataStream<E> toRequests(Carrier<T, E, ?> carrier) {
+        RecordFields<T> fields = new RecordFields<>(
                 key.orElse(null),
                 prompt.orElseThrow(),
                 id.orElse(null),
-                options.orElseThrow().promptTemplate(),
-                defaultRoute);
+                stack.orElse(null),
+                scales.orElse(null),
+                recordSampling.orElse(null),
+                maxTokens.orElse(null));
+        RequestFunction<T, E> function =
+                new RequestFunction<>(fields, options.orElseThrow().promptTemplate(), defaultRoute, carrier);
         return records.process(function)
-                .returns(new AvroTypeInfo<>(RoutedRequest.class))
+                .returns(carrier.elementType())
                 .name("Llamafu requests")
                 .uid(uid + "-requests");
     }
 
-    private DataStream<RoutedRequest> route(DataStream<RoutedRequest> requests) {
-        if (routes.isEmpty()) {
-            return requests;
-        }
-        RouteChanges changes = new RouteChanges(options.orElseThrow().onError());
-        RoutingTime time = routingTime.orElse(RoutingTime.PROCESSING);
-        KeyedCoProcessFunction<String, RoutedRequest, AdapterRoute, RoutedRequest> router =
-                switch (time) {
-                    case PROCESSING -> new ProcessingTimeRouter(changes);
-                    case EVENT -> new EventTimeRouter(changes);
-                };
-        String suffix =
-                switch (time) {
-                    case PROCESSING -> "-router";
-                    case EVENT -> "-event-time-router";
-                };
-        return requests.keyBy(RouteChanges::keyOf)
-                .connect(routes.get().keyBy(RouteChanges::keyOf))
-                .process(router, new AvroTypeInfo<>(RoutedRequest.class))
-                .name("Llamafu router")
-                .uid(uid + suffix);
-    }
-
-    private SingleOutputStreamOperator<Completion> complete(DataStream<RoutedRequest> routed) {
+    private <E, R> SingleOutputStreamOperator<R> complete(DataStream<E> routed, Carrier<T, E, R> carrier) {
         LlamafuOptions settings = options.orElseThrow();
-        CompletionFunction function = new CompletionFunction(settings, sampling.orElse(settings.sampling()), leases);
+        CompletionFunction<E, R> function =
+                new CompletionFunction<>(settings, sampling.orElse(settings.sampling()), leases, carrier);
         long timeout = EngineSession.patience(settings.timeout()).toMillis();
         int inFlight = capacity.orElse(2 * settings.parallelSequences());
-        SingleOutputStreamOperator<Completion> completions = ordered
+        SingleOutputStreamOperator<R> outcomes = ordered
                 ? AsyncDataStream.orderedWait(routed, function, timeout, TimeUnit.MILLISECONDS, inFlight)
                 : AsyncDataStream.unorderedWait(routed, function, timeout, TimeUnit.MILLISECONDS, inFlight);
-        return completions
-                .returns(new AvroTypeInfo<>(Completion.class))
+        return outcomes.returns(carrier.outcomeType())
                 .name("Llamafu completion")
                 .uid(uid + "-completion");
     }

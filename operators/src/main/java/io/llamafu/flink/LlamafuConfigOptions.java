@@ -28,13 +28,32 @@ public final class LlamafuConfigOptions {
     public static final ConfigOption<String> MODEL = ConfigOptions.key("model")
             .stringType()
             .noDefaultValue()
-            .withDescription("The GGUF model: a path or file:// URI that every TaskManager can read. Required.");
+            .withDescription(
+                    "The GGUF model: a path or file:// URI that every TaskManager can read, or a URI of any other"
+                            + " file system of Flink, such as s3://, from which each fetches it into its cache. Required.");
 
     public static final ConfigOption<String> ADAPTERS = ConfigOptions.key("adapters")
             .stringType()
             .noDefaultValue()
-            .withDescription("A folder, as a path or file:// URI that every TaskManager can read. Every NAME.gguf in it"
-                    + " is the adapter NAME. Without it only the base model answers.");
+            .withDescription(
+                    "A folder, as a path or file:// URI that every TaskManager can read, or as a URI of any other"
+                            + " file system of Flink. Every NAME.gguf in it is the adapter NAME. Without it only the base model"
+                            + " answers.");
+
+    public static final ConfigOption<String> CACHE_DIR = ConfigOptions.key("cache.dir")
+            .stringType()
+            .noDefaultValue()
+            .withDescription(
+                    "Where each TaskManager keeps the remote models and adapters that it fetched: a folder on a"
+                            + " local disk, which jobs and TaskManagers of a machine may share. By default 'llamafu-cache' in the"
+                            + " TaskManager's first folder for temporary files.");
+
+    public static final ConfigOption<MemorySize> CACHE_MAX_SIZE = ConfigOptions.key("cache.max-size")
+            .memoryType()
+            .defaultValue(MemorySize.parse("64 gb"))
+            .withDescription(
+                    "The most bytes of fetched files; 0 is no limit. Files not in use leave, the longest unused"
+                            + " first.");
 
     public static final ConfigOption<String> ENGINE = ConfigOptions.key("engine")
             .stringType()
@@ -194,6 +213,8 @@ public final class LlamafuConfigOptions {
     private static final List<ConfigOption<?>> ALL = List.of(
             MODEL,
             ADAPTERS,
+            CACHE_DIR,
+            CACHE_MAX_SIZE,
             ENGINE,
             CONTEXT_SIZE,
             PARALLEL_SEQUENCES,

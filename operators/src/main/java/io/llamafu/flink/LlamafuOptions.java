@@ -2,11 +2,14 @@ package io.llamafu.flink;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterCatalog;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.SamplingOptions;
+import io.llamafu.flink.artifact.ArtifactOptions;
+import io.llamafu.flink.artifact.Location;
 import io.llamafu.grammar.JsonSchemaGrammar;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
@@ -16,12 +19,13 @@ import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.ReadableConfig;
 
 import java.io.Serializable;
-import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
@@ -45,6 +49,8 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
 @PublicEvolving
 public final class LlamafuOptions implements Serializable {
     private static final long serialVersionUID = 1L;
+
+    private static final String CACHE_FOLDER = "llamafu-cache";
 
     private final Configuration configuration;
 
@@ -89,7 +95,8 @@ public final class LlamafuOptions implements Serializable {
             if (configuration.get(LlamafuConfigOptions.MODEL, "").isBlank()) {
                 throw invalid("The option 'model' is missing: name the GGUF file of the model.");
             }
-            toEngineOptions();
+            artifacts(Path.of(""));
+            toEngineOptions(Path.of(""), Optional.empty(), OptionalInt.empty());
             sampling();
             promptTemplate();
             onError();
@@ -121,9 +128,53 @@ public final class LlamafuOptions implements Serializable {
         return new LlamafuException(ErrorCode.INVALID_OPTION, message);
     }
 
-    /** The part that the model is opened with, as seen by this JVM: {@code threads} defaults to its processors. */
+    /**
+     * The part that the model is opened with, as seen by this JVM: {@code threads} defaults to its processors.
+     *
+     * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if the model or the adapters are not local: only a job
+     *     fetches them
+     */
     public EngineOptions toEngineOptions() {
-        EngineOptions.Builder engine = EngineOptions.builder(localPath(LlamafuConfigOptions.MODEL))
+        return toEngineOptions(
+                localPath(LlamafuConfigOptions.MODEL),
+                configuration.contains(LlamafuConfigOptions.ADAPTERS)
+                        ? Optional.of(localPath(LlamafuConfigOptions.ADAPTERS))
+                        : Optional.empty(),
+                OptionalInt.empty());
+    }
+
+    private Path localPath(ConfigOption<String> option) {
+        return localPath(option.key(), configuration.get(option));
+    }
+
+    private static Path localPath(String key, String location) {
+        if (Location.parse(key, location) instanceof Location.Local local) {
+            return local.path();
+        }
+        throw invalid(
+                "%s is '%s', which is not on this machine: a job fetches what 'model' and 'adapters' name, and nothing else is fetched."
+                        .formatted(key, location));
+    }
+
+    /** A remote folder is listed at the interval; what was fetched from it is looked at more often, or it would add up. */
+    private Duration localRefreshInterval() {
+        Duration interval = configuration.get(LlamafuConfigOptions.ADAPTERS_REFRESH_INTERVAL);
+        boolean remote = configuration.contains(LlamafuConfigOptions.ADAPTERS)
+                && location(LlamafuConfigOptions.ADAPTERS) instanceof Location.Remote;
+        return remote && interval.compareTo(AdapterCatalog.DEFAULT_REFRESH_INTERVAL) > 0
+                ? AdapterCatalog.DEFAULT_REFRESH_INTERVAL
+                : interval;
+    }
+
+    /**
+     * Like {@link #toEngineOptions()}, for files that were fetched.
+     *
+     * @param gpu the GPU that Flink gave the TaskManager; of no meaning without {@code gpu-layers}, and left out then so
+     *     that the engine is shared
+     */
+    @Internal
+    public EngineOptions toEngineOptions(Path model, Optional<Path> adapters, OptionalInt gpu) {
+        EngineOptions.Builder engine = EngineOptions.builder(model)
                 .engine(configuration.get(LlamafuConfigOptions.ENGINE))
                 .contextSize(configuration.get(LlamafuConfigOptions.CONTEXT_SIZE))
                 .parallelSequences(configuration.get(LlamafuConfigOptions.PARALLEL_SEQUENCES))
@@ -134,25 +185,30 @@ public final class LlamafuOptions implements Serializable {
                 .adapterMemoryBudget(configuration
                         .get(LlamafuConfigOptions.ADAPTERS_MEMORY_BUDGET)
                         .getBytes())
-                .adapterRefreshInterval(configuration.get(LlamafuConfigOptions.ADAPTERS_REFRESH_INTERVAL))
-                .adapterPreload(configuration.get(LlamafuConfigOptions.ADAPTERS_PRELOAD).stream()
-                        .map(this::preloaded)
-                        .toList())
+                .adapterRefreshInterval(localRefreshInterval())
+                .adapterPreload(preloaded())
                 .loraBatching(configuration.get(LlamafuConfigOptions.LORA_BATCHING))
                 .maxAdaptersPerBatch(configuration.get(LlamafuConfigOptions.MAX_ADAPTERS_PER_BATCH))
                 .idleTimeout(configuration.get(LlamafuConfigOptions.IDLE_TIMEOUT));
-        if (configuration.contains(LlamafuConfigOptions.ADAPTERS)) {
-            engine.adapters(localPath(LlamafuConfigOptions.ADAPTERS));
+        adapters.ifPresent(engine::adapters);
+        if (configuration.get(LlamafuConfigOptions.GPU_LAYERS) != 0) {
+            gpu.ifPresent(engine::gpuDevice);
         }
         configuration
                 .get(LlamafuConfigOptions.ADAPTERS_FILES)
                 .forEach((name, location) ->
-                        engine.adapter(name, localPath(LlamafuConfigOptions.ADAPTERS_FILES, location)));
+                        engine.adapter(name, localPath(LlamafuConfigOptions.ADAPTERS_FILES.key(), location)));
         configuration.getOptional(LlamafuConfigOptions.THREADS).ifPresent(engine::threads);
         return engine.build();
     }
 
-    private AdapterStack preloaded(String stack) {
+    private List<AdapterStack> preloaded() {
+        return configuration.get(LlamafuConfigOptions.ADAPTERS_PRELOAD).stream()
+                .map(LlamafuOptions::preloaded)
+                .toList();
+    }
+
+    private static AdapterStack preloaded(String stack) {
         try {
             return AdapterStack.parse(stack);
         } catch (LlamafuException e) {
@@ -163,27 +219,30 @@ public final class LlamafuOptions implements Serializable {
         }
     }
 
-    private Path localPath(ConfigOption<String> option) {
-        return localPath(option, configuration.get(option));
+    /**
+     * The files that a job needs in a TaskManager.
+     *
+     * @param temporaryFolder where the cache is unless {@code cache.dir} says otherwise
+     */
+    @Internal
+    public ArtifactOptions artifacts(Path temporaryFolder) {
+        return new ArtifactOptions(
+                location(LlamafuConfigOptions.MODEL),
+                configuration.contains(LlamafuConfigOptions.ADAPTERS)
+                        ? Optional.of(location(LlamafuConfigOptions.ADAPTERS))
+                        : Optional.empty(),
+                configuration
+                        .getOptional(LlamafuConfigOptions.CACHE_DIR)
+                        .map(Path::of)
+                        .orElse(temporaryFolder.resolve(CACHE_FOLDER)),
+                configuration.get(LlamafuConfigOptions.CACHE_MAX_SIZE).getBytes(),
+                configuration.get(LlamafuConfigOptions.ADAPTERS_REFRESH_INTERVAL),
+                preloaded(),
+                configuration.get(LlamafuConfigOptions.ADAPTERS_FILES).keySet());
     }
 
-    private static Path localPath(ConfigOption<?> option, String location) {
-        if (!location.startsWith("file:") && !location.contains("://")) {
-            return Path.of(location);
-        }
-        if (!location.startsWith("file:")) {
-            throw invalid("%s is '%s', but only local files are supported for now: give a path or a file:// URI."
-                    .formatted(option.key(), location));
-        }
-        try {
-            return Path.of(URI.create(location));
-        } catch (IllegalArgumentException e) {
-            throw new LlamafuException(
-                    ErrorCode.INVALID_OPTION,
-                    "%s is '%s', which is no file:// URI (%s): write it like 'file:///models/base.gguf', or give a path."
-                            .formatted(option.key(), location, e.getMessage()),
-                    e);
-        }
+    private Location location(ConfigOption<String> option) {
+        return Location.parse(option.key(), configuration.get(option));
     }
 
     /** How tokens are chosen. */
@@ -259,7 +318,7 @@ public final class LlamafuOptions implements Serializable {
 
         private Builder() {}
 
-        /** A path or {@code file://} URI that every TaskManager can read. Required. */
+        /** A path or URI, see {@link LlamafuConfigOptions#MODEL}. Required. */
         public Builder model(String location) {
             return set(LlamafuConfigOptions.MODEL, location);
         }
@@ -267,6 +326,15 @@ public final class LlamafuOptions implements Serializable {
         /** A folder of which every {@code NAME.gguf} is the adapter NAME. */
         public Builder adapters(String folder) {
             return set(LlamafuConfigOptions.ADAPTERS, folder);
+        }
+
+        /** Where remote files are kept, see {@link LlamafuConfigOptions#CACHE_DIR}. */
+        public Builder cacheDir(String folder) {
+            return set(LlamafuConfigOptions.CACHE_DIR, folder);
+        }
+
+        public Builder cacheMaxSize(MemorySize size) {
+            return set(LlamafuConfigOptions.CACHE_MAX_SIZE, size);
         }
 
         /** {@code auto}, {@code native} or {@code java-llama.cpp}. */

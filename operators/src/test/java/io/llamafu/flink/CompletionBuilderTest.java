@@ -1,14 +1,22 @@
 package io.llamafu.flink;
 
 import io.llamafu.adapter.AdapterStack;
+import org.apache.flink.api.common.serialization.SerializerConfigImpl;
+import org.apache.flink.api.common.typeinfo.TypeHint;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
+import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.api.common.typeutils.TypeSerializer;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.PipelineOptions;
+import org.apache.flink.core.memory.DataInputDeserializer;
+import org.apache.flink.core.memory.DataOutputSerializer;
 import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.graph.StreamNode;
 import org.junit.jupiter.api.Test;
+
+import java.time.Duration;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
@@ -22,7 +30,10 @@ class CompletionBuilderTest {
             new Configuration().set(PipelineOptions.GENERIC_TYPES, false));
     private final DataStream<String> records = env.fromData("a", "b");
     private final DataStream<AdapterRoute> routes =
-            env.fromData(TypeInformation.of(AdapterRoute.class), new AdapterRoute("a", "medical", null));
+            env.fromData(TypeInformation.of(AdapterRoute.class), new AdapterRoute("a", "medical", null, null));
+
+    private final DataStream<RouteRule> rules =
+            env.fromData(TypeInformation.of(RouteRule.class), new RouteRule("r", "*", 0, "medical", null, null));
 
     @Test
     void missingPartsAreNamedWithTheReason() {
@@ -46,9 +57,50 @@ class CompletionBuilderTest {
                         .eventTime()
                         .build())
                 .withMessageStartingWith("routes(...) is missing: ");
+        assertThatIllegalStateException()
+                .isThrownBy(() -> Llamafu.complete(records)
+                        .prompt(text -> text)
+                        .with(OPTIONS)
+                        .rules(rules)
+                        .build())
+                .withMessageStartingWith("keyBy(...) is missing: ");
+        assertThatIllegalStateException()
+                .isThrownBy(() -> Llamafu.complete(records)
+                        .keyBy(text -> text)
+                        .prompt(text -> text)
+                        .with(OPTIONS)
+                        .rules(rules)
+                        .routeTtl(Duration.ofDays(1))
+                        .build())
+                .withMessageStartingWith("routes(...) is missing: routeTtl");
+        assertThatIllegalStateException()
+                .isThrownBy(() -> Llamafu.complete(records)
+                        .prompt(text -> text)
+                        .with(OPTIONS)
+                        .unknownAdapters(UnknownAdapters.REJECT_CHANGE)
+                        .build())
+                .withMessageStartingWith("routes(...) is missing: unknownAdapters");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Llamafu.complete(records).routeTtl(Duration.ZERO))
+                .withMessageStartingWith("routeTtl is PT0S");
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> Llamafu.complete(records).capacity(0))
                 .withMessageStartingWith("capacity is 0");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Llamafu.complete(records).affinity(1))
+                .withMessageStartingWith("The load bound of the affinity is 1.0");
+    }
+
+    @Test
+    void affinityAndOrderExcludeEachOther() {
+        assertThatIllegalStateException()
+                .isThrownBy(() -> Llamafu.complete(records)
+                        .prompt(text -> text)
+                        .with(OPTIONS)
+                        .affinity(1.25)
+                        .ordered()
+                        .build())
+                .withMessageStartingWith("affinity(...) and ordered() contradict: ");
     }
 
     @Test
@@ -60,9 +112,13 @@ class CompletionBuilderTest {
                 .extracting(StreamNode::getTransformationUID)
                 .contains(
                         "llamafu-requests",
+                        "llamafu-rule-check",
+                        "llamafu-rules",
                         "llamafu-router",
                         "llamafu-completion",
                         "second-requests",
+                        "second-rule-check",
+                        "second-event-time-rules",
                         "second-event-time-router",
                         "second-completion");
     }
@@ -72,6 +128,46 @@ class CompletionBuilderTest {
         assertThat(build("llamafu", false).getType()).isEqualTo(new AvroTypeInfo<>(Completion.class));
         assertThat(TypeInformation.of(AdapterRoute.class)).isInstanceOf(AvroTypeInfo.class);
         assertThat(TypeInformation.of(Completion.class)).isInstanceOf(AvroTypeInfo.class);
+        assertThat(TypeInformation.of(RouteRule.class)).isInstanceOf(AvroTypeInfo.class);
+        assertThat(TypeInformation.of(RejectedRoute.class)).isInstanceOf(AvroTypeInfo.class);
+    }
+
+    @Test
+    void answeredRecordsKeepTheirOwnType() throws Exception {
+        TypeInformation<Answered<Ticket>> type = Answered.type(Types.POJO(Ticket.class));
+        assertThat(TypeInformation.of(new TypeHint<Answered<Ticket>>() {})).isEqualTo(type);
+
+        TypeSerializer<Answered<Ticket>> serializer = type.createSerializer(
+                new SerializerConfigImpl(new Configuration().set(PipelineOptions.GENERIC_TYPES, false)));
+        Answered<Ticket> answered = new Answered<>(
+                new Ticket("1", "a", "text", 5),
+                Completion.newBuilder().setId("1").setText("answer").build());
+        DataOutputSerializer bytes = new DataOutputSerializer(64);
+        serializer.serialize(answered, bytes);
+        assertThat(serializer.deserialize(new DataInputDeserializer(bytes.getCopyOfBuffer())))
+                .isEqualTo(answered);
+        assertThat(serializer.copy(answered)).isEqualTo(answered);
+    }
+
+    @Test
+    void streamsOfEveryKindAreTyped() {
+        CompletionStreams<String> streams = Llamafu.complete(records)
+                .keyBy(text -> text)
+                .prompt(text -> text)
+                .routes(routes)
+                .rules(rules)
+                .with(OPTIONS)
+                .buildStreams();
+
+        assertThat(streams.answered().getType()).isEqualTo(Answered.type(Types.STRING));
+        assertThat(streams.deadLetters().getType()).isEqualTo(Answered.type(Types.STRING));
+        assertThat(streams.rejectedRoutes().orElseThrow().getType()).isEqualTo(new AvroTypeInfo<>(RejectedRoute.class));
+        assertThat(Llamafu.complete(records)
+                        .prompt(text -> text)
+                        .with(OPTIONS)
+                        .buildStreams()
+                        .rejectedRoutes())
+                .isEmpty();
     }
 
     private DataStream<Completion> build(String uid, boolean eventTime) {
@@ -80,6 +176,7 @@ class CompletionBuilderTest {
                 .id(text -> text)
                 .prompt(text -> text)
                 .routes(routes)
+                .rules(rules)
                 .defaultRoute(AdapterStack.parse("medical"))
                 .with(OPTIONS)
                 .uid(uid);

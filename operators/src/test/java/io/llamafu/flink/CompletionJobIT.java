@@ -4,23 +4,20 @@ import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.SharedEngines;
+import org.apache.flink.api.common.JobStatus;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.api.connector.source.util.ratelimit.RateLimiterStrategy;
 import org.apache.flink.api.java.tuple.Tuple3;
-import org.apache.flink.configuration.CheckpointingOptions;
-import org.apache.flink.configuration.Configuration;
-import org.apache.flink.configuration.PipelineOptions;
-import org.apache.flink.configuration.RestartStrategyOptions;
-import org.apache.flink.configuration.StateBackendOptions;
 import org.apache.flink.connector.datagen.source.DataGeneratorSource;
-import org.apache.flink.connector.datagen.source.GeneratorFunction;
 import org.apache.flink.core.execution.JobClient;
 import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.streaming.api.functions.ProcessFunction;
 import org.apache.flink.test.junit5.MiniClusterExtension;
+import org.apache.flink.util.Collector;
 import org.apache.flink.util.ExceptionUtils;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -38,8 +35,6 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
-import java.util.function.BooleanSupplier;
-import java.util.stream.IntStream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -68,19 +63,7 @@ class CompletionJobIT {
     }
 
     private static StreamExecutionEnvironment environment(int parallelism) {
-        Configuration configuration = new Configuration();
-        configuration.set(StateBackendOptions.STATE_BACKEND, "rocksdb");
-        configuration.set(
-                CheckpointingOptions.CHECKPOINTS_DIRECTORY,
-                folder.resolve("checkpoints").toUri().toString());
-        configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofMillis(100));
-        configuration.set(RestartStrategyOptions.RESTART_STRATEGY, "fixed-delay");
-        configuration.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS, 1);
-        configuration.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_DELAY, Duration.ZERO);
-        configuration.set(PipelineOptions.GENERIC_TYPES, false);
-        StreamExecutionEnvironment environment = StreamExecutionEnvironment.getExecutionEnvironment(configuration);
-        environment.setParallelism(parallelism);
-        return environment;
+        return Jobs.environment(Jobs.configuration(folder.resolve("checkpoints")), parallelism);
     }
 
     /** Tenants start with one domain, and in the middle of the stream every other one gets the next, with 'formal'. */
@@ -89,8 +72,8 @@ class CompletionJobIT {
         int records = 400;
         ArrayList<AdapterRoute> changes = new ArrayList<>();
         for (int tenant = 0; tenant < 8; tenant++) {
-            changes.add(new AdapterRoute("tenant-" + tenant, stackAt(tenant, 0), 0L));
-            changes.add(new AdapterRoute("tenant-" + tenant, stackAt(tenant, records / 2), records / 2L));
+            changes.add(new AdapterRoute("tenant-" + tenant, stackAt(tenant, 0), 0L, null));
+            changes.add(new AdapterRoute("tenant-" + tenant, stackAt(tenant, records / 2), records / 2L, null));
         }
         FailOnce<Completion> failure = new FailOnce<>(completion -> Integer.parseInt(completion.getId()) > records / 3);
 
@@ -111,8 +94,7 @@ class CompletionJobIT {
         assertThat(failure.hasFailed()).isTrue();
         assertThat(sink.committed())
                 .extracting(Completion::getId)
-                .containsExactlyInAnyOrderElementsOf(
-                        IntStream.range(0, records).mapToObj(String::valueOf).toList());
+                .containsExactlyInAnyOrderElementsOf(Jobs.ids(records));
         int exact = 0;
         for (Completion completion : sink.committed()) {
             int id = Integer.parseInt(completion.getId());
@@ -168,7 +150,7 @@ class CompletionJobIT {
                 .id(step -> step.f1)
                 .prompt(step -> step.f2)
                 .routes(source.filter(step -> step.f0.equals("route"))
-                        .map(step -> new AdapterRoute(step.f1, step.f2, null)))
+                        .map(step -> new AdapterRoute(step.f1, step.f2, null, null)))
                 .with(Notes.options().build())
                 .leases(leases)
                 .build()
@@ -193,12 +175,13 @@ class CompletionJobIT {
         StreamExecutionEnvironment other = environment(2);
         JobClient first = answerAll(env, leases, sink).executeAsync();
         JobClient second = answerAll(other, leases, otherSink).executeAsync();
-        await(() -> leases.engines().size() == 4);
+        Jobs.await(() -> leases.engines().size() == 4);
 
         assertThat(new HashSet<>(leases.engines()))
                 .as("engines of two jobs with two subtasks each")
                 .hasSize(1);
-        assertThat(SharedEngines.openEngines()).isEqualTo(1);
+        // Those of other tests leave with their idle timeout.
+        Jobs.await(() -> SharedEngines.openEngines() == 1);
         leases.openGate();
         first.getJobExecutionResult().get();
         second.getJobExecutionResult().get();
@@ -208,7 +191,7 @@ class CompletionJobIT {
 
     private StreamExecutionEnvironment answerAll(
             StreamExecutionEnvironment environment, WatchedLeases leases, CommittedSink target) {
-        Llamafu.complete(tickets(environment, 40, 1000))
+        Llamafu.complete(Jobs.tickets(environment, 40, 1000))
                 .prompt(Ticket::text)
                 .defaultRoute(AdapterStack.parse("medical"))
                 .with(Notes.options().build())
@@ -227,6 +210,7 @@ class CompletionJobIT {
                         new Ticket("good", "a", note, 0),
                         new Ticket("null key", null, note, 0),
                         new Ticket("null prompt", "a", null, 0),
+                        new Ticket("empty prompt", "a", "", 0),
                         new Ticket("unknown adapter", "b", note, 0),
                         new Ticket("too long", "a", note.repeat(100), 0))
                 .assignTimestampsAndWatermarks(WatermarkStrategy.<Ticket>forMonotonousTimestamps()
@@ -237,9 +221,9 @@ class CompletionJobIT {
                 .prompt(Ticket::text)
                 .routes(env.fromData(
                                 TypeInformation.of(AdapterRoute.class),
-                                new AdapterRoute("b", "unknown", 0L),
-                                new AdapterRoute("b", "not:a:stack", 1L),
-                                new AdapterRoute(null, "medical", 1L))
+                                new AdapterRoute("b", "unknown", 0L, null),
+                                new AdapterRoute("b", "not:a:stack", 1L, null),
+                                new AdapterRoute(null, "medical", 1L, null))
                         .assignTimestampsAndWatermarks(WatermarkStrategy.noWatermarks()))
                 .eventTime()
                 .defaultRoute(AdapterStack.parse("medical"))
@@ -248,23 +232,30 @@ class CompletionJobIT {
                 .sinkTo(sink);
         env.execute();
 
-        assertThat(sink.committed()).hasSize(5);
+        assertThat(sink.committed()).hasSize(6);
         assertOutcome("good", Notes.answer(note, "medical"), null);
         boolean emit = onError == OnError.EMIT;
         assertOutcome("null key", null, emit ? ErrorCode.INVALID_REQUEST : null);
         assertOutcome("null prompt", null, emit ? ErrorCode.INVALID_REQUEST : null);
+        assertThat(outcome("empty prompt").getText())
+                .as("the frame alone is a prompt")
+                .isNotNull();
         assertOutcome("unknown adapter", null, emit ? ErrorCode.ADAPTER_NOT_FOUND : null);
         assertOutcome("too long", null, emit ? ErrorCode.PROMPT_TOO_LONG : null);
     }
 
     private void assertOutcome(String id, String text, ErrorCode code) {
-        Completion completion = sink.committed().stream()
-                .filter(candidate -> candidate.getId().equals(id))
-                .findFirst()
-                .orElseThrow();
+        Completion completion = outcome(id);
         assertThat(completion.getText()).as("text of %s", id).isEqualTo(text);
         assertThat(completion.getErrorCode()).as("code of %s", id).isEqualTo(code == null ? null : code.name());
         assertThat(completion.getError() == null).as("error of %s", id).isEqualTo(code == null);
+    }
+
+    private Completion outcome(String id) {
+        return sink.committed().stream()
+                .filter(candidate -> candidate.getId().equals(id))
+                .findFirst()
+                .orElseThrow();
     }
 
     @Test
@@ -285,6 +276,7 @@ class CompletionJobIT {
     @Test
     void recordThatTakesTooLongIsACodedError() throws Exception {
         String longText = Notes.text(0).repeat(8);
+        WatchedLeases leases = WatchedLeases.open();
         Llamafu.complete(env.fromData(longText, longText, longText))
                 .prompt(text -> text)
                 .with(Notes.options()
@@ -292,10 +284,12 @@ class CompletionJobIT {
                         .maxTokens(200)
                         .onError(OnError.EMIT)
                         .build())
+                .leases(leases)
                 .build()
                 .sinkTo(sink);
         env.execute();
 
+        Jobs.await(() -> leases.engines().get(0).metrics().activeSequences() == 0);
         assertThat(sink.committed()).hasSize(3).allSatisfy(completion -> assertThat(completion.getErrorCode())
                 .isEqualTo("DEADLINE_EXCEEDED"));
     }
@@ -311,18 +305,19 @@ class CompletionJobIT {
                 .build()
                 .sinkTo(sink);
         JobClient job = env.executeAsync();
-        await(() -> leases.requests().size() > 300);
+        Jobs.await(() -> leases.requests().size() > 300);
 
         job.cancel().get(30, TimeUnit.SECONDS);
         assertThatThrownBy(() -> job.getJobExecutionResult().get(30, TimeUnit.SECONDS))
                 .isInstanceOf(ExecutionException.class);
-        await(() -> leases.engines().get(0).metrics().activeSequences() == 0);
+        assertThat(job.getJobStatus().get()).isEqualTo(JobStatus.CANCELED);
+        Jobs.await(() -> leases.engines().get(0).metrics().activeSequences() == 0);
     }
 
     @Test
     void orderedKeepsTheOrderOfTheRecords() throws Exception {
         StreamExecutionEnvironment single = environment(1);
-        Llamafu.complete(tickets(single, 60, 1000))
+        Llamafu.complete(Jobs.tickets(single, 60, 1000))
                 .id(Ticket::id)
                 .prompt(Ticket::text)
                 .with(Notes.options().build())
@@ -331,35 +326,37 @@ class CompletionJobIT {
                 .sinkTo(sink);
         single.execute();
 
-        assertThat(sink.committed())
-                .extracting(Completion::getId)
-                .containsExactlyElementsOf(
-                        IntStream.range(0, 60).mapToObj(String::valueOf).toList());
+        assertThat(sink.committed()).extracting(Completion::getId).containsExactlyElementsOf(Jobs.ids(60));
+    }
+
+    /** Unordered completions overtake each other, but no watermark. */
+    @Test
+    void timestampsAndWatermarksPass() throws Exception {
+        List<String> outOfStep = Llamafu.complete(tickets(200, 400))
+                .keyBy(Ticket::tenant)
+                .id(Ticket::id)
+                .prompt(Ticket::text)
+                .with(Notes.options().build())
+                .build()
+                .process(new OutOfStep())
+                .executeAndCollect(1000);
+
+        assertThat(outOfStep).hasSize(200).containsOnly("in step");
+    }
+
+    private static final class OutOfStep extends ProcessFunction<Completion, String> {
+        private static final long serialVersionUID = 1L;
+
+        @Override
+        public void processElement(Completion completion, Context context, Collector<String> out) {
+            boolean inStep = context.timestamp().equals(completion.getEventTime())
+                    && context.timerService().currentWatermark() < context.timestamp()
+                    && completion.getKey().equals("tenant-" + completion.getEventTime() % 8);
+            out.collect(inStep ? "in step" : completion + " at " + context.timestamp());
+        }
     }
 
     private DataStream<Ticket> tickets(int records, double perSecond) {
-        return tickets(env, records, perSecond);
-    }
-
-    private static DataStream<Ticket> tickets(StreamExecutionEnvironment environment, int records, double perSecond) {
-        List<String> texts = Notes.texts();
-        GeneratorFunction<Long, Ticket> ticket = index -> new Ticket(
-                String.valueOf(index), "tenant-" + index % 8, texts.get((int) (index % texts.size())), index);
-        return environment
-                .fromSource(
-                        new DataGeneratorSource<>(
-                                ticket, records, RateLimiterStrategy.perSecond(perSecond), Types.POJO(Ticket.class)),
-                        WatermarkStrategy.<Ticket>forMonotonousTimestamps()
-                                .withTimestampAssigner((value, time) -> value.time),
-                        "tickets")
-                .setParallelism(1);
-    }
-
-    private static void await(BooleanSupplier condition) throws InterruptedException {
-        long deadline = System.nanoTime() + Duration.ofSeconds(30).toNanos();
-        while (!condition.getAsBoolean()) {
-            assertThat(System.nanoTime()).as("time to wait").isLessThan(deadline);
-            Thread.sleep(10);
-        }
+        return Jobs.tickets(env, records, perSecond);
     }
 }

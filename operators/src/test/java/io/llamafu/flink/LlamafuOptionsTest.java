@@ -6,6 +6,8 @@ import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.SamplingOptions;
+import io.llamafu.flink.artifact.ArtifactOptions;
+import io.llamafu.flink.artifact.Location;
 import io.llamafu.grammar.JsonSchemaGrammar;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
@@ -15,11 +17,15 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
+import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -28,6 +34,8 @@ class LlamafuOptionsTest {
     private static final Map<String, String> EVERY_PROPERTY = Map.ofEntries(
             Map.entry("model", "file:///models/base.gguf"),
             Map.entry("adapters", "/models/adapters"),
+            Map.entry("cache.dir", "/data/cache"),
+            Map.entry("cache.max-size", "3 gb"),
             Map.entry("engine", "native"),
             Map.entry("context-size", "4096"),
             Map.entry("parallel-sequences", "8"),
@@ -85,6 +93,8 @@ class LlamafuOptionsTest {
         assertEveryProperty(LlamafuOptions.builder()
                 .model("file:///models/base.gguf")
                 .adapters("/models/adapters")
+                .cacheDir("/data/cache")
+                .cacheMaxSize(MemorySize.parse("3 gb"))
                 .engine("native")
                 .contextSize(4096)
                 .parallelSequences(8)
@@ -134,6 +144,15 @@ class LlamafuOptionsTest {
                         .maxAdaptersPerBatch(7)
                         .idleTimeout(Duration.ofSeconds(5))
                         .build());
+        assertThat(options.artifacts(Path.of("/temporary")))
+                .isEqualTo(new ArtifactOptions(
+                        new Location.Local(Path.of("/models/base.gguf")),
+                        Optional.of(new Location.Local(Path.of("/models/adapters"))),
+                        Path.of("/data/cache"),
+                        3L << 30,
+                        Duration.ofSeconds(3),
+                        List.of(AdapterStack.parse("medical"), AdapterStack.parse("medical:0.5+tone")),
+                        Set.of("tone")));
         assertThat(options.sampling())
                 .isEqualTo(SamplingOptions.builder()
                         .temperature(0.7f)
@@ -227,8 +246,9 @@ class LlamafuOptionsTest {
         "stop, a;;b, stop is",
         "timeout, 0 s, timeout is",
         "on-error, ignore, on-error",
-        "adapters, s3://bucket/adapters, only local files are supported for now",
         "adapters, file://host/adapters, no file:// URI",
+        "adapters, ://adapters, no URI",
+        "cache.max-size, much, cache.max-size",
     })
     void valueOutOfItsRangeIsNamed(String key, String value, String message) {
         assertInvalid(Map.of("model", "base.gguf", key, value), message);
@@ -250,6 +270,46 @@ class LlamafuOptionsTest {
                         .toEngineOptions()
                         .model())
                 .isEqualTo(Path.of(path));
+    }
+
+    @Test
+    void remoteFilesAreFetchedByJobsOnly() {
+        LlamafuOptions options = LlamafuOptions.builder()
+                .model("s3://bucket/base.gguf")
+                .adapters("hdfs://host:8020/adapters/")
+                .adaptersRefreshInterval(Duration.ofMinutes(1))
+                .build();
+
+        assertThat(options.artifacts(Path.of("/temporary")))
+                .isEqualTo(new ArtifactOptions(
+                        new Location.Remote(URI.create("s3://bucket/base.gguf")),
+                        Optional.of(new Location.Remote(URI.create("hdfs://host:8020/adapters"))),
+                        Path.of("/temporary/llamafu-cache"),
+                        64L << 30,
+                        Duration.ofMinutes(1),
+                        List.of(),
+                        Set.of()));
+        assertThat(options.toEngineOptions(Path.of("base.gguf"), Optional.empty(), OptionalInt.empty())
+                        .adapterRefreshInterval())
+                .as("of what was fetched")
+                .isEqualTo(Duration.ofSeconds(1));
+        assertThatThrownBy(options::toEngineOptions)
+                .hasMessageContainingAll("model is 's3://bucket/base.gguf'", "a job fetches");
+    }
+
+    @Test
+    void gpuOfTheTaskManagerMattersOnlyToLayersThatAreOnOne() {
+        Path model = Path.of("base.gguf");
+        LlamafuOptions.Builder options = LlamafuOptions.builder().model("base.gguf");
+        assertThat(options.build()
+                        .toEngineOptions(model, Optional.empty(), OptionalInt.of(3))
+                        .gpuDevice())
+                .isEmpty();
+        assertThat(options.gpuLayers(-1)
+                        .build()
+                        .toEngineOptions(model, Optional.empty(), OptionalInt.of(3))
+                        .gpuDevice())
+                .hasValue(3);
     }
 
     @Test

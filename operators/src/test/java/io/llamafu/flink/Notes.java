@@ -52,7 +52,7 @@ public final class Notes {
                 .model(TinyModel.model().toUri().toString())
                 .adapters(TinyModel.adapters().toString())
                 .promptTemplate(FRAME)
-                .threads(2)
+                .threads(1)
                 .maxTokens(48);
     }
 }

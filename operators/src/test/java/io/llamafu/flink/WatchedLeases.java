@@ -16,8 +16,14 @@ import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Consumer;
+import java.util.function.Predicate;
 
-/** The real shared engines. Tells which ones the subtasks got, and can hold answers back until the gate is opened. */
+/**
+ * The real shared engines. Tells which ones the subtasks got, can hold answers back until the gate is opened, and can do
+ * harm at given moments.
+ */
 record WatchedLeases(String name) implements Leases {
     private static final Map<String, Watch> WATCHES = new ConcurrentHashMap<>();
 
@@ -25,17 +31,29 @@ record WatchedLeases(String name) implements Leases {
         private final List<InferenceEngine> engines = new CopyOnWriteArrayList<>();
         private final List<CompletionRequest> requests = new CopyOnWriteArrayList<>();
         private final CompletableFuture<Void> gate = new CompletableFuture<>();
+        private final Predicate<CompletionRequest> held;
+        private final AtomicInteger answers = new AtomicInteger();
+        private volatile Consumer<InferenceEngine> beforeSubmit = engine -> {};
+        private volatile Consumer<InferenceEngine> afterSubmit = engine -> {};
+        private volatile Runnable onClose = () -> {};
+
+        private Watch(Predicate<CompletionRequest> held) {
+            this.held = held;
+        }
     }
 
     static WatchedLeases open() {
-        WatchedLeases leases = closed();
-        leases.openGate();
-        return leases;
+        return holding(request -> false);
     }
 
     static WatchedLeases closed() {
+        return holding(request -> true);
+    }
+
+    /** These reach the engine only when the gate is opened. */
+    static WatchedLeases holding(Predicate<CompletionRequest> held) {
         WatchedLeases leases = new WatchedLeases(UUID.randomUUID().toString());
-        WATCHES.put(leases.name(), new Watch());
+        WATCHES.put(leases.name(), new Watch(held));
         return leases;
     }
 
@@ -47,6 +65,18 @@ record WatchedLeases(String name) implements Leases {
         watch().gate.complete(null);
     }
 
+    void beforeSubmit(Consumer<InferenceEngine> harm) {
+        watch().beforeSubmit = harm;
+    }
+
+    void afterSubmit(Consumer<InferenceEngine> harm) {
+        watch().afterSubmit = harm;
+    }
+
+    void onClose(Runnable harm) {
+        watch().onClose = harm;
+    }
+
     /** One for each lease; the same engine as often as it was leased. */
     List<InferenceEngine> engines() {
         return watch().engines;
@@ -56,31 +86,47 @@ record WatchedLeases(String name) implements Leases {
         return watch().requests;
     }
 
+    /** How many requests the engine has answered. */
+    int answers() {
+        return watch().answers.get();
+    }
+
     @Override
     public Lease acquire(EngineOptions options) {
         Lease lease = Leases.shared(options);
         watch().engines.add(lease.engine());
-        InferenceEngine held = new HeldEngine(lease.engine(), watch());
+        InferenceEngine watched = new WatchedEngine(lease.engine(), watch());
         return new Lease() {
             @Override
             public InferenceEngine engine() {
-                return held;
+                return watched;
             }
 
             @Override
             public void close() {
                 lease.close();
+                watch().onClose.run();
             }
         };
     }
 
-    private record HeldEngine(InferenceEngine engine, Watch watch) implements InferenceEngine {
+    private record WatchedEngine(InferenceEngine engine, Watch watch) implements InferenceEngine {
         @Override
         public CompletableFuture<Completion> submit(CompletionRequest request) {
+            watch.beforeSubmit.accept(engine);
             watch.requests.add(request);
-            return watch.gate.isDone()
+            CompletableFuture<Completion> answer = watch.gate.isDone() || !watch.held.test(request)
                     ? engine.submit(request)
                     : watch.gate.thenCompose(opened -> engine.submit(request));
+            CompletableFuture<Completion> counted = answer.whenComplete((completion, failure) -> {
+                if (completion != null) {
+                    watch.answers.incrementAndGet();
+                }
+            });
+            // Cancelling must reach the engine.
+            CompletableFuture<Completion> unused = counted.whenComplete((completion, failure) -> answer.cancel(false));
+            watch.afterSubmit.accept(engine);
+            return counted;
         }
 
         @Override

@@ -98,7 +98,7 @@ final class BarChart {
     }
 
     private static String number(double value) {
-        return String.format(Locale.ROOT, value < 100 ? "%.1f" : "%.0f", value);
+        return String.format(Locale.ROOT, value < 10 ? "%.2f" : value < 100 ? "%.1f" : "%.0f", value);
     }
 
     private static void text(StringBuilder body, String style, double x, int y, String anchor, String text) {

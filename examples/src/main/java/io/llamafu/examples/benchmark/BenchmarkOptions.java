@@ -1,12 +1,11 @@
 package io.llamafu.examples.benchmark;
 
 import picocli.CommandLine;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Stream;
@@ -38,11 +37,8 @@ final class BenchmarkOptions {
     @Option(names = "--threads", paramLabel = "N", description = "CPU threads. Default: all processors.")
     private int threads = Runtime.getRuntime().availableProcessors();
 
-    @Option(names = "--json", paramLabel = "FILE", description = "Writes the results to this file as JSON.")
-    private Path json;
-
-    @Option(names = "--chart", paramLabel = "FOLDER", description = "Draws a chart, NAME.svg, into this folder.")
-    private Path chart;
+    @Mixin
+    private OutputOptions output;
 
     private static final class ModelConverter implements CommandLine.ITypeConverter<RandomModel> {
         @Override
@@ -86,6 +82,10 @@ final class BenchmarkOptions {
         return threads;
     }
 
+    OutputOptions output() {
+        return output;
+    }
+
     /**
      * Prints the tables and writes the files that were asked for.
      *
@@ -98,13 +98,7 @@ final class BenchmarkOptions {
             System.out.println();
             System.out.print(Results.markdown(sweep));
         }
-        if (json != null) {
-            Results.writeJson(Stream.concat(results.stream(), sweep.stream()).toList(), json);
-        }
-        if (chart != null) {
-            Path file = Files.createDirectories(chart).resolve(name + ".svg");
-            Files.writeString(file, Results.chart(chartTitle, results).svg());
-            System.err.println("Chart: " + file);
-        }
+        output.write(
+                Stream.concat(results.stream(), sweep.stream()).toList(), name, Results.chart(chartTitle, results));
     }
 }

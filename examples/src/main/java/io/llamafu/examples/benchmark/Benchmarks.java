@@ -13,6 +13,8 @@ import picocli.CommandLine.Command;
             AdapterLoadBenchmark.class,
             AdapterChurnBenchmark.class,
             AdapterOverheadBenchmark.class,
+            PipelineBenchmark.class,
+            AffinityBenchmark.class,
             SqlBenchmark.class,
             GenerateModels.class
         },

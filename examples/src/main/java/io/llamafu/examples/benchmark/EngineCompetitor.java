@@ -6,6 +6,7 @@ import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineProvider;
 import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.SharedEngines;
 
 import java.time.Duration;
 import java.util.ArrayList;
@@ -20,13 +21,22 @@ final class EngineCompetitor implements Competitor {
     private static final Duration TIMEOUT = Duration.ofMinutes(30);
 
     private final InferenceEngine engine;
+    private final Runnable end;
 
-    private EngineCompetitor(InferenceEngine engine) {
+    private EngineCompetitor(InferenceEngine engine, Runnable end) {
         this.engine = engine;
+        this.end = end;
     }
 
     static EngineCompetitor open(EngineProvider provider, EngineOptions options) {
-        return new EngineCompetitor(provider.open(options));
+        InferenceEngine engine = provider.open(options);
+        return new EngineCompetitor(engine, engine::close);
+    }
+
+    /** The engine that jobs in this JVM use, too. */
+    static EngineCompetitor shared(EngineOptions options) {
+        SharedEngines.Lease lease = SharedEngines.acquire(options);
+        return new EngineCompetitor(lease.engine(), lease::close);
     }
 
     /** The engine of this name, if it is on the class path and runs here. */
@@ -81,6 +91,6 @@ final class EngineCompetitor implements Competitor {
 
     @Override
     public void close() {
-        engine.close();
+        end.run();
     }
 }

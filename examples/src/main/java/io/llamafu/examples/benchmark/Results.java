@@ -48,7 +48,7 @@ final class Results {
         return ratio == null ? "" : String.format(Locale.ROOT, "%." + digits + "f", ratio);
     }
 
-    static void writeJson(List<Result> results, Path file) throws IOException {
+    static void writeJson(List<?> results, Path file) throws IOException {
         ObjectMapper mapper = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
         Files.writeString(file, mapper.writeValueAsString(results) + "\n");
     }

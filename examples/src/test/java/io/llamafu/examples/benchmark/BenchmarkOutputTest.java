@@ -54,11 +54,22 @@ class BenchmarkOutputTest {
     void tableRowsHaveAsManyCellsAsItsHead() {
         List<Long> cells = Results.markdown(List.of(MIXED))
                 .lines()
-                .map(line -> line.chars().filter(character -> character == '|').count())
+                .map(BenchmarkOutputTest::cells)
                 .distinct()
                 .toList();
 
         assertThat(cells).hasSize(1);
+    }
+
+    @Test
+    void otherTablesHaveAsManyCellsAsTheirHeads() {
+        String affinity = AffinityResult.markdown(List.of(new AffinityResult("affinity", 0.95, 0.9, 1.1, 1.2, 100)));
+        String pipeline =
+                PipelineResult.markdown(List.of(new PipelineResult("135M", 16, 2, 160, 64, 32, 5.2, 5.1, 0.981, 30)));
+
+        for (String table : List.of(affinity, pipeline)) {
+            assertThat(table.lines().map(BenchmarkOutputTest::cells).distinct()).hasSize(1);
+        }
     }
 
     @Test
@@ -82,6 +93,10 @@ class BenchmarkOutputTest {
     @Test
     void medianOfAnEvenNumberIsTheMeanOfTheMiddle() {
         assertThat(Contest.median(4, 1, 3, 100)).isEqualTo(3.5);
+    }
+
+    private static long cells(String line) {
+        return line.chars().filter(character -> character == '|').count();
     }
 
     /** Needs a second for the prompts and two for the rest of the answers. */

@@ -8,7 +8,9 @@ import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.flink.completion.EngineSession;
 import io.llamafu.flink.completion.Leases;
+import io.llamafu.flink.completion.TaskManager;
 import org.apache.flink.metrics.MetricGroup;
+import org.apache.flink.table.functions.FunctionContext;
 
 import javax.annotation.Nullable;
 import java.io.Serializable;
@@ -68,11 +70,19 @@ final class Asker implements Serializable {
         this.options = options;
     }
 
-    void open(MetricGroup metrics) {
+    /**
+     * Opens the engine.
+     *
+     * @param group of metrics, {@code function} or {@code model}
+     * @param name of the function or the model
+     */
+    void open(FunctionContext context, String group, String name) {
         settings = options.settings();
         changed = new Memo<>(options::settings);
         open = ConcurrentHashMap.newKeySet();
-        session = EngineSession.open(settings.options(), Leases::shared, metrics);
+        TaskManager taskManager = TaskManager.of(context.getExternalResourceInfos(TaskManager.GPU_RESOURCE));
+        MetricGroup metrics = context.getMetricGroup().addGroup(group, name);
+        session = EngineSession.open(settings.options(), taskManager, Leases::shared, metrics);
     }
 
     InferenceEngine engine() {

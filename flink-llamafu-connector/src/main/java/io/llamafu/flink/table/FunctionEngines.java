@@ -186,7 +186,7 @@ final class FunctionEngines implements Serializable {
                                     .collect(Collectors.joining(", "))));
         }
         if (!opened.contains(profile)) {
-            asker.open(context.getMetricGroup().addGroup("function", function));
+            asker.open(context, "function", function);
             opened.add(profile);
         }
         return asker;

@@ -26,7 +26,7 @@ final class ModelCalls implements Serializable {
     }
 
     void open(FunctionContext context) {
-        asker.open(context.getMetricGroup().addGroup("model", model));
+        asker.open(context, "model", model);
     }
 
     CompletableFuture<RowData> ask(RowData row) {

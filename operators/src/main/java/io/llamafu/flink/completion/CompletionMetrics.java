@@ -7,56 +7,64 @@ import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.SharedEngines;
 import org.apache.flink.metrics.Counter;
 import org.apache.flink.metrics.Gauge;
+import org.apache.flink.metrics.Histogram;
+import org.apache.flink.metrics.MeterView;
 import org.apache.flink.metrics.MetricGroup;
+import org.apache.flink.runtime.metrics.DescriptiveStatisticsHistogram;
 
 import java.util.EnumMap;
 import java.util.Map;
-import java.util.concurrent.atomic.LongAdder;
 import java.util.function.Function;
 import java.util.function.Supplier;
 
 /**
- * What the completion operator shows, in the group {@code llamafu} of its metrics.
- *
- * <p>Counted by this subtask: {@code requests}, {@code completions}, {@code errors}, {@code promptTokens},
- * {@code cachedPromptTokens}, {@code generatedTokens}; and {@code errors} once more for each {@link ErrorCode}, in the
- * groups {@code code.<ErrorCode>} (a label in label-based reporters).
- *
- * <p>Read from the engine, which all subtasks and jobs of a TaskManager share, in the group {@code engine}:
- * {@code activeSequences}, {@code parallelSequences}, {@code waitingRequests}, {@code reservedCells},
- * {@code contextCells}, {@code decodeSteps}, {@code residentAdapters}, {@code adapterLoads}, and in bytes
- * {@code modelBytes}, {@code contextBytes}, {@code computeBytes}, {@code adapterBytes}. Of all engines of the class loader
- * together, {@code modelLoads}.
+ * What the completion operator shows, in the group {@code llamafu} of its metrics; docs/operators.md lists the names.
+ * Counted by the task's thread and the engine's. The group {@code engine} is read from the engine, which all subtasks
+ * and jobs of a TaskManager share.
  */
 final class CompletionMetrics {
+    /** The last so many completions, of which a histogram tells. */
+    private static final int HISTOGRAM_WINDOW = 1000;
+
     private final Counter requests;
     private final Counter completions;
     private final Counter errors;
     private final Counter promptTokens;
     private final Counter cachedPromptTokens;
     private final Counter generatedTokens;
+    private final Histogram queueMillis;
+    private final Histogram firstTokenMillis;
+    private final Histogram totalMillis;
     private final Map<ErrorCode, Counter> errorsByCode = new EnumMap<>(ErrorCode.class);
+    private final AdapterMetrics adapters;
 
     CompletionMetrics(MetricGroup operator, Supplier<InferenceEngine> engine) {
         MetricGroup group = operator.addGroup("llamafu");
-        requests = counter(group, "requests");
-        completions = counter(group, "completions");
-        errors = counter(group, "errors");
-        promptTokens = counter(group, "promptTokens");
-        cachedPromptTokens = counter(group, "cachedPromptTokens");
-        generatedTokens = counter(group, "generatedTokens");
+        requests = rated(group, "requests");
+        completions = rated(group, "completions");
+        errors = rated(group, "errors");
+        promptTokens = rated(group, "promptTokens");
+        cachedPromptTokens = rated(group, "cachedPromptTokens");
+        generatedTokens = rated(group, "generatedTokens");
+        queueMillis = histogram(group, "queueMillis");
+        firstTokenMillis = histogram(group, "firstTokenMillis");
+        totalMillis = histogram(group, "totalMillis");
         for (ErrorCode code : ErrorCode.values()) {
-            errorsByCode.put(code, counter(group.addGroup("code", code.name()), "errors"));
+            errorsByCode.put(code, group.addGroup("code", code.name()).counter("errors", new ConcurrentCounter()));
         }
+        adapters = new AdapterMetrics(group);
         registerEngine(group.addGroup("engine"), engine);
     }
 
     private static void registerEngine(MetricGroup group, Supplier<InferenceEngine> engine) {
         gauge(group, "activeSequences", engine, EngineMetrics::activeSequences);
         gauge(group, "parallelSequences", engine, EngineMetrics::parallelSequences);
+        gauge(group, "batchFill", engine, metrics -> share(metrics.activeSequences(), metrics.parallelSequences()));
         gauge(group, "waitingRequests", engine, EngineMetrics::waitingRequests);
         gauge(group, "reservedCells", engine, EngineMetrics::reservedCells);
+        gauge(group, "usedCells", engine, EngineMetrics::usedCells);
         gauge(group, "contextCells", engine, EngineMetrics::contextCells);
+        gauge(group, "contextUse", engine, metrics -> share(metrics.usedCells(), metrics.contextCells()));
         gauge(group, "decodeSteps", engine, EngineMetrics::decodeSteps);
         gauge(group, "residentAdapters", engine, EngineMetrics::residentAdapters);
         gauge(group, "adapterLoads", engine, EngineMetrics::adapterLoads);
@@ -67,14 +75,25 @@ final class CompletionMetrics {
         gauge(group, "adapterBytes", engine, metrics -> metrics.memory().adapters());
     }
 
+    private static double share(long part, long whole) {
+        return whole == 0 ? 0 : (double) part / whole;
+    }
+
     private static void gauge(
             MetricGroup group, String name, Supplier<InferenceEngine> engine, Function<EngineMetrics, Number> value) {
         Gauge<Number> gauge = () -> value.apply(engine.get().metrics());
         group.gauge(name, gauge);
     }
 
-    private static Counter counter(MetricGroup group, String name) {
-        return group.counter(name, new ConcurrentCounter());
+    /** A counter, and how fast it grew in the last minute. */
+    private static Counter rated(MetricGroup group, String name) {
+        Counter counter = group.counter(name, new ConcurrentCounter());
+        group.meter(name + "PerSecond", new MeterView(counter));
+        return counter;
+    }
+
+    private static Histogram histogram(MetricGroup group, String name) {
+        return group.histogram(name, new DescriptiveStatisticsHistogram(HISTOGRAM_WINDOW));
     }
 
     void request() {
@@ -86,40 +105,14 @@ final class CompletionMetrics {
         promptTokens.inc(completion.promptTokens());
         cachedPromptTokens.inc(completion.cachedPromptTokens());
         generatedTokens.inc(completion.generatedTokens());
+        queueMillis.update(Math.round(completion.timings().queueMillis()));
+        firstTokenMillis.update(Math.round(completion.timings().firstTokenMillis()));
+        totalMillis.update(Math.round(completion.timings().totalMillis()));
+        adapters.completion(completion);
     }
 
     void error(ErrorCode code) {
         errors.inc();
         errorsByCode.get(code).inc();
-    }
-
-    /** Flink's own counters are for one thread; these are counted by the task's and the engine's. */
-    private static final class ConcurrentCounter implements Counter {
-        private final LongAdder count = new LongAdder();
-
-        @Override
-        public void inc() {
-            count.increment();
-        }
-
-        @Override
-        public void inc(long n) {
-            count.add(n);
-        }
-
-        @Override
-        public void dec() {
-            count.decrement();
-        }
-
-        @Override
-        public void dec(long n) {
-            count.add(-n);
-        }
-
-        @Override
-        public long getCount() {
-            return count.sum();
-        }
     }
 }

@@ -21,7 +21,7 @@ import java.util.function.Supplier;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * One user of the TaskManager's engine, from its opening to its closing: holds the lease, asks, counts the outcomes in the
+ * One user of the TaskManager's engine, from its opening to its closing: holds its share, asks, counts the outcomes in the
  * metrics, and gives every failure its code. Requests are submitted by one thread; outcomes may come from any.
  */
 @Internal
@@ -32,26 +32,29 @@ public final class EngineSession implements AutoCloseable {
     private static final Duration TIMEOUT_GRACE = Duration.ofSeconds(10);
 
     private final LlamafuOptions options;
+    private final TaskManager taskManager;
     private final Leases leases;
     private final CompletionMetrics metrics;
     private final Set<ErrorCode> logged = ConcurrentHashMap.newKeySet();
 
-    private volatile Leases.Lease lease;
+    private volatile JobEngine held;
 
-    private EngineSession(LlamafuOptions options, Leases leases, MetricGroup group) {
+    private EngineSession(LlamafuOptions options, TaskManager taskManager, Leases leases, MetricGroup group) {
         this.options = checkNotNull(options, "options is null");
+        this.taskManager = checkNotNull(taskManager, "taskManager is null");
         this.leases = checkNotNull(leases, "leases is null");
-        this.lease = leases.acquire(options.toEngineOptions());
-        this.metrics = new CompletionMetrics(group, () -> lease.engine());
+        this.held = JobEngine.open(options, taskManager, leases);
+        this.metrics = new CompletionMetrics(group, () -> held.engine());
     }
 
     /**
-     * Opens the engine, or joins it; loading a model takes seconds to minutes.
+     * Fetches what is remote and opens the engine, or joins it; that takes seconds to minutes.
      *
-     * @throws LlamafuException if it cannot be opened
+     * @throws LlamafuException if the files are not to be had, or the engine cannot be opened
      */
-    public static EngineSession open(LlamafuOptions options, Leases leases, MetricGroup group) {
-        return new EngineSession(options, leases, group);
+    public static EngineSession open(
+            LlamafuOptions options, TaskManager taskManager, Leases leases, MetricGroup group) {
+        return new EngineSession(options, taskManager, leases, group);
     }
 
     /** How long whoever waits for a request of this timeout waits, in case that the engine does not answer at all. */
@@ -74,13 +77,13 @@ public final class EngineSession implements AutoCloseable {
      * while the model loads.
      */
     public InferenceEngine engine() {
-        Leases.Lease held = lease;
-        if (!held.engine().isOpen()) {
+        JobEngine before = held;
+        if (!before.engine().isOpen()) {
             LOG.warn("The engine has failed and is opened anew.");
-            lease = leases.acquire(options.toEngineOptions());
-            held.close();
+            held = JobEngine.open(options, taskManager, leases);
+            before.close();
         }
-        return lease.engine();
+        return held.engine();
     }
 
     /** Counts a request that was answered. */
@@ -123,11 +126,11 @@ public final class EngineSession implements AutoCloseable {
         }
     }
 
-    /** Gives the lease back. Idempotent, and never throws: an exception in a task's close would end the TaskManager. */
+    /** Gives its share back. Idempotent, and never throws: an exception in a task's close would end the TaskManager. */
     @Override
     public void close() {
         try {
-            lease.close();
+            held.close();
         } catch (RuntimeException e) {
             LOG.warn("Closing went wrong; going on.", e);
         }

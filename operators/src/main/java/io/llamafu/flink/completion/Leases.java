@@ -17,6 +17,11 @@ public interface Leases extends Serializable {
     interface Lease extends AutoCloseable {
         InferenceEngine engine();
 
+        /** Whether this lease opened the engine, rather than joined it. */
+        default boolean opened() {
+            return false;
+        }
+
         /** Idempotent. */
         @Override
         void close();
@@ -29,6 +34,11 @@ public interface Leases extends Serializable {
             @Override
             public InferenceEngine engine() {
                 return lease.engine();
+            }
+
+            @Override
+            public boolean opened() {
+                return lease.opened();
             }
 
             @Override

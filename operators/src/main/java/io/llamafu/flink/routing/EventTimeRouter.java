@@ -3,9 +3,8 @@ package io.llamafu.flink.routing;
 import io.llamafu.flink.AdapterRoute;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.functions.OpenContext;
+import org.apache.flink.api.common.state.StateTtlConfig;
 import org.apache.flink.api.common.state.ValueState;
-import org.apache.flink.api.common.state.ValueStateDescriptor;
-import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.metrics.Counter;
 import org.apache.flink.metrics.MetricGroup;
 import org.apache.flink.streaming.api.functions.co.KeyedCoProcessFunction;
@@ -22,58 +21,52 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
  * the timer of a time fires all older records are decided, and the versions before the one that holds then go.
  */
 @Internal
-public final class EventTimeRouter extends KeyedCoProcessFunction<String, RoutedRequest, AdapterRoute, RoutedRequest> {
+public final class EventTimeRouter<E> extends KeyedCoProcessFunction<String, E, AdapterRoute, E> {
     private static final long serialVersionUID = 1L;
 
     private final RouteChanges changes;
+    private final Carrier<?, E, ?> carrier;
+    private final StateTtlConfig ttl;
     private transient ValueState<RouteHistory> history;
-    private transient RequestBuffer buffer;
-    private transient Counter lateRecords;
+    private transient WatermarkGate<E> gate;
     private transient Counter lateRouteChanges;
 
-    public EventTimeRouter(RouteChanges changes) {
+    public EventTimeRouter(RouteChanges changes, Carrier<?, E, ?> carrier, StateTtlConfig ttl) {
         this.changes = checkNotNull(changes, "changes is null");
+        this.carrier = checkNotNull(carrier, "carrier is null");
+        this.ttl = checkNotNull(ttl, "ttl is null");
     }
 
     @Override
     public void open(OpenContext context) {
         MetricGroup metrics = getRuntimeContext().getMetricGroup().addGroup("llamafu");
         changes.open(metrics);
-        lateRecords = metrics.counter("lateRecords");
         lateRouteChanges = metrics.counter("lateRouteChanges");
-        history = getRuntimeContext()
-                .getState(new ValueStateDescriptor<>("route-history", new AvroTypeInfo<>(RouteHistory.class)));
-        buffer = new RequestBuffer(getRuntimeContext());
+        history = getRuntimeContext().getState(RouteState.descriptor("route-history", RouteHistory.class, ttl));
+        gate = new WatermarkGate<>(getRuntimeContext(), metrics, carrier);
     }
 
     @Override
-    public void processElement1(RoutedRequest request, Context context, Collector<RoutedRequest> out) throws Exception {
-        Long time = context.timestamp();
-        if (request.getErrorCode() != null) {
-            out.collect(request);
-        } else if (time == null) {
-            RequestFunction.reject(
-                    request,
-                    "The record has no timestamp, but is routed by event time: assign one with a WatermarkStrategy, or"
-                            + " route by processing time.");
-            out.collect(request);
-        } else if (time <= context.timerService().currentWatermark()) {
-            lateRecords.inc();
-            out.collect(route(request, timeline(), time));
-        } else {
-            buffer.add(time, request);
-            context.timerService().registerEventTimeTimer(time);
+    public void processElement1(E element, Context context, Collector<E> out) throws Exception {
+        switch (gate.admit(element, context.timestamp(), context.timerService())) {
+            case PASSES -> out.collect(element);
+            case LATE -> {
+                route(element, timeline(), context.timestamp());
+                out.collect(element);
+            }
+            case WAITS -> {}
         }
     }
 
     @Override
-    public void processElement2(AdapterRoute change, Context context, Collector<RoutedRequest> out) throws Exception {
+    public void processElement2(AdapterRoute change, Context context, Collector<E> out) throws Exception {
         Long validFrom = change.getValidFrom() == null ? context.timestamp() : change.getValidFrom();
-        Optional<RouteVersion> version = changes.accept(change, validFrom);
+        Optional<RouteVersion> version =
+                changes.accept(change, validFrom, rejected -> context.output(RouteChanges.rejectedTag(), rejected));
         if (version.isEmpty()) {
             return;
         }
-        RouteTimeline timeline = timeline();
+        Timeline<RouteVersion> timeline = timeline();
         timeline.add(version.get());
         long watermark = context.timerService().currentWatermark();
         if (version.get().getValidFrom() <= watermark) {
@@ -82,27 +75,30 @@ public final class EventTimeRouter extends KeyedCoProcessFunction<String, Routed
         } else {
             context.timerService().registerEventTimeTimer(version.get().getValidFrom());
         }
-        history.update(timeline.toHistory());
+        keep(timeline);
     }
 
     @Override
-    public void onTimer(long time, OnTimerContext context, Collector<RoutedRequest> out) throws Exception {
-        RouteTimeline timeline = timeline();
-        for (RoutedRequest request : buffer.remove(time)) {
-            out.collect(route(request, timeline, time));
+    public void onTimer(long time, OnTimerContext context, Collector<E> out) throws Exception {
+        Timeline<RouteVersion> timeline = timeline();
+        for (E element : gate.release(time)) {
+            route(element, timeline, time);
+            out.collect(element);
         }
         if (timeline.trim(time)) {
-            history.update(timeline.toHistory());
+            keep(timeline);
         }
     }
 
-    private static RoutedRequest route(RoutedRequest request, RouteTimeline timeline, long time) {
-        timeline.at(time).map(RouteVersion::getStack).ifPresent(request::setStack);
-        return request;
+    private void route(E element, Timeline<RouteVersion> timeline, long time) {
+        timeline.at(time).ifPresent(version -> RouteState.apply(version, carrier.request(element)));
     }
 
-    private RouteTimeline timeline() throws Exception {
-        RouteHistory held = history.value();
-        return held == null ? RouteTimeline.empty() : RouteTimeline.of(held);
+    private Timeline<RouteVersion> timeline() throws Exception {
+        return Timeline.of(history.value());
+    }
+
+    private void keep(Timeline<RouteVersion> timeline) throws Exception {
+        history.update(new RouteHistory(timeline.versions(), timeline.trimmed()));
     }
 }

@@ -1,72 +1,100 @@
 package io.llamafu.flink.routing;
 
 import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.PromptTemplate;
 import org.apache.flink.annotation.Internal;
-import org.apache.flink.api.java.functions.KeySelector;
 import org.apache.flink.streaming.api.functions.ProcessFunction;
 import org.apache.flink.util.Collector;
-import org.apache.flink.util.function.SerializableFunction;
 
-import javax.annotation.Nullable;
+import java.util.HashMap;
+import java.util.Map;
 
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
-/** Takes key, prompt and id out of a record; until a router says otherwise, it has the default route. */
+/** Takes out of a record what its completion needs; until a router says otherwise, it has the default route. */
 @Internal
-public final class RequestFunction<T> extends ProcessFunction<T, RoutedRequest> {
+public final class RequestFunction<T, E> extends ProcessFunction<T, E> {
     private static final long serialVersionUID = 1L;
 
-    @Nullable
-    private final KeySelector<T, String> key;
-
-    private final SerializableFunction<T, String> prompt;
-
-    @Nullable
-    private final SerializableFunction<T, String> id;
-
+    private final RecordFields<T> fields;
     private final PromptTemplate template;
     private final AdapterStack defaultRoute;
+    private final Carrier<T, E, ?> carrier;
 
-    /**
-     * @param key null for a job without keys
-     * @param id null for a job without ids
-     */
     public RequestFunction(
-            @Nullable KeySelector<T, String> key,
-            SerializableFunction<T, String> prompt,
-            @Nullable SerializableFunction<T, String> id,
-            PromptTemplate template,
-            AdapterStack defaultRoute) {
-        this.key = key;
-        this.prompt = checkNotNull(prompt, "prompt is null");
-        this.id = id;
+            RecordFields<T> fields, PromptTemplate template, AdapterStack defaultRoute, Carrier<T, E, ?> carrier) {
+        this.fields = checkNotNull(fields, "fields is null");
         this.template = checkNotNull(template, "template is null");
         this.defaultRoute = checkNotNull(defaultRoute, "defaultRoute is null");
+        this.carrier = checkNotNull(carrier, "carrier is null");
     }
 
     @Override
-    public void processElement(T value, Context context, Collector<RoutedRequest> out) throws Exception {
-        String text = prompt.apply(value);
+    public void processElement(T value, Context context, Collector<E> out) throws Exception {
+        String text = fields.prompt().apply(value);
         RoutedRequest request = RoutedRequest.newBuilder()
-                .setId(id == null ? null : id.apply(value))
-                .setKey(key == null ? null : key.getKey(value))
+                .setId(RecordFields.apply(fields.id(), value))
+                .setKey(fields.key() == null ? null : fields.key().getKey(value))
                 .setPrompt(text == null ? null : template.render(text))
                 .setStack(defaultRoute.toString())
                 .setEventTime(context.timestamp())
                 .build();
-        if (key != null && request.getKey() == null) {
-            reject(request, "The record has a null key, so no route can be chosen for it.");
-        } else if (text == null) {
-            reject(request, "The record has a null prompt, so there is nothing to answer.");
+        try {
+            takeOverrides(value, request);
+            requireAnswerable(request);
+        } catch (LlamafuException e) {
+            reject(request, e);
         }
-        out.collect(request);
+        out.collect(carrier.carry(value, request));
     }
 
-    /** Lets the record pass the router, which would need a key, to be one coded error. */
-    static void reject(RoutedRequest request, String error) {
-        request.setErrorCode(ErrorCode.INVALID_REQUEST.name());
-        request.setError(error);
+    private void takeOverrides(T value, RoutedRequest request) {
+        String stack = RecordFields.apply(fields.stack(), value);
+        if (stack != null) {
+            request.setStack(AdapterStack.parse(stack).toString());
+            request.setPinned(true);
+        }
+        Map<String, Float> scales = RecordFields.apply(fields.scales(), value);
+        if (scales != null && !scales.isEmpty()) {
+            request.setScales(checkedScales(scales));
+        }
+        SamplingOptions sampling = RecordFields.apply(fields.sampling(), value);
+        if (sampling != null) {
+            request.setSampling(Samplings.toAvro(sampling));
+        }
+        request.setMaxTokens(RecordFields.apply(fields.maxTokens(), value));
+    }
+
+    /** Avro can write no null in a map. */
+    private static Map<String, Float> checkedScales(Map<String, Float> scales) {
+        scales.forEach((adapter, scale) -> {
+            if (adapter == null || scale == null) {
+                throw new LlamafuException(
+                        ErrorCode.INVALID_REQUEST,
+                        "The record sets the scale of adapter '%s' to %s; leave out what has no scale."
+                                .formatted(adapter, scale));
+            }
+        });
+        return new HashMap<>(scales);
+    }
+
+    private void requireAnswerable(RoutedRequest request) {
+        if (fields.key() != null && request.getKey() == null) {
+            throw new LlamafuException(
+                    ErrorCode.INVALID_REQUEST, "The record has a null key, so no route can be chosen for it.");
+        }
+        if (request.getPrompt() == null) {
+            throw new LlamafuException(
+                    ErrorCode.INVALID_REQUEST, "The record has a null prompt, so there is nothing to answer.");
+        }
+    }
+
+    /** Lets the record pass the routers, and the engine never see it. */
+    static void reject(RoutedRequest request, LlamafuException error) {
+        request.setErrorCode(error.code().name());
+        request.setError(error.getMessage());
     }
 }

@@ -5,21 +5,30 @@ import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.flink.AdapterRoute;
 import io.llamafu.flink.OnError;
+import io.llamafu.flink.RejectedRoute;
+import io.llamafu.flink.RouteRule;
+import io.llamafu.flink.RouteVariant;
 import org.apache.flink.annotation.Internal;
+import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.metrics.Counter;
 import org.apache.flink.metrics.MetricGroup;
+import org.apache.flink.util.OutputTag;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import javax.annotation.Nullable;
 import java.io.Serializable;
+import java.util.List;
 import java.util.Optional;
+import java.util.function.Consumer;
+import java.util.function.Predicate;
+import java.util.function.Supplier;
 
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * Lets only well-formed route changes through. Others fail the job with {@code on-error} = {@code fail}, and otherwise
- * leave the key's previous route as it is.
+ * Lets only well-formed route changes and rules through, and where it is told to, only those whose adapters exist. What
+ * is rejected leaves the previous route as it is. A malformed one fails the job with {@code on-error} = {@code fail}.
  */
 @Internal
 public final class RouteChanges implements Serializable {
@@ -27,18 +36,33 @@ public final class RouteChanges implements Serializable {
     private static final Logger LOG = LoggerFactory.getLogger(RouteChanges.class);
 
     private final OnError onError;
+
+    @Nullable
+    private final AdapterNames names;
+
+    private transient Predicate<String> exists;
     private transient Counter accepted;
     private transient Counter rejected;
 
-    public RouteChanges(OnError onError) {
+    /** What a route leads to; both null if it was taken away. */
+    private record Target(@Nullable String stack, @Nullable List<RouteVariant> variants) {}
+
+    /**
+     * A judge of changes.
+     *
+     * @param names the adapters that a change may name; null for any, and the engine tells when a record is answered
+     */
+    public RouteChanges(OnError onError, @Nullable AdapterNames names) {
         this.onError = checkNotNull(onError, "onError is null");
+        this.names = names;
     }
 
-    /** Flink cannot key by null. Such a record carries its error already, and such a change is rejected. */
-    public static String keyOf(RoutedRequest request) {
-        return request.getKey() == null ? "" : request.getKey();
+    /** The side output of what was rejected. */
+    public static OutputTag<RejectedRoute> rejectedTag() {
+        return new OutputTag<>("llamafu-rejected-routes", new AvroTypeInfo<>(RejectedRoute.class));
     }
 
+    /** Flink cannot key by null; a change without a key is rejected. */
     public static String keyOf(AdapterRoute change) {
         return change.getKey() == null ? "" : change.getKey();
     }
@@ -46,6 +70,7 @@ public final class RouteChanges implements Serializable {
     void open(MetricGroup metrics) {
         accepted = metrics.counter("routeChanges");
         rejected = metrics.counter("rejectedRouteChanges");
+        exists = names == null ? name -> true : names.open();
     }
 
     /**
@@ -53,46 +78,96 @@ public final class RouteChanges implements Serializable {
      *
      * @param validFrom null if nobody said when the change begins
      */
-    Optional<RouteVersion> accept(AdapterRoute change, @Nullable Long validFrom) {
+    Optional<RouteVersion> accept(AdapterRoute change, @Nullable Long validFrom, Consumer<RejectedRoute> out) {
+        return judge(
+                () -> toVersion(change, validFrom), RejectedRoute.newBuilder().setChange(change), out);
+    }
+
+    /** The rule in its normal form, or empty if it was rejected. */
+    Optional<RouteRule> accept(RouteRule rule, @Nullable Long validFrom, Consumer<RejectedRoute> out) {
+        return judge(
+                () -> normalize(rule, validFrom), RejectedRoute.newBuilder().setRule(rule), out);
+    }
+
+    private <V> Optional<V> judge(Supplier<V> change, RejectedRoute.Builder rejection, Consumer<RejectedRoute> out) {
         try {
-            RouteVersion version = toVersion(change, validFrom);
+            V version = change.get();
             accepted.inc();
             return Optional.of(version);
         } catch (LlamafuException e) {
             rejected.inc();
-            if (onError == OnError.FAIL) {
+            if (onError == OnError.FAIL && e.code() != ErrorCode.ADAPTER_NOT_FOUND) {
                 throw e;
             }
             LOG.warn("Rejected a route change, the previous route stays: {}", e.toString());
+            out.accept(rejection
+                    .setErrorCode(e.code().name())
+                    .setError(e.getMessage())
+                    .build());
             return Optional.empty();
         }
     }
 
-    private static RouteVersion toVersion(AdapterRoute change, @Nullable Long validFrom) {
+    private RouteVersion toVersion(AdapterRoute change, @Nullable Long validFrom) {
+        String described = "The route change of key '%s'".formatted(change.getKey());
         if (change.getKey() == null) {
-            throw invalid(change, "its key is null", null);
+            throw invalid(described, "its key is null", null);
         }
+        requireTime(described, validFrom);
+        Target target = target(described, change.getStack(), change.getVariants());
+        return new RouteVersion(validFrom, target.stack(), target.variants());
+    }
+
+    private RouteRule normalize(RouteRule rule, @Nullable Long validFrom) {
+        String described = "The rule '%s'".formatted(rule.getName());
+        if (rule.getName() == null) {
+            throw invalid(described, "its name is null, so it could not be replaced", null);
+        }
+        requireTime(described, validFrom);
+        Target target = target(described, rule.getStack(), rule.getVariants());
+        return new RouteRule(
+                rule.getName(), rule.getKeyPattern(), rule.getPosition(), target.stack(), target.variants(), validFrom);
+    }
+
+    private static void requireTime(String described, @Nullable Long validFrom) {
         if (validFrom == null) {
             throw invalid(
-                    change,
+                    described,
                     "it has no time; event-time routing needs validFrom, or a timestamp assigned by a"
                             + " WatermarkStrategy",
                     null);
         }
+    }
+
+    private Target target(String described, @Nullable String stack, @Nullable List<RouteVariant> variants) {
+        Target target;
         try {
-            String stack = change.getStack();
-            return new RouteVersion(
-                    validFrom, stack == null ? null : AdapterStack.parse(stack).toString());
+            List<RouteVariant> checked = Variants.check(stack, variants);
+            target = new Target(stack == null ? null : AdapterStack.parse(stack).toString(), checked);
         } catch (LlamafuException e) {
-            throw invalid(change, e.getMessage(), e);
+            throw invalid("%s to '%s'".formatted(described, stack == null ? variants : stack), e.getMessage(), e);
+        }
+        if (target.stack() != null) {
+            requireAdapters(described, target.stack());
+        }
+        if (target.variants() != null) {
+            target.variants().forEach(variant -> requireAdapters(described, variant.getStack()));
+        }
+        return target;
+    }
+
+    private void requireAdapters(String described, String stack) {
+        for (AdapterStack.Entry entry : AdapterStack.parse(stack).entries()) {
+            if (!exists.test(entry.name())) {
+                throw new LlamafuException(
+                        ErrorCode.ADAPTER_NOT_FOUND,
+                        "%s to '%s' names the adapter '%s', which does not exist; publish it first, or correct the name."
+                                .formatted(described, stack, entry.name()));
+            }
         }
     }
 
-    private static LlamafuException invalid(AdapterRoute change, String why, @Nullable LlamafuException cause) {
-        return new LlamafuException(
-                ErrorCode.INVALID_REQUEST,
-                "The route change of key '%s' to '%s' is invalid: %s"
-                        .formatted(change.getKey(), change.getStack(), why),
-                cause);
+    private static LlamafuException invalid(String described, String why, @Nullable LlamafuException cause) {
+        return new LlamafuException(ErrorCode.INVALID_REQUEST, "%s is invalid: %s".formatted(described, why), cause);
     }
 }

@@ -8,7 +8,10 @@ import io.llamafu.flink.Completion;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.OnError;
 import io.llamafu.flink.ResolvedAdapter;
+import io.llamafu.flink.routing.RequestOnly;
+import io.llamafu.flink.routing.RequestSampling;
 import io.llamafu.flink.routing.RoutedRequest;
+import io.llamafu.flink.routing.TokenBias;
 import org.apache.flink.api.common.functions.DefaultOpenContext;
 import org.apache.flink.streaming.api.functions.async.CollectionSupplier;
 import org.apache.flink.streaming.api.functions.async.ResultFuture;
@@ -19,6 +22,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
+import java.util.Map;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
@@ -26,7 +30,7 @@ import static org.assertj.core.api.Assertions.assertThatCode;
 class CompletionFunctionTest {
     private ScriptedEngine engine = new ScriptedEngine();
     private ListenedRuntimeContext metrics;
-    private CompletionFunction function;
+    private CompletionFunction<RoutedRequest, Completion> function;
 
     @BeforeEach
     void open() {
@@ -41,8 +45,11 @@ class CompletionFunctionTest {
                 .timeout(Duration.ofSeconds(7))
                 .onError(onError)
                 .build();
-        function = new CompletionFunction(
-                options, SamplingOptions.builder().seed(3).build(), engineOptions -> engine.lease());
+        function = new CompletionFunction<>(
+                options,
+                SamplingOptions.builder().seed(3).build(),
+                engineOptions -> engine.lease(),
+                new RequestOnly<>());
         metrics = new ListenedRuntimeContext();
         function.setRuntimeContext(metrics);
         function.open(DefaultOpenContext.INSTANCE);
@@ -60,6 +67,42 @@ class CompletionFunctionTest {
             assertThat(request.stop()).containsExactly("END");
             assertThat(request.timeout()).isEqualTo(Duration.ofSeconds(7));
         });
+    }
+
+    @Test
+    void recordOverridesScalesSamplingAndMaxTokens() {
+        RoutedRequest request = request("1", "medical+formal:0.7");
+        request.setScales(Map.of("medical", 0.5f));
+        request.setMaxTokens(3);
+        request.setSampling(new RequestSampling(
+                0.5f, 7, 0.9f, 0.1f, 1f, false, 5f, 0.1f, 1.1f, 0f, 0f, 64, 11, List.of(new TokenBias(4, 1f)), ""));
+        invoke(request);
+
+        assertThat(engine.requests()).singleElement().satisfies(asked -> {
+            assertThat(asked.adapters()).isEqualTo(AdapterStack.parse("medical:0.5+formal:0.7"));
+            assertThat(asked.maxTokens()).isEqualTo(3);
+            assertThat(asked.sampling())
+                    .isEqualTo(SamplingOptions.builder()
+                            .temperature(0.5f)
+                            .topK(7)
+                            .topP(0.9f)
+                            .minP(0.1f)
+                            .repeatPenalty(1.1f)
+                            .seed(11)
+                            .logitBias(Map.of(4, 1f))
+                            .build());
+        });
+    }
+
+    @Test
+    void scaleOfAnAdapterThatDoesNotAnswerIsAnErrorOfTheRecord() {
+        RoutedRequest request = request("1", "medical");
+        request.setScales(Map.of("legal", 0.5f));
+
+        Completion completion = invoke(request).completion();
+        assertThat(completion.getErrorCode()).isEqualTo("INVALID_REQUEST");
+        assertThat(completion.getError()).contains("'legal'", "'medical'");
+        assertThat(engine.requests()).isEmpty();
     }
 
     @Test
@@ -212,10 +255,11 @@ class CompletionFunctionTest {
 
     @Test
     void closeOfWhatWasNeverOpenedDoesNotThrow() {
-        CompletionFunction unopened = new CompletionFunction(
+        CompletionFunction<RoutedRequest, Completion> unopened = new CompletionFunction<>(
                 LlamafuOptions.builder().model("base.gguf").build(),
                 SamplingOptions.greedy(),
-                options -> engine.lease());
+                options -> engine.lease(),
+                new RequestOnly<>());
 
         assertThatCode(unopened::close).doesNotThrowAnyException();
     }
@@ -239,6 +283,41 @@ class CompletionFunctionTest {
         assertThat(metrics.gauge("llamafu", "engine", "activeSequences")).isEqualTo(2);
         assertThat(metrics.gauge("llamafu", "engine", "waitingRequests")).isEqualTo(4);
         assertThat(metrics.gauge("llamafu", "engine", "modelBytes")).isEqualTo(1000L);
+        assertThat(metrics.gauge("llamafu", "engine", "batchFill")).isEqualTo(2 / 16.0);
+        assertThat(metrics.gauge("llamafu", "engine", "contextUse")).isEqualTo(64 / 8192.0);
+        assertThat(metrics.rateIsThere("llamafu", "generatedTokensPerSecond")).isTrue();
+        assertThat(metrics.mean("llamafu", "queueMillis")).isEqualTo(2);
+        assertThat(metrics.mean("llamafu", "firstTokenMillis")).isEqualTo(3);
+        assertThat(metrics.mean("llamafu", "totalMillis")).isEqualTo(4);
+    }
+
+    @Test
+    void adaptersHaveMetricsOfTheirOwnUpToABound() {
+        invoke(request("twice", "adapter-0:0.5+adapter-1"));
+        for (int i = 0; i < 105; i++) {
+            invoke(request(String.valueOf(i), "adapter-" + i));
+        }
+        invoke(request("unknown", "unknown"));
+        for (int i = 0; i < 106; i++) {
+            engine.answer(i, "text");
+        }
+        engine.fail(106, ErrorCode.ADAPTER_NOT_FOUND, "unknown");
+
+        assertThat(metrics.count("llamafu", "adapter", "adapter-0", "completions"))
+                .isEqualTo(2);
+        assertThat(metrics.count("llamafu", "adapter", "adapter-0", "promptTokens"))
+                .isEqualTo(14);
+        assertThat(metrics.count("llamafu", "adapter", "adapter-1", "generatedTokens"))
+                .isEqualTo(10);
+        assertThat(metrics.count("llamafu", "adapter", "adapter-99", "completions"))
+                .isEqualTo(1);
+        assertThat(metrics.count("llamafu", "adapter", AdapterMetrics.OTHERS, "completions"))
+                .as("adapter-100 to adapter-104")
+                .isEqualTo(5);
+        assertThat(metrics.hasCounter("llamafu", "adapter", "adapter-100", "completions"))
+                .isFalse();
+        assertThat(metrics.hasCounter("llamafu", "adapter", "unknown", "completions"))
+                .isFalse();
     }
 
     private Result invoke(RoutedRequest request) {

@@ -24,6 +24,18 @@ final class ListenedRuntimeContext extends MockStreamingRuntimeContext {
         return listener.getCounter(name).orElseThrow().getCount();
     }
 
+    boolean hasCounter(String... name) {
+        return listener.getCounter(name).isPresent();
+    }
+
+    boolean rateIsThere(String... name) {
+        return listener.getMeter(name).isPresent();
+    }
+
+    double mean(String... histogram) {
+        return listener.getHistogram(histogram).orElseThrow().getStatistics().getMean();
+    }
+
     Object gauge(String... name) {
         return listener.getGauge(name).orElseThrow().getValue();
     }

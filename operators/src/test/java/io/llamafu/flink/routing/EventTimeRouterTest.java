@@ -1,11 +1,13 @@
 package io.llamafu.flink.routing;
 
 import io.llamafu.flink.routing.RouterHarness.Backend;
+import io.llamafu.flink.routing.RouterHarness.Setting;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -150,7 +152,7 @@ class EventTimeRouterTest {
                     .as("the one that holds at 90, and ten of the future")
                     .hasSize(11);
             router.watermark(200);
-            assertThat(router.history("a").getVersions()).containsExactly(new RouteVersion(100L, "stack-100"));
+            assertThat(router.history("a").getVersions()).containsExactly(new RouteVersion(100L, "stack-100", null));
         }
     }
 
@@ -165,7 +167,7 @@ class EventTimeRouterTest {
             router.watermark(70);
 
             assertThat(router.routed()).containsExactly("1=new");
-            assertThat(router.history("a").getVersions()).containsExactly(new RouteVersion(50L, "new"));
+            assertThat(router.history("a").getVersions()).containsExactly(new RouteVersion(50L, "new", null));
         }
     }
 
@@ -212,7 +214,7 @@ class EventTimeRouterTest {
             router.route("a", "medical", 10);
             snapshot = router.snapshot();
         }
-        try (RouterHarness router = RouterHarness.eventTime(backend, snapshot)) {
+        try (RouterHarness router = Setting.eventTime(backend).open(snapshot)) {
             router.route("b", "legal", 15);
             router.record("a", "4", 10);
             router.watermark(20);
@@ -255,6 +257,35 @@ class EventTimeRouterTest {
             router.watermark(Long.MAX_VALUE);
 
             assertThat(router.routed()).containsExactly("2=default", "1=default");
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void recordThatNamesItsStackDoesNotWait(Backend backend) throws Exception {
+        try (RouterHarness router = RouterHarness.eventTime(backend)) {
+            RoutedRequest request = RouterHarness.request("a", "1");
+            request.setStack("own");
+            request.setPinned(true);
+            router.record(request, 10);
+
+            assertThat(router.routed()).containsExactly("1=own");
+        }
+    }
+
+    /** Only routes expire: a record that waits is never lost. */
+    @ParameterizedTest
+    @EnumSource
+    void routeOfAnIdleKeyIsForgottenAndItsWaitingRecordsAreNot(Backend backend) throws Exception {
+        try (RouterHarness router =
+                Setting.eventTime(backend).ttl(Duration.ofHours(1)).open()) {
+            router.clock(Duration.ZERO);
+            router.route("a", "medical", 5);
+            router.record("a", "1", 10);
+            router.clock(Duration.ofHours(2));
+            router.watermark(10);
+
+            assertThat(router.routed()).containsExactly("1=default");
         }
     }
 }

@@ -3,10 +3,16 @@ package io.llamafu.flink.routing;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.flink.OnError;
+import io.llamafu.flink.RejectedRoute;
+import io.llamafu.flink.RouteVariant;
 import io.llamafu.flink.routing.RouterHarness.Backend;
+import io.llamafu.flink.routing.RouterHarness.Setting;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+
+import java.time.Duration;
+import java.util.List;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -52,7 +58,7 @@ class ProcessingTimeRouterTest {
             snapshot = router.snapshot();
             router.route("a", "legal");
         }
-        try (RouterHarness router = RouterHarness.processingTime(backend, OnError.EMIT, snapshot)) {
+        try (RouterHarness router = Setting.processingTime(backend).open(snapshot)) {
             router.record("a", "1");
 
             assertThat(router.routed()).containsExactly("1=medical");
@@ -77,7 +83,8 @@ class ProcessingTimeRouterTest {
     @ParameterizedTest
     @EnumSource
     void malformedChangeFailsTheJobWhereErrorsDo(Backend backend) throws Exception {
-        try (RouterHarness router = RouterHarness.processingTime(backend, OnError.FAIL, null)) {
+        try (RouterHarness router =
+                Setting.processingTime(backend).onError(OnError.FAIL).open()) {
             assertThatThrownBy(() -> router.route("a", "medical:much"))
                     .isInstanceOfSatisfying(
                             LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_REQUEST))
@@ -105,13 +112,110 @@ class ProcessingTimeRouterTest {
     void recordWithAnErrorPassesAsItIs(Backend backend) throws Exception {
         try (RouterHarness router = RouterHarness.processingTime(backend)) {
             RoutedRequest request = RouterHarness.request(null, "1");
-            RequestFunction.reject(request, "no key");
+            RequestFunction.reject(request, new LlamafuException(ErrorCode.INVALID_REQUEST, "no key"));
             router.record(request, 5);
 
             assertThat(router.requests()).singleElement().satisfies(passed -> {
                 assertThat(passed.getErrorCode()).isEqualTo("INVALID_REQUEST");
                 assertThat(passed.getError()).isEqualTo("no key");
             });
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void recordThatNamesItsStackKeepsIt(Backend backend) throws Exception {
+        try (RouterHarness router = RouterHarness.processingTime(backend)) {
+            router.route("a", "medical");
+            RoutedRequest request = RouterHarness.request("a", "1");
+            request.setStack("own");
+            request.setPinned(true);
+            router.record(request, 5);
+
+            assertThat(router.routed()).containsExactly("1=own");
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void variantsShareTheRecordsAndSurviveARestart(Backend backend) throws Exception {
+        OperatorSubtaskState snapshot;
+        List<String> before;
+        try (RouterHarness router = RouterHarness.processingTime(backend)) {
+            router.variants("a", new RouteVariant("medical", 90), new RouteVariant("medical-v2:1.0", 10));
+            before = routeMany(router);
+            snapshot = router.snapshot();
+        }
+        try (RouterHarness router = Setting.processingTime(backend).open(snapshot)) {
+            assertThat(routeMany(router)).isEqualTo(before);
+        }
+        assertThat(before).hasSize(200).anyMatch(routed -> routed.endsWith("=medical"));
+        assertThat(before).anyMatch(routed -> routed.endsWith("=medical-v2"));
+    }
+
+    private static List<String> routeMany(RouterHarness router) throws Exception {
+        for (int i = 0; i < 200; i++) {
+            router.record("a", "record-" + i);
+        }
+        return router.routed();
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void malformedVariantsAreRejectedWithTheReason(Backend backend) throws Exception {
+        try (RouterHarness router = RouterHarness.processingTime(backend)) {
+            router.variants("a", new RouteVariant("medical", 0), new RouteVariant("legal", 0));
+            router.variants("a", new RouteVariant("medical", -1), new RouteVariant("legal", 2));
+            router.variants("a", new RouteVariant("medical", 1), new RouteVariant("a:b:c", 1));
+            router.record("a", "1");
+
+            assertThat(router.routed()).containsExactly("1=default");
+            assertThat(router.rejected())
+                    .extracting(RejectedRoute::getErrorCode)
+                    .containsOnly("INVALID_REQUEST")
+                    .hasSize(3);
+            assertThat(router.rejected().get(0).getError()).contains("key 'a'", "all 0");
+            assertThat(router.rejected().get(1).getError()).contains("'medical' is -1");
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void changeToAnUnknownAdapterLeavesByTheSideOutput(Backend backend) throws Exception {
+        Setting setting = Setting.processingTime(backend).onError(OnError.FAIL).adapters("medical", "formal");
+        try (RouterHarness router = setting.open()) {
+            router.route("a", "medical+formal:0.5");
+            router.route("a", "medical+typo");
+            router.variants("a", new RouteVariant("medical", 1), new RouteVariant("canary", 1));
+            router.record("a", "1");
+
+            assertThat(router.routed()).containsExactly("1=medical+formal:0.5");
+            assertThat(router.rejected())
+                    .satisfiesExactly(
+                            first -> {
+                                assertThat(first.getChange().getStack()).isEqualTo("medical+typo");
+                                assertThat(first.getErrorCode()).isEqualTo("ADAPTER_NOT_FOUND");
+                                assertThat(first.getError()).contains("key 'a'", "'typo'");
+                            },
+                            second -> assertThat(second.getError()).contains("'canary'"));
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void routeOfAnIdleKeyIsForgotten(Backend backend) throws Exception {
+        try (RouterHarness router =
+                Setting.processingTime(backend).ttl(Duration.ofHours(1)).open()) {
+            router.clock(Duration.ZERO);
+            router.route("used", "medical");
+            router.route("idle", "legal");
+            router.clock(Duration.ofMinutes(50));
+            router.record("used", "1");
+            router.clock(Duration.ofMinutes(100));
+            router.record("used", "2");
+            router.record("idle", "3");
+
+            assertThat(router.routed()).containsExactly("1=medical", "2=medical", "3=default");
         }
     }
 }

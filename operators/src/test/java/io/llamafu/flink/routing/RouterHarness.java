@@ -2,6 +2,9 @@ package io.llamafu.flink.routing;
 
 import io.llamafu.flink.AdapterRoute;
 import io.llamafu.flink.OnError;
+import io.llamafu.flink.RejectedRoute;
+import io.llamafu.flink.RouteVariant;
+import org.apache.flink.api.common.state.StateTtlConfig;
 import org.apache.flink.api.common.state.ValueStateDescriptor;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
@@ -15,8 +18,11 @@ import org.apache.flink.streaming.api.watermark.Watermark;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.apache.flink.streaming.util.KeyedTwoInputStreamOperatorTestHarness;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Queue;
+import java.util.Set;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -46,6 +52,47 @@ final class RouterHarness implements AutoCloseable {
         abstract StateBackend create();
     }
 
+    /** What a router is made of. */
+    record Setting(boolean eventTime, Backend backend, OnError onError, AdapterNames names, StateTtlConfig ttl) {
+
+        static Setting processingTime(Backend backend) {
+            return new Setting(false, backend, OnError.EMIT, null, StateTtlConfig.DISABLED);
+        }
+
+        static Setting eventTime(Backend backend) {
+            return new Setting(true, backend, OnError.EMIT, null, StateTtlConfig.DISABLED);
+        }
+
+        Setting onError(OnError newOnError) {
+            return new Setting(eventTime, backend, newOnError, names, ttl);
+        }
+
+        /** Rejects changes that name others. */
+        Setting adapters(String... known) {
+            AdapterNames newNames = () -> Set.of(known)::contains;
+            return new Setting(eventTime, backend, onError, newNames, ttl);
+        }
+
+        Setting ttl(Duration idle) {
+            return new Setting(eventTime, backend, onError, names, RouteState.forgottenAfter(idle));
+        }
+
+        RouterHarness open() throws Exception {
+            return open(null);
+        }
+
+        RouterHarness open(OperatorSubtaskState restored) throws Exception {
+            RouteChanges changes = new RouteChanges(onError, names);
+            Carrier<?, RoutedRequest, ?> carrier = new RequestOnly<>();
+            return new RouterHarness(
+                    eventTime
+                            ? new EventTimeRouter<>(changes, carrier, ttl)
+                            : new ProcessingTimeRouter<>(changes, carrier, ttl),
+                    backend,
+                    restored);
+        }
+    }
+
     private final KeyedTwoInputStreamOperatorTestHarness<String, RoutedRequest, AdapterRoute, RoutedRequest> harness;
 
     private RouterHarness(
@@ -54,7 +101,7 @@ final class RouterHarness implements AutoCloseable {
             OperatorSubtaskState restored)
             throws Exception {
         harness = new KeyedTwoInputStreamOperatorTestHarness<>(
-                new KeyedCoProcessOperator<>(router), RouteChanges::keyOf, RouteChanges::keyOf, Types.STRING);
+                new KeyedCoProcessOperator<>(router), new RequestOnly<>()::keyOf, RouteChanges::keyOf, Types.STRING);
         harness.setStateBackend(backend.create());
         harness.setup();
         if (restored != null) {
@@ -65,20 +112,11 @@ final class RouterHarness implements AutoCloseable {
     }
 
     static RouterHarness processingTime(Backend backend) throws Exception {
-        return new RouterHarness(new ProcessingTimeRouter(new RouteChanges(OnError.EMIT)), backend, null);
-    }
-
-    static RouterHarness processingTime(Backend backend, OnError onError, OperatorSubtaskState restored)
-            throws Exception {
-        return new RouterHarness(new ProcessingTimeRouter(new RouteChanges(onError)), backend, restored);
+        return Setting.processingTime(backend).open();
     }
 
     static RouterHarness eventTime(Backend backend) throws Exception {
-        return eventTime(backend, null);
-    }
-
-    static RouterHarness eventTime(Backend backend, OperatorSubtaskState restored) throws Exception {
-        return new RouterHarness(new EventTimeRouter(new RouteChanges(OnError.EMIT)), backend, restored);
+        return Setting.eventTime(backend).open();
     }
 
     static RoutedRequest request(String key, String id) {
@@ -103,15 +141,31 @@ final class RouterHarness implements AutoCloseable {
     }
 
     void route(String key, String stack) throws Exception {
-        harness.processElement2(new StreamRecord<>(new AdapterRoute(key, stack, null)));
+        harness.processElement2(new StreamRecord<>(new AdapterRoute(key, stack, null, null)));
     }
 
     void route(String key, String stack, long time) throws Exception {
-        harness.processElement2(new AdapterRoute(key, stack, null), time);
+        harness.processElement2(new AdapterRoute(key, stack, null, null), time);
     }
 
     void routeValidFrom(String key, String stack, long validFrom) throws Exception {
-        harness.processElement2(new StreamRecord<>(new AdapterRoute(key, stack, validFrom)));
+        harness.processElement2(new StreamRecord<>(new AdapterRoute(key, stack, validFrom, null)));
+    }
+
+    void variants(String key, RouteVariant... variants) throws Exception {
+        harness.processElement2(new StreamRecord<>(new AdapterRoute(key, null, null, List.of(variants))));
+    }
+
+    /** The clock by which idle keys are forgotten. */
+    void clock(Duration time) throws Exception {
+        harness.setStateTtlProcessingTime(time.toMillis());
+    }
+
+    List<RejectedRoute> rejected() {
+        Queue<StreamRecord<RejectedRoute>> rejected = harness.getSideOutput(RouteChanges.rejectedTag());
+        return rejected == null
+                ? List.of()
+                : rejected.stream().map(StreamRecord::getValue).toList();
     }
 
     void watermark(long time) throws Exception {

@@ -19,7 +19,7 @@ import java.nio.file.attribute.BasicFileAttributes;
  * <p>A {@link RandomAccessFile}, not a channel: an interrupt (Flink cancelling a task) would close a channel and make a
  * good file look broken.
  */
-final class GgufInput implements AutoCloseable {
+public final class LittleEndianInput implements AutoCloseable {
     private static final int BUFFER_BYTES = 64 * 1024;
 
     private final GgufKind kind;
@@ -31,22 +31,26 @@ final class GgufInput implements AutoCloseable {
     /** Where the buffer's limit lies in the file. */
     private long bufferEnd;
 
-    private GgufInput(GgufKind kind, Path path, RandomAccessFile file, long size) {
+    private LittleEndianInput(GgufKind kind, Path path, RandomAccessFile file, long size) {
         this.kind = kind;
         this.path = path;
         this.file = file;
         this.size = size;
     }
 
-    /** Opens a regular file. The check comes before the opening, because opening a FIFO waits for its writer. */
-    static GgufInput open(GgufKind kind, Path path) {
+    /**
+     * Opens a regular file. The check comes before the opening, because opening a FIFO waits for its writer.
+     *
+     * @param kind what the file is part of, which decides the codes of errors
+     */
+    public static LittleEndianInput open(GgufKind kind, Path path) {
         try {
             if (!Files.readAttributes(path, BasicFileAttributes.class).isRegularFile()) {
-                throw kind.notFound(path, "is no regular file; name a GGUF file.", null);
+                throw kind.notFound(path, "is no regular file; check the path.", null);
             }
             RandomAccessFile file = new RandomAccessFile(path.toFile(), "r");
             try {
-                return new GgufInput(kind, path, file, file.length());
+                return new LittleEndianInput(kind, path, file, file.length());
             } catch (IOException e) {
                 file.close();
                 throw e;
@@ -58,19 +62,19 @@ final class GgufInput implements AutoCloseable {
         }
     }
 
-    long size() {
+    public long size() {
         return size;
     }
 
-    long position() {
+    public long position() {
         return bufferEnd - buffer.remaining();
     }
 
-    long remaining() {
+    public long remaining() {
         return size - position();
     }
 
-    void seek(long position) {
+    public void seek(long position) {
         if (position < 0 || position > size) {
             throw invalid("is cut off: byte %d is asked for, but it has %d. Fetch it again.".formatted(position, size));
         }
@@ -111,7 +115,7 @@ final class GgufInput implements AutoCloseable {
         return Integer.toUnsignedLong(int32(what));
     }
 
-    long int64(String what) {
+    public long int64(String what) {
         return buffered(8, what).getLong();
     }
 
@@ -124,7 +128,7 @@ final class GgufInput implements AutoCloseable {
     }
 
     /** Reads bytes whose number the caller has bounded. */
-    void bytes(byte[] target, int count, String what) {
+    public void bytes(byte[] target, int count, String what) {
         require(count, what);
         int done = 0;
         while (done < count) {
@@ -157,7 +161,7 @@ final class GgufInput implements AutoCloseable {
         bufferEnd = start + wanted;
     }
 
-    LlamafuException invalid(String problem) {
+    public LlamafuException invalid(String problem) {
         return kind.invalid(path, problem);
     }
 

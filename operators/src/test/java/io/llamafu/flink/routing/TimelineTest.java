@@ -4,11 +4,11 @@ import org.junit.jupiter.api.Test;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-class RouteTimelineTest {
+class TimelineTest {
 
     @Test
     void newestVersionUntilTheTimeHolds() {
-        RouteTimeline timeline = timeline(version(20, "b"), version(10, "a"), version(30, null));
+        Timeline<RouteVersion> timeline = timeline(version(20, "b"), version(10, "a"), version(30, null));
 
         assertThat(timeline.at(9)).isEmpty();
         assertThat(timeline.at(10)).contains(version(10, "a"));
@@ -19,24 +19,24 @@ class RouteTimelineTest {
 
     @Test
     void laterWordOfTheSameTimeReplaces() {
-        RouteTimeline timeline = timeline(version(10, "a"), version(10, "b"));
+        Timeline<RouteVersion> timeline = timeline(version(10, "a"), version(10, "b"));
 
-        assertThat(timeline.toHistory().getVersions()).containsExactly(version(10, "b"));
+        assertThat(timeline.versions()).containsExactly(version(10, "b"));
     }
 
     @Test
     void trimKeepsWhatHoldsFromThatTimeOn() {
-        RouteTimeline timeline = timeline(version(10, "a"), version(20, "b"), version(30, "c"));
+        Timeline<RouteVersion> timeline = timeline(version(10, "a"), version(20, "b"), version(30, "c"));
 
         assertThat(timeline.trim(19)).isFalse();
         assertThat(timeline.trim(25)).isTrue();
-        assertThat(timeline.toHistory().getVersions()).containsExactly(version(20, "b"), version(30, "c"));
+        assertThat(timeline.versions()).containsExactly(version(20, "b"), version(30, "c"));
         assertThat(timeline.at(25)).contains(version(20, "b"));
     }
 
     @Test
     void afterATrimTheOldestLeftAnswersForLateRecords() {
-        RouteTimeline timeline = timeline(version(10, "a"), version(20, "b"));
+        Timeline<RouteVersion> timeline = timeline(version(10, "a"), version(20, "b"));
         timeline.trim(20);
 
         assertThat(timeline.at(5)).contains(version(20, "b"));
@@ -44,27 +44,27 @@ class RouteTimelineTest {
 
     @Test
     void resetToTheDefaultIsNotOutlivedByALateChange() {
-        RouteTimeline timeline = timeline(version(10, "a"), version(50, null));
+        Timeline<RouteVersion> timeline = timeline(version(10, "a"), version(50, null));
         timeline.trim(60);
         timeline.add(version(30, "late"));
         timeline.trim(60);
 
         assertThat(timeline.at(70)).contains(version(50, null));
-        assertThat(timeline.toHistory().getVersions()).hasSize(1);
+        assertThat(timeline.versions()).hasSize(1);
     }
 
     @Test
     void historyIsReadBack() {
-        RouteTimeline timeline = timeline(version(10, "a"), version(20, "b"));
+        Timeline<RouteVersion> timeline = timeline(version(10, "a"), version(20, "b"));
         timeline.trim(20);
 
-        RouteHistory history = timeline.toHistory();
-        assertThat(RouteTimeline.of(history).toHistory()).isEqualTo(history);
-        assertThat(history.getTrimmed()).isTrue();
+        Timeline<RouteVersion> read = Timeline.of(new RouteHistory(timeline.versions(), timeline.trimmed()));
+        assertThat(read.versions()).containsExactly(version(20, "b"));
+        assertThat(read.trimmed()).isTrue();
     }
 
-    private static RouteTimeline timeline(RouteVersion... versions) {
-        RouteTimeline timeline = RouteTimeline.empty();
+    private static Timeline<RouteVersion> timeline(RouteVersion... versions) {
+        Timeline<RouteVersion> timeline = Timeline.of((RouteHistory) null);
         for (RouteVersion version : versions) {
             timeline.add(version);
         }
@@ -72,6 +72,6 @@ class RouteTimelineTest {
     }
 
     private static RouteVersion version(long validFrom, String stack) {
-        return new RouteVersion(validFrom, stack);
+        return new RouteVersion(validFrom, stack, null);
     }
 }

@@ -1,0 +1,19 @@
+package io.llamafu.peft;
+
+import static java.util.Objects.requireNonNull;
+
+/**
+ * An adapted matrix, checked against the base.
+ *
+ * @param target the matrix of the base
+ * @param a rank x inputs
+ * @param b outputs x rank
+ * @param factorOfB brings the scale of this module to the one alpha that a GGUF adapter has; 1 without patterns
+ */
+record LoraModule(ModuleTarget target, SafetensorsTensor a, SafetensorsTensor b, double factorOfB) {
+    LoraModule {
+        requireNonNull(target, "target is null");
+        requireNonNull(a, "a is null");
+        requireNonNull(b, "b is null");
+    }
+}

@@ -1,0 +1,94 @@
+package io.llamafu.peft;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.gguf.GgufFile;
+import io.llamafu.gguf.ModelFile;
+
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.function.Function;
+
+/**
+ * What a conversion must know of the model that an adapter was trained on: its architecture, the shapes of its matrices and
+ * the width of an attention head.
+ */
+public final class PeftBase {
+    private final PeftArchitecture architecture;
+    private final int headWidth;
+    private final Function<ModuleTarget, Optional<MatrixShape>> shapes;
+    private final Optional<GgufFile> gguf;
+
+    private PeftBase(
+            PeftArchitecture architecture,
+            int headWidth,
+            Function<ModuleTarget, Optional<MatrixShape>> shapes,
+            Optional<GgufFile> gguf) {
+        this.architecture = architecture;
+        this.headWidth = headWidth;
+        this.shapes = shapes;
+        this.gguf = gguf;
+    }
+
+    /**
+     * Reads a base.
+     *
+     * @param path a GGUF model, or the {@code config.json} of a Hugging Face model; which one, is told by the ending
+     *     {@code .json}
+     * @throws LlamafuException with {@link ErrorCode#MODEL_NOT_FOUND} if there is no such file, with
+     *     {@link ErrorCode#MODEL_INVALID} if it is malformed, and with {@link ErrorCode#INVALID_OPTION} if adapters of its
+     *     architecture cannot be converted
+     */
+    public static PeftBase read(Path path) {
+        return path.toString().endsWith(".json")
+                ? ofConfig(HuggingFaceConfig.read(path))
+                : ofModel(ModelFile.read(path));
+    }
+
+    private static PeftBase ofConfig(HuggingFaceConfig config) {
+        return new PeftBase(config.architecture(), config.headWidth(), config::shape, Optional.empty());
+    }
+
+    private static PeftBase ofModel(ModelFile model) {
+        PeftArchitecture architecture = PeftArchitecture.ofGgufName(model.architecture())
+                .orElseThrow(() -> new LlamafuException(
+                        ErrorCode.INVALID_OPTION,
+                        "The model '%s' has the architecture '%s', but adapters are converted for %s only."
+                                .formatted(model.gguf().path(), model.architecture(), PeftArchitecture.names())));
+        return new PeftBase(
+                architecture, headWidth(model), target -> shape(model.gguf(), target), Optional.of(model.gguf()));
+    }
+
+    private static int headWidth(ModelFile model) {
+        if (model.headCount() == 0) {
+            return 0;
+        }
+        return model.gguf()
+                .findInteger(model.architecture() + ".attention.key_length")
+                .map(Long::intValue)
+                .orElse(model.embeddingLength() / model.headCount());
+    }
+
+    private static Optional<MatrixShape> shape(GgufFile gguf, ModuleTarget target) {
+        return gguf.findTensor(target.name()).map(tensor -> new MatrixShape(tensor.dimension(0), tensor.dimension(1)));
+    }
+
+    PeftArchitecture architecture() {
+        return architecture;
+    }
+
+    /** Rows of a single head in the matrices of queries and keys; 0 if it has none. */
+    int headWidth() {
+        return headWidth;
+    }
+
+    /** The shape of a matrix; empty if the model lacks it. */
+    Optional<MatrixShape> shape(ModuleTarget target) {
+        return shapes.apply(target);
+    }
+
+    /** The header of the model, unless only its configuration is known. */
+    Optional<GgufFile> gguf() {
+        return gguf;
+    }
+}

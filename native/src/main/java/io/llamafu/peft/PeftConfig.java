@@ -1,0 +1,219 @@
+package io.llamafu.peft;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.adapter.CompatibilityReport.Reason;
+import io.llamafu.gguf.GgufKind;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalLong;
+import java.util.Set;
+
+/**
+ * What {@code adapter_config.json} says of an adapter. The keys are those of {@code LoraConfig} in PEFT.
+ *
+ * @param rank of modules without a pattern; empty if it is malformed
+ * @param alpha of modules without a pattern
+ * @param rankStabilized whether alpha is divided by the root of the rank (rsLoRA), not by the rank
+ * @param rankPattern ranks of single modules
+ * @param alphaPattern alphas of single modules
+ * @param reasons why the adapter cannot be converted
+ */
+record PeftConfig(
+        OptionalLong rank,
+        double alpha,
+        boolean rankStabilized,
+        ModulePatterns rankPattern,
+        ModulePatterns alphaPattern,
+        List<Reason> reasons) {
+
+    PeftConfig {
+        reasons = List.copyOf(reasons);
+    }
+
+    /**
+     * Reads a configuration.
+     *
+     * @throws LlamafuException with {@link ErrorCode#ADAPTER_NOT_FOUND} if there is no such file, and with
+     *     {@link ErrorCode#ADAPTER_INVALID} if it is no JSON object; what is wrong in it, is in the reasons
+     */
+    static PeftConfig read(Path path) {
+        return new Reader(Json.readObject(GgufKind.ADAPTER, path)).read();
+    }
+
+    /** The rank of the module of this path in the base. */
+    OptionalLong rankOf(String path) {
+        return rankPattern
+                .find(path)
+                .map(rank -> OptionalLong.of(rank.longValue()))
+                .orElse(rank);
+    }
+
+    /**
+     * The alpha that gives a module its scale when it is divided by the rank, as llama.cpp does.
+     *
+     * @param path of the module in the base
+     * @param moduleRank of the module
+     */
+    double alphaOf(String path, long moduleRank) {
+        return perRank(alphaPattern.find(path).orElse(alpha), moduleRank);
+    }
+
+    /** As {@link #alphaOf}, of modules without a pattern. */
+    double commonAlpha() {
+        return perRank(alpha, rank.orElse(1));
+    }
+
+    private double perRank(double value, long moduleRank) {
+        return rankStabilized ? value * Math.sqrt((double) moduleRank) : value;
+    }
+
+    private static final class Reader {
+        private static final int MAX_RANK = 1 << 16;
+
+        /** They leave the base as it is. Others, such as pissa and loftq, need a changed base. */
+        private static final Set<String> INITIALISATIONS = Set.of("true", "false", "gaussian", "eva", "orthogonal");
+
+        /** Options that make more of an adapter than pairs of matrices at one scale. */
+        private static final List<Map.Entry<String, String>> UNSUPPORTED = List.of(
+                Map.entry("use_dora", "llama.cpp has no DoRA"),
+                Map.entry("modules_to_save", "whole modules cannot be replaced"),
+                Map.entry("lora_bias", "biases cannot be adapted"),
+                Map.entry("trainable_token_indices", "token embeddings cannot be adapted"),
+                Map.entry("target_parameters", "experts cannot be adapted"),
+                Map.entry("layer_replication", "llama.cpp cannot repeat layers"),
+                Map.entry("alora_invocation_tokens", "activated LoRA (aLoRA) is not supported"),
+                Map.entry("fan_in_fan_out", "the supported models store no weight transposed"),
+                Map.entry("use_qalora", "llama.cpp has no QA-LoRA"),
+                Map.entry("use_bdlora", "llama.cpp has no block-diagonal LoRA"),
+                Map.entry("arrow_config", "llama.cpp has no Arrow routing"),
+                Map.entry("kasa_config", "llama.cpp has no KaSA"),
+                Map.entry("monteclora_config", "llama.cpp has no MonteCLoRA"));
+
+        private final JsonNode root;
+        private final List<Reason> reasons = new ArrayList<>();
+
+        Reader(JsonNode root) {
+            this.root = root;
+        }
+
+        PeftConfig read() {
+            checkType();
+            UNSUPPORTED.forEach(option -> checkUnset(option.getKey(), option.getValue()));
+            checkInitialisation();
+            return new PeftConfig(
+                    readRank(),
+                    readAlpha(),
+                    readFlag("use_rslora"),
+                    readPatterns("rank_pattern", true),
+                    readPatterns("alpha_pattern", false),
+                    reasons);
+        }
+
+        private void checkType() {
+            if (!root.path("peft_type").asText().equals("LORA")) {
+                refuse("peft_type", "'LORA'");
+            }
+            if (isSet("bias") && !root.path("bias").asText().equals("none")) {
+                refuse("bias", "'none', as biases cannot be adapted");
+            }
+        }
+
+        private void checkUnset(String key, String why) {
+            if (isSet(key)) {
+                refuse(key, "unset, as " + why);
+            }
+        }
+
+        /** A flag that is false and a list that is empty are as good as absent. */
+        private boolean isSet(String key) {
+            JsonNode value = root.path(key);
+            boolean empty = value.isContainerNode() && value.isEmpty();
+            return !value.isMissingNode() && !value.isNull() && !empty && !(value.isBoolean() && !value.booleanValue());
+        }
+
+        private void checkInitialisation() {
+            JsonNode value = root.path("init_lora_weights");
+            if (!value.isMissingNode() && !value.isNull() && !INITIALISATIONS.contains(value.asText())) {
+                refuse(
+                        "init_lora_weights",
+                        "one that leaves the base unchanged; save the adapter with its initial weights converted");
+            }
+        }
+
+        private OptionalLong readRank() {
+            JsonNode value = root.path("r");
+            if (isRank(value)) {
+                return OptionalLong.of(value.longValue());
+            }
+            refuse("r", "1 to " + MAX_RANK);
+            return OptionalLong.empty();
+        }
+
+        private static boolean isRank(JsonNode value) {
+            return value.isIntegralNumber()
+                    && value.canConvertToInt()
+                    && value.intValue() >= 1
+                    && value.intValue() <= MAX_RANK;
+        }
+
+        /** A zero would be no scale at all to llama.cpp, which then does not divide by the rank either. */
+        private double readAlpha() {
+            JsonNode value = root.path("lora_alpha");
+            if (!isAlpha(value) || (float) value.doubleValue() == 0) {
+                refuse("lora_alpha", "a number other than 0");
+            }
+            return value.doubleValue();
+        }
+
+        private static boolean isAlpha(JsonNode value) {
+            return value.isNumber() && Math.abs(value.doubleValue()) <= Float.MAX_VALUE / MAX_RANK;
+        }
+
+        private boolean readFlag(String key) {
+            JsonNode value = root.path(key);
+            if (!value.isMissingNode() && !value.isNull() && !value.isBoolean()) {
+                refuse(key, "true or false");
+            }
+            return value.asBoolean();
+        }
+
+        private ModulePatterns readPatterns(String key, boolean areRanks) {
+            ModulePatterns patterns = new ModulePatterns();
+            JsonNode entries = root.path(key);
+            if (!entries.isObject()) {
+                if (isSet(key)) {
+                    refuse(key, "an object of numbers by module");
+                }
+                return patterns;
+            }
+            for (Map.Entry<String, JsonNode> entry : entries.properties()) {
+                JsonNode value = entry.getValue();
+                if (!ModulePatterns.isPlain(entry.getKey()) || !(areRanks ? isRank(value) : isAlpha(value))) {
+                    String pattern = entry.getKey()
+                            .substring(0, Math.min(64, entry.getKey().length()));
+                    reasons.add(new Reason(
+                            ErrorCode.ADAPTER_INVALID,
+                            key,
+                            areRanks
+                                    ? "the end of a module's path and its rank"
+                                    : "the end of a module's path and its alpha",
+                            "'%s': %s".formatted(pattern, Json.brief(value))));
+                } else {
+                    patterns.add(entry.getKey(), value.doubleValue());
+                }
+            }
+            return patterns;
+        }
+
+        private void refuse(String key, String expected) {
+            JsonNode value = root.path(key);
+            reasons.add(new Reason(
+                    ErrorCode.ADAPTER_INVALID, key, expected, value.isMissingNode() ? "missing" : Json.brief(value)));
+        }
+    }
+}

@@ -1,0 +1,27 @@
+package io.llamafu.peft;
+
+/**
+ * The order of the rows of queries and keys. Rotary embeddings rotate pairs of rows of a head. Transformers keeps the two
+ * of a pair half a head apart; llama.cpp keeps them next to each other in models of the architecture llama, and changed
+ * the order of their weights when it converted them. The matrix B of an adapter has the rows of the weights.
+ */
+final class RotaryRows {
+    private RotaryRows() {}
+
+    /**
+     * Brings the rows of one head into llama.cpp's order: 0, h, 1, h + 1, ... for a head of 2 h rows.
+     *
+     * @param head its rows, one after another, in the order of Transformers
+     * @param rows an even number
+     */
+    static float[] interleave(float[] head, int rows) {
+        float[] interleaved = new float[head.length];
+        int length = head.length / rows;
+        int half = rows / 2;
+        for (int pair = 0; pair < half; pair++) {
+            System.arraycopy(head, pair * length, interleaved, 2 * pair * length, length);
+            System.arraycopy(head, (half + pair) * length, interleaved, (2 * pair + 1) * length, length);
+        }
+        return interleaved;
+    }
+}

@@ -1,0 +1,29 @@
+package io.llamafu.flink;
+
+import org.apache.flink.annotation.PublicEvolving;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
+
+import java.util.Optional;
+
+import static org.apache.flink.util.Preconditions.checkNotNull;
+
+/**
+ * All that comes out of a completion, each kind in a stream of its own; see {@link CompletionBuilder#buildStreams()}.
+ *
+ * @param answered the records that got a text
+ * @param deadLetters the records that got none, as they came, with the error; nothing with {@code on-error} =
+ *     {@code fail}, and without code and error with {@code null}
+ * @param rejectedRoutes route changes and rules that did not take effect, and why; empty without routes and rules
+ */
+@PublicEvolving
+public record CompletionStreams<T>(
+        SingleOutputStreamOperator<Answered<T>> answered,
+        DataStream<Answered<T>> deadLetters,
+        Optional<DataStream<RejectedRoute>> rejectedRoutes) {
+    public CompletionStreams {
+        checkNotNull(answered, "answered is null");
+        checkNotNull(deadLetters, "deadLetters is null");
+        checkNotNull(rejectedRoutes, "rejectedRoutes is null");
+    }
+}

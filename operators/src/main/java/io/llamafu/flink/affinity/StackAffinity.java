@@ -1,0 +1,82 @@
+package io.llamafu.flink.affinity;
+
+import java.util.HashMap;
+import java.util.Map;
+
+/**
+ * Chooses the subtask of each record that one sender sends. It counts what it has sent itself and knows nothing of other
+ * senders; but when each of them keeps its own share in balance, so is the sum.
+ *
+ * <p>A name goes to the first subtask of its {@link Rendezvous} order. The more of the records a name has, the more of its
+ * first choices take turns, the one with the least load at a time. A subtask with more than its bound gives way to the
+ * next choice.
+ *
+ * <p>The same records in the same order give the same choices. Used by one thread.
+ */
+final class StackAffinity {
+    /** The name of records that every subtask answers equally well. */
+    static final String ANYWHERE = "";
+
+    /** What is remembered, for each subtask: this many records, and up to as many again until they are halved. */
+    private static final int WINDOW_PER_SUBTASK = 64;
+
+    /** Before so many were sent, for each subtask, they are compared as if they had been: the first few say little. */
+    private static final int RECORDS_THAT_SAY_LITTLE = 16;
+
+    /** A name with the mean load of a subtask has this many choices, so that its parts are small beside the bound. */
+    private static final int CHOICES_PER_MEAN_LOAD = 4;
+
+    private final double loadBound;
+    private final int window;
+    private final double[] loads;
+    private final Map<String, Double> records = new HashMap<>();
+    private double sent;
+
+    /** @param loadBound the most records of a subtask over the mean; above 1 */
+    StackAffinity(int subtasks, double loadBound) {
+        this.loadBound = loadBound;
+        this.window = WINDOW_PER_SUBTASK * subtasks;
+        this.loads = new double[subtasks];
+    }
+
+    /** The subtask for the next record of a name, which is counted as sent. */
+    int choose(String name) {
+        double ofName = records.merge(name, 1.0, Double::sum);
+        double meanLoad = Math.max(sent / loads.length, RECORDS_THAT_SAY_LITTLE);
+        int choices = name.equals(ANYWHERE) ? loads.length : choices(ofName / meanLoad);
+        int subtask = choose(Rendezvous.order(name, loads.length), choices, loadBound * meanLoad);
+        loads[subtask]++;
+        sent++;
+        if (sent >= 2 * window) {
+            halve();
+        }
+        return subtask;
+    }
+
+    private int choices(double load) {
+        return (int) Math.min(Math.ceil(load * CHOICES_PER_MEAN_LOAD), loads.length);
+    }
+
+    private int choose(int[] order, int choices, double mostLoad) {
+        int chosen = order[0];
+        for (int rank = 1; rank < choices; rank++) {
+            if (loads[order[rank]] < loads[chosen]) {
+                chosen = order[rank];
+            }
+        }
+        for (int rank = choices; rank < order.length && loads[chosen] >= mostLoad; rank++) {
+            chosen = order[rank];
+        }
+        return chosen;
+    }
+
+    /** Old records count less and less, and a name without new ones is forgotten. */
+    private void halve() {
+        sent /= 2;
+        for (int subtask = 0; subtask < loads.length; subtask++) {
+            loads[subtask] /= 2;
+        }
+        records.replaceAll((name, count) -> count / 2);
+        records.values().removeIf(count -> count < 1);
+    }
+}

@@ -1,0 +1,170 @@
+package io.llamafu.flink.artifact;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.Completion;
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.EngineMetrics;
+import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.LoadedAdapter;
+import io.llamafu.engine.ResolvedAdapter;
+
+import java.time.Duration;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+
+import static org.apache.flink.util.Preconditions.checkNotNull;
+
+/**
+ * An engine over a local folder that a mirror fills: a request goes to the engine when its adapters are there, at once if
+ * they are there already. The wait counts towards the request's timeout.
+ */
+final class MirroredEngine implements InferenceEngine {
+    private static final Set<ErrorCode> ABOUT_ADAPTERS = EnumSet.of(
+            ErrorCode.ADAPTER_NOT_FOUND,
+            ErrorCode.ADAPTER_INVALID,
+            ErrorCode.ADAPTER_INCOMPATIBLE,
+            ErrorCode.ADAPTER_LOAD_FAILED);
+
+    private final InferenceEngine engine;
+    private final AdapterMirror mirror;
+    private final Set<String> ownFiles;
+
+    /**
+     * An engine over a mirror.
+     *
+     * @param ownFiles names of adapters that the engine finds elsewhere than in the mirror's folder
+     */
+    MirroredEngine(InferenceEngine engine, AdapterMirror mirror, Set<String> ownFiles) {
+        this.engine = checkNotNull(engine, "engine is null");
+        this.mirror = checkNotNull(mirror, "mirror is null");
+        this.ownFiles = checkNotNull(ownFiles, "ownFiles is null");
+    }
+
+    @Override
+    public CompletableFuture<Completion> submit(CompletionRequest request) {
+        if (request.adapters().isBase()) {
+            return engine.submit(request);
+        }
+        CompletableFuture<AdapterMirror.Use> use = mirror.use(remoteNames(request.adapters(), ownFiles));
+        CompletableFuture<Completion> result = new CompletableFuture<>();
+        if (use.isDone() && !use.isCompletedExceptionally()) {
+            handOver(request, use.join(), result);
+        } else {
+            handOverInTime(request, use, result);
+        }
+        return result;
+    }
+
+    /** The names of a stack that are in the mirror, or nowhere. */
+    static List<String> remoteNames(AdapterStack stack, Set<String> ownFiles) {
+        return stack.entries().stream()
+                .map(AdapterStack.Entry::name)
+                .filter(name -> !ownFiles.contains(name))
+                .toList();
+    }
+
+    @SuppressWarnings("FutureReturnValueIgnored") // each step hands its outcome on to the result
+    private void handOverInTime(
+            CompletionRequest request, CompletableFuture<AdapterMirror.Use> use, CompletableFuture<Completion> result) {
+        long start = System.nanoTime();
+        CompletableFuture<AdapterMirror.Use> inTime = new CompletableFuture<AdapterMirror.Use>()
+                .orTimeout(request.timeout().toMillis(), TimeUnit.MILLISECONDS);
+        use.whenComplete((held, failure) -> {
+            if (failure != null) {
+                inTime.completeExceptionally(failure);
+            } else if (!inTime.complete(held)) {
+                held.close();
+            }
+        });
+        inTime.whenComplete((held, failure) -> {
+            if (failure != null) {
+                result.completeExceptionally(reason(request, failure));
+            } else {
+                Duration left = request.timeout().minusNanos(System.nanoTime() - start);
+                handOver(request.withTimeout(left), held, result);
+            }
+        });
+    }
+
+    @SuppressWarnings("FutureReturnValueIgnored") // the outcome is handed on to the result
+    private void handOver(CompletionRequest request, AdapterMirror.Use use, CompletableFuture<Completion> result) {
+        if (result.isDone()) {
+            // Cancelled while the adapters were fetched.
+            use.close();
+            return;
+        }
+        CompletableFuture<Completion> answer = engine.submit(request);
+        answer.whenComplete((completion, failure) -> {
+            use.close();
+            if (failure != null) {
+                result.completeExceptionally(withUri(failure));
+            } else {
+                result.complete(completion);
+            }
+        });
+        // Frees the sequence of a cancelled request; an answer that is there is not touched by it.
+        result.whenComplete((completion, failure) -> answer.cancel(false));
+    }
+
+    /** The engine knows the local folder only, which says nothing to a user. */
+    private Throwable withUri(Throwable failure) {
+        return failure instanceof LlamafuException coded && ABOUT_ADAPTERS.contains(coded.code())
+                ? new LlamafuException(
+                        coded.code(),
+                        "%s The adapters are those of '%s'.".formatted(coded.getMessage(), mirror.uri()),
+                        coded)
+                : failure;
+    }
+
+    private static LlamafuException reason(CompletionRequest request, Throwable failure) {
+        return failure instanceof TimeoutException
+                ? new LlamafuException(
+                        ErrorCode.DEADLINE_EXCEEDED,
+                        "The adapters of '%s' were not fetched within %s; raise timeout."
+                                .formatted(request.adapters(), request.timeout()))
+                : AdapterMirror.reason(failure);
+    }
+
+    /** Those that were fetched, not all of the remote folder. */
+    @Override
+    public List<LoadedAdapter> adapters() {
+        return engine.adapters();
+    }
+
+    @Override
+    public CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
+        return mirror.use(remoteNames(stack, ownFiles))
+                .thenCompose(use -> engine.preload(stack).whenComplete((adapters, failure) -> use.close()));
+    }
+
+    @Override
+    public boolean unload(String name) {
+        return engine.unload(name);
+    }
+
+    @Override
+    public int clear() {
+        return engine.clear();
+    }
+
+    @Override
+    public boolean isOpen() {
+        return engine.isOpen();
+    }
+
+    @Override
+    public EngineMetrics metrics() {
+        return engine.metrics();
+    }
+
+    @Override
+    public void close() {
+        engine.close();
+    }
+}

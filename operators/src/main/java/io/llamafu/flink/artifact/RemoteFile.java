@@ -1,0 +1,90 @@
+package io.llamafu.flink.artifact;
+
+import org.apache.flink.core.fs.FileStatus;
+import org.apache.flink.core.fs.FileSystem;
+import org.apache.flink.core.fs.Path;
+
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.net.URI;
+import java.util.ArrayList;
+import java.util.List;
+
+import static org.apache.flink.util.Preconditions.checkNotNull;
+
+/**
+ * A version of a file in a file system of Flink. A file that was published again has another size or another time.
+ *
+ * @param uri where it is
+ * @param byteSize bytes
+ * @param modificationTime milliseconds since 1970, as precise as the file system keeps it
+ */
+record RemoteFile(URI uri, long byteSize, long modificationTime) {
+    RemoteFile {
+        checkNotNull(uri, "uri is null");
+    }
+
+    /** An operation of a file system. */
+    private interface Operation<T> {
+        T on(FileSystem fileSystem) throws IOException;
+    }
+
+    /**
+     * The present version.
+     *
+     * @throws FileNotFoundException if there is no such file, or it is a folder
+     * @throws IOException if the file system cannot be asked
+     */
+    static RemoteFile at(URI uri) throws IOException {
+        FileStatus status = ask(uri, fileSystem -> fileSystem.getFileStatus(new Path(uri)));
+        if (status == null) {
+            throw new FileNotFoundException(uri + " does not exist");
+        }
+        if (status.isDir()) {
+            throw new FileNotFoundException(uri + " is a folder");
+        }
+        return new RemoteFile(uri, status.getLen(), status.getModificationTime());
+    }
+
+    /**
+     * The files of a folder, without those of folders in it.
+     *
+     * @throws FileNotFoundException if there is no such folder
+     * @throws IOException if the file system cannot be asked
+     */
+    static List<RemoteFile> list(URI folder) throws IOException {
+        FileStatus[] statuses = ask(folder, fileSystem -> fileSystem.listStatus(new Path(folder)));
+        if (statuses == null) {
+            throw new FileNotFoundException(folder + " does not exist");
+        }
+        List<RemoteFile> files = new ArrayList<>();
+        for (FileStatus status : statuses) {
+            if (!status.isDir()) {
+                // Under the folder's own URI: a listing may leave out the scheme or the host.
+                Path path = new Path(new Path(folder), status.getPath().getName());
+                files.add(new RemoteFile(path.toUri(), status.getLen(), status.getModificationTime()));
+            }
+        }
+        return files;
+    }
+
+    InputStream open() throws IOException {
+        return ask(uri, fileSystem -> fileSystem.open(new Path(uri)));
+    }
+
+    /** The last part of the path. */
+    String name() {
+        return new Path(uri).getName();
+    }
+
+    /** Clients of object stores throw exceptions of their own; to us a file system fails in one way. */
+    private static <T> T ask(URI uri, Operation<T> operation) throws IOException {
+        try {
+            // Unguarded: the streams are closed here, and the guard belongs to the threads of tasks.
+            return operation.on(FileSystem.getUnguardedFileSystem(uri));
+        } catch (RuntimeException e) {
+            throw new IOException(e.toString(), e);
+        }
+    }
+}

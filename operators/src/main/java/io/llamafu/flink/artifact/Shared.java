@@ -1,0 +1,98 @@
+package io.llamafu.flink.artifact;
+
+import java.util.HashMap;
+import java.util.Map;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Function;
+
+/**
+ * One value for each key, as long as somebody uses it. It is opened by the first and closed by the last; whoever comes
+ * while it is opened or closed waits. Thread-safe.
+ */
+final class Shared<K, V extends Shared.Value> {
+    private final Map<K, Slot<K, V>> slots = new HashMap<>();
+
+    /** Closing does not throw. */
+    interface Value extends AutoCloseable {
+        @Override
+        void close();
+    }
+
+    private static final class Slot<K, V> {
+        private final K key;
+        // guarded by slots
+        private int users;
+        // guarded by this
+        private V value;
+
+        private Slot(K key) {
+            this.key = key;
+        }
+    }
+
+    /** A use of a value. */
+    final class Share implements AutoCloseable {
+        private final Slot<K, V> slot;
+        private final V value;
+        private final AtomicBoolean closed = new AtomicBoolean();
+
+        private Share(Slot<K, V> slot, V value) {
+            this.slot = slot;
+            this.value = value;
+        }
+
+        V value() {
+            return value;
+        }
+
+        /** Idempotent. */
+        @Override
+        public void close() {
+            if (closed.compareAndSet(false, true)) {
+                release(slot);
+            }
+        }
+    }
+
+    Share acquire(K key, Function<K, V> opener) {
+        Slot<K, V> slot;
+        synchronized (slots) {
+            slot = slots.computeIfAbsent(key, Slot::new);
+            slot.users++;
+        }
+        try {
+            synchronized (slot) {
+                if (slot.value == null) {
+                    slot.value = opener.apply(key);
+                }
+                return new Share(slot, slot.value);
+            }
+        } catch (RuntimeException | Error e) {
+            release(slot);
+            throw e;
+        }
+    }
+
+    private void release(Slot<K, V> slot) {
+        synchronized (slots) {
+            slot.users--;
+        }
+        synchronized (slot) {
+            synchronized (slots) {
+                if (slot.users > 0) {
+                    return;
+                }
+            }
+            if (slot.value != null) {
+                slot.value.close();
+                slot.value = null;
+            }
+            // Who came while it was closed waits for the slot, and opens the value again.
+            synchronized (slots) {
+                if (slot.users == 0) {
+                    slots.remove(slot.key, slot);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+package io.llamafu.flink.completion;
+
+import org.apache.flink.annotation.Internal;
+import org.apache.flink.api.common.externalresource.ExternalResourceInfo;
+import org.apache.flink.api.common.functions.RuntimeContext;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.MemorySize;
+import org.apache.flink.configuration.TaskManagerOptions;
+import org.apache.flink.runtime.taskmanager.TaskManagerRuntimeInfo;
+import org.apache.flink.streaming.api.operators.StreamingRuntimeContext;
+
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
+
+import static org.apache.flink.util.Preconditions.checkNotNull;
+
+/**
+ * What a subtask knows of the TaskManager that it runs in.
+ *
+ * @param temporaryFolder the first of its folders for temporary files
+ * @param memory what it was told of memory; empty where that cannot be known
+ * @param gpu the GPU that Flink gave it, as an index; the lowest if there are several
+ */
+@Internal
+public record TaskManager(Path temporaryFolder, Optional<Memory> memory, OptionalInt gpu) {
+
+    /** The name of the external resource, as in Flink's documentation of its GPU plugin. */
+    public static final String GPU_RESOURCE = "gpu";
+
+    private static final String GPU_INDEX = "index";
+
+    /**
+     * Bytes by configuration.
+     *
+     * @param taskOffHeap what the operators may use outside of the heap
+     * @param managed what state backends use outside of the heap
+     */
+    public record Memory(long taskOffHeap, long managed) {
+        static Memory of(Configuration configuration) {
+            return new Memory(
+                    configuration.get(TaskManagerOptions.TASK_OFF_HEAP_MEMORY).getBytes(),
+                    configuration
+                            .getOptional(TaskManagerOptions.MANAGED_MEMORY_SIZE)
+                            .map(MemorySize::getBytes)
+                            .orElse(0L));
+        }
+    }
+
+    public TaskManager {
+        checkNotNull(temporaryFolder, "temporaryFolder is null");
+        checkNotNull(memory, "memory is null");
+        checkNotNull(gpu, "gpu is null");
+    }
+
+    /** As a DataStream operator sees it. */
+    public static TaskManager of(RuntimeContext context) {
+        Set<ExternalResourceInfo> gpus = context.getExternalResourceInfos(GPU_RESOURCE);
+        if (!(context instanceof StreamingRuntimeContext streaming)) {
+            return of(gpus);
+        }
+        TaskManagerRuntimeInfo info = streaming.getTaskManagerRuntimeInfo();
+        return new TaskManager(
+                Path.of(info.getTmpDirectories()[0]), Optional.of(Memory.of(info.getConfiguration())), gpu(gpus));
+    }
+
+    /**
+     * As a function of SQL sees it, which is shown neither folders nor memory.
+     *
+     * @param gpus the external resources of the name {@link #GPU_RESOURCE}
+     */
+    public static TaskManager of(Set<ExternalResourceInfo> gpus) {
+        return new TaskManager(Path.of(System.getProperty("java.io.tmpdir")), Optional.empty(), gpu(gpus));
+    }
+
+    private static OptionalInt gpu(Set<ExternalResourceInfo> resources) {
+        return resources.stream()
+                .flatMap(resource -> resource.getProperty(GPU_INDEX).stream())
+                .filter(index -> index.matches("\\d{1,9}"))
+                .mapToInt(Integer::parseInt)
+                .min();
+    }
+}

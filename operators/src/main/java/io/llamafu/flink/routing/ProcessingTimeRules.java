@@ -1,0 +1,42 @@
+package io.llamafu.flink.routing;
+
+import io.llamafu.flink.RouteRule;
+import org.apache.flink.annotation.Internal;
+import org.apache.flink.api.common.state.MapStateDescriptor;
+import org.apache.flink.streaming.api.functions.co.BroadcastProcessFunction;
+import org.apache.flink.util.Collector;
+
+import static org.apache.flink.util.Preconditions.checkNotNull;
+
+/** Gives each record the stack of the rule that holds for its key now. A router after it overrides that. */
+@Internal
+public final class ProcessingTimeRules<E> extends BroadcastProcessFunction<E, RouteRule, E> {
+    private static final long serialVersionUID = 1L;
+
+    private final Carrier<?, E, ?> carrier;
+    private final MapStateDescriptor<String, RuleHistory> rules = RuleBook.descriptor();
+    /** Null until it is read from the state, which changes with each rule. */
+    private transient RuleBook book;
+
+    public ProcessingTimeRules(Carrier<?, E, ?> carrier) {
+        this.carrier = checkNotNull(carrier, "carrier is null");
+    }
+
+    @Override
+    public void processElement(E element, ReadOnlyContext context, Collector<E> out) throws Exception {
+        RoutedRequest request = carrier.request(element);
+        if (request.getErrorCode() == null && !request.getPinned()) {
+            if (book == null) {
+                book = RuleBook.read(context.getBroadcastState(rules));
+            }
+            book.apply(request, RuleBook.ALWAYS);
+        }
+        out.collect(element);
+    }
+
+    @Override
+    public void processBroadcastElement(RouteRule rule, Context context, Collector<E> out) throws Exception {
+        RuleBook.replace(rule, context.getBroadcastState(rules));
+        book = null;
+    }
+}

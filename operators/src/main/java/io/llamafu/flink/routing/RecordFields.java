@@ -1,0 +1,49 @@
+package io.llamafu.flink.routing;
+
+import io.llamafu.engine.SamplingOptions;
+import org.apache.flink.annotation.Internal;
+import org.apache.flink.api.java.functions.KeySelector;
+import org.apache.flink.util.function.SerializableFunction;
+
+import javax.annotation.Nullable;
+import java.io.Serializable;
+import java.util.Map;
+
+import static org.apache.flink.util.Preconditions.checkNotNull;
+
+/**
+ * What a record says about its own completion. A function that is null, or that gives null, leaves it to the job.
+ *
+ * @param key chooses the route; null for a job without keys
+ * @param prompt the text to answer
+ * @param id an identity
+ * @param stack the stack that answers, whatever the routes say
+ * @param scales scales of adapters of the stack that answers
+ * @param sampling how tokens are chosen
+ * @param maxTokens the most tokens to generate
+ */
+@Internal
+public record RecordFields<T>(
+        @Nullable KeySelector<T, String> key,
+        SerializableFunction<T, String> prompt,
+        @Nullable SerializableFunction<T, String> id,
+        @Nullable SerializableFunction<T, String> stack,
+        @Nullable SerializableFunction<T, Map<String, Float>> scales,
+        @Nullable SerializableFunction<T, SamplingOptions> sampling,
+        @Nullable SerializableFunction<T, Integer> maxTokens)
+        implements Serializable {
+
+    public RecordFields {
+        checkNotNull(prompt, "prompt is null");
+    }
+
+    /** Only a key and a prompt. */
+    public static <T> RecordFields<T> of(@Nullable KeySelector<T, String> key, SerializableFunction<T, String> prompt) {
+        return new RecordFields<>(key, prompt, null, null, null, null, null);
+    }
+
+    @Nullable
+    static <T, V> V apply(@Nullable SerializableFunction<T, V> function, T value) {
+        return function == null ? null : function.apply(value);
+    }
+}

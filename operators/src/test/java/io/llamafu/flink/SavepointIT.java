@@ -1,0 +1,135 @@
+package io.llamafu.flink;
+
+import org.apache.flink.api.common.eventtime.WatermarkStrategy;
+import org.apache.flink.api.common.functions.MapFunction;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.StateRecoveryOptions;
+import org.apache.flink.core.execution.JobClient;
+import org.apache.flink.core.execution.SavepointFormatType;
+import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.test.junit5.MiniClusterExtension;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** Jobs that are stopped with a savepoint. */
+@Timeout(value = 180, unit = TimeUnit.SECONDS)
+class SavepointIT {
+    private static final List<String> STACKS = List.of("medical", "legal", "finance", "");
+
+    @RegisterExtension
+    static final MiniClusterExtension CLUSTER = new MiniClusterExtension(new MiniClusterResourceConfiguration.Builder()
+            .setNumberTaskManagers(1)
+            .setNumberSlotsPerTaskManager(3)
+            .build());
+
+    @TempDir
+    static Path folder;
+
+    private final CommittedSink sink = CommittedSink.create();
+
+    @Test
+    void parallelismChangesAcrossSavepoints() throws Exception {
+        int records = 450;
+        String savepoint = stopAt(start(2, null, records), records / 3);
+        savepoint = stopAt(start(3, savepoint, records), records * 2 / 3);
+        start(1, savepoint, records).getJobExecutionResult().get();
+
+        assertThat(sink.committed())
+                .extracting(Completion::getId)
+                .containsExactlyInAnyOrderElementsOf(Jobs.ids(records));
+        assertThat(sink.committed()).allSatisfy(completion -> {
+            int id = Integer.parseInt(completion.getId());
+            assertThat(completion.getStack()).as("record %s", id).isEqualTo(STACKS.get(id % 8 % 4));
+        });
+    }
+
+    /** Each tenant's first record brings its route. */
+    private JobClient start(int parallelism, String savepoint, int records) throws Exception {
+        Configuration configuration = Jobs.configuration(folder.resolve("checkpoints"));
+        if (savepoint != null) {
+            configuration.set(StateRecoveryOptions.SAVEPOINT_PATH, savepoint);
+        }
+        StreamExecutionEnvironment env = Jobs.environment(configuration, parallelism);
+        DataStream<Ticket> tickets = Jobs.tickets(env, records, 150);
+        Llamafu.complete(tickets)
+                .keyBy(Ticket::tenant)
+                .id(Ticket::id)
+                .prompt(Ticket::text)
+                .routes(tickets.filter(ticket -> ticket.time < 8)
+                        .map(ticket -> new AdapterRoute(ticket.tenant, STACKS.get((int) ticket.time % 4), 0L, null)))
+                .eventTime()
+                .with(Notes.options().build())
+                .build()
+                .sinkTo(sink)
+                .uid("sink");
+        return env.executeAsync();
+    }
+
+    private String stopAt(JobClient job, int committed) throws Exception {
+        Jobs.await(() -> sink.committed().size() >= committed);
+        return job.stopWithSavepoint(false, folder.toUri().toString(), SavepointFormatType.CANONICAL)
+                .get();
+    }
+
+    /** The router holds all records back, as no watermark comes before the end; then the gate holds their answers back. */
+    @Test
+    void drainAnswersEverythingFirst() throws Exception {
+        WatchedLeases leases = WatchedLeases.closed();
+        StreamExecutionEnvironment env = Jobs.environment(Jobs.configuration(folder.resolve("checkpoints")), 2);
+        CountingMap counting = new CountingMap();
+        DataStream<Ticket> tickets = Jobs.tickets(env, Integer.MAX_VALUE, 100)
+                .map(counting)
+                .setParallelism(1)
+                .assignTimestampsAndWatermarks(WatermarkStrategy.<Ticket>forBoundedOutOfOrderness(Duration.ofDays(1))
+                        .withTimestampAssigner((ticket, time) -> ticket.time));
+        Llamafu.complete(tickets)
+                .keyBy(Ticket::tenant)
+                .id(Ticket::id)
+                .prompt(Ticket::text)
+                .routes(tickets.filter(ticket -> false).map(ticket -> new AdapterRoute("", "", 0L, null)))
+                .eventTime()
+                .with(Notes.options().build())
+                .leases(leases)
+                .build()
+                .sinkTo(sink);
+        JobClient job = env.executeAsync();
+        Jobs.await(() -> CountingMap.COUNT.get() >= 50);
+        assertThat(leases.requests()).isEmpty();
+
+        CompletableFuture<String> stopped =
+                job.stopWithSavepoint(true, folder.toUri().toString(), SavepointFormatType.CANONICAL);
+        Jobs.await(() -> !leases.requests().isEmpty());
+        leases.openGate();
+        stopped.get();
+        job.getJobExecutionResult().get();
+
+        assertThat(sink.committed())
+                .extracting(Completion::getId)
+                .containsExactlyInAnyOrderElementsOf(Jobs.ids(CountingMap.COUNT.get()));
+    }
+
+    /** Counts what came from the source. */
+    private static final class CountingMap implements MapFunction<Ticket, Ticket> {
+        private static final long serialVersionUID = 1L;
+        private static final AtomicInteger COUNT = new AtomicInteger();
+
+        @Override
+        public Ticket map(Ticket ticket) {
+            COUNT.incrementAndGet();
+            return ticket;
+        }
+    }
+}

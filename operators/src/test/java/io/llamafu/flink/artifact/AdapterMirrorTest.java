@@ -1,0 +1,266 @@
+package io.llamafu.flink.artifact;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
+import java.util.stream.Stream;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** The local side of a remote adapter folder. What is in the files does not matter here. */
+@Timeout(120)
+class AdapterMirrorTest {
+    private static final Duration OFTEN = Duration.ofMillis(20);
+    private static final Duration NEVER = Duration.ofHours(1);
+
+    @TempDir
+    private Path temporary;
+
+    private RemoteStore store;
+    private ArtifactCache cache;
+    private AdapterMirror mirror;
+
+    @BeforeEach
+    void createStore() throws IOException {
+        store = RemoteStore.over(Files.createDirectories(temporary.resolve("remote")));
+        publish("medical.gguf", "medical 1");
+        publish("legal.gguf", "legal 1");
+    }
+
+    @AfterEach
+    void close() {
+        mirror.close();
+        cache.close();
+    }
+
+    private void open(Duration refreshInterval, long maxBytes) {
+        ArtifactCache.Settings settings = new ArtifactCache.Settings(temporary.resolve("cache"), maxBytes);
+        cache = ArtifactCache.open(settings);
+        mirror =
+                AdapterMirror.open(new AdapterMirror.Settings(store.uri("adapters"), settings, refreshInterval), cache);
+    }
+
+    private void publish(String file, String content) throws IOException {
+        store.publish("adapters/" + file, content.getBytes(UTF_8));
+    }
+
+    private static AdapterMirror.Use get(CompletableFuture<AdapterMirror.Use> use) throws Exception {
+        return use.get(30, TimeUnit.SECONDS);
+    }
+
+    private AdapterMirror.Use use(String... names) throws Exception {
+        return get(mirror.use(List.of(names)));
+    }
+
+    private Path local(String file) {
+        return mirror.folder().resolve(file);
+    }
+
+    private List<String> localFiles() throws IOException {
+        try (Stream<Path> files = Files.list(mirror.folder())) {
+            return files.map(file -> file.getFileName().toString()).sorted().toList();
+        }
+    }
+
+    private static void await(BooleanSupplier condition) throws InterruptedException {
+        long deadline = System.nanoTime() + Duration.ofSeconds(30).toNanos();
+        while (!condition.getAsBoolean()) {
+            assertThat(System.nanoTime()).as("time to wait").isLessThan(deadline);
+            Thread.sleep(5);
+        }
+    }
+
+    private static boolean holds(Path file, String content) {
+        try {
+            return Files.readString(file).equals(content);
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
+    private void assertFails(CompletableFuture<AdapterMirror.Use> use, ErrorCode code, String... messages) {
+        assertThatThrownBy(() -> get(use))
+                .isInstanceOf(ExecutionException.class)
+                .satisfies(failure -> {
+                    LlamafuException reason = AdapterMirror.reason(failure.getCause());
+                    assertThat(reason.code()).isEqualTo(code);
+                    assertThat(reason).hasMessageContainingAll(messages);
+                });
+    }
+
+    @Test
+    void adapterIsFetchedWhenItIsFirstAskedFor() throws Exception {
+        open(NEVER, 0);
+        assertThat(localFiles()).isEmpty();
+
+        use("medical").close();
+        assertThat(local("medical.gguf")).hasContent("medical 1");
+        assertThat(localFiles()).containsExactly("medical.gguf");
+        assertThat(mirror.use(List.of("medical"))).as("at hand").isCompleted();
+        assertThat(store.reads("adapters/medical.gguf")).isEqualTo(1);
+        assertThat(store.reads("adapters/legal.gguf")).isZero();
+    }
+
+    @Test
+    void oneFetchServesAllWhoWait() throws Exception {
+        open(NEVER, 0);
+        store.closeGate();
+        List<CompletableFuture<AdapterMirror.Use>> uses = new ArrayList<>();
+        for (int request = 0; request < 20; request++) {
+            uses.add(mirror.use(List.of("medical", "legal")));
+        }
+        assertThat(uses).noneMatch(CompletableFuture::isDone);
+        store.openGate();
+        for (CompletableFuture<AdapterMirror.Use> use : uses) {
+            get(use).close();
+        }
+        assertThat(store.reads("adapters/medical.gguf")).isEqualTo(1);
+        assertThat(store.reads("adapters/legal.gguf")).isEqualTo(1);
+    }
+
+    @Test
+    void newVersionComesWithoutBeingAskedForAndTheOldOneStaysUntilThen() throws Exception {
+        open(OFTEN, 0);
+        use("medical").close();
+        store.closeGate();
+        publish("medical.gguf", "medical 2");
+        await(() -> store.reads("adapters/medical.gguf") == 2);
+        assertThat(mirror.use(List.of("medical"))).as("the old version answers").isCompleted();
+        assertThat(local("medical.gguf")).hasContent("medical 1");
+        store.openGate();
+        await(() -> holds(local("medical.gguf"), "medical 2"));
+    }
+
+    @Test
+    void descriptionGoesWithItsAdapter() throws Exception {
+        publish("medical.json", "{}");
+        publish("other.json", "{}");
+        open(OFTEN, 0);
+        use("medical").close();
+        assertThat(localFiles()).containsExactly("medical.gguf", "medical.json");
+
+        publish("medical.json", "{ }");
+        await(() -> holds(local("medical.json"), "{ }"));
+        store.remove("adapters/medical.json");
+        await(() -> Files.notExists(local("medical.json")));
+        assertThat(local("medical.gguf")).hasContent("medical 1");
+    }
+
+    @Test
+    void removedAdapterIsGone() throws Exception {
+        open(OFTEN, 0);
+        use("medical").close();
+        store.remove("adapters/medical.gguf");
+        await(() -> Files.notExists(local("medical.gguf")));
+        assertFails(
+                mirror.use(List.of("medical")),
+                ErrorCode.ADAPTER_NOT_FOUND,
+                "'medical' in '" + store.uri("adapters") + "'",
+                "it has legal");
+
+        store.remove("adapters/legal.gguf");
+        Files.delete(temporary.resolve("remote/adapters"));
+        int listings = store.listingThreads().size();
+        await(() -> store.listingThreads().size() >= listings + 2);
+        assertFails(mirror.use(List.of("legal")), ErrorCode.ADAPTER_NOT_FOUND, "holds no NAME.gguf file");
+    }
+
+    @Test
+    void unknownNameIsLookedForAtOnceAndByOneListing() throws Exception {
+        open(NEVER, 0);
+        publish("finance.gguf", "finance 1");
+        List<CompletableFuture<AdapterMirror.Use>> unknown = new ArrayList<>();
+        for (int request = 0; request < 100; request++) {
+            unknown.add(mirror.use(List.of("unknown-" + request)));
+        }
+        use("finance").close();
+        for (CompletableFuture<AdapterMirror.Use> use : unknown) {
+            assertFails(use, ErrorCode.ADAPTER_NOT_FOUND, "it has finance, legal, medical");
+        }
+        assertThat(store.listingThreads())
+                .as("the first when it was opened, the other for all who asked")
+                .containsExactly(Thread.currentThread().getName(), "llamafu-adapter-listing");
+    }
+
+    @Test
+    void outageStopsNoAdapterThatIsHere() throws Exception {
+        open(NEVER, 0);
+        use("medical").close();
+        store.setFailing(true);
+        assertThat(mirror.use(List.of("medical"))).isCompleted();
+        String uri = store.uri("adapters").toString();
+        assertFails(mirror.use(List.of("unknown")), ErrorCode.ARTIFACT_UNAVAILABLE, uri, "the store is down");
+        assertFails(
+                mirror.use(List.of("medical", "legal")),
+                ErrorCode.ARTIFACT_UNAVAILABLE,
+                uri + "/legal.gguf",
+                "the store is down");
+        assertFails(mirror.use(List.of("legal")), ErrorCode.ARTIFACT_UNAVAILABLE, "the store is down");
+
+        store.setFailing(false);
+        await(() -> {
+            CompletableFuture<AdapterMirror.Use> use = mirror.use(List.of("legal"));
+            return use.isDone() && !use.isCompletedExceptionally();
+        });
+    }
+
+    @Test
+    void idleAdapterLeavesForAnotherAndOneInUseStays() throws Exception {
+        publish("finance.gguf", "finance 1");
+        open(NEVER, "medical 1".length() + "legal 1".length());
+        AdapterMirror.Use medical = use("medical");
+        use("legal").close();
+        assertFails(mirror.use(List.of("finance")), ErrorCode.ARTIFACT_UNAVAILABLE, "cache.max-size");
+        assertThat(localFiles()).as("legal made room, which was not enough").containsExactly("medical.gguf");
+
+        medical.close();
+        await(() -> mirror.use(List.of("finance"))
+                .handle((use, failure) -> failure == null)
+                .join());
+        assertThat(localFiles()).containsExactly("finance.gguf");
+        use("legal").close();
+        assertThat(localFiles()).as("finance and legal do fit").containsExactly("finance.gguf", "legal.gguf");
+    }
+
+    @Test
+    void onlyAdapterNamesAreTaken() throws Exception {
+        publish(".hidden.gguf", "x");
+        publish("no name.gguf", "x");
+        publish("readme.txt", "x");
+        store.publish("adapters/folder.gguf/x", "x".getBytes(UTF_8));
+        open(NEVER, 0);
+        assertFails(mirror.use(List.of("folder")), ErrorCode.ADAPTER_NOT_FOUND, "it has legal, medical.");
+    }
+
+    @Test
+    void whoWaitsWhenItIsClosedGetsAnError() throws Exception {
+        open(NEVER, 0);
+        store.closeGate();
+        CompletableFuture<AdapterMirror.Use> fetching = mirror.use(List.of("medical"));
+        CompletableFuture<AdapterMirror.Use> listing = mirror.use(List.of("unknown"));
+        mirror.close();
+        assertFails(fetching, ErrorCode.ENGINE_CLOSED, "not used any more");
+        assertFails(listing, ErrorCode.ENGINE_CLOSED, "not used any more");
+        assertFails(mirror.use(List.of("medical")), ErrorCode.ENGINE_CLOSED, "not used any more");
+        store.openGate();
+        await(() -> Thread.getAllStackTraces().keySet().stream()
+                .noneMatch(thread -> thread.getName().equals("llamafu-adapter-fetch")));
+    }
+}

@@ -1,0 +1,219 @@
+package io.llamafu.flink.artifact;
+
+import org.apache.flink.core.fs.BlockLocation;
+import org.apache.flink.core.fs.FSDataInputStream;
+import org.apache.flink.core.fs.FSDataOutputStream;
+import org.apache.flink.core.fs.FileStatus;
+import org.apache.flink.core.fs.FileSystem;
+import org.apache.flink.core.fs.FileSystemFactory;
+import org.apache.flink.core.fs.Path;
+import org.apache.flink.core.fs.local.LocalFileSystem;
+
+import java.io.IOException;
+import java.net.URI;
+import java.nio.file.Files;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileTime;
+import java.util.List;
+import java.util.Map;
+import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicLong;
+
+/**
+ * A remote file system over a folder, under {@code store://NAME/}. Counts what is asked of it, and can be made to fail and
+ * to wait.
+ */
+public final class RemoteStore {
+    private static final Map<String, RemoteStore> STORES = new ConcurrentHashMap<>();
+    private static final String SCHEME = "store";
+
+    private final String name;
+    private final java.nio.file.Path root;
+    private final List<String> opened = new CopyOnWriteArrayList<>();
+    private final List<String> listingThreads = new CopyOnWriteArrayList<>();
+    /** Times of published files, each later than the one before however fast they come. */
+    private final AtomicLong publishedTime = new AtomicLong(1_700_000_000_000L);
+
+    private volatile boolean failing;
+    private volatile CompletableFuture<Void> gate = CompletableFuture.completedFuture(null);
+    private volatile Runnable onOpen = () -> {};
+
+    private RemoteStore(String name, java.nio.file.Path root) {
+        this.name = name;
+        this.root = root;
+    }
+
+    public static RemoteStore over(java.nio.file.Path root) {
+        return named(UUID.randomUUID().toString(), root);
+    }
+
+    /** The same URIs as those of a store in another process. */
+    static RemoteStore named(String name, java.nio.file.Path root) {
+        RemoteStore store = new RemoteStore(name, root);
+        STORES.put(name, store);
+        return store;
+    }
+
+    public URI uri(String path) {
+        return URI.create(SCHEME + "://" + name + "/" + path);
+    }
+
+    String name() {
+        return name;
+    }
+
+    /** Writes a file as a publisher should: complete, then renamed. */
+    public void publish(String path, byte[] content) throws IOException {
+        java.nio.file.Path target = root.resolve(path);
+        Files.createDirectories(target.getParent());
+        java.nio.file.Path temporary = target.resolveSibling(".new");
+        Files.write(temporary, content);
+        Files.setLastModifiedTime(temporary, FileTime.fromMillis(publishedTime.addAndGet(1000)));
+        Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
+    }
+
+    public void publish(String path, java.nio.file.Path content) throws IOException {
+        publish(path, Files.readAllBytes(content));
+    }
+
+    public void remove(String path) throws IOException {
+        Files.delete(root.resolve(path));
+    }
+
+    /** How often a file was read. */
+    public long reads(String path) {
+        return opened.stream().filter(uri(path).toString()::equals).count();
+    }
+
+    /** The threads that listed a folder, one for each listing. */
+    public List<String> listingThreads() {
+        return listingThreads;
+    }
+
+    public void setFailing(boolean failing) {
+        this.failing = failing;
+    }
+
+    /** Reads wait from now on. */
+    void closeGate() {
+        gate = new CompletableFuture<>();
+    }
+
+    void openGate() {
+        gate.complete(null);
+    }
+
+    /** Runs once, when a file was opened and nothing of it was read. */
+    void onNextOpen(Runnable action) {
+        onOpen = action;
+    }
+
+    private void requireReachable() throws IOException {
+        if (failing) {
+            throw new IOException("the store is down");
+        }
+    }
+
+    private Path local(Path path) {
+        return new Path(root.resolve(path.getPath().substring(1)).toUri());
+    }
+
+    /** Found by Flink like any other. */
+    public static final class Factory implements FileSystemFactory {
+        @Override
+        public String getScheme() {
+            return SCHEME;
+        }
+
+        @Override
+        public FileSystem create(URI uri) {
+            return STORES.get(uri.getHost()).new StoreFileSystem();
+        }
+    }
+
+    private final class StoreFileSystem extends FileSystem {
+        private final LocalFileSystem files = LocalFileSystem.getSharedInstance();
+
+        @Override
+        public FileStatus getFileStatus(Path path) throws IOException {
+            requireReachable();
+            return files.getFileStatus(local(path));
+        }
+
+        @Override
+        public FileStatus[] listStatus(Path path) throws IOException {
+            listingThreads.add(Thread.currentThread().getName());
+            requireReachable();
+            return files.listStatus(local(path));
+        }
+
+        @Override
+        public FSDataInputStream open(Path path) throws IOException {
+            opened.add(path.toString());
+            gate.join();
+            requireReachable();
+            FSDataInputStream in = files.open(local(path));
+            Runnable action = onOpen;
+            onOpen = () -> {};
+            action.run();
+            return in;
+        }
+
+        @Override
+        public FSDataInputStream open(Path path, int bufferSize) throws IOException {
+            return open(path);
+        }
+
+        @Override
+        public URI getUri() {
+            return uri("");
+        }
+
+        @Override
+        public Path getWorkingDirectory() {
+            return new Path(getUri());
+        }
+
+        @Override
+        public Path getHomeDirectory() {
+            return new Path(getUri());
+        }
+
+        @Override
+        public boolean isDistributedFS() {
+            return true;
+        }
+
+        @Override
+        public BlockLocation[] getFileBlockLocations(FileStatus file, long start, long length) {
+            throw readOnly();
+        }
+
+        @Override
+        public FSDataOutputStream create(Path path, WriteMode mode) {
+            throw readOnly();
+        }
+
+        @Override
+        public boolean delete(Path path, boolean recursive) {
+            throw readOnly();
+        }
+
+        @Override
+        public boolean mkdirs(Path path) {
+            throw readOnly();
+        }
+
+        @Override
+        public boolean rename(Path source, Path target) {
+            throw readOnly();
+        }
+
+        private UnsupportedOperationException readOnly() {
+            return new UnsupportedOperationException("Models and adapters are only read.");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+package io.llamafu.flink.completion;
+
+import io.llamafu.engine.EngineMetrics;
+import org.junit.jupiter.api.Test;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+class NativeMemoryTest {
+    private static final long MB = 1 << 20;
+    private static final NativeMemory ENGINE =
+            new NativeMemory(new EngineMetrics.Memory(1000 * MB, 200 * MB, 50 * MB, 0), 100 * MB);
+
+    private static NativeMemory.Limits limits(long process, long heap, long taskOffHeap, long managed) {
+        return new NativeMemory.Limits(process * MB, heap * MB, new TaskManager.Memory(taskOffHeap * MB, managed * MB));
+    }
+
+    @Test
+    void enoughIsNoWarning() {
+        assertThat(ENGINE.shortage(limits(4096, 1024, 1350, 512))).isEmpty();
+    }
+
+    @Test
+    void tooLittleTaskOffHeapMemoryIsNamedWithTheFigures() {
+        assertThat(ENGINE.shortage(limits(4096, 1024, 1349, 512))).hasValueSatisfying(warning -> assertThat(warning)
+                .contains(
+                        "1.318gb (1415577600 bytes) of native memory",
+                        "weights 1000.000mb",
+                        "key-value cache 200.000mb",
+                        "scratch 50.000mb",
+                        "adapters up to 100.000mb",
+                        "taskmanager.memory.task.off-heap.size is 1.317gb (1414529024 bytes); set it to 1.318gb")
+                .doesNotContain("the process may use"));
+    }
+
+    @Test
+    void tooSmallAProcessIsNamedWithTheFigures() {
+        assertThat(ENGINE.shortage(limits(2000, 400, 1350, 251))).hasValueSatisfying(warning -> assertThat(warning)
+                .contains("the process may use 1.953gb", "heap can take 400.000mb", "managed memory 251.000mb")
+                .doesNotContain("off-heap.size is"));
+        assertThat(ENGINE.shortage(limits(2000, 400, 1350, 250))).isEmpty();
+    }
+
+    @Test
+    void bothReasonsAreOneWarning() {
+        assertThat(new NativeMemory(ENGINE.engine(), 0).shortage(limits(1000, 400, 0, 0)))
+                .hasValueSatisfying(warning -> assertThat(warning)
+                        .contains(
+                                "adapters, which have no budget",
+                                "taskmanager.memory.task.off-heap.size is 0 bytes",
+                                "; and the process may use"));
+    }
+
+    @Test
+    void limitsOfThisProcessAreKnown() {
+        NativeMemory.Limits limits = NativeMemory.Limits.of(new TaskManager.Memory(0, 0));
+        assertThat(limits.process()).isPositive();
+        assertThat(limits.heap()).isEqualTo(Runtime.getRuntime().maxMemory());
+    }
+}

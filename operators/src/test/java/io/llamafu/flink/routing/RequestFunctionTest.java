@@ -1,0 +1,160 @@
+package io.llamafu.flink.routing;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.SamplingOptions;
+import io.llamafu.flink.PromptTemplate;
+import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.api.java.functions.KeySelector;
+import org.apache.flink.api.java.tuple.Tuple2;
+import org.apache.flink.streaming.api.operators.ProcessOperator;
+import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+import org.apache.flink.streaming.util.OneInputStreamOperatorTestHarness;
+import org.apache.flink.util.function.SerializableFunction;
+import org.junit.jupiter.api.Test;
+
+import java.util.HashMap;
+import java.util.Map;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+class RequestFunctionTest {
+    private static final KeySelector<String, String> KEY = text -> text.substring(0, 1);
+
+    @Test
+    void recordSaysWhatItsFunctionsSay() throws Exception {
+        SamplingOptions sampling =
+                SamplingOptions.builder().temperature(1).seed(3).build();
+        RecordFields<String> fields = new RecordFields<>(
+                KEY,
+                text -> text,
+                text -> "id of " + text,
+                text -> "medical:1.0 + formal",
+                text -> Map.of("formal", 0.5f),
+                text -> sampling,
+                text -> 9);
+
+        RoutedRequest request = request(fields, "abc");
+
+        assertThat(request.getId()).isEqualTo("id of abc");
+        assertThat(request.getKey()).isEqualTo("a");
+        assertThat(request.getPrompt()).isEqualTo("<abc>");
+        assertThat(request.getStack()).isEqualTo("medical+formal");
+        assertThat(request.getPinned()).isTrue();
+        assertThat(request.getScales()).isEqualTo(Map.of("formal", 0.5f));
+        assertThat(Samplings.toOptions(request.getSampling())).isEqualTo(sampling);
+        assertThat(request.getMaxTokens()).isEqualTo(9);
+        assertThat(request.getEventTime()).isEqualTo(42);
+        assertThat(request.getErrorCode()).isNull();
+    }
+
+    @Test
+    void whatIsNullIsLeftToTheJob() throws Exception {
+        RecordFields<String> fields = new RecordFields<>(
+                KEY, text -> text, text -> null, text -> null, text -> null, text -> null, text -> null);
+
+        RoutedRequest request = request(fields, "abc");
+
+        assertThat(request)
+                .isEqualTo(request(RecordFields.of(KEY, text -> text), "abc"))
+                .extracting(RoutedRequest::getStack, RoutedRequest::getPinned)
+                .containsExactly("default", false);
+    }
+
+    @Test
+    void emptyStackOfARecordIsTheBaseModel() throws Exception {
+        RoutedRequest request = request(stackOf(text -> ""), "abc");
+
+        assertThat(request.getStack()).isEmpty();
+        assertThat(request.getPinned()).isTrue();
+    }
+
+    @Test
+    void codedErrorOfAFunctionIsTheRecords() throws Exception {
+        assertThat(request(stackOf(text -> "a:b:c"), "abc").getErrorCode()).isEqualTo("INVALID_REQUEST");
+        RoutedRequest request = request(
+                stackOf(text -> {
+                    throw new LlamafuException(ErrorCode.ADAPTER_NOT_FOUND, "there is none for " + text);
+                }),
+                "abc");
+
+        assertThat(request.getErrorCode()).isEqualTo("ADAPTER_NOT_FOUND");
+        assertThat(request.getError()).isEqualTo("there is none for abc");
+    }
+
+    @Test
+    void samplingOutOfItsRangeIsAnErrorOfTheRecord() throws Exception {
+        RecordFields<String> fields = new RecordFields<>(
+                KEY,
+                text -> text,
+                null,
+                null,
+                null,
+                text -> SamplingOptions.builder().temperature(-1).build(),
+                null);
+
+        assertThat(request(fields, "abc").getErrorCode()).isEqualTo("INVALID_OPTION");
+    }
+
+    @Test
+    void scaleThatIsNullIsAnErrorOfTheRecord() throws Exception {
+        Map<String, Float> scales = new HashMap<>();
+        scales.put("medical", null);
+        RecordFields<String> fields = new RecordFields<>(KEY, text -> text, null, null, text -> scales, null, null);
+
+        assertThat(request(fields, "abc").getError()).contains("'medical' to null");
+    }
+
+    @Test
+    void otherExceptionsAreTheUsers() {
+        assertThatThrownBy(() -> request(
+                        stackOf(text -> {
+                            throw new IllegalStateException("a bug");
+                        }),
+                        "abc"))
+                .isInstanceOf(IllegalStateException.class);
+    }
+
+    @Test
+    void nullKeyAndNullPromptAreErrors() throws Exception {
+        assertThat(request(RecordFields.of(text -> null, text -> text), "abc").getError())
+                .contains("null key");
+        assertThat(request(RecordFields.of(KEY, text -> null), "abc").getError())
+                .contains("null prompt");
+        assertThat(request(RecordFields.of(null, text -> text), "abc").getErrorCode())
+                .as("a job without keys")
+                .isNull();
+    }
+
+    @Test
+    void recordTravelsBesideItsRequest() throws Exception {
+        Tuple2<RoutedRequest, String> carried =
+                process(RecordFields.of(KEY, text -> text), new WithRecord<>(Types.STRING), "abc");
+
+        assertThat(carried.f0.getPrompt()).isEqualTo("<abc>");
+        assertThat(carried.f1).isEqualTo("abc");
+    }
+
+    private static RecordFields<String> stackOf(SerializableFunction<String, String> stack) {
+        return new RecordFields<>(KEY, text -> text, null, stack, null, null, null);
+    }
+
+    private static RoutedRequest request(RecordFields<String> fields, String value) throws Exception {
+        return process(fields, new RequestOnly<>(), value);
+    }
+
+    @SuppressWarnings("try") // close of the harness may be interrupted
+    private static <E> E process(RecordFields<String> fields, Carrier<String, E, ?> carrier, String value)
+            throws Exception {
+        RequestFunction<String, E> function =
+                new RequestFunction<>(fields, new PromptTemplate("<{text}>"), AdapterStack.parse("default"), carrier);
+        try (OneInputStreamOperatorTestHarness<String, E> harness =
+                new OneInputStreamOperatorTestHarness<>(new ProcessOperator<>(function))) {
+            harness.open();
+            harness.processElement(new StreamRecord<>(value, 42));
+            return harness.extractOutputValues().get(0);
+        }
+    }
+}
