@@ -1,11 +1,10 @@
 package io.llamafu.examples;
 
+import io.llamafu.examples.cluster.BuildOutput;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine;
 
-import java.nio.file.Path;
 import java.util.concurrent.TimeUnit;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -13,14 +12,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 /** The Kafka example on real processes, while one of them is killed. */
 @Timeout(value = 240, unit = TimeUnit.SECONDS)
 class KafkaClusterIT {
-    @TempDir
-    Path folder;
-
     @Test
     void killedTaskManagerCostsNoAnswerAndDoublesNone() throws Exception {
         KafkaExample example = CommandLine.populateCommand(
                 new KafkaExample(),
-                "--out=" + folder,
+                "--out=" + BuildOutput.target().resolve("kafka-it"),
                 "--records=1000",
                 "--task-managers=2",
                 "--rate=50",

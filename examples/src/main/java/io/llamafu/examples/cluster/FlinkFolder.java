@@ -1,5 +1,6 @@
 package io.llamafu.examples.cluster;
 
+import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -10,8 +11,8 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * A Flink distribution on disk: {@code lib}, {@code conf}, {@code log}, {@code tmp}, and how a process is started in it,
- * as Flink's shell scripts would. The jars in {@code lib} are links to the local Maven repository.
+ * A Flink distribution on disk: {@code conf}, {@code log}, {@code tmp}, and how a process is started in it, as Flink's
+ * shell scripts would. What a distribution has in {@code lib} lies in the local Maven repository.
  */
 final class FlinkFolder {
     private static final String RESULT_MARK = "BASH_JAVA_UTILS_EXEC_RESULT:";
@@ -33,28 +34,28 @@ final class FlinkFolder {
             "sun.nio.ch");
 
     private final Path folder;
+    private final String classPath;
 
-    private FlinkFolder(Path folder) {
+    private FlinkFolder(Path folder, String classPath) {
         this.folder = folder;
+        this.classPath = classPath;
     }
 
-    /** @param libraries what goes into {@code lib} beside Flink */
+    /** @param libraries what would be in {@code lib} beside Flink's own jars */
     static FlinkFolder create(Path folder, List<Path> libraries, Map<String, String> configuration) throws IOException {
-        for (String name : List.of("lib", "conf", "log", "tmp")) {
+        for (String name : List.of("conf", "log", "tmp")) {
             Files.createDirectories(folder.resolve(name));
         }
-        List<Path> jars = Stream.concat(BuildOutput.flinkJars().stream(), libraries.stream())
-                .toList();
-        for (Path jar : jars) {
-            Files.createSymbolicLink(folder.resolve("lib").resolve(jar.getFileName()), jar.toAbsolutePath());
-        }
+        String classPath = Stream.concat(BuildOutput.flinkJars().stream(), libraries.stream())
+                .map(jar -> jar.toAbsolutePath().toString())
+                .collect(Collectors.joining(File.pathSeparator));
         String lines = configuration.entrySet().stream()
                 .map(entry ->
                         "%s: '%s'%n".formatted(entry.getKey(), entry.getValue().replace("'", "''")))
                 .collect(Collectors.joining());
         Files.writeString(folder.resolve("conf/config.yaml"), lines);
         LogConfiguration.write(logConfiguration(folder));
-        return new FlinkFolder(folder);
+        return new FlinkFolder(folder, classPath);
     }
 
     private static Path logConfiguration(Path folder) {
@@ -75,7 +76,7 @@ final class FlinkFolder {
         all.addAll(LogConfiguration.flags(logConfiguration(folder), log(name)));
         all.add("-Djava.io.tmpdir=" + temporary());
         all.add("-cp");
-        all.add(folder.resolve("lib") + "/*");
+        all.add(classPath);
         all.add(mainClass);
         all.addAll(arguments);
         Map<String, String> environment = Map.of("FLINK_CONF_DIR", configurationFolder());

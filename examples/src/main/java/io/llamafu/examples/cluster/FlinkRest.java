@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
 import java.io.IOException;
+import java.net.ConnectException;
 import java.net.URI;
 import java.net.URLEncoder;
 import java.net.http.HttpClient;
@@ -23,6 +24,10 @@ import java.util.UUID;
 
 /** What is used of the JobManager's REST interface. */
 public final class FlinkRest {
+    /** What Flink says of a subtask that waits for a slot. */
+    private static final String NO_TASK_MANAGER = "(unassigned)";
+
+    private static final int OK = 200;
     private static final Duration REQUEST_TIMEOUT = Duration.ofSeconds(60);
 
     private final ObjectMapper json = new ObjectMapper();
@@ -38,6 +43,17 @@ public final class FlinkRest {
 
     public URI address() {
         return address;
+    }
+
+    /** Whether the service is there and ready. */
+    boolean answers(String path) throws IOException, InterruptedException {
+        try {
+            return client.send(request(path).GET().build(), HttpResponse.BodyHandlers.discarding())
+                            .statusCode()
+                    == OK;
+        } catch (ConnectException e) {
+            return false;
+        }
     }
 
     /** How many TaskManagers have registered and not gone. */
@@ -147,6 +163,9 @@ public final class FlinkRest {
             String path = "/jobs/" + job + "/vertices/" + vertex.path("id").asText();
             for (JsonNode subtask : get(path).path("subtasks")) {
                 String taskManager = subtask.path("taskmanager-id").asText();
+                if (taskManager.equals(NO_TASK_MANAGER)) {
+                    continue;
+                }
                 String metrics = path + "/subtasks/" + subtask.path("subtask").asInt() + "/metrics";
                 for (JsonNode metric : get(metrics)) {
                     String name = metric.path("id").asText();

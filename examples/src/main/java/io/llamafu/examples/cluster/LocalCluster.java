@@ -3,7 +3,6 @@ package io.llamafu.examples.cluster;
 import io.llamafu.examples.cluster.FlinkFolder.Resources;
 
 import java.io.IOException;
-import java.net.ConnectException;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -185,7 +184,7 @@ public final class LocalCluster implements AutoCloseable {
         }
         Waiting.until("the JobManager answers", START_TIMEOUT, () -> {
             jobManager.requireAlive();
-            return answers("/overview", rest);
+            return rest.answers("/overview");
         });
         awaitTaskManagers();
     }
@@ -195,15 +194,6 @@ public final class LocalCluster implements AutoCloseable {
             processes.add(process);
         }
         return process;
-    }
-
-    private static boolean answers(String path, FlinkRest service) throws IOException, InterruptedException {
-        try {
-            service.get(path);
-            return true;
-        } catch (ConnectException e) {
-            return false;
-        }
     }
 
     public FlinkRest rest() {
@@ -261,7 +251,7 @@ public final class LocalCluster implements AutoCloseable {
         FlinkRest gatewayRest = new FlinkRest(URI.create("http://%s:%d".formatted(HOST, gatewayPort)));
         Waiting.until("the SQL gateway answers", START_TIMEOUT, () -> {
             gateway.requireAlive();
-            return answers("/info", gatewayRest);
+            return gatewayRest.answers("/info");
         });
     }
 

@@ -21,7 +21,11 @@ public final class NotesJob {
 
     private NotesJob() {}
 
-    /** @param arguments model, adapters, idle timeout in milliseconds, answers until a failure or 0 */
+    /**
+     * Submits the job.
+     *
+     * @param arguments model, adapters, idle timeout in milliseconds, answers until a failure or 0
+     */
     public static void main(String[] arguments) throws Exception {
         LlamafuOptions options = LlamafuOptions.builder()
                 .model(arguments[0])
