@@ -8,6 +8,10 @@
 
 #include <cstring>
 
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 using namespace llamafu;
 
 namespace {
@@ -145,6 +149,12 @@ JNIEXPORT jintArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_tokenize(
         env->SetIntArrayRegion(result, 0, count, tokens.data());
         return result;
     });
+}
+
+JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_lowerThreadPriority(JNIEnv *, jclass) {
+    // in Linux a niceness is that of a thread; a thread that may not be made nicer is as good as any
+    constexpr int niceness = 10;
+    (void) setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), niceness);
 }
 
 JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_loadAdapter(

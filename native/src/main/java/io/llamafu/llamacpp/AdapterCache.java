@@ -39,8 +39,8 @@ final class AdapterCache implements AutoCloseable {
 
     private final AdapterCatalog catalog;
     private final Function<AdapterFile, LlamaAdapter> loader;
-    private final ExecutorService lookups = threads(1, "llamafu-adapter-names");
-    private final ExecutorService loaders = threads(LOADERS, "llamafu-adapter-loader");
+    private final ExecutorService lookups = threads(1, "llamafu-adapter-names", () -> {});
+    private final ExecutorService loaders = threads(LOADERS, "llamafu-adapter-loader", LlamaCpp::lowerThreadPriority);
     private final FailedLoads failedLoads = new FailedLoads(System::nanoTime);
     private final AdapterNames names;
     private final Residents residents;
@@ -110,9 +110,14 @@ final class AdapterCache implements AutoCloseable {
         this.names = new AdapterNames(catalog, lookups, loaders, residents::nameGone);
     }
 
-    private static ExecutorService threads(int count, String name) {
+    private static ExecutorService threads(int count, String name, Runnable first) {
         return Executors.newFixedThreadPool(count, task -> {
-            Thread thread = new Thread(task, name);
+            Thread thread = new Thread(
+                    () -> {
+                        first.run();
+                        task.run();
+                    },
+                    name);
             thread.setDaemon(true);
             return thread;
         });

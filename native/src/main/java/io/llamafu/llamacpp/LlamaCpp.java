@@ -36,6 +36,9 @@ final class LlamaCpp {
 
     static native int[] tokenize(long model, byte[] utf8);
 
+    /** Of the calling thread: where cores are short, those that decode come first. */
+    static native void lowerThreadPriority();
+
     static native long loadAdapter(long model, byte[] path);
 
     static native void freeAdapter(long adapter);

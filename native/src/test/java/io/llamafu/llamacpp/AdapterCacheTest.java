@@ -27,6 +27,7 @@ import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
@@ -55,7 +56,7 @@ class AdapterCacheTest {
 
     @BeforeEach
     void load() throws IOException {
-        model = LlamaModel.load(TinyModel.model(), 0);
+        model = LlamaModel.load(TinyModel.model(), 0, OptionalInt.empty());
         base = GgufReader.read(TinyModel.model(), GgufKind.MODEL);
         for (String name : List.of("medical", "legal", "finance", "formal")) {
             publish(name, name);

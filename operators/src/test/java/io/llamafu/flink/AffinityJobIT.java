@@ -82,7 +82,7 @@ class AffinityJobIT {
         int records = 480;
         StreamExecutionEnvironment env = environment(3, new Configuration());
         AdapterRoute[] routes = IntStream.range(0, TENANTS)
-                .mapToObj(tenant -> new AdapterRoute("tenant-" + tenant, adapter(tenant % ADAPTERS), 0L))
+                .mapToObj(tenant -> new AdapterRoute("tenant-" + tenant, adapter(tenant % ADAPTERS), 0L, null))
                 .toArray(AdapterRoute[]::new);
         FailOnce<Completion> failure = new FailOnce<>(completion -> true);
 

@@ -81,7 +81,7 @@ class RemoteArtifactsJobIT {
                 .routes(env.fromData(
                                 TypeInformation.of(AdapterRoute.class),
                                 ADAPTERS.stream()
-                                        .map(adapter -> new AdapterRoute(adapter, adapter, -1L))
+                                        .map(adapter -> new AdapterRoute(adapter, adapter, -1L, null))
                                         .toArray(AdapterRoute[]::new))
                         .assignTimestampsAndWatermarks(WatermarkStrategy.<AdapterRoute>forMonotonousTimestamps()
                                 .withTimestampAssigner((route, time) -> route.getValidFrom())))

@@ -116,7 +116,7 @@ record PipelineJob(LlamafuOptions options, int parallelism, Path checkpoints) {
 
     private static AdapterRoute[] routes() {
         return IntStream.range(0, PipelineWorkload.TENANTS)
-                .mapToObj(tenant -> new AdapterRoute(String.valueOf(tenant), stackOf(tenant), 0L))
+                .mapToObj(tenant -> new AdapterRoute(String.valueOf(tenant), stackOf(tenant), 0L, null))
                 .toArray(AdapterRoute[]::new);
     }
 

@@ -228,7 +228,10 @@ final class ArtifactCache implements Shared.Value {
                 return Optional.empty();
             }
             contents.add(temporary, digest.get());
-            index.put(file, digest.get(), temporary.resolveSibling(UUID.randomUUID().toString()));
+            index.put(
+                    file,
+                    digest.get(),
+                    temporary.resolveSibling(UUID.randomUUID().toString()));
             LOG.info(
                     "Fetched {} ({} bytes, SHA-256 {}) into {} in {} ms.",
                     file.uri(),

@@ -24,7 +24,13 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
  */
 @Internal
 public record ArtifactOptions(
-        Location model, Optional<Location> adapters, Path cacheFolder, long cacheBytes, Duration refreshInterval, List<AdapterStack> preload, Set<String> ownFiles) {
+        Location model,
+        Optional<Location> adapters,
+        Path cacheFolder,
+        long cacheBytes,
+        Duration refreshInterval,
+        List<AdapterStack> preload,
+        Set<String> ownFiles) {
     public ArtifactOptions {
         checkNotNull(model, "model is null");
         checkNotNull(adapters, "adapters is null");

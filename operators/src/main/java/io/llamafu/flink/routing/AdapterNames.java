@@ -31,8 +31,8 @@ public interface AdapterNames extends Serializable {
     private static Predicate<String> open(LlamafuOptions options) {
         Location folder = options.artifacts(Path.of("")).adapters().orElse(null);
         Optional<Path> local = folder instanceof Location.Local files ? Optional.of(files.path()) : Optional.empty();
-        AdapterCatalog catalog = options.toEngineOptions(Path.of(""), local, OptionalInt.empty())
-                .adapterCatalog();
+        AdapterCatalog catalog =
+                options.toEngineOptions(Path.of(""), local, OptionalInt.empty()).adapterCatalog();
         return folder instanceof Location.Remote remote
                 ? name -> catalog.contains(name) || Artifacts.hasAdapter(remote.uri(), name)
                 : catalog::contains;

@@ -213,9 +213,11 @@ class ArtifactsTest {
     @Test
     void adaptersToPreloadAreHereFromTheBeginning() throws Exception {
         try (Artifacts artifacts = acquire(remote("base.gguf"), remote("adapters"), "medical+own")) {
-            assertThat(artifacts.adapters().orElseThrow().resolve("medical.gguf")).exists();
+            assertThat(artifacts.adapters().orElseThrow().resolve("medical.gguf"))
+                    .exists();
         }
-        assertThatThrownBy(() -> acquire(remote("base.gguf"), remote("adapters"), "missing").close())
+        assertThatThrownBy(() -> acquire(remote("base.gguf"), remote("adapters"), "missing")
+                        .close())
                 .hasMessageContainingAll("'missing'", store.uri("adapters").toString())
                 .isInstanceOfSatisfying(
                         LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.ADAPTER_NOT_FOUND));
