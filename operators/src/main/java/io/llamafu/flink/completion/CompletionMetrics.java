@@ -113,12 +113,8 @@ final class CompletionMetrics {
         adapters.completion(completion);
     }
 
-    /** Counts an error and returns how many of its code there were before. */
-    long error(ErrorCode code) {
+    void error(ErrorCode code) {
         errors.inc();
-        Counter counter = errorsByCode.get(code);
-        long before = counter.getCount();
-        counter.inc();
-        return before;
+        errorsByCode.get(code).inc();
     }
 }

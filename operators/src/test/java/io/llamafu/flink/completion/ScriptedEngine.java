@@ -100,6 +100,11 @@ final class ScriptedEngine implements InferenceEngine {
     }
 
     @Override
+    public int countTokens(String text) {
+        return text.length();
+    }
+
+    @Override
     public boolean isOpen() {
         return open;
     }
