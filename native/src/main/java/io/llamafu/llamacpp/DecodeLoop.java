@@ -260,7 +260,6 @@ final class DecodeLoop {
                 adapters.loadCount(),
                 adapters.evictionCount(),
                 adapters.failureCount(),
-                new EngineMetrics.Memory(
-                        memory.model(), memory.context(), memory.compute(), adapters.residentBytes()));
+                new EngineMetrics.Memory(memory.model(), memory.context(), memory.compute(), adapters.residentBytes()));
     }
 }

@@ -49,8 +49,7 @@ class AdapterNamesTest {
 
         assertThatThrownBy(() -> names.test("medical"))
                 .isInstanceOfSatisfying(
-                        LlamafuException.class,
-                        e -> assertThat(e.code()).isEqualTo(ErrorCode.ARTIFACT_UNAVAILABLE));
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.ARTIFACT_UNAVAILABLE));
     }
 
     private static Predicate<String> open(String folder) throws Exception {
