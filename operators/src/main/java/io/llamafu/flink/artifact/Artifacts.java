@@ -17,6 +17,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -111,14 +112,16 @@ public final class Artifacts implements AutoCloseable {
                 .flatMap(stack -> MirroredEngine.remoteNames(stack, options.ownFiles()).stream())
                 .distinct()
                 .toList();
+        CompletableFuture<AdapterMirror.Use> use = adapters.use(names);
         try {
-            return adapters.use(names).get(PRELOAD_PATIENCE.toMillis(), TimeUnit.MILLISECONDS);
+            return use.get(PRELOAD_PATIENCE.toMillis(), TimeUnit.MILLISECONDS);
         } catch (ExecutionException e) {
             throw AdapterMirror.reason(e.getCause());
         } catch (TimeoutException | InterruptedException e) {
             if (e instanceof InterruptedException) {
                 Thread.currentThread().interrupt();
             }
+            CompletableFuture<Void> unused = use.thenAccept(AdapterMirror.Use::close);
             throw new LlamafuException(
                     ErrorCode.ARTIFACT_UNAVAILABLE,
                     "The adapters to preload, %s of '%s', were not fetched within %s, or the task was cancelled."

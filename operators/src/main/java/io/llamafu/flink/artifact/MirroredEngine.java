@@ -131,6 +131,11 @@ final class MirroredEngine implements InferenceEngine {
                 : AdapterMirror.reason(failure);
     }
 
+    @Override
+    public int countTokens(String text) {
+        return engine.countTokens(text);
+    }
+
     /** Those that were fetched, not all of the remote folder. */
     @Override
     public List<LoadedAdapter> adapters() {
