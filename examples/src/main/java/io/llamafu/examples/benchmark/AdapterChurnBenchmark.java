@@ -10,12 +10,14 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Semaphore;
@@ -57,6 +59,16 @@ final class AdapterChurnBenchmark implements Callable<Integer> {
     /** One round. */
     private record Round(double tokensPerSecond, double loadsPerRequest) {}
 
+    /** The result. */
+    private record Churn(
+            String model,
+            int adapters,
+            int fitInMemory,
+            double tokensPerSecond,
+            double tokensPerSecondAllInMemory,
+            double ratio,
+            double loadsPerRequest) {}
+
     @Override
     public Integer call() throws Exception {
         BenchmarkOptions.warnIfBusy();
@@ -93,18 +105,34 @@ final class AdapterChurnBenchmark implements Callable<Integer> {
                         withSome.loadsPerRequest());
             }
         }
-        System.out.printf(
-                Locale.ROOT,
-                "| model | adapters | fit in memory | tokens/s | with all in memory | ratio | loads a request |%n"
-                        + "|---|--:|--:|--:|--:|--:|--:|%n| %s | %d | %d | %.1f | %.1f | %.3f | %.2f |%n",
-                model,
+        report(new Churn(
+                model.title(),
                 adapters,
                 fitting,
                 median(some),
                 median(all),
                 median(some) / median(all),
-                median(loads));
+                median(loads)));
         return 0;
+    }
+
+    private void report(Churn churn) throws IOException {
+        System.out.printf(
+                Locale.ROOT,
+                "| model | adapters | fit in memory | tokens/s | with all in memory | ratio | loads a request |%n"
+                        + "|---|--:|--:|--:|--:|--:|--:|%n| %s | %d | %d | %.1f | %.1f | %.3f | %.2f |%n",
+                churn.model(),
+                churn.adapters(),
+                churn.fitInMemory(),
+                churn.tokensPerSecond(),
+                churn.tokensPerSecondAllInMemory(),
+                churn.ratio(),
+                churn.loadsPerRequest());
+        BarChart chart = new BarChart("%d adapters, asked for by Zipf's law".formatted(churn.adapters()))
+                .group(churn.model() + ", tokens/s")
+                .bar("all in memory", churn.tokensPerSecondAllInMemory(), false)
+                .bar("memory for " + churn.fitInMemory(), churn.tokensPerSecond(), true);
+        options.output().write(List.of(churn), "adapter-churn", chart);
     }
 
     private static double median(List<Double> values) {
@@ -120,7 +148,7 @@ final class AdapterChurnBenchmark implements Callable<Integer> {
 
     private Round measure(InferenceEngine engine, int adapters, long seed) throws Exception {
         int count = requests != null ? requests : options.isQuick() ? QUICK_REQUESTS : REQUESTS;
-        Zipf zipf = new Zipf(adapters, EXPONENT, seed);
+        Zipf zipf = new Zipf(adapters, EXPONENT, new SplittableRandom(seed));
         Semaphore free = new Semaphore(OPEN_REQUESTS);
         EngineMetrics before = engine.metrics();
         List<CompletableFuture<Completion>> answers = new ArrayList<>();

@@ -60,6 +60,17 @@ final class AdapterLoadBenchmark implements Callable<Integer> {
     private Path adapters;
     private int publications;
 
+    /** Milliseconds, in the median. */
+    private record Load(double megabytes, double checksumMillis, double loadMillis, double ratio) {}
+
+    /** What a step notices. */
+    private record Steady(
+            Percentiles stepMillis,
+            Percentiles stepMillisWhileLoading,
+            int loads,
+            double p99Ratio,
+            double maxOverMedian) {}
+
     /** Milliseconds of decode steps. */
     private record Steps(Percentiles millis, int loads) {}
 
@@ -74,13 +85,14 @@ final class AdapterLoadBenchmark implements Callable<Integer> {
                 .open(NativeEngine.options(files.model(model), adapters, workload, options.threads())
                         .adapterRefreshInterval(Duration.ZERO)
                         .build())) {
-            measureLoads(engine);
-            measureSteps(engine, tokens);
+            Load load = measureLoads(engine);
+            Steady steady = measureSteps(engine, tokens);
+            options.output().write(List.of(load, steady), "adapter-load", chart(load, steady));
         }
         return 0;
     }
 
-    private void measureLoads(InferenceEngine engine) throws Exception {
+    private Load measureLoads(InferenceEngine engine) throws Exception {
         List<Double> checksums = new ArrayList<>();
         List<Double> loads = new ArrayList<>();
         int count = options.isQuick() ? QUICK_LOADS : LOADS;
@@ -106,6 +118,17 @@ final class AdapterLoadBenchmark implements Callable<Integer> {
                 checksum,
                 load,
                 load / checksum);
+        return new Load(megabytes, checksum, load, load / checksum);
+    }
+
+    private static BarChart chart(Load load, Steady steady) {
+        return new BarChart("Loading adapters of %.0f MB".formatted(load.megabytes()))
+                .group("ms a file")
+                .bar("read and checksum", load.checksumMillis(), false)
+                .bar("load", load.loadMillis(), true)
+                .group("ms of a decode step, p99")
+                .bar("without loads", steady.stepMillis().p99(), false)
+                .bar("while loading", steady.stepMillisWhileLoading().p99(), true);
     }
 
     /** Looks like another version, without being one: a file that has been still for a while, of another time. */
@@ -131,7 +154,7 @@ final class AdapterLoadBenchmark implements Callable<Integer> {
         return (System.nanoTime() - start) / NANOS_PER_MILLI;
     }
 
-    private void measureSteps(InferenceEngine engine, int tokens) throws Exception {
+    private Steady measureSteps(InferenceEngine engine, int tokens) throws Exception {
         List<Double> alone = new ArrayList<>();
         List<Double> loading = new ArrayList<>();
         int loads = 0;
@@ -157,11 +180,13 @@ final class AdapterLoadBenchmark implements Callable<Integer> {
                 SEQUENCES);
         System.out.printf("| without loads %s%n", without.markdown());
         System.out.printf("| during %d loads %s%n", loads, with.markdown());
+        Steady steady = new Steady(without, with, loads, with.p99() / without.p99(), with.max() / without.median());
         System.out.printf(
                 Locale.ROOT,
                 "%np99 with / without: %.2f; max with / median without: %.2f%n",
-                with.p99() / without.p99(),
-                with.max() / without.median());
+                steady.p99Ratio(),
+                steady.maxOverMedian());
+        return steady;
     }
 
     private Steps steps(InferenceEngine engine, int tokens, int seed, boolean withLoads, List<Double> all)

@@ -40,8 +40,43 @@ final class AdapterOverheadBenchmark implements Callable<Integer> {
     private BenchmarkOptions options;
 
     private final RandomModels files = RandomModels.inCacheFolder();
+    private final List<Overhead> results = new ArrayList<>();
 
     private record Case(int sequences, int stacked) {}
+
+    /** A line of the result, in milliseconds. */
+    private record Overhead(
+            String model,
+            int sequences,
+            int adaptersStacked,
+            double firstTokenMillis,
+            double firstTokenRatio,
+            double nextTokenMillis,
+            double nextTokenRatio) {
+        private static Overhead of(RandomModel model, Case one, Times times, Times none) {
+            return new Overhead(
+                    model.title(),
+                    one.sequences(),
+                    one.stacked(),
+                    times.firstToken(),
+                    times.firstToken() / none.firstToken(),
+                    times.nextToken(),
+                    times.nextToken() / none.nextToken());
+        }
+
+        private void print() {
+            System.out.printf(
+                    Locale.ROOT,
+                    "| %s | %d | %d | %.1f | %.2f | %.2f | %.2f |%n",
+                    model,
+                    sequences,
+                    adaptersStacked,
+                    firstTokenMillis,
+                    firstTokenRatio,
+                    nextTokenMillis,
+                    nextTokenRatio);
+        }
+    }
 
     /** In milliseconds. */
     private record Times(double firstToken, double nextToken) {}
@@ -49,12 +84,14 @@ final class AdapterOverheadBenchmark implements Callable<Integer> {
     @Override
     public Integer call() throws Exception {
         BenchmarkOptions.warnIfBusy();
-        System.out.println(
-                "| model | sequences | adapters stacked | first token, ms | x none | next tokens, ms | x none |");
-        System.out.println("|---|--:|--:|--:|--:|--:|--:|");
         for (RandomModel model : options.models()) {
             measure(model);
         }
+        System.out.println(
+                "| model | sequences | adapters stacked | first token, ms | x none | next tokens, ms | x none |");
+        System.out.println("|---|--:|--:|--:|--:|--:|--:|");
+        results.forEach(Overhead::print);
+        options.output().write(results, "adapter-overhead", chart(results));
         return 0;
     }
 
@@ -77,8 +114,8 @@ final class AdapterOverheadBenchmark implements Callable<Integer> {
                 }
             }
         }
-        times.forEach((one, measured) ->
-                print(model, one, median(measured), median(times.get(new Case(one.sequences(), 0)))));
+        times.forEach((one, measured) -> results.add(
+                Overhead.of(model, one, median(measured), median(times.get(new Case(one.sequences(), 0))))));
     }
 
     private InferenceEngine open(RandomModel model, Workload workload) throws IOException {
@@ -122,16 +159,14 @@ final class AdapterOverheadBenchmark implements Callable<Integer> {
                 Percentiles.of(times.stream().map(Times::nextToken).toList()).median());
     }
 
-    private static void print(RandomModel model, Case one, Times times, Times none) {
-        System.out.printf(
-                Locale.ROOT,
-                "| %s | %d | %d | %.1f | %.2f | %.2f | %.2f |%n",
-                model,
-                one.sequences(),
-                one.stacked(),
-                times.firstToken(),
-                times.firstToken() / none.firstToken(),
-                times.nextToken(),
-                times.nextToken() / none.nextToken());
+    private static BarChart chart(List<Overhead> results) {
+        BarChart chart = new BarChart("Adapters stacked on each sequence");
+        for (Overhead result : results) {
+            if (result.adaptersStacked() == 0) {
+                chart.group("%s, %d sequences, ms a token".formatted(result.model(), result.sequences()));
+            }
+            chart.bar(result.adaptersStacked() + " adapters", result.nextTokenMillis(), result.adaptersStacked() > 0);
+        }
+        return chart;
     }
 }

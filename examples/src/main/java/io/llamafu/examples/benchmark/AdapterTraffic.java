@@ -12,8 +12,7 @@ final class AdapterTraffic {
     private static final long SEED = 20_261_124;
 
     private final SplittableRandom random = new SplittableRandom(SEED);
-    /** The probability of an adapter or one before it. */
-    private final double[] cumulative;
+    private final Zipf popularity;
     /** The tenants of adapter a are firstTenant[a] to firstTenant[a + 1]. */
     private final int[] firstTenant;
 
@@ -21,11 +20,11 @@ final class AdapterTraffic {
     record Arrival(int tenant, int adapter) {}
 
     AdapterTraffic(int adapters, int tenants, double exponent) {
-        cumulative = zipf(adapters, exponent);
+        popularity = new Zipf(adapters, exponent, random);
         int[] tenantsOf = new int[adapters];
         Arrays.fill(tenantsOf, 1);
         for (int tenant = adapters; tenant < tenants; tenant++) {
-            tenantsOf[drawAdapter()]++;
+            tenantsOf[popularity.next()]++;
         }
         firstTenant = new int[adapters + 1];
         for (int adapter = 0; adapter < adapters; adapter++) {
@@ -33,26 +32,8 @@ final class AdapterTraffic {
         }
     }
 
-    private static double[] zipf(int adapters, double exponent) {
-        double[] sums = new double[adapters];
-        double sum = 0;
-        for (int adapter = 0; adapter < adapters; adapter++) {
-            sum += Math.pow(adapter + 1, -exponent);
-            sums[adapter] = sum;
-        }
-        for (int adapter = 0; adapter < adapters; adapter++) {
-            sums[adapter] /= sum;
-        }
-        return sums;
-    }
-
     Arrival next() {
-        int adapter = drawAdapter();
+        int adapter = popularity.next();
         return new Arrival(random.nextInt(firstTenant[adapter], firstTenant[adapter + 1]), adapter);
-    }
-
-    private int drawAdapter() {
-        int found = Arrays.binarySearch(cumulative, random.nextDouble());
-        return found >= 0 ? found : -found - 1;
     }
 }

@@ -9,18 +9,21 @@ final class Zipf {
     /** The probability of a number or one before it. */
     private final double[] cumulative;
 
-    Zipf(int count, double exponent, long seed) {
-        random = new SplittableRandom(seed);
+    Zipf(int count, double exponent, SplittableRandom random) {
+        this.random = random;
         cumulative = new double[count];
         double sum = 0;
         for (int number = 0; number < count; number++) {
             sum += Math.pow(number + 1, -exponent);
             cumulative[number] = sum;
         }
+        for (int number = 0; number < count; number++) {
+            cumulative[number] /= sum;
+        }
     }
 
     int next() {
-        int found = Arrays.binarySearch(cumulative, random.nextDouble(cumulative[cumulative.length - 1]));
+        int found = Arrays.binarySearch(cumulative, random.nextDouble());
         return found >= 0 ? found : -found - 1;
     }
 }

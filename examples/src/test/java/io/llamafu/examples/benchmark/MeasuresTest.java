@@ -3,6 +3,7 @@ package io.llamafu.examples.benchmark;
 import org.junit.jupiter.api.Test;
 
 import java.util.List;
+import java.util.SplittableRandom;
 import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 
@@ -23,7 +24,7 @@ class MeasuresTest {
 
     @Test
     void zipfDrawsTheFirstTwiceAsOftenAsTheSecond() {
-        Zipf zipf = new Zipf(256, 1, 5);
+        Zipf zipf = new Zipf(256, 1, new SplittableRandom(5));
         int[] counts = new int[256];
         IntStream.range(0, 100_000).forEach(draw -> counts[zipf.next()]++);
 
