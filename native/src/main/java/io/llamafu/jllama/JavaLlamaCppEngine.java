@@ -368,6 +368,8 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
                 (long) options.parallelSequences() * sequenceTokens,
                 generation.adapterCount(),
                 adapterLoads.get(),
+                0,
+                0,
                 new EngineMetrics.Memory(
                         file.gguf().tensorBytes(),
                         MemoryBudget.keyValueBytes(options, file),

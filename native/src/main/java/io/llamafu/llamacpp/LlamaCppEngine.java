@@ -268,7 +268,7 @@ public final class LlamaCppEngine implements InferenceEngine {
 
     @Override
     public EngineMetrics metrics() {
-        return loop.metrics(adapters.residentCount(), adapters.loadCount(), adapters.residentBytes());
+        return loop.metrics(adapters);
     }
 
     @Override

@@ -68,6 +68,8 @@ final class CompletionMetrics {
         gauge(group, "decodeSteps", engine, EngineMetrics::decodeSteps);
         gauge(group, "residentAdapters", engine, EngineMetrics::residentAdapters);
         gauge(group, "adapterLoads", engine, EngineMetrics::adapterLoads);
+        gauge(group, "adapterEvictions", engine, EngineMetrics::adapterEvictions);
+        gauge(group, "adapterFailures", engine, EngineMetrics::adapterFailures);
         group.gauge("modelLoads", (Gauge<Long>) SharedEngines::openedEngines);
         gauge(group, "modelBytes", engine, metrics -> metrics.memory().model());
         gauge(group, "contextBytes", engine, metrics -> metrics.memory().context());
