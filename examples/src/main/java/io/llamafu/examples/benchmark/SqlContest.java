@@ -81,11 +81,7 @@ final class SqlContest {
         StreamExecutionEnvironment environment = environment(1);
         AdapterRoute[] routes = IntStream.range(0, adapters)
                 .mapToObj(RandomModels::adapterName)
-                .map(name -> AdapterRoute.newBuilder()
-                        .setKey(name)
-                        .setStack(name)
-                        .setValidFrom(0L)
-                        .build())
+                .map(name -> new AdapterRoute(name, name, 0L, null))
                 .toArray(AdapterRoute[]::new);
         DataStream<Completion> completions = Llamafu.complete(requests(environment, seed)
                         .assignTimestampsAndWatermarks(WatermarkStrategy.<Row>forMonotonousTimestamps()
