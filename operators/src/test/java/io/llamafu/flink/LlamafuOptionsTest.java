@@ -237,7 +237,7 @@ class LlamafuOptionsTest {
         "memory-budget, a lot, memory-budget",
         "adapters.refresh-interval, -1 s, adapters.refresh-interval",
         "adapters.preload, medical:much, 'much', which is no number",
-        "adapters.files.tone, s3://bucket/tone.gguf, only local files are supported for now",
+        "adapters.files.tone, s3://bucket/tone.gguf, is not on this machine",
         "lora-batching, shuffled, lora-batching",
         "prompt-template, Hello, {text}",
         "max-tokens, 0, max-tokens is 0",
