@@ -57,8 +57,8 @@ SELECT outcome.answer, outcome.error_code, outcome.error
 FROM (SELECT LLM_TRY_COMPLETE('A note', 'unknown') AS outcome);
 
 -- Tokens can be counted before they are spent, and options set for a call.
--- expect: rows = 1, within = 1
-SELECT COUNT(*) FILTER (WHERE tokens <= 3) AS within, SUM(LLM_TOKENS(short)) AS prompt_tokens
+-- expect: rows = 1, fitting = 1
+SELECT COUNT(*) FILTER (WHERE tokens <= 3) AS fitting, SUM(LLM_TOKENS(short)) AS prompt_tokens
 FROM (
   SELECT text AS short, LLM_TRY_COMPLETE(text, 'legal', MAP['max-tokens', '3']).generated_tokens AS tokens
   FROM notes

@@ -16,6 +16,9 @@ import java.util.regex.Pattern;
 final class SqlScript {
     private static final Pattern EXPECT = Pattern.compile("^-- expect: (.*)$", Pattern.MULTILINE);
     private static final Pattern CHECK = Pattern.compile("(\\w+) (=|>=) (\\d+)");
+    /** The client prints the first border of a table right behind the statement. */
+    private static final Pattern BORDER = Pattern.compile("(\\+-+)+\\+$");
+
     private static final String ROWS = "rows";
 
     private SqlScript() {}
@@ -104,7 +107,7 @@ final class SqlScript {
         List<List<String>> rows = new ArrayList<>();
         int borders = 0;
         for (String line : printed.lines().toList()) {
-            if (line.startsWith("+-")) {
+            if (BORDER.matcher(line).find()) {
                 borders++;
             } else if (line.startsWith("| ") && borders > 0) {
                 rows.add(cells(line));

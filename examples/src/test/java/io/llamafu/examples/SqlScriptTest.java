@@ -23,8 +23,8 @@ class SqlScriptTest {
             """
             [INFO] Execute statement succeeded.
 
-            Flink SQL> SELECT 1;
-            +---+------+
+            Flink SQL> SELECT
+            > 1+---+------+
             | n | name |
             +---+------+
             | 1 |    a |
