@@ -34,6 +34,8 @@ class ArchitectureTest {
     private static final String AFFINITY = "io.llamafu.flink.affinity";
     private static final String ROUTING = "io.llamafu.flink.routing";
     private static final String FLINK_ROOMS = "io.llamafu.flink.*..";
+    private static final String TABLE = "io.llamafu.flink.table";
+    private static final String CLUSTER = "io.llamafu.examples.cluster";
     private static final String EXAMPLES = "io.llamafu.examples..";
     private static final String OURS = "io.llamafu..";
 
@@ -170,6 +172,12 @@ class ArchitectureTest {
     }
 
     @Test
+    void clustersKnowNothingOfTheJobs() {
+        ArchRule rule = mayUse(CLUSTER, CLUSTER).because("it starts processes, whatever runs in them");
+        rule.check(CLASSES);
+    }
+
+    @Test
     void apiIsMarked() {
         ArchRule rule = classes()
                 .that()
@@ -185,10 +193,43 @@ class ArchitectureTest {
     }
 
     @Test
+    void tableMarksWhatUsersMayRelyOn() {
+        ArchRule rule = classes()
+                .that()
+                .resideInAPackage(TABLE)
+                .and()
+                .arePublic()
+                .and()
+                .areTopLevelClasses()
+                .should()
+                .beAnnotatedWith(PublicEvolving.class)
+                .orShould()
+                .beAnnotatedWith(Internal.class)
+                .because("Flink needs public classes, and users must see which are for them");
+        rule.check(CLASSES);
+    }
+
+    @Test
+    void onlyTableKnowsSql() {
+        ArchRule rule = noClasses()
+                .that()
+                .resideInAPackage(OURS)
+                .and()
+                .resideOutsideOfPackages(TABLE, EXAMPLES)
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage("org.apache.flink.table..", TABLE)
+                .because("a DataStream job needs no SQL on its class path");
+        rule.check(CLASSES);
+    }
+
+    @Test
     void roomsBehindTheApiAreMarked() {
         ArchRule rule = classes()
                 .that()
                 .resideInAPackage(FLINK_ROOMS)
+                .and()
+                .resideOutsideOfPackage(TABLE)
                 .and()
                 .arePublic()
                 .and()

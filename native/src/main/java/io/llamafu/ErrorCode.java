@@ -14,6 +14,8 @@ public enum ErrorCode {
     INVALID_SCHEMA,
     /** The prompt has more tokens than one sequence may hold. */
     PROMPT_TOO_LONG,
+    /** The answer ended before it was complete: before its JSON was closed, or its label written. */
+    ANSWER_INCOMPLETE,
     /** The model file does not exist or is not a readable regular file. */
     MODEL_NOT_FOUND,
     /** The model file is not a GGUF model that this version can validate. */

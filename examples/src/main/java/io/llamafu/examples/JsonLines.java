@@ -54,6 +54,21 @@ final class JsonLines<T> extends SimpleStreamFormat<T> {
         }
     }
 
+    /** @throws IOException if the text is no such object; the message names it */
+    T read(byte[] text) throws IOException {
+        try {
+            return MAPPER.readValue(text, type);
+        } catch (JsonProcessingException e) {
+            throw new IOException(
+                    "No %s: %s (%s)"
+                            .formatted(
+                                    type.getSimpleName(),
+                                    new String(text, StandardCharsets.UTF_8),
+                                    e.getOriginalMessage()),
+                    e);
+        }
+    }
+
     List<T> readAll(Path file) throws IOException {
         List<T> values = new ArrayList<>();
         try (LineReader<T> reader = new LineReader<>(type, Files.newInputStream(file))) {

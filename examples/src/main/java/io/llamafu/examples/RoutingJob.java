@@ -2,13 +2,9 @@ package io.llamafu.examples;
 
 import io.llamafu.flink.Completion;
 import io.llamafu.flink.Llamafu;
-import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.OnError;
 import org.apache.flink.api.common.JobExecutionResult;
 import org.apache.flink.api.common.accumulators.LongCounter;
-import org.apache.flink.api.common.eventtime.Watermark;
-import org.apache.flink.api.common.eventtime.WatermarkGenerator;
-import org.apache.flink.api.common.eventtime.WatermarkOutput;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.functions.OpenContext;
 import org.apache.flink.api.common.functions.RichMapFunction;
@@ -28,8 +24,8 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.functions.sink.filesystem.OutputFileConfig;
 import org.apache.flink.streaming.api.functions.sink.filesystem.bucketassigners.BasePathBucketAssigner;
 import org.apache.flink.streaming.api.functions.sink.filesystem.rollingpolicies.OnCheckpointRollingPolicy;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 import java.io.IOException;
@@ -60,14 +56,6 @@ import java.util.stream.Stream;
         showDefaultValues = true,
         sortOptions = false)
 public final class RoutingJob implements Callable<Integer> {
-    private static final String PROMPT_TEMPLATE = "### Text:\n{text}\n### Answer:\n";
-
-    /** The longest answer that the model was trained to give has about half of it. */
-    private static final int MAX_TOKENS = 48;
-
-    /** Tickets arrive up to this late; see the README of the data. */
-    private static final Duration OUT_OF_ORDERNESS = Duration.ofSeconds(2);
-
     private static final String ANSWERED = "answered";
     private static final Duration PROGRESS_INTERVAL = Duration.ofMillis(500);
     private static final DateTimeFormatter RUN_NAME =
@@ -87,19 +75,8 @@ public final class RoutingJob implements Callable<Integer> {
             description = "Which tenant wants which adapters when.")
     private java.nio.file.Path routes;
 
-    @Option(
-            names = "--model",
-            paramLabel = "FILE",
-            defaultValue = "${sys:llamafu.examples:-examples}/models/tiny-notes-q8_0.gguf",
-            description = "The GGUF model.")
-    private java.nio.file.Path model;
-
-    @Option(
-            names = "--adapters",
-            paramLabel = "FOLDER",
-            defaultValue = "${sys:llamafu.examples:-examples}/models/adapters",
-            description = "Every NAME.gguf in it is the adapter NAME.")
-    private java.nio.file.Path adapters;
+    @Mixin
+    private final ModelOptions model = new ModelOptions();
 
     @Option(
             names = "--out",
@@ -112,14 +89,6 @@ public final class RoutingJob implements Callable<Integer> {
     private int parallelism;
 
     @Option(
-            names = "--threads",
-            paramLabel = "N",
-            defaultValue = "1",
-            description =
-                    "CPU threads of the model. This one is so small that to share its work costs more than it gains.")
-    private int threads;
-
-    @Option(
             names = "--checkpoint-interval",
             paramLabel = "MILLIS",
             defaultValue = "1000",
@@ -127,20 +96,7 @@ public final class RoutingJob implements Callable<Integer> {
     private long checkpointInterval;
 
     public static void main(String[] arguments) {
-        System.exit(new CommandLine(new RoutingJob())
-                .setExecutionExceptionHandler((failure, command, parsed) -> {
-                    command.getErr().println("routing failed: " + reasonOf(failure));
-                    return 1;
-                })
-                .execute(arguments));
-    }
-
-    private static String reasonOf(Throwable failure) {
-        Throwable reason = failure;
-        while (reason.getCause() != null) {
-            reason = reason.getCause();
-        }
-        return reason.toString();
+        Examples.runAndExit("routing", new RoutingJob(), arguments);
     }
 
     @Override
@@ -151,11 +107,8 @@ public final class RoutingJob implements Callable<Integer> {
     }
 
     RoutingReport run() throws Exception {
-        for (java.nio.file.Path input : List.of(tickets, routes, model, adapters)) {
-            if (!Files.isReadable(input)) {
-                throw new IOException("There is no readable file or folder " + input + ".");
-            }
-        }
+        ModelOptions.requireReadable(List.of(tickets, routes));
+        model.requireReadable();
         List<Ticket> asked = JsonLines.of(Ticket.class).readAll(tickets);
         java.nio.file.Path folder = out.resolve(RUN_NAME.format(Instant.now())).toAbsolutePath();
         java.nio.file.Path answers = Files.createDirectories(folder.resolve("answers"));
@@ -189,21 +142,11 @@ public final class RoutingJob implements Callable<Integer> {
     }
 
     private void build(StreamExecutionEnvironment env, java.nio.file.Path answers) {
-        LlamafuOptions options = LlamafuOptions.builder()
-                .model(model.toUri().toString())
-                .adapters(adapters.toUri().toString())
-                .promptTemplate(PROMPT_TEMPLATE)
-                .threads(threads)
-                .maxTokens(MAX_TOKENS)
-                .onError(OnError.EMIT)
-                .build();
-
         // The order of arrival is that of the file, so one reader reads it.
         DataStream<Ticket> ticketStream = env.fromSource(
                         FileSource.forRecordStreamFormat(JsonLines.of(Ticket.class), flinkPath(tickets))
                                 .build(),
-                        WatermarkStrategy.<Ticket>forGenerator(context -> new WatermarkAfterEachTicket())
-                                .withTimestampAssigner((ticket, time) -> ticket.eventTime()),
+                        TicketWatermarks.strategy(),
                         "tickets")
                 .uid("tickets")
                 .setParallelism(1);
@@ -224,7 +167,7 @@ public final class RoutingJob implements Callable<Integer> {
                 .prompt(Ticket::text)
                 .routes(routeStream.map(Route::toAdapterRoute))
                 .eventTime()
-                .with(options)
+                .with(model.toLlamafuOptions(OnError.EMIT))
                 .build()
                 .map(new ToLine())
                 .name("answers as JSON")
@@ -281,25 +224,6 @@ public final class RoutingJob implements Callable<Integer> {
             }
         }
         return answers;
-    }
-
-    /**
-     * Flink's own generator works every 200 ms, in which a file is read to its end: then all tickets wait in state and
-     * are routed at once. A watermark after each ticket lets them go as they come.
-     */
-    private static final class WatermarkAfterEachTicket implements WatermarkGenerator<Ticket> {
-        private long newest = Long.MIN_VALUE + OUT_OF_ORDERNESS.toMillis() + 1;
-
-        @Override
-        public void onEvent(Ticket ticket, long time, WatermarkOutput output) {
-            newest = Math.max(newest, time);
-            output.emitWatermark(new Watermark(newest - OUT_OF_ORDERNESS.toMillis() - 1));
-        }
-
-        @Override
-        public void onPeriodicEmit(WatermarkOutput output) {
-            // Each ticket has done it.
-        }
     }
 
     private static final class ToLine extends RichMapFunction<Completion, String> {

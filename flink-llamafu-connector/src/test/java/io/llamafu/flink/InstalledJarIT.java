@@ -38,6 +38,8 @@ class InstalledJarIT {
                 .contains(
                         "io/llamafu/flink/Llamafu.class",
                         "io/llamafu/flink/AdapterRoute.class",
+                        "io/llamafu/flink/table/LlmComplete.class",
+                        "io/llamafu/flink/table/LlamafuModule.class",
                         "io/llamafu/engine/InferenceEngine.class",
                         "io/llamafu/grammar/JsonSchemaGrammar.class",
                         "io/llamafu/shaded/jackson/databind/ObjectMapper.class",
@@ -54,6 +56,19 @@ class InstalledJarIT {
                         jar.getInputStream(jar.getJarEntry("META-INF/services/io.llamafu.engine.EngineProvider"))) {
             assertThat(new String(service.readAllBytes(), StandardCharsets.UTF_8))
                     .contains("io.llamafu.llamacpp.LlamaCppEngineProvider");
+        }
+    }
+
+    /** For LOAD MODULE and CREATE MODEL; and no other factory, such as Avro's as a table format. */
+    @Test
+    void announcesTheModuleAndTheModelProvider() throws IOException {
+        try (JarFile jar = new JarFile(JAR.toFile());
+                InputStream service = jar.getInputStream(
+                        jar.getJarEntry("META-INF/services/org.apache.flink.table.factories.Factory"))) {
+            assertThat(new String(service.readAllBytes(), StandardCharsets.UTF_8).lines())
+                    .containsExactlyInAnyOrder(
+                            "io.llamafu.flink.table.LlamafuModuleFactory",
+                            "io.llamafu.flink.table.LlamafuModelProviderFactory");
         }
     }
 

@@ -17,6 +17,8 @@ package io.llamafu.engine;
  * @param contextCells all key-value cells
  * @param residentAdapters adapters in memory
  * @param adapterLoads adapter files loaded
+ * @param adapterEvictions adapters that left memory; 0 if the engine does not tell
+ * @param adapterFailures loads that failed; 0 if the engine does not tell
  * @param memory where the bytes are
  */
 public record EngineMetrics(
@@ -34,6 +36,8 @@ public record EngineMetrics(
         long contextCells,
         int residentAdapters,
         long adapterLoads,
+        long adapterEvictions,
+        long adapterFailures,
         Memory memory) {
 
     /**

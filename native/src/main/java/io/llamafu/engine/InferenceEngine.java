@@ -27,6 +27,15 @@ public interface InferenceEngine extends AutoCloseable {
     CompletableFuture<Completion> submit(CompletionRequest request);
 
     /**
+     * How many tokens a text is as a whole prompt, with the beginning-of-sequence token where the model has one; what
+     * {@link Completion#promptTokens()} says of it. Does not wait for the model.
+     *
+     * @throws LlamafuException with {@link ErrorCode#INVALID_TEXT} for an unpaired surrogate, {@link
+     *     ErrorCode#ENGINE_CLOSED} if the engine is closed
+     */
+    int countTokens(String text);
+
+    /**
      * Every adapter that the engine knows: those of its catalog, in memory or not, by name; then versions in memory that no
      * name stands for any more, because they were published again or removed while they were used.
      *

@@ -86,6 +86,26 @@ public record SamplingOptions(
         return GREEDY;
     }
 
+    /** The same choice of tokens, among those that another grammar allows. */
+    public SamplingOptions withGrammar(String newGrammar) {
+        return new SamplingOptions(
+                temperature,
+                topK,
+                topP,
+                minP,
+                typicalP,
+                mirostat,
+                mirostatTau,
+                mirostatEta,
+                repeatPenalty,
+                frequencyPenalty,
+                presencePenalty,
+                penaltyLastTokens,
+                seed,
+                logitBias,
+                newGrammar);
+    }
+
     /** Starts from greedy decoding. */
     public static Builder builder() {
         return new Builder();

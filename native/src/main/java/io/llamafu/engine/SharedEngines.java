@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.ServiceLoader;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.Collectors;
 
 import static java.util.Objects.requireNonNull;
@@ -22,6 +23,7 @@ import static java.util.Objects.requireNonNull;
  */
 public final class SharedEngines {
     private static final Map<EngineOptions, SharedEngine> ENGINES = new HashMap<>();
+    private static final AtomicLong OPENED = new AtomicLong();
 
     private SharedEngines() {}
 
@@ -76,6 +78,7 @@ public final class SharedEngines {
             boolean opens = engine == null;
             if (opens) {
                 engine = SharedEngines.open(options);
+                OPENED.incrementAndGet();
             }
             return new Lease(this, engine, opens);
         }
@@ -116,6 +119,11 @@ public final class SharedEngines {
         synchronized (ENGINES) {
             return ENGINES.size();
         }
+    }
+
+    /** How many engines this class loader has opened so far, each with a model of its own. */
+    public static long openedEngines() {
+        return OPENED.get();
     }
 
     private static void release(SharedEngine shared) {

@@ -250,7 +250,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     }
 
     private int checkedPromptTokens(BoundModel model, CompletionRequest request) {
-        int tokens = model.countTokens(request.prompt()) + (addsBeginOfSequence() ? 1 : 0);
+        int tokens = promptTokens(model, request.prompt());
         if (tokens == 0) {
             throw new LlamafuException(ErrorCode.INVALID_REQUEST, "The prompt has no tokens; give it a text.");
         }
@@ -261,6 +261,10 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
                             .formatted(tokens, sequenceTokens, file.contextLength()));
         }
         return tokens;
+    }
+
+    private int promptTokens(BoundModel model, String prompt) {
+        return model.countTokens(prompt) + (addsBeginOfSequence() ? 1 : 0);
     }
 
     /** As llama.cpp decides it, where the file does not. */
@@ -279,6 +283,17 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
                 ? ErrorCode.PROMPT_TOO_LONG
                 : ErrorCode.ENGINE_FAILED;
         return new LlamafuException(code, "java-llama.cpp refused the request: " + message, failure);
+    }
+
+    @Override
+    public int countTokens(String text) {
+        byte[] unused = RequestCheck.encode(text, "The text");
+        ModelGeneration generation = acquire(List.of());
+        try {
+            return promptTokens(generation.model(), text);
+        } finally {
+            generation.release();
+        }
     }
 
     @Override
@@ -353,6 +368,8 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
                 (long) options.parallelSequences() * sequenceTokens,
                 generation.adapterCount(),
                 adapterLoads.get(),
+                0,
+                0,
                 new EngineMetrics.Memory(
                         file.gguf().tensorBytes(),
                         MemoryBudget.keyValueBytes(options, file),

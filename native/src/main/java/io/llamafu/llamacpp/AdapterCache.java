@@ -273,6 +273,14 @@ final class AdapterCache implements AutoCloseable {
         return residents.loadCount();
     }
 
+    long evictionCount() {
+        return residents.evictionCount();
+    }
+
+    long failureCount() {
+        return residents.failureCount();
+    }
+
     /** Takes no more stacks, and waits until every lease that was asked for is given or refused. */
     void stop() throws InterruptedException {
         residents.stop();

@@ -241,7 +241,7 @@ final class DecodeLoop {
         sequence.dispose();
     }
 
-    EngineMetrics metrics(int residentAdapters, long adapterLoads, long adapterBytes) {
+    EngineMetrics metrics(AdapterCache adapters) {
         int active = activeSequences;
         return new EngineMetrics(
                 openRequests.submittedCount(),
@@ -256,8 +256,11 @@ final class DecodeLoop {
                 (long) active * maxSequenceTokens,
                 usedCells,
                 (long) options.parallelSequences() * maxSequenceTokens,
-                residentAdapters,
-                adapterLoads,
-                new EngineMetrics.Memory(memory.model(), memory.context(), memory.compute(), adapterBytes));
+                adapters.residentCount(),
+                adapters.loadCount(),
+                adapters.evictionCount(),
+                adapters.failureCount(),
+                new EngineMetrics.Memory(
+                        memory.model(), memory.context(), memory.compute(), adapters.residentBytes()));
     }
 }

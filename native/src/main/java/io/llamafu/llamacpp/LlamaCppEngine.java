@@ -227,6 +227,20 @@ public final class LlamaCppEngine implements InferenceEngine {
     }
 
     @Override
+    public int countTokens(String text) {
+        byte[] utf8 = RequestCheck.encode(text, "The text");
+        gate.readLock().lock();
+        try {
+            if (closed) {
+                throw openRequests.closedException();
+            }
+            return model.tokenize(utf8).length;
+        } finally {
+            gate.readLock().unlock();
+        }
+    }
+
+    @Override
     public List<LoadedAdapter> adapters() {
         return inventory.list(adapters.inMemory());
     }
@@ -254,7 +268,7 @@ public final class LlamaCppEngine implements InferenceEngine {
 
     @Override
     public EngineMetrics metrics() {
-        return loop.metrics(adapters.residentCount(), adapters.loadCount(), adapters.residentBytes());
+        return loop.metrics(adapters);
     }
 
     @Override

@@ -54,6 +54,8 @@ final class Residents {
     private long bytes;
     private long bytesBeingFreed;
     private long loads;
+    private long evictions;
+    private long failures;
     private long clock;
     private int passes;
     private boolean stopped;
@@ -341,6 +343,7 @@ final class Residents {
         change(() -> {
             byDigest.remove(resident.digest(), resident);
             bytes -= resident.bytes();
+            failures++;
         });
         resident.adapter().completeExceptionally(failure);
     }
@@ -355,6 +358,7 @@ final class Residents {
         // once stopped, nobody is there to free it; close does
         if (!stopped && byDigest.remove(resident.digest(), resident)) {
             bytesBeingFreed += resident.bytes();
+            evictions++;
             afterwards.add(() -> evictor.accept(resident.adapter().join(), () -> freed(resident)));
         }
     }
@@ -411,6 +415,16 @@ final class Residents {
     /** Files loaded so far. */
     synchronized long loadCount() {
         return loads;
+    }
+
+    /** Adapters that have left, or wait for their weights to be freed. */
+    synchronized long evictionCount() {
+        return evictions;
+    }
+
+    /** Loads that failed. */
+    synchronized long failureCount() {
+        return failures;
     }
 
     /** Nobody waits for room any more. */

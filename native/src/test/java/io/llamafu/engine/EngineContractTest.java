@@ -100,6 +100,20 @@ public abstract class EngineContractTest {
         }
     }
 
+    @Test
+    void tokensOfATextAreThoseOfThePrompt() throws Exception {
+        for (String prompt : List.of(PROMPT, "a", "Grüße, 世界 \uD83D\uDE00")) {
+            assertThat(engine.countTokens(prompt))
+                    .as("tokens of '%s'", prompt)
+                    .isEqualTo(answer(CompletionRequest.of(prompt, MEDICAL).withMaxTokens(1))
+                            .promptTokens());
+        }
+        assertThat(engine.countTokens("")).isBetween(0, 1);
+        assertThatThrownBy(() -> engine.countTokens("\uD83D"))
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_TEXT));
+    }
+
     /** Nearly all are exact with llama-server too, one request at a time; batching may tip a few near ties. */
     @Test
     void everyPromptIsAnsweredByItsOwnStackWhateverElseIsInTheBatch() throws Exception {

@@ -74,11 +74,13 @@ class SharedEnginesTest {
         EngineOptions.Builder options = TinyModel.options().contextSize(64).idleTimeout(Duration.ZERO);
         EngineOptions ours = options.engine("native").build();
         EngineOptions theirs = options.engine("java-llama.cpp").build();
+        long openedBefore = SharedEngines.openedEngines();
         try (SharedEngines.Lease one = SharedEngines.acquire(ours);
                 SharedEngines.Lease same = SharedEngines.acquire(ours);
                 SharedEngines.Lease other = SharedEngines.acquire(theirs)) {
             assertThat(same.engine()).isSameAs(one.engine());
             assertThat(other.engine()).isNotSameAs(one.engine());
+            assertThat(SharedEngines.openedEngines()).isEqualTo(openedBefore + 2);
             assertThat(List.of(one.opened(), same.opened(), other.opened())).containsExactly(true, false, true);
         }
     }

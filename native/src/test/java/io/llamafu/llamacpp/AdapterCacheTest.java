@@ -299,6 +299,7 @@ class AdapterCacheTest {
             assertFails(ask("bad"), ErrorCode.ADAPTER_INVALID, "bad");
         }
         assertThat(attempts).hasValue(1);
+        assertThat(cache.failureCount()).isEqualTo(1);
 
         publish("bad", "medical");
 
@@ -401,6 +402,7 @@ class AdapterCacheTest {
         lease("legal+formal").release();
 
         assertThat(cache.evictIdle()).isEqualTo(2);
+        assertThat(cache.evictionCount()).isEqualTo(2);
         assertThat(cache.inMemory()).singleElement().satisfies(left -> {
             assertThat(left.file().name()).isEqualTo("medical");
             assertThat(left.leases()).isEqualTo(1);

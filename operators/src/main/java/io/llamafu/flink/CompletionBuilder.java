@@ -5,6 +5,7 @@ import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.affinity.AffinityPartitioner;
 import io.llamafu.flink.completion.CompletionFunction;
 import io.llamafu.flink.completion.DeadLetterSplit;
+import io.llamafu.flink.completion.EngineSession;
 import io.llamafu.flink.completion.Leases;
 import io.llamafu.flink.routing.Carrier;
 import io.llamafu.flink.routing.RecordFields;
@@ -19,7 +20,6 @@ import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 import org.apache.flink.util.OutputTag;
 import org.apache.flink.util.function.SerializableFunction;
 
-import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
@@ -43,9 +43,6 @@ import static org.apache.flink.util.Preconditions.checkState;
  */
 @PublicEvolving
 public final class CompletionBuilder<T> {
-
-    /** The engine's own timeout must strike first: it frees the sequence and says what the time was spent on. */
-    private static final Duration TIMEOUT_GRACE = Duration.ofSeconds(10);
 
     private static final String DEFAULT_UID = "llamafu";
 
@@ -311,7 +308,7 @@ public final class CompletionBuilder<T> {
         LlamafuOptions settings = options.orElseThrow();
         CompletionFunction<E, R> function =
                 new CompletionFunction<>(settings, sampling.orElse(settings.sampling()), leases, carrier);
-        long timeout = settings.timeout().plus(TIMEOUT_GRACE).toMillis();
+        long timeout = EngineSession.patience(settings.timeout()).toMillis();
         int inFlight = capacity.orElse(2 * settings.parallelSequences());
         SingleOutputStreamOperator<R> outcomes = ordered
                 ? AsyncDataStream.orderedWait(routed, function, timeout, TimeUnit.MILLISECONDS, inFlight)

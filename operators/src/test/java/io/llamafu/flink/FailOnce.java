@@ -9,18 +9,18 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Predicate;
 
 /** Passes records through and fails the job at the first that is due, once in all attempts of the job. */
-final class FailOnce<T> extends RichMapFunction<T, T> implements CheckpointListener {
+public final class FailOnce<T> extends RichMapFunction<T, T> implements CheckpointListener {
     private static final long serialVersionUID = 1L;
     private static final Set<String> FAILED = ConcurrentHashMap.newKeySet();
 
-    interface Due<T> extends Predicate<T>, java.io.Serializable {}
+    public interface Due<T> extends Predicate<T>, java.io.Serializable {}
 
     private final String name = UUID.randomUUID().toString();
     private final Due<T> due;
     private final Runnable beforeFailure;
     private boolean checkpointed;
 
-    FailOnce(Due<T> due) {
+    public FailOnce(Due<T> due) {
         this(due, (Runnable & java.io.Serializable) () -> {});
     }
 
@@ -29,7 +29,7 @@ final class FailOnce<T> extends RichMapFunction<T, T> implements CheckpointListe
         this.beforeFailure = beforeFailure;
     }
 
-    boolean hasFailed() {
+    public boolean hasFailed() {
         return FAILED.contains(name);
     }
 

@@ -13,7 +13,7 @@ import java.util.Set;
 import static java.util.Objects.requireNonNull;
 
 /** The notes that the tiny model was trained to answer, with the right answer under each stack. */
-final class Notes {
+public final class Notes {
     private static final String FRAME = TinyModel.prompt("{text}");
     private static final List<String> TEXTS;
     private static final Map<Question, String> ANSWERS = new HashMap<>();
@@ -33,21 +33,21 @@ final class Notes {
 
     private Notes() {}
 
-    static String text(int index) {
+    public static String text(int index) {
         return TEXTS.get(index % TEXTS.size());
     }
 
-    static List<String> texts() {
+    public static List<String> texts() {
         return TEXTS;
     }
 
-    static String answer(String text, String stack) {
+    public static String answer(String text, String stack) {
         Question question = new Question(TinyModel.prompt(text), AdapterStack.parse(stack));
         return requireNonNull(ANSWERS.get(question), () -> "no answer is known for " + question);
     }
 
     /** Equal for the engine everywhere, so that all tests share one. */
-    static LlamafuOptions.Builder options() {
+    public static LlamafuOptions.Builder options() {
         return LlamafuOptions.builder()
                 .model(TinyModel.model().toUri().toString())
                 .adapters(TinyModel.adapters().toString())

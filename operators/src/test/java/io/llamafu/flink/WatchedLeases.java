@@ -130,6 +130,11 @@ record WatchedLeases(String name) implements Leases {
         }
 
         @Override
+        public int countTokens(String text) {
+            return engine.countTokens(text);
+        }
+
+        @Override
         public List<LoadedAdapter> adapters() {
             return engine.adapters();
         }

@@ -15,6 +15,7 @@ import picocli.CommandLine.Command;
             AdapterOverheadBenchmark.class,
             PipelineBenchmark.class,
             AffinityBenchmark.class,
+            SqlBenchmark.class,
             GenerateModels.class
         },
         synopsisSubcommandLabel = "NAME",

@@ -4,7 +4,6 @@ import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.CompletionRequest;
-import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.Completion;
 import io.llamafu.flink.LlamafuOptions;
@@ -23,7 +22,6 @@ import javax.annotation.Nullable;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
 
 import static org.apache.flink.util.Preconditions.checkNotNull;
@@ -47,8 +45,7 @@ public final class CompletionFunction<E, R> extends RichAsyncFunction<E, R> {
     private final Carrier<?, E, R> carrier;
 
     private transient TaskManager taskManager;
-    private transient volatile JobEngine held;
-    private transient CompletionMetrics metrics;
+    private transient EngineSession session;
     private transient Map<ResultFuture<R>, OpenRequest<E>> open;
 
     private record OpenRequest<E>(E element, CompletableFuture<io.llamafu.engine.Completion> answer) {}
@@ -71,32 +68,23 @@ public final class CompletionFunction<E, R> extends RichAsyncFunction<E, R> {
     @Override
     public void open(OpenContext context) {
         open = new ConcurrentHashMap<>();
-        held = JobEngine.open(options, taskManager, leases);
-        metrics = new CompletionMetrics(getRuntimeContext().getMetricGroup(), () -> held.engine());
+        session = EngineSession.open(
+                options, taskManager, leases, getRuntimeContext().getMetricGroup());
     }
 
     @Override
     @SuppressWarnings("FutureReturnValueIgnored") // settle lets nothing escape
     public void asyncInvoke(E element, ResultFuture<R> result) {
-        metrics.request();
-        OpenRequest<E> opened = new OpenRequest<>(element, submit(carrier.request(element)));
+        RoutedRequest request = carrier.request(element);
+        OpenRequest<E> opened = new OpenRequest<>(element, session.submit(() -> toRequest(request)));
         open.put(result, opened);
         opened.answer().whenComplete((answer, failure) -> settle(result, opened, answer, failure));
     }
 
-    /** A throw would fail the task whatever {@code on-error} says, so failures are futures too. */
-    private CompletableFuture<io.llamafu.engine.Completion> submit(RoutedRequest request) {
-        try {
-            if (request.getErrorCode() != null) {
-                throw new LlamafuException(ErrorCode.valueOf(request.getErrorCode()), request.getError());
-            }
-            return engine().submit(toRequest(request));
-        } catch (RuntimeException e) {
-            return CompletableFuture.failedFuture(e);
-        }
-    }
-
     private CompletionRequest toRequest(RoutedRequest request) {
+        if (request.getErrorCode() != null) {
+            throw new LlamafuException(ErrorCode.valueOf(request.getErrorCode()), request.getError());
+        }
         AdapterStack stack = AdapterStack.parse(request.getStack());
         if (request.getScales() != null) {
             stack = stack.withScales(request.getScales());
@@ -104,20 +92,6 @@ public final class CompletionFunction<E, R> extends RichAsyncFunction<E, R> {
         SamplingOptions chosen = request.getSampling() == null ? sampling : Samplings.toOptions(request.getSampling());
         CompletionRequest asked = options.toRequest(request.getPrompt(), stack, chosen);
         return request.getMaxTokens() == null ? asked : asked.withMaxTokens(request.getMaxTokens());
-    }
-
-    /**
-     * The engine, opened anew if it failed for good: only the records that were in it when it failed are errors. Blocks
-     * while the model loads.
-     */
-    private InferenceEngine engine() {
-        JobEngine before = held;
-        if (!before.engine().isOpen()) {
-            LOG.warn("The engine has failed and is opened anew.");
-            held = JobEngine.open(options, taskManager, leases);
-            before.close();
-        }
-        return held.engine();
     }
 
     private void settle(
@@ -130,15 +104,15 @@ public final class CompletionFunction<E, R> extends RichAsyncFunction<E, R> {
         }
         try {
             if (failure != null) {
-                fail(result, opened.element(), failure);
+                fail(result, opened.element(), session.failed(failure));
             } else {
                 Completion completion = Outcomes.answered(carrier.request(opened.element()), answer);
-                metrics.completion(answer);
+                session.answered(answer);
                 complete(result, opened.element(), completion);
             }
         } catch (RuntimeException e) {
             // Nobody else will settle this one. After the end of the task this is refused once more, and harmless.
-            result.completeExceptionally(coded(e));
+            result.completeExceptionally(EngineSession.coded(e));
         }
     }
 
@@ -150,28 +124,20 @@ public final class CompletionFunction<E, R> extends RichAsyncFunction<E, R> {
             return;
         }
         opened.answer().cancel(false);
-        fail(
-                result,
-                element,
-                new LlamafuException(
-                        ErrorCode.DEADLINE_EXCEEDED,
-                        "The record was not answered within its timeout of %s, and the engine did not say why."
-                                .formatted(options.timeout())));
+        fail(result, element, session.unanswered(options.timeout()));
     }
 
-    private void fail(ResultFuture<R> result, E element, Throwable failure) {
+    private void fail(ResultFuture<R> result, E element, LlamafuException error) {
         RoutedRequest request = carrier.request(element);
-        LlamafuException error = coded(failure);
-        long before = metrics.error(error.code());
         String record = "%s: %s".formatted(describe(request), error.getMessage());
         switch (options.onError()) {
             case FAIL -> result.completeExceptionally(new LlamafuException(error.code(), record, error));
             case NULL -> {
-                logFirst(before, error.code(), record);
+                session.log(error.code(), record);
                 complete(result, element, Outcomes.withoutText(request));
             }
             case EMIT -> {
-                logFirst(before, error.code(), record);
+                session.log(error.code(), record);
                 complete(result, element, Outcomes.failed(request, error));
             }
         }
@@ -186,28 +152,18 @@ public final class CompletionFunction<E, R> extends RichAsyncFunction<E, R> {
         return request.getKey() == null ? id : id + " of key '%s'".formatted(request.getKey());
     }
 
-    /** The first of each code, so that a log shows what happens without being flooded; the metrics have them all. */
-    private static void logFirst(long before, ErrorCode code, String record) {
-        if (before == 0) {
-            LOG.warn("{}: {} (more of this code are counted, not logged)", code, record);
-        } else {
-            LOG.debug("{}: {}", code, record);
-        }
-    }
-
-    private static LlamafuException coded(Throwable failure) {
-        Throwable cause =
-                failure instanceof CompletionException && failure.getCause() != null ? failure.getCause() : failure;
-        return cause instanceof LlamafuException coded
-                ? coded
-                : new LlamafuException(ErrorCode.ENGINE_FAILED, "The engine failed: " + cause, cause);
-    }
-
     /** Never throws: an exception here would end the TaskManager. */
     @Override
     public void close() {
-        quietly(this::cancelOpenRequests);
-        quietly(this::giveEngineBack);
+        try {
+            cancelOpenRequests();
+        } catch (RuntimeException e) {
+            LOG.warn("Closing went wrong; going on.", e);
+        } finally {
+            if (session != null) {
+                session.close();
+            }
+        }
     }
 
     private void cancelOpenRequests() {
@@ -215,20 +171,6 @@ public final class CompletionFunction<E, R> extends RichAsyncFunction<E, R> {
             List<OpenRequest<E>> cancelled = List.copyOf(open.values());
             open.clear();
             cancelled.forEach(opened -> opened.answer().cancel(false));
-        }
-    }
-
-    private void giveEngineBack() {
-        if (held != null) {
-            held.close();
-        }
-    }
-
-    private static void quietly(Runnable action) {
-        try {
-            action.run();
-        } catch (RuntimeException e) {
-            LOG.warn("Closing went wrong; going on.", e);
         }
     }
 }

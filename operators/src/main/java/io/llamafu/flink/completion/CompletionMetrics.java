@@ -4,6 +4,7 @@ import io.llamafu.ErrorCode;
 import io.llamafu.engine.Completion;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.SharedEngines;
 import org.apache.flink.metrics.Counter;
 import org.apache.flink.metrics.Gauge;
 import org.apache.flink.metrics.Histogram;
@@ -67,6 +68,9 @@ final class CompletionMetrics {
         gauge(group, "decodeSteps", engine, EngineMetrics::decodeSteps);
         gauge(group, "residentAdapters", engine, EngineMetrics::residentAdapters);
         gauge(group, "adapterLoads", engine, EngineMetrics::adapterLoads);
+        gauge(group, "adapterEvictions", engine, EngineMetrics::adapterEvictions);
+        gauge(group, "adapterFailures", engine, EngineMetrics::adapterFailures);
+        group.gauge("modelLoads", (Gauge<Long>) SharedEngines::openedEngines);
         gauge(group, "modelBytes", engine, metrics -> metrics.memory().model());
         gauge(group, "contextBytes", engine, metrics -> metrics.memory().context());
         gauge(group, "computeBytes", engine, metrics -> metrics.memory().compute());
@@ -109,12 +113,8 @@ final class CompletionMetrics {
         adapters.completion(completion);
     }
 
-    /** Counts an error and returns how many of its code there were before. */
-    long error(ErrorCode code) {
+    void error(ErrorCode code) {
         errors.inc();
-        Counter counter = errorsByCode.get(code);
-        long before = counter.getCount();
-        counter.inc();
-        return before;
+        errorsByCode.get(code).inc();
     }
 }

@@ -27,7 +27,7 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
 public record TaskManager(Path temporaryFolder, Optional<Memory> memory, OptionalInt gpu) {
 
     /** The name of the external resource, as in Flink's documentation of its GPU plugin. */
-    private static final String GPU_RESOURCE = "gpu";
+    public static final String GPU_RESOURCE = "gpu";
 
     private static final String GPU_INDEX = "index";
 
@@ -56,13 +56,22 @@ public record TaskManager(Path temporaryFolder, Optional<Memory> memory, Optiona
 
     /** As a DataStream operator sees it. */
     public static TaskManager of(RuntimeContext context) {
-        OptionalInt gpu = gpu(context.getExternalResourceInfos(GPU_RESOURCE));
+        Set<ExternalResourceInfo> gpus = context.getExternalResourceInfos(GPU_RESOURCE);
         if (!(context instanceof StreamingRuntimeContext streaming)) {
-            return new TaskManager(Path.of(System.getProperty("java.io.tmpdir")), Optional.empty(), gpu);
+            return of(gpus);
         }
         TaskManagerRuntimeInfo info = streaming.getTaskManagerRuntimeInfo();
         return new TaskManager(
-                Path.of(info.getTmpDirectories()[0]), Optional.of(Memory.of(info.getConfiguration())), gpu);
+                Path.of(info.getTmpDirectories()[0]), Optional.of(Memory.of(info.getConfiguration())), gpu(gpus));
+    }
+
+    /**
+     * As a function of SQL sees it, which is shown neither folders nor memory.
+     *
+     * @param gpus the external resources of the name {@link #GPU_RESOURCE}
+     */
+    public static TaskManager of(Set<ExternalResourceInfo> gpus) {
+        return new TaskManager(Path.of(System.getProperty("java.io.tmpdir")), Optional.empty(), gpu(gpus));
     }
 
     private static OptionalInt gpu(Set<ExternalResourceInfo> resources) {

@@ -44,7 +44,7 @@ final class Variants {
         return request.getId() == null ? request.getKey() + "\0" + request.getPrompt() : request.getId();
     }
 
-    /** The variants with their stacks in the shortest written form, or null if there are none. */
+    /** The variants with their stacks as they are written without white space, or null if there are none. */
     @Nullable
     static List<RouteVariant> check(@Nullable String stack, @Nullable List<RouteVariant> variants) {
         if (variants == null || variants.isEmpty()) {

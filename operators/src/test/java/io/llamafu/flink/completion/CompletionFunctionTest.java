@@ -283,6 +283,8 @@ class CompletionFunctionTest {
         assertThat(metrics.gauge("llamafu", "engine", "activeSequences")).isEqualTo(2);
         assertThat(metrics.gauge("llamafu", "engine", "waitingRequests")).isEqualTo(4);
         assertThat(metrics.gauge("llamafu", "engine", "modelBytes")).isEqualTo(1000L);
+        assertThat(metrics.gauge("llamafu", "engine", "adapterEvictions")).isEqualTo(2L);
+        assertThat(metrics.gauge("llamafu", "engine", "adapterFailures")).isEqualTo(1L);
         assertThat(metrics.gauge("llamafu", "engine", "batchFill")).isEqualTo(2 / 16.0);
         assertThat(metrics.gauge("llamafu", "engine", "contextUse")).isEqualTo(64 / 8192.0);
         assertThat(metrics.rateIsThere("llamafu", "generatedTokensPerSecond")).isTrue();

@@ -96,7 +96,12 @@ final class ScriptedEngine implements InferenceEngine {
 
     @Override
     public EngineMetrics metrics() {
-        return new EngineMetrics(0, 0, 0, 0, 0, 0, 4, 2, 16, 100, 64, 8192, 3, 3, new Memory(1000, 200, 30, 4));
+        return new EngineMetrics(0, 0, 0, 0, 0, 0, 4, 2, 16, 100, 64, 8192, 3, 3, 2, 1, new Memory(1000, 200, 30, 4));
+    }
+
+    @Override
+    public int countTokens(String text) {
+        return text.length();
     }
 
     @Override

@@ -142,7 +142,7 @@ class ProcessingTimeRouterTest {
         OperatorSubtaskState snapshot;
         List<String> before;
         try (RouterHarness router = RouterHarness.processingTime(backend)) {
-            router.variants("a", new RouteVariant("medical", 90), new RouteVariant("medical-v2:1.0", 10));
+            router.variants("a", new RouteVariant("medical", 90), new RouteVariant("medical-v2", 10));
             before = routeMany(router);
             snapshot = router.snapshot();
         }

@@ -31,7 +31,7 @@ class RequestFunctionTest {
                 KEY,
                 text -> text,
                 text -> "id of " + text,
-                text -> "medical:1.0 + formal",
+                text -> " medical + formal",
                 text -> Map.of("formal", 0.5f),
                 text -> sampling,
                 text -> 9);

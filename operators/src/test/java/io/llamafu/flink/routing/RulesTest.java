@@ -156,7 +156,7 @@ class RulesTest {
         try (OneInputStreamOperatorTestHarness<RouteRule, RouteRule> harness =
                 new OneInputStreamOperatorTestHarness<>(new ProcessOperator<>(check))) {
             harness.open();
-            harness.processElement(validFrom(null, rule("good", "a", 1, "medical:1.0")), 7);
+            harness.processElement(validFrom(null, rule("good", "a", 1, " medical ")), 7);
             harness.processElement(rule(null, "a", 1, "medical"), 7);
             harness.processElement(rule("stack", "a", 1, "a:b:c"), 7);
             harness.processElement(rule("unknown", "a", 1, "typo"), 7);

@@ -1,0 +1,27 @@
+package io.llamafu.examples;
+
+import picocli.CommandLine;
+
+/** How every example ends. */
+final class Examples {
+    private Examples() {}
+
+    /** Exits with what the command returns, with 1 if it throws, or with 2 if its arguments are wrong. */
+    static void runAndExit(String name, Object command, String[] arguments) {
+        System.exit(new CommandLine(command)
+                .setCaseInsensitiveEnumValuesAllowed(true)
+                .setExecutionExceptionHandler((failure, line, parsed) -> {
+                    line.getErr().println(name + " failed: " + reasonOf(failure));
+                    return 1;
+                })
+                .execute(arguments));
+    }
+
+    private static String reasonOf(Throwable failure) {
+        Throwable reason = failure;
+        while (reason.getCause() != null) {
+            reason = reason.getCause();
+        }
+        return reason.toString();
+    }
+}

@@ -1,0 +1,143 @@
+package io.llamafu.examples;
+
+import io.llamafu.examples.cluster.BuildOutput;
+import io.llamafu.examples.cluster.FlinkRest;
+import io.llamafu.examples.cluster.LocalCluster;
+import io.llamafu.examples.cluster.LocalKafka;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
+
+/** Starts a Kafka broker and a Flink cluster, feeds tickets to {@link KafkaJob}, and checks the committed answers. */
+@Command(
+        name = "examples/run kafka",
+        description = "Tickets and routes from Kafka topics, answers to a topic exactly once, on a real Flink cluster.",
+        mixinStandardHelpOptions = true,
+        showDefaultValues = true,
+        sortOptions = false)
+public final class KafkaExample implements Callable<Integer> {
+    @Option(
+            names = "--tickets",
+            paramLabel = "FILE",
+            defaultValue = "${sys:llamafu.examples:-examples}/data/tickets.jsonl",
+            description = "What to label.")
+    private Path tickets;
+
+    @Option(
+            names = "--routes",
+            paramLabel = "FILE",
+            defaultValue = "${sys:llamafu.examples:-examples}/data/routes.jsonl",
+            description = "Which tenant wants which adapters when.")
+    private Path routes;
+
+    @Mixin
+    private final ModelOptions model = new ModelOptions();
+
+    @Option(
+            names = "--out",
+            paramLabel = "FOLDER",
+            defaultValue = "${sys:llamafu.examples:-examples}/target/kafka",
+            description = "Each run gets new folders in it, with the data and logs of the broker and of the cluster.")
+    private Path out;
+
+    @Option(names = "--records", paramLabel = "N", defaultValue = "1000", description = "The first N tickets are sent.")
+    private int records;
+
+    @Option(names = "--rate", paramLabel = "N", defaultValue = "100", description = "Tickets sent in a second.")
+    private double rate;
+
+    @Option(
+            names = "--task-managers",
+            paramLabel = "N",
+            defaultValue = "2",
+            description = "Each has one slot; the job has this parallelism.")
+    private int taskManagers;
+
+    @Option(
+            names = "--kill-after",
+            paramLabel = "N",
+            defaultValue = "0",
+            description = "When N answers are committed, a TaskManager is killed (kill -9) and another one started. 0:"
+                    + " none is.")
+    private int killAfter;
+
+    @Option(
+            names = "--checkpoint-interval",
+            paramLabel = "MILLIS",
+            defaultValue = "1000",
+            description = "Milliseconds from checkpoint to checkpoint; so late are answers visible.")
+    private long checkpointInterval;
+
+    @Option(
+            names = "--timeout",
+            paramLabel = "SECONDS",
+            defaultValue = "300",
+            description = "The job must have answered all tickets by then.")
+    private long timeout;
+
+    public static void main(String[] arguments) {
+        Examples.runAndExit("kafka", new KafkaExample(), arguments);
+    }
+
+    @Override
+    public Integer call() throws Exception {
+        KafkaReport report = run();
+        System.out.println(JsonLines.write(report));
+        return report.isSound() ? 0 : 1;
+    }
+
+    KafkaReport run() throws Exception {
+        ModelOptions.requireReadable(List.of(tickets, routes));
+        model.requireReadable();
+        List<Ticket> all = JsonLines.of(Ticket.class).readAll(tickets);
+        List<Ticket> asked = all.subList(0, Math.min(records, all.size()));
+        List<Route> routeChanges = JsonLines.of(Route.class).readAll(routes);
+
+        System.err.println("Starting a Kafka broker and a Flink cluster in " + out);
+        try (LocalKafka kafka = LocalKafka.start(out);
+                LocalCluster cluster = LocalCluster.builder(out)
+                        .library(BuildOutput.llamafuJar())
+                        .taskManagers(taskManagers)
+                        .start()) {
+            kafka.createTopics(KafkaTopics.PARTITIONS);
+            try (KafkaFeed feed = new KafkaFeed(kafka.address(), asked, rate);
+                    KafkaAnswers answers = new KafkaAnswers(kafka.address())) {
+                feed.sendRoutes(routeChanges);
+                String job = submit(cluster.rest(), kafka.address(), asked, routeChanges.size());
+                Progress progress = Progress.onStandardError(asked.size());
+                KafkaRun run = new KafkaRun(cluster, job, feed, answers, progress);
+                long start = System.nanoTime();
+                run.follow(killAfter, Duration.ofSeconds(timeout));
+                Duration duration = Duration.ofNanos(System.nanoTime() - start);
+                return new KafkaReport(
+                        RoutingReport.of(asked, answers.committed(), duration), run.restarts(), run.modelLoads());
+            }
+        }
+    }
+
+    private String submit(FlinkRest rest, String bootstrapServers, List<Ticket> asked, long routeChanges)
+            throws Exception {
+        List<String> arguments = new ArrayList<>(List.of(
+                "--bootstrap-servers=" + bootstrapServers,
+                "--tickets-end=" + written(KafkaFeed.ends(asked)),
+                "--routes-end=" + written(Map.of(0, routeChanges)),
+                "--parallelism=" + taskManagers,
+                "--checkpoint-interval=" + checkpointInterval));
+        arguments.addAll(model.toArguments());
+        return rest.run(rest.upload(BuildOutput.jobJar()), KafkaJob.class.getName(), arguments);
+    }
+
+    private static String written(Map<Integer, Long> offsets) {
+        return offsets.entrySet().stream()
+                .map(entry -> entry.getKey() + "=" + entry.getValue())
+                .collect(Collectors.joining(","));
+    }
+}

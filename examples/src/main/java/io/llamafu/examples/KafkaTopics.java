@@ -1,0 +1,20 @@
+package io.llamafu.examples;
+
+import java.util.Map;
+
+/** The topics of the Kafka example; their values are the JSON lines of the files that the routing example reads. */
+final class KafkaTopics {
+    static final String TICKETS = "tickets";
+    static final String ROUTES = "routes";
+    static final String ANSWERS = "answers";
+
+    /** Routes have one partition: their order counts. */
+    static final Map<String, Integer> PARTITIONS = Map.of(TICKETS, 2, ROUTES, 1, ANSWERS, 2);
+
+    private KafkaTopics() {}
+
+    /** The tickets of a tenant stay in order. */
+    static int partitionOf(Ticket ticket) {
+        return Math.floorMod(ticket.tenant().hashCode(), PARTITIONS.get(TICKETS));
+    }
+}

@@ -1,0 +1,69 @@
+package io.llamafu.examples;
+
+import io.llamafu.flink.LlamafuOptions;
+import io.llamafu.flink.OnError;
+import picocli.CommandLine.Option;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+
+/** The part of an example's command line that says what answers. */
+final class ModelOptions {
+    private static final String PROMPT_TEMPLATE = "### Text:\n{text}\n### Answer:\n";
+
+    /** The longest answer that the model was trained to give has about half of it. */
+    private static final int MAX_TOKENS = 48;
+
+    @Option(
+            names = "--model",
+            paramLabel = "FILE",
+            defaultValue = "${sys:llamafu.examples:-examples}/models/tiny-notes-q8_0.gguf",
+            description = "The GGUF model.")
+    private Path model;
+
+    @Option(
+            names = "--adapters",
+            paramLabel = "FOLDER",
+            defaultValue = "${sys:llamafu.examples:-examples}/models/adapters",
+            description = "Every NAME.gguf in it is the adapter NAME.")
+    private Path adapters;
+
+    @Option(
+            names = "--threads",
+            paramLabel = "N",
+            defaultValue = "1",
+            description =
+                    "CPU threads of the model. This one is so small that to share its work costs more than it gains.")
+    private int threads;
+
+    LlamafuOptions toLlamafuOptions(OnError onError) {
+        return LlamafuOptions.builder()
+                .model(model.toUri().toString())
+                .adapters(adapters.toUri().toString())
+                .promptTemplate(PROMPT_TEMPLATE)
+                .threads(threads)
+                .maxTokens(MAX_TOKENS)
+                .onError(onError)
+                .build();
+    }
+
+    void requireReadable() throws IOException {
+        requireReadable(List.of(model, adapters));
+    }
+
+    static void requireReadable(List<Path> inputs) throws IOException {
+        for (Path input : inputs) {
+            if (!Files.isReadable(input)) {
+                throw new IOException("There is no readable file or folder " + input + ".");
+            }
+        }
+    }
+
+    /** The same options for a main method that runs elsewhere on this machine. */
+    List<String> toArguments() {
+        return List.of(
+                "--model=" + model.toAbsolutePath(), "--adapters=" + adapters.toAbsolutePath(), "--threads=" + threads);
+    }
+}

@@ -1,0 +1,103 @@
+package io.llamafu.examples;
+
+import io.llamafu.examples.cluster.BuildOutput;
+import io.llamafu.examples.cluster.LocalCluster;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+
+/** Starts a session cluster and a SQL gateway, runs the scripts in the SQL client, and checks what it prints. */
+@Command(
+        name = "examples/run sql",
+        description =
+                "The scripts of examples/sql in Flink's SQL client: the functions, CREATE MODEL with ML_PREDICT, and"
+                        + " stacks that come from a table.",
+        mixinStandardHelpOptions = true,
+        showDefaultValues = true,
+        sortOptions = false)
+public final class SqlExample implements Callable<Integer> {
+    private static final List<String> SCRIPTS = List.of("functions", "models", "routes");
+
+    @Option(
+            names = "--examples",
+            paramLabel = "FOLDER",
+            defaultValue = "${sys:llamafu.examples:-examples}",
+            description = "Where sql, data and models are.")
+    private Path examples;
+
+    @Option(
+            names = "--script",
+            paramLabel = "NAME",
+            split = ",",
+            description = "Only these: functions, models, routes. All unless set.")
+    private List<String> names = SCRIPTS;
+
+    @Option(
+            names = "--out",
+            paramLabel = "FOLDER",
+            defaultValue = "${sys:llamafu.examples:-examples}/target/sql",
+            description = "Each run gets new folders in it, with the answers and with the logs of the cluster.")
+    private Path out;
+
+    @Option(
+            names = "--timeout",
+            paramLabel = "SECONDS",
+            defaultValue = "300",
+            description = "Each script must have ended by then.")
+    private long timeout;
+
+    /**
+     * How a script went.
+     *
+     * @param checks what was compared
+     * @param failures what was not as expected
+     */
+    record ScriptReport(String script, int checks, List<String> failures, double seconds) {}
+
+    public static void main(String[] arguments) {
+        Examples.runAndExit("sql", new SqlExample(), arguments);
+    }
+
+    @Override
+    public Integer call() throws Exception {
+        List<ScriptReport> reports = run();
+        reports.forEach(report -> System.out.println(JsonLines.write(report)));
+        return reports.stream().allMatch(report -> report.failures().isEmpty()) ? 0 : 1;
+    }
+
+    List<ScriptReport> run() throws Exception {
+        System.err.println("Starting a Flink cluster and a SQL gateway in " + out);
+        List<ScriptReport> reports = new ArrayList<>();
+        try (LocalCluster cluster = LocalCluster.builder(out)
+                .library(BuildOutput.llamafuJar())
+                .slots(4)
+                .start()) {
+            cluster.startSqlGateway();
+            for (String name : names) {
+                reports.add(run(cluster, name));
+            }
+        }
+        return reports;
+    }
+
+    private ScriptReport run(LocalCluster cluster, String name) throws Exception {
+        Path folder = Files.createTempDirectory(out.toAbsolutePath(), name + "-");
+        String script = Files.readString(examples.resolve("sql").resolve(name + ".sql"));
+        Map<String, Path> folders = Map.of("examples", examples.toAbsolutePath(), "out", folder);
+        Path filledIn = Files.writeString(folder.resolve(name + ".sql"), SqlScript.fillIn(script, folders));
+
+        long start = System.nanoTime();
+        String printed = cluster.runSql(filledIn, Duration.ofSeconds(timeout));
+        double seconds = Duration.ofNanos(System.nanoTime() - start).toMillis() / 1000.0;
+        System.out.println(printed);
+        List<SqlScript.Check> checks = SqlScript.checks(script);
+        return new ScriptReport(name, checks.size(), SqlScript.compare(checks, printed), seconds);
+    }
+}

@@ -1,0 +1,2 @@
+/** Real clusters of processes on this machine: Flink and Kafka from their Maven jars, for examples and tests. */
+package io.llamafu.examples.cluster;

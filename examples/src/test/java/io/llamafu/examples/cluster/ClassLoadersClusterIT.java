@@ -1,0 +1,207 @@
+package io.llamafu.examples.cluster;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** Where the jar lies decides who shares a model, on a real TaskManager. */
+@Timeout(value = 600, unit = TimeUnit.SECONDS)
+class ClassLoadersClusterIT {
+    private static final Duration WAIT = Duration.ofMinutes(2);
+    private static final String MODEL_OPENED = "LlamaCppEngine - Opened";
+    private static final String SECOND_CLASS_LOADER = "was loaded by class loader number 2 of this JVM";
+    private static final String REFUSED_BY_JVM = "already loaded in another classloader";
+
+    /** So often is a job restarted; 20 in the long form of this test. */
+    private static final int RESTARTS = Integer.getInteger("llamafu.restarts");
+
+    private static final int WARM_UP = 3;
+    private static final long LONG_IDLE = 60_000;
+    private static final long NO_IDLE = 1;
+
+    private final Path folder = BuildOutput.target().resolve("class-loaders");
+    private LocalCluster cluster;
+
+    @AfterEach
+    void stop() {
+        if (cluster != null) {
+            cluster.close();
+        }
+    }
+
+    @Test
+    void jobsShareTheModelOfTheLibFolder() throws Exception {
+        start(builder().library(BuildOutput.llamafuJar()));
+        String jar = cluster.rest().upload(jobAlone());
+
+        List<String> jobs = List.of(run(jar, LONG_IDLE), run(jar, LONG_IDLE));
+
+        for (String job : jobs) {
+            awaitAnswers(job);
+            assertThat(modelLoads(job)).isEqualTo(Map.of("taskmanager-1", 1.0));
+        }
+        assertThat(logged(MODEL_OPENED)).isEqualTo(1);
+        assertThat(logged(SECOND_CLASS_LOADER)).isZero();
+    }
+
+    @Test
+    void jobsHaveTheirOwnModelsInTheirOwnJars() throws Exception {
+        start(builder());
+        String jar = cluster.rest().upload(jobWithLlamafu());
+
+        List<String> jobs = List.of(run(jar, LONG_IDLE), run(jar, LONG_IDLE));
+
+        for (String job : jobs) {
+            awaitAnswers(job);
+            assertThat(modelLoads(job)).isEqualTo(Map.of("taskmanager-1", 1.0));
+        }
+        assertThat(logged(MODEL_OPENED)).isEqualTo(2);
+        assertThat(logged(SECOND_CLASS_LOADER)).isEqualTo(1);
+        assertThat(logged(REFUSED_BY_JVM)).isZero();
+    }
+
+    @Test
+    void parentFirstJobsShareTheModelOfTheLibFolderThoughTheirJarsHaveLlamafuToo() throws Exception {
+        start(builder()
+                .library(BuildOutput.llamafuJar())
+                .set("classloader.parent-first-patterns.additional", "io.llamafu.;org.apache.avro."));
+        String jar = cluster.rest().upload(jobWithLlamafu());
+
+        List<String> jobs = List.of(run(jar, LONG_IDLE), run(jar, LONG_IDLE));
+
+        for (String job : jobs) {
+            awaitAnswers(job);
+        }
+        assertThat(logged(MODEL_OPENED)).isEqualTo(1);
+        assertThat(logged(SECOND_CLASS_LOADER)).isZero();
+    }
+
+    @Test
+    void restartsOfJobsFindTheModelOfTheLibFolderLoaded() throws Exception {
+        start(builder().library(BuildOutput.llamafuJar()));
+        String jar = cluster.rest().upload(jobAlone());
+
+        String failing = run(jar, LONG_IDLE, 10);
+        Waiting.until(
+                "the job has failed often enough",
+                WAIT.plusSeconds(10L * RESTARTS),
+                () -> cluster.rest().restarts(failing) >= RESTARTS);
+        cancel(failing);
+        for (int i = 0; i < RESTARTS; i++) {
+            String job = run(jar, LONG_IDLE);
+            awaitAnswers(job);
+            cancel(job);
+        }
+
+        assertThat(logged(MODEL_OPENED)).isEqualTo(1);
+    }
+
+    @Test
+    void classLoadersOfEndedJobsAreCollected() throws Exception {
+        // The heap is touched at the start, so that what grows later is something else.
+        start(builder().set("env.java.opts.taskmanager", "-XX:+AlwaysPreTouch"));
+        String jar = cluster.rest().upload(jobWithLlamafu());
+        long pid = cluster.taskManagers().get(0).pid();
+
+        runAndCancel(jar, WARM_UP);
+        MemoryOf before = MemoryOf.process(pid);
+        runAndCancel(jar, RESTARTS);
+        MemoryOf after = MemoryOf.process(pid);
+
+        System.out.printf("%d restarts: before %s, after %s%n", RESTARTS, before, after);
+        assertThat(after.jobClassLoaders())
+                .as("caches of the JVM may name the last one")
+                .isLessThanOrEqualTo(1);
+        assertThat(after.nativeLibraries()).isLessThanOrEqualTo(1);
+        assertThat(after.metaspaceBytes()).isLessThan(before.metaspaceBytes() * 1.05);
+        assertThat(after.residentBytes()).isLessThan(before.residentBytes() * 105 / 100);
+        assertThat(logged(MODEL_OPENED)).isEqualTo(WARM_UP + RESTARTS);
+    }
+
+    private void runAndCancel(String jar, int times) throws Exception {
+        for (int i = 0; i < times; i++) {
+            String job = run(jar, NO_IDLE);
+            awaitAnswers(job);
+            cancel(job);
+        }
+    }
+
+    private LocalCluster.Builder builder() {
+        return LocalCluster.builder(folder)
+                .slots(2)
+                .set("restart-strategy.fixed-delay.attempts", "1000")
+                .set("restart-strategy.fixed-delay.delay", "100 ms");
+    }
+
+    private void start(LocalCluster.Builder builder) throws Exception {
+        Files.createDirectories(folder);
+        cluster = builder.start();
+    }
+
+    private Path jobAlone() throws Exception {
+        return JobJar.write(folder.resolve("notes.jar"), NotesJob.class, List.of());
+    }
+
+    private Path jobWithLlamafu() throws Exception {
+        return JobJar.write(
+                folder.resolve("notes-with-llamafu.jar"), NotesJob.class, List.of(BuildOutput.llamafuJar()));
+    }
+
+    private String run(String jar, long idleMillis) throws Exception {
+        return run(jar, idleMillis, 0);
+    }
+
+    private String run(String jar, long idleMillis, int failAfter) throws Exception {
+        Path models = BuildOutput.target().resolveSibling("models");
+        return cluster.rest()
+                .run(
+                        jar,
+                        NotesJob.class.getName(),
+                        List.of(
+                                models.resolve("tiny-notes-q8_0.gguf").toString(),
+                                models.resolve("adapters").toString(),
+                                Long.toString(idleMillis),
+                                Integer.toString(failAfter)));
+    }
+
+    private void awaitAnswers(String job) throws Exception {
+        Waiting.until(
+                "job %s has answered".formatted(job),
+                WAIT,
+                () -> cluster.rest().metricByTaskManager(job, "llamafu.completions").values().stream()
+                        .anyMatch(completions -> completions > 0));
+    }
+
+    private Map<String, Double> modelLoads(String job) throws Exception {
+        Map<String, Double> loads = new HashMap<>();
+        Waiting.until("job %s tells its modelLoads".formatted(job), WAIT, () -> {
+            loads.putAll(cluster.rest().metricByTaskManager(job, "llamafu.engine.modelLoads"));
+            return !loads.isEmpty();
+        });
+        return loads;
+    }
+
+    private void cancel(String job) throws Exception {
+        cluster.rest().cancel(job);
+        cluster.rest().awaitState(job, "CANCELED", WAIT);
+    }
+
+    private long logged(String text) throws IOException {
+        try (Stream<String> lines =
+                Files.lines(cluster.log(cluster.taskManagers().get(0)))) {
+            return lines.filter(line -> line.contains(text)).count();
+        }
+    }
+}

@@ -1,0 +1,73 @@
+package io.llamafu.examples.cluster;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.stream.Stream;
+
+/**
+ * What a JVM holds after a full garbage collection.
+ *
+ * @param jobClassLoaders class loaders of Flink jobs
+ * @param nativeLibraries copies of the native library that are mapped
+ * @param metaspaceBytes in use
+ * @param residentBytes of the whole process
+ */
+record MemoryOf(long jobClassLoaders, long nativeLibraries, double metaspaceBytes, long residentBytes) {
+    private static final String JOB_CLASS_LOADER = "org.apache.flink.util.ChildFirstClassLoader";
+
+    static MemoryOf process(long pid) throws IOException, InterruptedException {
+        // The first collection finds the loaders dead, and the second what only their end has freed.
+        jcmd(pid, "GC.class_histogram");
+        String histogram = jcmd(pid, "GC.class_histogram");
+        long loaders = histogram
+                .lines()
+                .map(line -> line.trim().split("\\s+"))
+                .filter(columns -> columns.length >= 4 && columns[3].equals(JOB_CLASS_LOADER))
+                .mapToLong(columns -> Long.parseLong(columns[1]))
+                .sum();
+        return new MemoryOf(loaders, mappedLibraries(pid), metaspace(pid), resident(pid));
+    }
+
+    /** Each copy is mapped in several parts under one name, which says that the file is deleted. */
+    private static long mappedLibraries(long pid) throws IOException {
+        try (Stream<String> maps = Files.lines(Path.of("/proc/%d/maps".formatted(pid)))) {
+            return maps.filter(line -> line.contains("libllamafu.so"))
+                    .map(line -> line.substring(line.indexOf('/')))
+                    .distinct()
+                    .count();
+        }
+    }
+
+    /** As in {@code Metaspace       used 45678K, committed 46000K, reserved 1114112K}. */
+    private static double metaspace(long pid) throws IOException, InterruptedException {
+        String line = jcmd(pid, "GC.heap_info")
+                .lines()
+                .map(String::trim)
+                .filter(text -> text.startsWith("Metaspace"))
+                .findFirst()
+                .orElseThrow();
+        return 1024.0 * Long.parseLong(line.replaceAll(".*used (\\d+)K.*", "$1"));
+    }
+
+    private static long resident(long pid) throws IOException {
+        try (Stream<String> status = Files.lines(Path.of("/proc/%d/status".formatted(pid)))) {
+            String line =
+                    status.filter(text -> text.startsWith("VmRSS:")).findFirst().orElseThrow();
+            return 1024L * Long.parseLong(line.replaceAll("\\D", ""));
+        }
+    }
+
+    private static String jcmd(long pid, String command) throws IOException, InterruptedException {
+        Process process = new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "jcmd").toString(), Long.toString(pid), command)
+                .redirectErrorStream(true)
+                .start();
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        if (process.waitFor() != 0) {
+            throw new IOException("jcmd %d %s: %s".formatted(pid, command, output));
+        }
+        return output;
+    }
+}

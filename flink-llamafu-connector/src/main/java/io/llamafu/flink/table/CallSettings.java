@@ -1,0 +1,23 @@
+package io.llamafu.flink.table;
+
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.SamplingOptions;
+import io.llamafu.flink.LlamafuOptions;
+
+import java.time.Duration;
+
+/**
+ * What holds for one call.
+ *
+ * @param options checked
+ * @param sampling that of the options, built once
+ * @param template where the values of the call go
+ * @param timeout of the request
+ */
+record CallSettings(LlamafuOptions options, SamplingOptions sampling, ColumnTemplate template, Duration timeout) {
+
+    CompletionRequest request(String prompt, AdapterStack stack) {
+        return options.toRequest(prompt, stack, sampling).withTimeout(timeout);
+    }
+}

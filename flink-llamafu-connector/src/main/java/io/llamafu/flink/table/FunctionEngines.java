@@ -1,0 +1,224 @@
+package io.llamafu.flink.table;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.engine.InferenceEngine;
+import io.llamafu.flink.LlamafuConfigOptions;
+import io.llamafu.flink.LlamafuOptions;
+import io.llamafu.flink.OnError;
+import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.PipelineOptions;
+import org.apache.flink.configuration.ReadableConfig;
+import org.apache.flink.table.functions.FunctionContext;
+
+import javax.annotation.Nullable;
+import java.io.Serializable;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
+import java.util.stream.Collectors;
+
+/**
+ * The engines that a function asks: the one that its options name, and one for each profile of the job parameters, opened
+ * by the first call that names it. A call names a profile, never a file.
+ */
+final class FunctionEngines implements Serializable {
+    private static final long serialVersionUID = 1L;
+
+    private static final String PARAMETER = LlamafuTableOptions.IDENTIFIER + ".";
+    private static final String PROFILE_PARAMETER = PARAMETER + LlamafuTableOptions.PROFILE.key() + ".";
+
+    /** The profile of a call that names none. */
+    private static final String OWN = "";
+
+    /** Of a timeout where nobody else gives up. */
+    static final Duration NO_LIMIT = Duration.ofDays(365);
+
+    private final String function;
+    private final Set<String> changeable;
+    private final boolean emitsErrors;
+    private final Map<String, String> options;
+    private final Map<String, Asker> askers;
+
+    private transient FunctionContext context;
+    private transient Set<String> opened;
+    private transient Memo<Map<String, String>, Call> calls;
+
+    /** What the options of a call come to. */
+    private record Call(String profile, Map<String, String> changes) {}
+
+    private FunctionEngines(
+            String function,
+            Set<String> changeable,
+            boolean emitsErrors,
+            Map<String, String> options,
+            Map<String, Asker> askers) {
+        this.function = function;
+        this.changeable = Set.copyOf(changeable);
+        this.emitsErrors = emitsErrors;
+        this.options = Map.copyOf(options);
+        this.askers = askers;
+    }
+
+    /**
+     * Not yet planned.
+     *
+     * @param options null for a function that is to take those of the job parameters
+     * @param fixed what a call cannot set, because the function does
+     */
+    static FunctionEngines of(String function, @Nullable LlamafuOptions options, Set<ConfigOption<?>> fixed) {
+        return of(function, CallOptions.keys(LlamafuTableOptions.ofACall(), fixed), false, options);
+    }
+
+    /** Not yet planned, for a function that has columns for an error and so never fails or hides one. */
+    static FunctionEngines emittingErrors(String function, @Nullable LlamafuOptions options) {
+        Set<String> changeable = CallOptions.keys(LlamafuTableOptions.ofACall(), Set.of(LlamafuConfigOptions.ON_ERROR));
+        return of(function, changeable, true, options);
+    }
+
+    private static FunctionEngines of(
+            String function, Set<String> changeable, boolean emitsErrors, @Nullable LlamafuOptions options) {
+        FunctionEngines engines = new FunctionEngines(
+                function, changeable, emitsErrors, options == null ? Map.of() : options.toMap(), Map.of());
+        if (options != null) {
+            Asker unused = engines.asker(engines.options, NO_LIMIT);
+        }
+        return engines;
+    }
+
+    /**
+     * With all that the job says, checked.
+     *
+     * @throws LlamafuException with INVALID_OPTION
+     */
+    FunctionEngines planned(ReadableConfig configuration) {
+        return planned(configuration, NO_LIMIT);
+    }
+
+    /** The same, for calls that Flink gives up after a time. */
+    FunctionEngines planned(ReadableConfig configuration, Duration longest) {
+        Map<String, Map<String, String>> profiles = profiles(configuration);
+        if (!options.isEmpty()) {
+            profiles.put(OWN, options);
+        }
+        if (profiles.isEmpty()) {
+            throw invalid(
+                    "%s has no model: LOAD MODULE llamafu WITH ('model' = '/models/base.gguf'), or set the job parameter 'llamafu.model', as in SET 'pipeline.global-job-parameters' = 'llamafu.model:/models/base.gguf'."
+                            .formatted(function));
+        }
+        Map<String, Asker> planned = new HashMap<>();
+        profiles.forEach((name, ofProfile) -> planned.put(name, asker(ofProfile, longest)));
+        return new FunctionEngines(function, changeable, emitsErrors, options, planned);
+    }
+
+    private Asker asker(Map<String, String> ofProfile, Duration longest) {
+        Map<String, String> all = new HashMap<>(ofProfile);
+        if (emitsErrors) {
+            all.put(LlamafuConfigOptions.ON_ERROR.key(), OnError.EMIT.name());
+        }
+        CallOptions checked = new CallOptions(
+                function,
+                all,
+                List.of(),
+                changeable,
+                emitsErrors ? Set.of(OnError.EMIT) : Set.of(OnError.FAIL, OnError.NULL),
+                longest);
+        CallSettings unused = checked.settings();
+        return new Asker(checked);
+    }
+
+    /** By name; the own options of the job parameters under {@link #OWN}. */
+    private static Map<String, Map<String, String>> profiles(ReadableConfig configuration) {
+        Map<String, Map<String, String>> profiles = new TreeMap<>();
+        configuration
+                .getOptional(PipelineOptions.GLOBAL_JOB_PARAMETERS)
+                .orElse(Map.of())
+                .forEach((key, value) -> {
+                    if (key.startsWith(PROFILE_PARAMETER)) {
+                        String rest = key.substring(PROFILE_PARAMETER.length());
+                        int dot = rest.indexOf('.');
+                        if (dot < 1) {
+                            throw invalid("The job parameter '%s' is none: write it like '%sNAME.model'."
+                                    .formatted(key, PROFILE_PARAMETER));
+                        }
+                        add(profiles, rest.substring(0, dot), rest.substring(dot + 1), value);
+                    } else if (key.startsWith(PARAMETER)) {
+                        add(profiles, OWN, key.substring(PARAMETER.length()), value);
+                    }
+                });
+        return profiles;
+    }
+
+    private static void add(Map<String, Map<String, String>> profiles, String name, String key, String value) {
+        profiles.computeIfAbsent(name, unused -> new HashMap<>()).put(key, value);
+    }
+
+    private static LlamafuException invalid(String message) {
+        return new LlamafuException(ErrorCode.INVALID_OPTION, message);
+    }
+
+    void open(FunctionContext functionContext) {
+        context = functionContext;
+        opened = new HashSet<>();
+        calls = new Memo<>(FunctionEngines::call);
+        if (askers.containsKey(OWN)) {
+            open(OWN);
+        }
+    }
+
+    private Asker open(String profile) {
+        Asker asker = askers.get(profile);
+        if (asker == null) {
+            throw invalid("%s. The job parameters '%sNAME.*' name the profiles: %s."
+                    .formatted(
+                            profile.equals(OWN)
+                                    ? "A call of %s that names no profile has no model".formatted(function)
+                                    : "There is no profile '%s'".formatted(profile),
+                            PROFILE_PARAMETER,
+                            askers.keySet().stream()
+                                    .filter(name -> !name.equals(OWN))
+                                    .sorted()
+                                    .collect(Collectors.joining(", "))));
+        }
+        if (!opened.contains(profile)) {
+            asker.open(context, "function", function);
+            opened.add(profile);
+        }
+        return asker;
+    }
+
+    private static Call call(Map<String, String> given) {
+        Map<String, String> changes = new HashMap<>(given);
+        String profile = changes.remove(LlamafuTableOptions.PROFILE.key());
+        return new Call(profile == null ? OWN : profile, changes);
+    }
+
+    /** The engine of the function's own options. */
+    InferenceEngine engine() {
+        return open(OWN).engine();
+    }
+
+    CompletableFuture<Outcome> ask(Asker.Question question) {
+        Call call = calls.get(question.changes());
+        return open(call.profile()).ask(of(question, call));
+    }
+
+    Outcome askAndWait(Asker.Question question) {
+        Call call = calls.get(question.changes());
+        return open(call.profile()).askAndWait(of(question, call));
+    }
+
+    private static Asker.Question of(Asker.Question question, Call call) {
+        return new Asker.Question(question.task(), question.texts(), question.stack(), call.changes());
+    }
+
+    /** Idempotent; does not throw. */
+    void close() {
+        askers.values().forEach(Asker::close);
+    }
+}

@@ -1,0 +1,44 @@
+package io.llamafu.flink.table;
+
+import io.llamafu.flink.LlamafuConfigOptions;
+import io.llamafu.flink.LlamafuOptions;
+import org.apache.flink.annotation.Internal;
+import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.table.factories.ModuleFactory;
+import org.apache.flink.table.module.Module;
+
+import java.util.HashSet;
+import java.util.Set;
+
+/** Makes {@code LOAD MODULE llamafu WITH (...)} a {@link LlamafuModule}. */
+@Internal
+public final class LlamafuModuleFactory implements ModuleFactory {
+
+    @Override
+    public String factoryIdentifier() {
+        return LlamafuTableOptions.IDENTIFIER;
+    }
+
+    @Override
+    public Set<ConfigOption<?>> requiredOptions() {
+        return Set.of(LlamafuConfigOptions.MODEL);
+    }
+
+    @Override
+    public Set<ConfigOption<?>> optionalOptions() {
+        Set<ConfigOption<?>> options = new HashSet<>(LlamafuConfigOptions.all());
+        options.remove(LlamafuConfigOptions.MODEL);
+        options.add(LlamafuTableOptions.ASYNC);
+        return options;
+    }
+
+    @Override
+    public Module createModule(Context context) {
+        WrittenOptions options = new WrittenOptions(context.getOptions());
+        Set<ConfigOption<?>> valid = new HashSet<>(requiredOptions());
+        valid.addAll(optionalOptions());
+        options.check("The module 'llamafu'", valid);
+        boolean async = options.remove(LlamafuTableOptions.ASYNC);
+        return new LlamafuModule(LlamafuOptions.fromMap(options.toMap()), async);
+    }
+}

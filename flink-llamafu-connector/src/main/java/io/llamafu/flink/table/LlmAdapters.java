@@ -1,0 +1,85 @@
+package io.llamafu.flink.table;
+
+import io.llamafu.flink.LlamafuOptions;
+import org.apache.flink.annotation.PublicEvolving;
+import org.apache.flink.table.annotation.DataTypeHint;
+import org.apache.flink.table.annotation.FunctionHint;
+import org.apache.flink.table.functions.FunctionContext;
+import org.apache.flink.table.functions.SpecializedFunction;
+import org.apache.flink.table.functions.TableFunction;
+import org.apache.flink.table.functions.UserDefinedFunction;
+import org.apache.flink.types.Row;
+
+import java.util.Set;
+
+/**
+ * {@code LLM_ADAPTERS()}: the adapters that the engine of the TaskManager can answer with, one row for each.
+ *
+ * <pre>{@code
+ * SELECT name, `rank`, resident FROM LATERAL TABLE(LLM_ADAPTERS())
+ * }</pre>
+ */
+@PublicEvolving
+@FunctionHint(
+        output =
+                @DataTypeHint(
+                        "ROW<name STRING, digest STRING, `rank` BIGINT, alpha DOUBLE, parameters BIGINT, `bytes` BIGINT, resident BOOLEAN>"))
+public final class LlmAdapters extends TableFunction<Row> implements SpecializedFunction {
+    private static final long serialVersionUID = 1L;
+
+    static final String NAME = "LLM_ADAPTERS";
+
+    private final FunctionEngines engines;
+
+    /** For {@code CREATE FUNCTION}: the options are the job parameters {@code llamafu.*}. */
+    public LlmAdapters() {
+        this(FunctionEngines.of(NAME, null, Set.of()));
+    }
+
+    public LlmAdapters(LlamafuOptions options) {
+        this(FunctionEngines.of(NAME, options, Set.of()));
+    }
+
+    private LlmAdapters(FunctionEngines engines) {
+        this.engines = engines;
+    }
+
+    @Override
+    public UserDefinedFunction specialize(SpecializedContext context) {
+        return new LlmAdapters(engines.planned(context.getConfiguration()));
+    }
+
+    @Override
+    public void open(FunctionContext context) {
+        engines.open(context);
+    }
+
+    public void eval() {
+        engines.engine()
+                .adapters()
+                .forEach(adapter -> collect(Row.of(
+                        adapter.name(),
+                        adapter.digest().orElse(null),
+                        adapter.rank(),
+                        adapter.alpha(),
+                        adapter.parameters(),
+                        adapter.bytes(),
+                        adapter.resident())));
+    }
+
+    @Override
+    public void close() {
+        engines.close();
+    }
+
+    /** Adapters come and go. */
+    @Override
+    public boolean isDeterministic() {
+        return false;
+    }
+
+    @Override
+    public boolean supportsConstantFolding() {
+        return false;
+    }
+}

@@ -1,0 +1,76 @@
+package io.llamafu.flink.table;
+
+import io.llamafu.engine.InferenceEngine;
+import org.apache.flink.annotation.Internal;
+import org.apache.flink.table.functions.FunctionContext;
+import org.apache.flink.table.functions.ScalarFunction;
+import org.apache.flink.table.functions.SpecializedFunction;
+import org.apache.flink.table.functions.UserDefinedFunction;
+import org.apache.flink.table.types.inference.CallContext;
+
+import javax.annotation.Nullable;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Supplier;
+
+/**
+ * A scalar function that asks the model. The task waits for each answer, so that the subtasks of a TaskManager together
+ * fill the batch.
+ *
+ * <p>Not deterministic: rounding depends on the other rows of a batch, so that even at temperature 0 a text can be answered
+ * otherwise the next time. That also keeps the planner from asking twice what is used twice.
+ */
+@Internal
+public abstract class LlmFunction extends ScalarFunction implements SpecializedFunction {
+    private static final long serialVersionUID = 1L;
+
+    private final FunctionEngines engines;
+
+    LlmFunction(FunctionEngines engines) {
+        this.engines = engines;
+    }
+
+    /** While the query is planned: checks all that is known, and opens nothing. */
+    @Override
+    public final UserDefinedFunction specialize(SpecializedContext context) {
+        checkConstants(context.getCallContext());
+        return with(engines.planned(context.getConfiguration()));
+    }
+
+    abstract UserDefinedFunction with(FunctionEngines planned);
+
+    abstract void checkConstants(CallContext call);
+
+    /** NULL in, NULL out. */
+    final Outcome ask(
+            Supplier<Task> task, @Nullable String text, @Nullable String stack, @Nullable Map<String, String> options) {
+        return text == null || stack == null || options == null
+                ? Outcome.nothing()
+                : engines.askAndWait(new Asker.Question(task, List.of(text), stack, options));
+    }
+
+    final InferenceEngine engine() {
+        return engines.engine();
+    }
+
+    @Override
+    public void open(FunctionContext context) {
+        engines.open(context);
+    }
+
+    @Override
+    public void close() {
+        engines.close();
+    }
+
+    @Override
+    public boolean isDeterministic() {
+        return false;
+    }
+
+    /** Planning must not open a model. */
+    @Override
+    public boolean supportsConstantFolding() {
+        return false;
+    }
+}

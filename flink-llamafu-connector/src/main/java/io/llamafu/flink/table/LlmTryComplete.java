@@ -1,0 +1,62 @@
+package io.llamafu.flink.table;
+
+import io.llamafu.flink.LlamafuOptions;
+import org.apache.flink.annotation.PublicEvolving;
+import org.apache.flink.table.annotation.DataTypeHint;
+import org.apache.flink.table.annotation.FunctionHint;
+import org.apache.flink.table.functions.UserDefinedFunction;
+import org.apache.flink.table.types.inference.CallContext;
+import org.apache.flink.types.Row;
+
+import javax.annotation.Nullable;
+import java.util.Map;
+
+/**
+ * {@code LLM_TRY_COMPLETE(prompt [, stack [, options]]) -> ROW}: like {@link LlmComplete}, with the error of a record that
+ * cannot be answered, whatever {@code on-error} says.
+ */
+@PublicEvolving
+@FunctionHint(output = @DataTypeHint(TryRow.TYPE))
+public final class LlmTryComplete extends LlmFunction {
+    private static final long serialVersionUID = 1L;
+
+    static final String NAME = "LLM_TRY_COMPLETE";
+
+    /** For {@code CREATE FUNCTION}: the options are the job parameters {@code llamafu.*}. */
+    public LlmTryComplete() {
+        this(FunctionEngines.emittingErrors(NAME, null));
+    }
+
+    public LlmTryComplete(LlamafuOptions options) {
+        this(FunctionEngines.emittingErrors(NAME, options));
+    }
+
+    private LlmTryComplete(FunctionEngines engines) {
+        super(engines);
+    }
+
+    @Override
+    UserDefinedFunction with(FunctionEngines planned) {
+        return new LlmTryComplete(planned);
+    }
+
+    @Override
+    void checkConstants(CallContext call) {
+        // A malformed stack is one of the errors that the row tells.
+    }
+
+    @Nullable
+    public Row eval(@Nullable String prompt) {
+        return eval(prompt, "");
+    }
+
+    @Nullable
+    public Row eval(@Nullable String prompt, @Nullable String stack) {
+        return eval(prompt, stack, Map.of());
+    }
+
+    @Nullable
+    public Row eval(@Nullable String prompt, @Nullable String stack, @Nullable Map<String, String> options) {
+        return TryRow.of(ask(Task.Generation::new, prompt, stack, options));
+    }
+}

@@ -1,0 +1,73 @@
+package io.llamafu.flink.table;
+
+import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.Completion;
+import org.apache.flink.table.types.logical.BigIntType;
+import org.apache.flink.table.types.logical.IntType;
+import org.apache.flink.table.types.logical.LogicalType;
+import org.apache.flink.table.types.logical.VarCharType;
+
+import javax.annotation.Nullable;
+import java.util.Locale;
+import java.util.function.Function;
+
+/** What SQL can see of an outcome, each a column by its name in lower case. */
+enum OutputColumn {
+    ANSWER,
+    ERROR,
+    ERROR_CODE,
+    FINISH_REASON,
+    PROMPT_TOKENS,
+    GENERATED_TOKENS,
+    /** The stack that answered. */
+    ADAPTERS,
+    LATENCY_MS;
+
+    String column() {
+        return name().toLowerCase(Locale.ROOT);
+    }
+
+    LogicalType type() {
+        return switch (this) {
+            case ANSWER, ERROR, ERROR_CODE, FINISH_REASON, ADAPTERS -> VarCharType.STRING_TYPE;
+            case PROMPT_TOKENS, GENERATED_TOKENS -> new IntType();
+            case LATENCY_MS -> new BigIntType();
+        };
+    }
+
+    /** Whether it says what went wrong. */
+    boolean isError() {
+        return this == ERROR || this == ERROR_CODE;
+    }
+
+    /** A String, an Integer, a Long, or null. */
+    @Nullable
+    Object of(Outcome outcome) {
+        Completion completion = outcome.completion();
+        LlamafuException error = outcome.error();
+        return switch (this) {
+            case ANSWER -> outcome.answer();
+            case ERROR -> of(error, LlamafuException::getMessage);
+            case ERROR_CODE -> of(error, known -> known.code().name());
+            case FINISH_REASON -> of(completion, known -> known.finishReason().name());
+            case PROMPT_TOKENS -> of(completion, Completion::promptTokens);
+            case GENERATED_TOKENS -> of(completion, Completion::generatedTokens);
+            case ADAPTERS -> of(completion, OutputColumn::stack);
+            case LATENCY_MS ->
+                of(completion, known -> Math.round(known.timings().totalMillis()));
+        };
+    }
+
+    @Nullable
+    private static <T> Object of(@Nullable T source, Function<T, Object> value) {
+        return source == null ? null : value.apply(source);
+    }
+
+    private static String stack(Completion completion) {
+        return new AdapterStack(completion.adapters().stream()
+                        .map(adapter -> new AdapterStack.Entry(adapter.name(), adapter.scale()))
+                        .toList())
+                .toString();
+    }
+}

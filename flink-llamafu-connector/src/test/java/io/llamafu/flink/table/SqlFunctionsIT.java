@@ -1,0 +1,332 @@
+package io.llamafu.flink.table;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.flink.Notes;
+import org.apache.flink.api.common.RuntimeExecutionMode;
+import org.apache.flink.table.api.DataTypes;
+import org.apache.flink.test.junit5.MiniClusterExtension;
+import org.apache.flink.types.Row;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+import java.lang.annotation.ElementType;
+import java.lang.annotation.Retention;
+import java.lang.annotation.RetentionPolicy;
+import java.lang.annotation.Target;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** The functions of the module, in streaming and in batch. */
+@Timeout(value = 180, unit = TimeUnit.SECONDS)
+class SqlFunctionsIT {
+    private static final String LABELS = "ARRAY['medical', 'legal', 'finance']";
+    private static final String SCHEMA = "'{\"enum\": [\"yes\", \"no\"]}'";
+
+    @RegisterExtension
+    static final MiniClusterExtension CLUSTER = Sql.cluster();
+
+    @Target(ElementType.METHOD)
+    @Retention(RetentionPolicy.RUNTIME)
+    @ParameterizedTest
+    @EnumSource(names = {"STREAMING", "BATCH"})
+    @interface InBothModes {}
+
+    private static Sql notes(RuntimeExecutionMode mode, int count, String... options) {
+        Sql sql = new Sql(mode).loadModule(options);
+        List<Row> rows = IntStream.range(0, count)
+                .mapToObj(id -> Row.of(id, Notes.text(id), stack(id)))
+                .toList();
+        sql.env()
+                .createTemporaryView(
+                        "notes",
+                        sql.env()
+                                .fromValues(
+                                        DataTypes.ROW(
+                                                DataTypes.FIELD("id", DataTypes.INT()),
+                                                DataTypes.FIELD("text", DataTypes.STRING()),
+                                                DataTypes.FIELD("stack", DataTypes.STRING())),
+                                        rows));
+        return sql;
+    }
+
+    private static String stack(int id) {
+        return List.of("medical", "legal", "finance", "formal", "medical+formal", "")
+                .get(id % 6);
+    }
+
+    private static String answer(int id, String stack) {
+        return Notes.answer(Notes.text(id), stack);
+    }
+
+    @InBothModes
+    void completeAnswersUnderTheStackOfTheCallOrOfAColumn(RuntimeExecutionMode mode) {
+        Sql sql = notes(mode, 24);
+
+        List<Row> rows =
+                sql.rows("SELECT id, LLM_COMPLETE(text), LLM_COMPLETE(text, 'medical'), LLM_COMPLETE(text, stack),"
+                        + " LLM_COMPLETE(text, stack, MAP['max-tokens', '40', 'timeout', '30 s']) FROM notes");
+
+        assertThat(rows).hasSize(24).allSatisfy(row -> {
+            int id = row.<Integer>getFieldAs(0);
+            assertThat(row.getField(1)).isEqualTo(answer(id, ""));
+            assertThat(row.getField(2)).isEqualTo(answer(id, "medical"));
+            assertThat(row.getField(3)).isEqualTo(answer(id, stack(id)));
+            assertThat(row.getField(4)).isEqualTo(answer(id, stack(id)));
+        });
+    }
+
+    @InBothModes
+    void nullInAnyArgumentIsNull(RuntimeExecutionMode mode) {
+        Sql sql = notes(mode, 2);
+        String text = "CAST(NULL AS STRING)";
+        String labels = "CAST(NULL AS ARRAY<STRING>)";
+        String options = "CAST(NULL AS MAP<STRING, STRING>)";
+
+        List<Row> rows = sql.rows(("SELECT LLM_COMPLETE(%1$s), LLM_COMPLETE(text, %1$s), LLM_COMPLETE(text, '', %3$s),"
+                        + " LLM_TRY_COMPLETE(%1$s), LLM_TRY_COMPLETE(text, %1$s), LLM_TRY_COMPLETE(text, '', %3$s),"
+                        + " LLM_CLASSIFY(%1$s, %4$s), LLM_CLASSIFY(text, %2$s), LLM_CLASSIFY(text, %4$s, %1$s),"
+                        + " LLM_CLASSIFY(text, %4$s, '', %3$s), LLM_EXTRACT(%1$s, %5$s), LLM_EXTRACT(text, %1$s),"
+                        + " LLM_EXTRACT(text, %5$s, %1$s), LLM_EXTRACT(text, %5$s, '', %3$s), LLM_TOKENS(%1$s) FROM notes")
+                .formatted(text, labels, options, LABELS, SCHEMA));
+
+        assertThat(rows).hasSize(2).allSatisfy(row -> {
+            assertThat(row.getArity()).isEqualTo(15);
+            assertThat(IntStream.range(0, row.getArity()).mapToObj(row::getField))
+                    .containsOnlyNulls();
+        });
+    }
+
+    /** Half of the values are NULL, each row in another pattern. */
+    @InBothModes
+    void manyNullableNeighboursSurvive(RuntimeExecutionMode mode) {
+        Sql sql = new Sql(mode).loadModule();
+        List<Row> expected = new ArrayList<>();
+        for (int id = 0; id < 48; id++) {
+            expected.add(Row.of(
+                    id,
+                    (id & 1) == 0 ? null : id * 3,
+                    (id & 2) == 0 ? null : id * 5L,
+                    (id & 4) == 0 ? null : id / 8.0,
+                    (id & 8) == 0 ? null : "text " + id,
+                    (id & 1) != 0 ? null : new Integer[] {id, null},
+                    (id & 2) != 0 ? null : Map.of("key", "value " + id),
+                    (id & 4) != 0 ? null : Row.of(id, null),
+                    (id & 16) == 0 ? null : id % 3 == 0,
+                    (id & 32) == 0 ? null : Notes.text(id)));
+        }
+        sql.env()
+                .createTemporaryView(
+                        "wide",
+                        sql.env()
+                                .fromValues(
+                                        DataTypes.of(
+                                                        "ROW<id INT, i INT, l BIGINT, d DOUBLE, s STRING, a ARRAY<INT>, m MAP<STRING, STRING>, r ROW<x INT, y STRING>, b BOOLEAN, note STRING>")
+                                                .notNull(),
+                                        expected));
+
+        List<Row> rows =
+                sql.rows("SELECT id, i, l, d, s, a, m, r, b, note, LLM_COMPLETE(note, 'medical'), LLM_CLASSIFY(note, "
+                        + LABELS + "), LLM_TRY_COMPLETE(note).answer FROM wide");
+
+        assertThat(rows).hasSize(48).allSatisfy(row -> {
+            int id = row.<Integer>getFieldAs(0);
+            assertThat(Row.project(row, IntStream.range(0, 10).toArray())).isEqualTo(expected.get(id));
+            boolean isNull = row.getField(9) == null;
+            assertThat(row.getField(10)).isEqualTo(isNull ? null : answer(id, "medical"));
+            assertThat(row.getField(11) == null).isEqualTo(isNull);
+            assertThat(row.getField(12)).isEqualTo(isNull ? null : answer(id, ""));
+        });
+    }
+
+    @InBothModes
+    void tryCompleteTellsWhatBecameOfARecord(RuntimeExecutionMode mode) {
+        Sql sql = notes(mode, 1);
+
+        Row good = (Row) sql.value("SELECT LLM_TRY_COMPLETE(text, 'medical') FROM notes");
+        assertThat(good.getField("answer")).isEqualTo(answer(0, "medical"));
+        assertThat(good.getField("error")).isNull();
+        assertThat(good.getField("error_code")).isNull();
+        assertThat(good.getField("finish_reason")).isEqualTo("END_OF_GENERATION");
+        assertThat(good.<Integer>getFieldAs("prompt_tokens")).isPositive();
+        assertThat(good.<Integer>getFieldAs("generated_tokens")).isPositive();
+        assertThat(good.<String>getFieldAs("adapters")).startsWith("medical");
+
+        for (String[] call : new String[][] {
+            {"LLM_TRY_COMPLETE(text, 'unknown')", "ADAPTER_NOT_FOUND"},
+            {"LLM_TRY_COMPLETE(text, 'not:a:stack')", "INVALID_REQUEST"},
+            {"LLM_TRY_COMPLETE(REPEAT(text, 100))", "PROMPT_TOO_LONG"},
+            {"LLM_TRY_COMPLETE(text, '', MAP['max-token', '3'])", "INVALID_OPTION"},
+            {"LLM_TRY_COMPLETE(text, '', MAP['max-tokens', '0'])", "INVALID_OPTION"},
+            {"LLM_TRY_COMPLETE(text, '', MAP['model', '/etc/passwd'])", "INVALID_OPTION"},
+            {"LLM_TRY_COMPLETE(text, '', MAP['on-error', 'fail'])", "INVALID_OPTION"},
+            {"LLM_TRY_COMPLETE(text, '', MAP['grammar', 'no rules'])", "INVALID_GRAMMAR"},
+            {
+                "LLM_TRY_COMPLETE(text, '', MAP['timeout', '1 ms', 'max-tokens', '400', 'grammar', 'root ::= [a-z]{300}'])",
+                "DEADLINE_EXCEEDED"
+            },
+        }) {
+            Row failed = (Row) sql.value("SELECT %s FROM notes".formatted(call[0]));
+            assertThat(failed.getField("error_code")).as(call[0]).isEqualTo(call[1]);
+            assertThat(failed.<String>getFieldAs("error")).as(call[0]).isNotBlank();
+            assertThat(failed.getField("answer")).isNull();
+            assertThat(failed.getField("generated_tokens")).isNull();
+        }
+    }
+
+    @InBothModes
+    void optionsOfACallHoldForThatCall(RuntimeExecutionMode mode) {
+        Sql sql = notes(mode, 1);
+
+        Row row = sql.rows(
+                        "SELECT LLM_TRY_COMPLETE(text, 'formal', MAP['max-tokens', '2']),"
+                                + " LLM_COMPLETE(text, 'formal', MAP['stop', 'noted']),"
+                                + " LLM_COMPLETE(text, 'formal', MAP['grammar', 'root ::= \"It is\"']),"
+                                + " LLM_COMPLETE(text, 'medical', MAP['prompt-template', '### Text:\n{text} ({x})\n### Answer:\n']),"
+                                + " LLM_COMPLETE(text, 'medical', MAP['temperature', '0.01', 'seed', '7', 'top-k', '1']) FROM notes")
+                .get(0);
+
+        assertThat(((Row) row.getField(0)).getField("generated_tokens")).isEqualTo(2);
+        assertThat(((Row) row.getField(0)).getField("finish_reason")).isEqualTo("MAX_TOKENS");
+        assertThat(row.getField(1)).isEqualTo("It is hereby ");
+        assertThat(row.getField(2)).isEqualTo("It is");
+        assertThat(row.getField(3)).as("braces that are no {text} stay").isNotNull();
+        assertThat(row.getField(4)).isEqualTo(answer(0, "medical"));
+    }
+
+    @InBothModes
+    void onErrorFailsOrGivesNull(RuntimeExecutionMode mode) {
+        Sql failing = notes(mode, 2);
+        Sql.assertFails(
+                () -> failing.rows("SELECT LLM_COMPLETE(text, 'unknown') FROM notes"),
+                ErrorCode.ADAPTER_NOT_FOUND,
+                "LLM_COMPLETE: ",
+                "unknown");
+        assertThat(failing.value("SELECT COUNT(LLM_COMPLETE(text, 'unknown', MAP['on-error', 'null'])) FROM notes"))
+                .isEqualTo(0L);
+        Sql.assertFails(
+                () -> failing.rows("SELECT LLM_COMPLETE(text, '', MAP['on-error', 'emit']) FROM notes"),
+                ErrorCode.INVALID_OPTION,
+                "on-error is 'emit'",
+                "It can be: fail, null");
+
+        Sql hiding = notes(mode, 2, "on-error", "null");
+        assertThat(hiding.rows("SELECT id, LLM_COMPLETE(text, 'unknown'), LLM_CLASSIFY(text, ARRAY['a', NULL]),"
+                        + " LLM_EXTRACT(text, SUBSTRING(text FROM 1 FOR 5)) FROM notes"))
+                .containsExactlyInAnyOrder(Row.of(0, null, null, null), Row.of(1, null, null, null));
+        assertThat(((Row) hiding.value("SELECT LLM_TRY_COMPLETE(text, 'unknown') FROM notes WHERE id = 0"))
+                        .getField("error_code"))
+                .isEqualTo("ADAPTER_NOT_FOUND");
+    }
+
+    @InBothModes
+    void functionsStandInWhereGroupByJoinAndInEachOther(RuntimeExecutionMode mode) {
+        Sql sql = notes(mode, 24);
+        String answer = "LLM_COMPLETE(text, stack)";
+        long shouted = IntStream.range(0, 24)
+                .filter(id -> answer(id, stack(id)).startsWith("no "))
+                .count();
+
+        assertThat(sql.rows("SELECT id FROM notes WHERE %s LIKE 'no %%'".formatted(answer)))
+                .hasSize((int) shouted);
+        assertThat(lastCounts(sql.rows("SELECT answer, COUNT(*) FROM (SELECT %s AS answer FROM notes) GROUP BY answer"
+                        .formatted(answer))))
+                .isEqualTo(counts(24));
+        assertThat(sql.rows(("SELECT n.id, r.reply FROM notes AS n JOIN (VALUES ('no legal content', 'none'),"
+                                + " ('no finance content', 'none')) AS r (answer, reply) ON %s = r.answer")
+                        .formatted(answer.replace("text", "n.text").replace("stack", "n.stack"))))
+                .hasSize((int) shouted);
+        assertThat(sql.rows("SELECT id, LLM_COMPLETE(UPPER(LLM_COMPLETE(text, stack)), LLM_CLASSIFY(text, " + LABELS
+                        + ")), CHAR_LENGTH(LLM_COMPLETE(text)) FROM notes"))
+                .hasSize(24)
+                .allSatisfy(row -> assertThat(row.<Integer>getFieldAs(2))
+                        .isEqualTo(answer(row.<Integer>getFieldAs(0), "").length()));
+    }
+
+    private static Map<String, Long> counts(int notes) {
+        return IntStream.range(0, notes)
+                .mapToObj(id -> answer(id, stack(id)))
+                .collect(Collectors.groupingBy(answer -> answer, Collectors.counting()));
+    }
+
+    /** The last count of each answer: in streaming the earlier ones are updates. */
+    private static Map<String, Long> lastCounts(List<Row> rows) {
+        Map<String, Long> counts = new HashMap<>();
+        rows.forEach(row -> counts.put(row.getFieldAs(0), row.getFieldAs(1)));
+        return counts;
+    }
+
+    @InBothModes
+    void tokensAreCounted(RuntimeExecutionMode mode) {
+        Sql sql = notes(mode, 3, "prompt-template", "{text}");
+
+        assertThat(sql.rows("SELECT LLM_TOKENS(text), LLM_TRY_COMPLETE(text, '', MAP['max-tokens', '1']).prompt_tokens"
+                        + " FROM notes"))
+                .hasSize(3)
+                .allSatisfy(row -> assertThat(row.getField(0)).isEqualTo(row.getField(1)));
+    }
+
+    @InBothModes
+    void adaptersAreListed(RuntimeExecutionMode mode) {
+        Sql sql = notes(mode, 1);
+        assertThat(sql.value("SELECT LLM_COMPLETE(text, 'medical') FROM notes")).isNotNull();
+
+        List<Row> rows = sql.rows("SELECT * FROM LATERAL TABLE(LLM_ADAPTERS()) WHERE name IN ('medical', 'formal')");
+
+        assertThat(rows).extracting(row -> row.getField("name")).containsExactlyInAnyOrder("medical", "formal");
+        Row medical = rows.stream()
+                .filter(row -> "medical".equals(row.getField("name")))
+                .findFirst()
+                .orElseThrow();
+        assertThat(medical.<String>getFieldAs("digest")).matches("[0-9a-f]{64}");
+        assertThat(medical.getField("rank")).isEqualTo(4L);
+        assertThat(medical.getField("alpha")).isEqualTo(16.0);
+        assertThat(medical.<Long>getFieldAs("parameters")).isPositive();
+        assertThat(medical.<Long>getFieldAs("bytes")).isPositive();
+        assertThat(medical.getField("resident")).isEqualTo(true);
+    }
+
+    @InBothModes
+    void extractGivesJsonOfTheSchemaOrACodedError(RuntimeExecutionMode mode) {
+        Sql sql = notes(mode, 6);
+
+        assertThat(
+                        sql.rows(
+                                "SELECT JSON_VALUE(LLM_EXTRACT(text, '%s', stack), '$.urgent') FROM notes"
+                                        .formatted(
+                                                "{\"type\": \"object\", \"properties\": {\"topic\": {\"enum\": [\"health\", \"law\"]}, \"urgent\": {\"type\": \"boolean\"}}, \"required\": [\"topic\", \"urgent\"], \"additionalProperties\": false}")))
+                .hasSize(6)
+                .allSatisfy(row -> assertThat(row.getField(0)).isIn("true", "false"));
+        Sql.assertFails(
+                () -> sql.rows(
+                        "SELECT LLM_EXTRACT(text, '{\"type\": \"string\", \"minLength\": 100}', '', MAP['max-tokens', '3']) FROM notes"),
+                ErrorCode.ANSWER_INCOMPLETE,
+                "LLM_EXTRACT: ",
+                "raise max-tokens");
+    }
+
+    @InBothModes
+    void whatIsConstantlyWrongIsAnErrorBeforeTheFirstRecord(RuntimeExecutionMode mode) {
+        // There is no such model: that nobody tells shows that planning opens none.
+        Sql sql = notes(mode, 1, "model", "absent.gguf");
+
+        Sql.assertFails(
+                () -> sql.rows("SELECT LLM_COMPLETE(text, 'not:a:stack') FROM notes"),
+                ErrorCode.INVALID_REQUEST,
+                "not:a:stack");
+        Sql.assertFails(
+                () -> sql.rows("SELECT LLM_EXTRACT(text, '{\"type\": \"string\", \"pattern\": \"a+\"}') FROM notes"),
+                ErrorCode.INVALID_SCHEMA,
+                "pattern");
+        assertThat(sql.env().explainSql("SELECT LLM_COMPLETE('a constant', 'medical') FROM notes"))
+                .contains("LLM_COMPLETE");
+    }
+}
