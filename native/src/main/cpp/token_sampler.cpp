@@ -2,15 +2,11 @@
 
 #include "jni_support.h"
 
-#include <algorithm>
 #include <cmath>
 
 namespace llamafu {
 
 namespace {
-
-/// How many of the likeliest tokens are held against the grammar first.
-constexpr size_t FIRST_CHECKED = 64;
 
 llama_sampler * new_chain() {
     llama_sampler_chain_params params = llama_sampler_chain_default_params();
@@ -46,7 +42,7 @@ std::string piece(const llama_vocab * vocab, llama_token token) {
 
 TokenSampler::TokenSampler(const llama_vocab * vocab, const SamplingSettings & s)
     : vocab_(vocab), vocab_size_(llama_vocab_n_tokens(vocab)), mirostat_(s.mirostat && s.temperature > 0),
-      most_used_(static_cast<size_t>(vocab_size_)), adjust_(new_chain()), choice_(new_chain()) {
+      adjust_(new_chain()), choice_(new_chain()) {
     for (const llama_logit_bias & bias : s.logit_bias) {
         if (bias.token >= vocab_size_) {
             throw CodedError("INVALID_OPTION", "logit-bias names token " + std::to_string(bias.token)
@@ -84,11 +80,6 @@ TokenSampler::TokenSampler(const llama_vocab * vocab, const SamplingSettings & s
         llama_sampler_chain_add(choice, llama_sampler_init_min_p(s.min_p, 1));
         llama_sampler_chain_add(choice, llama_sampler_init_temp(s.temperature));
         llama_sampler_chain_add(choice, llama_sampler_init_dist(s.seed));
-    }
-    if (s.temperature == 0) {
-        most_used_ = 1;
-    } else if (!mirostat_ && s.top_k > 0) {
-        most_used_ = static_cast<size_t>(s.top_k);
     }
     argmax_only_ = s.temperature == 0 && grammar_ == nullptr && llama_sampler_chain_n(adjust_.get()) == 0;
 }
@@ -135,31 +126,18 @@ void TokenSampler::load(const float * logits) {
 }
 
 void TokenSampler::constrain() {
-    // Holding a token against the grammar takes far longer than putting it in order, so the likeliest come first, in
-    // growing groups, until there are as many as the choice can make use of.
-    const auto likelier = [](const llama_token_data & a, const llama_token_data & b) { return a.logit > b.logit; };
-    llama_token_data * const data = current_.data;
+    llama_sampler_apply(grammar_.get(), &current_);
+    bool allowed = false;
     for (size_t i = 0; i < current_.size; i++) {
-        // what is no number has no place in an order
-        if (std::isnan(data[i].logit) || is_misread(data[i].id)) {
-            data[i].logit = -INFINITY;
+        llama_token_data & candidate = current_.data[i];
+        if (std::isfinite(candidate.logit) && is_misread(candidate.id)) {
+            candidate.logit = -INFINITY;
         }
+        allowed = allowed || std::isfinite(candidate.logit);
     }
-    size_t checked = 0;
-    size_t allowed = 0;
-    while (allowed < most_used_ && checked < current_.size) {
-        const size_t end = std::min(current_.size, std::max(2 * most_used_, 8 * checked + FIRST_CHECKED));
-        std::nth_element(data + checked, data + end, data + current_.size, likelier);
-        llama_token_data_array group = {data + checked, end - checked, -1, false};
-        llama_sampler_apply(grammar_.get(), &group);
-        for (; checked < end; checked++) {
-            allowed += std::isfinite(data[checked].logit) ? 1 : 0;
-        }
-    }
-    if (allowed == 0) {
+    if (!allowed) {
         throw CodedError("ENGINE_FAILED", "The grammar allows no token of this model's vocabulary here.");
     }
-    current_.size = checked;
 }
 
 void TokenSampler::choose() {

@@ -52,7 +52,6 @@ private:
     const llama_vocab * vocab_;
     int32_t vocab_size_;
     bool mirostat_;
-    size_t most_used_; ///< of the likeliest candidates, how many the choice can make use of
     bool argmax_only_ = false; ///< greedy with nothing that changes a logit: no candidate array is needed
     Sampler adjust_;   ///< logit bias and penalties
     Sampler grammar_;  ///< null without a grammar
