@@ -38,6 +38,8 @@ class ArchitectureTest {
     private static final String CLUSTER = "io.llamafu.examples.cluster";
     private static final String EXAMPLES = "io.llamafu.examples..";
     private static final String OURS = "io.llamafu..";
+    /** Libraries in the jar to install, which this module is tested with. */
+    private static final String RELOCATED = "io.llamafu.shaded..";
 
     private static final JavaClasses CLASSES = new ClassFileImporter()
             .withImportOptions(List.of(new ImportOption.DoNotIncludeTests(), new OwnClasses()))
@@ -283,6 +285,7 @@ class ArchitectureTest {
                 .resideInAPackage(user)
                 .should()
                 .dependOnClassesThat(JavaClass.Predicates.resideInAPackage(OURS)
+                        .and(JavaClass.Predicates.resideOutsideOfPackage(RELOCATED))
                         .and(JavaClass.Predicates.resideOutsideOfPackages(used)));
     }
 }
