@@ -80,8 +80,7 @@ final class FlinkFolder {
         all.add(mainClass);
         all.addAll(arguments);
         // Flink's images use jemalloc; with glibc's many arenas a TaskManager grows by what each thread once freed.
-        Map<String, String> environment =
-                Map.of("FLINK_CONF_DIR", configurationFolder(), "MALLOC_ARENA_MAX", "1");
+        Map<String, String> environment = Map.of("FLINK_CONF_DIR", configurationFolder(), "MALLOC_ARENA_MAX", "1");
         return JavaProcess.start(name, all, folder, environment, folder.resolve("log/" + name + ".out"));
     }
 
