@@ -40,7 +40,7 @@ public final class AdapterCatalog {
     public static final Duration DEFAULT_SETTLE_TIME = Duration.ofMillis(500);
 
     private static final int MOST_NAMES_IN_MESSAGE = 10;
-    private static final int READ_ATTEMPTS = 3;
+    private static final int READ_ATTEMPTS = 5;
 
     private final AdapterLocations locations;
     private final Duration refreshInterval;
