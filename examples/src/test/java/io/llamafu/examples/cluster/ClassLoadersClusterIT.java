@@ -27,7 +27,7 @@ class ClassLoadersClusterIT {
     /** So often is a job restarted; 20 in the long form of this test. */
     private static final int RESTARTS = Integer.getInteger("llamafu.restarts");
 
-    private static final int WARM_UP = 3;
+    private static final int WARM_UP = 5;
     private static final long LONG_IDLE = 60_000;
     private static final long NO_IDLE = 1;
 
