@@ -82,7 +82,8 @@ public final class Artifacts implements AutoCloseable {
                         new org.apache.flink.core.fs.Path(folder), name + AdapterMirror.ADAPTER_SUFFIX)
                 .toUri();
         try {
-            return RemoteFile.at(file).byteSize() >= 0;
+            RemoteFile.at(file);
+            return true;
         } catch (FileNotFoundException e) {
             return false;
         } catch (IOException e) {
