@@ -40,6 +40,11 @@ public final class SqlExample implements Callable<Integer> {
     private List<String> names = SCRIPTS;
 
     @Option(
+            names = "--add-jar",
+            description = "Each script gets Llamafu's jar by ADD JAR. Without, it lies in Flink's lib folder.")
+    private boolean addJar;
+
+    @Option(
             names = "--out",
             paramLabel = "FOLDER",
             defaultValue = "${sys:llamafu.examples:-examples}/target/sql",
@@ -75,10 +80,11 @@ public final class SqlExample implements Callable<Integer> {
     List<ScriptReport> run() throws Exception {
         System.err.println("Starting a Flink cluster and a SQL gateway in " + out);
         List<ScriptReport> reports = new ArrayList<>();
-        try (LocalCluster cluster = LocalCluster.builder(out)
-                .library(BuildOutput.llamafuJar())
-                .slots(4)
-                .start()) {
+        LocalCluster.Builder builder = LocalCluster.builder(out).slots(4);
+        if (!addJar) {
+            builder.library(BuildOutput.llamafuJar());
+        }
+        try (LocalCluster cluster = builder.start()) {
             cluster.startSqlGateway();
             for (String name : names) {
                 reports.add(run(cluster, name));
@@ -91,7 +97,8 @@ public final class SqlExample implements Callable<Integer> {
         Path folder = Files.createTempDirectory(out.toAbsolutePath(), name + "-");
         String script = Files.readString(examples.resolve("sql").resolve(name + ".sql"));
         Map<String, Path> folders = Map.of("examples", examples.toAbsolutePath(), "out", folder);
-        Path filledIn = Files.writeString(folder.resolve(name + ".sql"), SqlScript.fillIn(script, folders));
+        String first = addJar ? "ADD JAR '%s';%n".formatted(BuildOutput.llamafuJar()) : "";
+        Path filledIn = Files.writeString(folder.resolve(name + ".sql"), first + SqlScript.fillIn(script, folders));
 
         long start = System.nanoTime();
         String printed = cluster.runSql(filledIn, Duration.ofSeconds(timeout));

@@ -16,18 +16,19 @@ import java.util.List;
 import java.util.Set;
 
 /** Schemas with documents that must be possible as answers and others that must not. */
-final class TestSchemas {
-    static final ObjectMapper JSON = new ObjectMapper();
+public final class TestSchemas {
+    public static final ObjectMapper JSON = new ObjectMapper();
 
     private TestSchemas() {}
 
-    record Example(String name, String schema, JsonSchema validator, List<JsonNode> answers, List<JsonNode> others) {
+    public record Example(
+            String name, String schema, JsonSchema validator, List<JsonNode> answers, List<JsonNode> others) {
         String grammar() {
             return JsonSchemaGrammar.of(schema);
         }
 
         /** What is wrong with a document. */
-        Set<?> problems(JsonNode document) {
+        public Set<?> problems(JsonNode document) {
             if (name.equals("time")) {
                 // the validator refuses 20:00:00-11:00, as it does not carry hours over midnight
                 OffsetTime.parse(document.textValue());
@@ -42,7 +43,7 @@ final class TestSchemas {
         }
     }
 
-    static List<Example> all() {
+    public static List<Example> all() {
         List<Example> examples = new ArrayList<>();
         try (InputStream file = TestSchemas.class.getResourceAsStream("/json-schemas.json")) {
             for (JsonNode example : JSON.readTree(file)) {

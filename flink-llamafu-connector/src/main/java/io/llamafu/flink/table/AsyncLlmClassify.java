@@ -2,9 +2,7 @@ package io.llamafu.flink.table;
 
 import io.llamafu.flink.LlamafuOptions;
 import org.apache.flink.annotation.Internal;
-import org.apache.flink.table.functions.FunctionContext;
 import org.apache.flink.table.functions.UserDefinedFunction;
-import org.apache.flink.table.types.inference.CallContext;
 
 import java.util.Arrays;
 import java.util.List;
@@ -16,10 +14,10 @@ import java.util.concurrent.CompletableFuture;
 public final class AsyncLlmClassify extends AsyncLlmFunction {
     private static final long serialVersionUID = 1L;
 
-    private transient Memo<List<String>, Task> tasks;
+    private final Memo<List<String>, Task> tasks = new Memo<>(Task.Classification::of);
 
     AsyncLlmClassify(LlamafuOptions options) {
-        this(FunctionEngines.of(LlmClassify.NAME, options, LlamafuTableOptions.OF_LABELS));
+        this(FunctionEngines.of(LlmFunctionName.LLM_CLASSIFY, options));
     }
 
     private AsyncLlmClassify(FunctionEngines engines) {
@@ -29,17 +27,6 @@ public final class AsyncLlmClassify extends AsyncLlmFunction {
     @Override
     UserDefinedFunction with(FunctionEngines planned) {
         return new AsyncLlmClassify(planned);
-    }
-
-    @Override
-    void checkConstants(CallContext call) {
-        ConstantArguments.checkStack(call, 2);
-    }
-
-    @Override
-    public void open(FunctionContext context) {
-        tasks = new Memo<>(Task.Classification::of);
-        super.open(context);
     }
 
     public void eval(CompletableFuture<String> result, String text, String[] labels) {

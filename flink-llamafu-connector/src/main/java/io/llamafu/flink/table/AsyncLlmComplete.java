@@ -3,10 +3,8 @@ package io.llamafu.flink.table;
 import io.llamafu.flink.LlamafuOptions;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.table.functions.UserDefinedFunction;
-import org.apache.flink.table.types.inference.CallContext;
 
 import java.util.Map;
-import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 
 /** {@link LlmComplete}, asynchronous. */
@@ -15,7 +13,7 @@ public final class AsyncLlmComplete extends AsyncLlmFunction {
     private static final long serialVersionUID = 1L;
 
     AsyncLlmComplete(LlamafuOptions options) {
-        this(FunctionEngines.of(LlmComplete.NAME, options, Set.of()));
+        this(FunctionEngines.of(LlmFunctionName.LLM_COMPLETE, options));
     }
 
     private AsyncLlmComplete(FunctionEngines engines) {
@@ -25,11 +23,6 @@ public final class AsyncLlmComplete extends AsyncLlmFunction {
     @Override
     UserDefinedFunction with(FunctionEngines planned) {
         return new AsyncLlmComplete(planned);
-    }
-
-    @Override
-    void checkConstants(CallContext call) {
-        ConstantArguments.checkStack(call, 1);
     }
 
     public void eval(CompletableFuture<String> result, String prompt) {

@@ -2,9 +2,7 @@ package io.llamafu.flink.table;
 
 import io.llamafu.flink.LlamafuOptions;
 import org.apache.flink.annotation.Internal;
-import org.apache.flink.table.functions.FunctionContext;
 import org.apache.flink.table.functions.UserDefinedFunction;
-import org.apache.flink.table.types.inference.CallContext;
 
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -14,10 +12,10 @@ import java.util.concurrent.CompletableFuture;
 public final class AsyncLlmExtract extends AsyncLlmFunction {
     private static final long serialVersionUID = 1L;
 
-    private transient Memo<String, Task> tasks;
+    private final Memo<String, Task> tasks = new Memo<>(Task.Extraction::of);
 
     AsyncLlmExtract(LlamafuOptions options) {
-        this(FunctionEngines.of(LlmExtract.NAME, options, LlamafuTableOptions.OF_A_SCHEMA));
+        this(FunctionEngines.of(LlmFunctionName.LLM_EXTRACT, options));
     }
 
     private AsyncLlmExtract(FunctionEngines engines) {
@@ -27,18 +25,6 @@ public final class AsyncLlmExtract extends AsyncLlmFunction {
     @Override
     UserDefinedFunction with(FunctionEngines planned) {
         return new AsyncLlmExtract(planned);
-    }
-
-    @Override
-    void checkConstants(CallContext call) {
-        ConstantArguments.checkSchema(call, 1);
-        ConstantArguments.checkStack(call, 2);
-    }
-
-    @Override
-    public void open(FunctionContext context) {
-        tasks = new Memo<>(Task.Extraction::of);
-        super.open(context);
     }
 
     public void eval(CompletableFuture<String> result, String text, String schema) {

@@ -6,7 +6,6 @@ import org.apache.flink.table.functions.AsyncScalarFunction;
 import org.apache.flink.table.functions.FunctionContext;
 import org.apache.flink.table.functions.SpecializedFunction;
 import org.apache.flink.table.functions.UserDefinedFunction;
-import org.apache.flink.table.types.inference.CallContext;
 
 import java.time.Duration;
 import java.util.List;
@@ -28,14 +27,11 @@ public abstract class AsyncLlmFunction extends AsyncScalarFunction implements Sp
 
     @Override
     public final UserDefinedFunction specialize(SpecializedContext context) {
-        checkConstants(context.getCallContext());
         Duration timeout = context.getConfiguration().get(ExecutionConfigOptions.TABLE_EXEC_ASYNC_SCALAR_TIMEOUT);
-        return with(engines.planned(context.getConfiguration(), CallOptions.before(timeout)));
+        return with(engines.planned(context, CallOptions.before(timeout)));
     }
 
     abstract UserDefinedFunction with(FunctionEngines planned);
-
-    abstract void checkConstants(CallContext call);
 
     /** Flink does not call an asynchronous function with a NULL: the result is NULL. */
     final <T> void ask(

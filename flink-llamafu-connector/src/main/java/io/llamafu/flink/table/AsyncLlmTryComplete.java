@@ -5,7 +5,6 @@ import org.apache.flink.annotation.Internal;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.annotation.FunctionHint;
 import org.apache.flink.table.functions.UserDefinedFunction;
-import org.apache.flink.table.types.inference.CallContext;
 import org.apache.flink.types.Row;
 
 import java.util.Map;
@@ -18,7 +17,7 @@ public final class AsyncLlmTryComplete extends AsyncLlmFunction {
     private static final long serialVersionUID = 1L;
 
     AsyncLlmTryComplete(LlamafuOptions options) {
-        this(FunctionEngines.emittingErrors(LlmTryComplete.NAME, options));
+        this(FunctionEngines.of(LlmFunctionName.LLM_TRY_COMPLETE, options));
     }
 
     private AsyncLlmTryComplete(FunctionEngines engines) {
@@ -28,11 +27,6 @@ public final class AsyncLlmTryComplete extends AsyncLlmFunction {
     @Override
     UserDefinedFunction with(FunctionEngines planned) {
         return new AsyncLlmTryComplete(planned);
-    }
-
-    @Override
-    void checkConstants(CallContext call) {
-        // A malformed stack is one of the errors that the row tells.
     }
 
     public void eval(CompletableFuture<Row> result, String prompt) {

@@ -6,12 +6,11 @@ import io.llamafu.engine.InferenceEngine;
 import io.llamafu.flink.LlamafuConfigOptions;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.OnError;
-import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.PipelineOptions;
 import org.apache.flink.configuration.ReadableConfig;
 import org.apache.flink.table.functions.FunctionContext;
+import org.apache.flink.table.functions.SpecializedFunction.SpecializedContext;
 
-import javax.annotation.Nullable;
 import java.io.Serializable;
 import java.time.Duration;
 import java.util.HashMap;
@@ -39,9 +38,7 @@ final class FunctionEngines implements Serializable {
     /** Of a timeout where nobody else gives up. */
     static final Duration NO_LIMIT = Duration.ofDays(365);
 
-    private final String function;
-    private final Set<String> changeable;
-    private final boolean emitsErrors;
+    private final LlmFunctionName function;
     private final Map<String, String> options;
     private final Map<String, Asker> askers;
 
@@ -52,57 +49,37 @@ final class FunctionEngines implements Serializable {
     /** What the options of a call come to. */
     private record Call(String profile, Map<String, String> changes) {}
 
-    private FunctionEngines(
-            String function,
-            Set<String> changeable,
-            boolean emitsErrors,
-            Map<String, String> options,
-            Map<String, Asker> askers) {
+    private FunctionEngines(LlmFunctionName function, Map<String, String> options, Map<String, Asker> askers) {
         this.function = function;
-        this.changeable = Set.copyOf(changeable);
-        this.emitsErrors = emitsErrors;
         this.options = Map.copyOf(options);
         this.askers = askers;
     }
 
+    /** Not yet planned, with the options that the job parameters will have. */
+    static FunctionEngines of(LlmFunctionName function) {
+        return new FunctionEngines(function, Map.of(), Map.of());
+    }
+
     /**
-     * Not yet planned.
+     * Not yet planned, with these options.
      *
-     * @param options null for a function that is to take those of the job parameters
-     * @param fixed what a call cannot set, because the function does
+     * @throws LlamafuException with INVALID_OPTION
      */
-    static FunctionEngines of(String function, @Nullable LlamafuOptions options, Set<ConfigOption<?>> fixed) {
-        return of(function, CallOptions.keys(LlamafuTableOptions.ofACall(), fixed), false, options);
-    }
-
-    /** Not yet planned, for a function that has columns for an error and so never fails or hides one. */
-    static FunctionEngines emittingErrors(String function, @Nullable LlamafuOptions options) {
-        Set<String> changeable = CallOptions.keys(LlamafuTableOptions.ofACall(), Set.of(LlamafuConfigOptions.ON_ERROR));
-        return of(function, changeable, true, options);
-    }
-
-    private static FunctionEngines of(
-            String function, Set<String> changeable, boolean emitsErrors, @Nullable LlamafuOptions options) {
-        FunctionEngines engines = new FunctionEngines(
-                function, changeable, emitsErrors, options == null ? Map.of() : options.toMap(), Map.of());
-        if (options != null) {
-            Asker unused = engines.asker(engines.options, NO_LIMIT);
-        }
+    static FunctionEngines of(LlmFunctionName function, LlamafuOptions options) {
+        FunctionEngines engines = new FunctionEngines(function, options.toMap(), Map.of());
+        Asker unused = engines.asker(engines.options, NO_LIMIT);
         return engines;
     }
 
     /**
-     * With all that the job says, checked.
+     * With all that the call and the job say, checked.
      *
-     * @throws LlamafuException with INVALID_OPTION
+     * @param longest after which nobody waits for an answer
+     * @throws LlamafuException with INVALID_OPTION, or the code of what is wrong with a constant argument
      */
-    FunctionEngines planned(ReadableConfig configuration) {
-        return planned(configuration, NO_LIMIT);
-    }
-
-    /** The same, for calls that Flink gives up after a time. */
-    FunctionEngines planned(ReadableConfig configuration, Duration longest) {
-        Map<String, Map<String, String>> profiles = profiles(configuration);
+    FunctionEngines planned(SpecializedContext context, Duration longest) {
+        function.checkConstants(context.getCallContext());
+        Map<String, Map<String, String>> profiles = profiles(context.getConfiguration());
         if (!options.isEmpty()) {
             profiles.put(OWN, options);
         }
@@ -113,20 +90,20 @@ final class FunctionEngines implements Serializable {
         }
         Map<String, Asker> planned = new HashMap<>();
         profiles.forEach((name, ofProfile) -> planned.put(name, asker(ofProfile, longest)));
-        return new FunctionEngines(function, changeable, emitsErrors, options, planned);
+        return new FunctionEngines(function, options, planned);
     }
 
     private Asker asker(Map<String, String> ofProfile, Duration longest) {
         Map<String, String> all = new HashMap<>(ofProfile);
-        if (emitsErrors) {
+        if (function.emitsErrors()) {
             all.put(LlamafuConfigOptions.ON_ERROR.key(), OnError.EMIT.name());
         }
         CallOptions checked = new CallOptions(
-                function,
+                function.name(),
                 all,
                 List.of(),
-                changeable,
-                emitsErrors ? Set.of(OnError.EMIT) : Set.of(OnError.FAIL, OnError.NULL),
+                function.changeable(),
+                function.emitsErrors() ? Set.of(OnError.EMIT) : Set.of(OnError.FAIL, OnError.NULL),
                 longest);
         CallSettings unused = checked.settings();
         return new Asker(checked);
@@ -186,7 +163,7 @@ final class FunctionEngines implements Serializable {
                                     .collect(Collectors.joining(", "))));
         }
         if (!opened.contains(profile)) {
-            asker.open(context, "function", function);
+            asker.open(context, "function", function.name());
             opened.add(profile);
         }
         return asker;

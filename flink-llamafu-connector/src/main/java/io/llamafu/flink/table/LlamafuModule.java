@@ -44,22 +44,22 @@ public final class LlamafuModule implements Module {
         if (async) {
             LOG.warn("The functions are asynchronous. Flink 2.3 writes '' or -1 instead of NULL into columns that stand"
                     + " beside an asynchronous function, and does not run it in batch. ML_PREDICT has neither fault.");
-            add(LlmComplete.NAME, new AsyncLlmComplete(options));
-            add(LlmTryComplete.NAME, new AsyncLlmTryComplete(options));
-            add(LlmClassify.NAME, new AsyncLlmClassify(options));
-            add(LlmExtract.NAME, new AsyncLlmExtract(options));
+            add(LlmFunctionName.LLM_COMPLETE, new AsyncLlmComplete(options));
+            add(LlmFunctionName.LLM_TRY_COMPLETE, new AsyncLlmTryComplete(options));
+            add(LlmFunctionName.LLM_CLASSIFY, new AsyncLlmClassify(options));
+            add(LlmFunctionName.LLM_EXTRACT, new AsyncLlmExtract(options));
         } else {
-            add(LlmComplete.NAME, new LlmComplete(options));
-            add(LlmTryComplete.NAME, new LlmTryComplete(options));
-            add(LlmClassify.NAME, new LlmClassify(options));
-            add(LlmExtract.NAME, new LlmExtract(options));
+            add(LlmFunctionName.LLM_COMPLETE, new LlmComplete(options));
+            add(LlmFunctionName.LLM_TRY_COMPLETE, new LlmTryComplete(options));
+            add(LlmFunctionName.LLM_CLASSIFY, new LlmClassify(options));
+            add(LlmFunctionName.LLM_EXTRACT, new LlmExtract(options));
         }
-        add(LlmTokens.NAME, new LlmTokens(options));
-        add(LlmAdapters.NAME, new LlmAdapters(options));
+        add(LlmFunctionName.LLM_TOKENS, new LlmTokens(options));
+        add(LlmFunctionName.LLM_ADAPTERS, new LlmAdapters(options));
     }
 
-    private void add(String name, FunctionDefinition function) {
-        functions.put(name.toLowerCase(Locale.ROOT), function);
+    private void add(LlmFunctionName name, FunctionDefinition function) {
+        functions.put(name.name().toLowerCase(Locale.ROOT), function);
     }
 
     @Override

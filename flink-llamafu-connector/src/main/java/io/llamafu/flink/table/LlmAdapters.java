@@ -10,8 +10,6 @@ import org.apache.flink.table.functions.TableFunction;
 import org.apache.flink.table.functions.UserDefinedFunction;
 import org.apache.flink.types.Row;
 
-import java.util.Set;
-
 /**
  * {@code LLM_ADAPTERS()}: the adapters that the engine of the TaskManager can answer with, one row for each.
  *
@@ -27,17 +25,15 @@ import java.util.Set;
 public final class LlmAdapters extends TableFunction<Row> implements SpecializedFunction {
     private static final long serialVersionUID = 1L;
 
-    static final String NAME = "LLM_ADAPTERS";
-
     private final FunctionEngines engines;
 
     /** For {@code CREATE FUNCTION}: the options are the job parameters {@code llamafu.*}. */
     public LlmAdapters() {
-        this(FunctionEngines.of(NAME, null, Set.of()));
+        this(FunctionEngines.of(LlmFunctionName.LLM_ADAPTERS));
     }
 
     public LlmAdapters(LlamafuOptions options) {
-        this(FunctionEngines.of(NAME, options, Set.of()));
+        this(FunctionEngines.of(LlmFunctionName.LLM_ADAPTERS, options));
     }
 
     private LlmAdapters(FunctionEngines engines) {
@@ -46,7 +42,7 @@ public final class LlmAdapters extends TableFunction<Row> implements Specialized
 
     @Override
     public UserDefinedFunction specialize(SpecializedContext context) {
-        return new LlmAdapters(engines.planned(context.getConfiguration()));
+        return new LlmAdapters(engines.planned(context, FunctionEngines.NO_LIMIT));
     }
 
     @Override

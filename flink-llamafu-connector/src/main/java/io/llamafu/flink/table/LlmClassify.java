@@ -2,9 +2,7 @@ package io.llamafu.flink.table;
 
 import io.llamafu.flink.LlamafuOptions;
 import org.apache.flink.annotation.PublicEvolving;
-import org.apache.flink.table.functions.FunctionContext;
 import org.apache.flink.table.functions.UserDefinedFunction;
-import org.apache.flink.table.types.inference.CallContext;
 
 import javax.annotation.Nullable;
 import java.util.Arrays;
@@ -22,17 +20,15 @@ import java.util.Map;
 public final class LlmClassify extends LlmFunction {
     private static final long serialVersionUID = 1L;
 
-    static final String NAME = "LLM_CLASSIFY";
-
-    private transient Memo<List<String>, Task> tasks;
+    private final Memo<List<String>, Task> tasks = new Memo<>(Task.Classification::of);
 
     /** For {@code CREATE FUNCTION}: the options are the job parameters {@code llamafu.*}. */
     public LlmClassify() {
-        this(FunctionEngines.of(NAME, null, LlamafuTableOptions.OF_LABELS));
+        this(FunctionEngines.of(LlmFunctionName.LLM_CLASSIFY));
     }
 
     public LlmClassify(LlamafuOptions options) {
-        this(FunctionEngines.of(NAME, options, LlamafuTableOptions.OF_LABELS));
+        this(FunctionEngines.of(LlmFunctionName.LLM_CLASSIFY, options));
     }
 
     private LlmClassify(FunctionEngines engines) {
@@ -42,17 +38,6 @@ public final class LlmClassify extends LlmFunction {
     @Override
     UserDefinedFunction with(FunctionEngines planned) {
         return new LlmClassify(planned);
-    }
-
-    @Override
-    void checkConstants(CallContext call) {
-        ConstantArguments.checkStack(call, 2);
-    }
-
-    @Override
-    public void open(FunctionContext context) {
-        tasks = new Memo<>(Task.Classification::of);
-        super.open(context);
     }
 
     @Nullable

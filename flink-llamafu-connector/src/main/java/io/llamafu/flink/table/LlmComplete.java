@@ -3,11 +3,9 @@ package io.llamafu.flink.table;
 import io.llamafu.flink.LlamafuOptions;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.table.functions.UserDefinedFunction;
-import org.apache.flink.table.types.inference.CallContext;
 
 import javax.annotation.Nullable;
 import java.util.Map;
-import java.util.Set;
 
 /**
  * {@code LLM_COMPLETE(prompt [, stack [, options]]) -> STRING}: what the model answers.
@@ -20,15 +18,13 @@ import java.util.Set;
 public final class LlmComplete extends LlmFunction {
     private static final long serialVersionUID = 1L;
 
-    static final String NAME = "LLM_COMPLETE";
-
     /** For {@code CREATE FUNCTION}: the options are the job parameters {@code llamafu.*}. */
     public LlmComplete() {
-        this(FunctionEngines.of(NAME, null, Set.of()));
+        this(FunctionEngines.of(LlmFunctionName.LLM_COMPLETE));
     }
 
     public LlmComplete(LlamafuOptions options) {
-        this(FunctionEngines.of(NAME, options, Set.of()));
+        this(FunctionEngines.of(LlmFunctionName.LLM_COMPLETE, options));
     }
 
     private LlmComplete(FunctionEngines engines) {
@@ -38,11 +34,6 @@ public final class LlmComplete extends LlmFunction {
     @Override
     UserDefinedFunction with(FunctionEngines planned) {
         return new LlmComplete(planned);
-    }
-
-    @Override
-    void checkConstants(CallContext call) {
-        ConstantArguments.checkStack(call, 1);
     }
 
     @Nullable

@@ -2,9 +2,7 @@ package io.llamafu.flink.table;
 
 import io.llamafu.flink.LlamafuOptions;
 import org.apache.flink.annotation.PublicEvolving;
-import org.apache.flink.table.functions.FunctionContext;
 import org.apache.flink.table.functions.UserDefinedFunction;
-import org.apache.flink.table.types.inference.CallContext;
 
 import javax.annotation.Nullable;
 import java.util.Map;
@@ -17,17 +15,15 @@ import java.util.Map;
 public final class LlmExtract extends LlmFunction {
     private static final long serialVersionUID = 1L;
 
-    static final String NAME = "LLM_EXTRACT";
-
-    private transient Memo<String, Task> tasks;
+    private final Memo<String, Task> tasks = new Memo<>(Task.Extraction::of);
 
     /** For {@code CREATE FUNCTION}: the options are the job parameters {@code llamafu.*}. */
     public LlmExtract() {
-        this(FunctionEngines.of(NAME, null, LlamafuTableOptions.OF_A_SCHEMA));
+        this(FunctionEngines.of(LlmFunctionName.LLM_EXTRACT));
     }
 
     public LlmExtract(LlamafuOptions options) {
-        this(FunctionEngines.of(NAME, options, LlamafuTableOptions.OF_A_SCHEMA));
+        this(FunctionEngines.of(LlmFunctionName.LLM_EXTRACT, options));
     }
 
     private LlmExtract(FunctionEngines engines) {
@@ -37,18 +33,6 @@ public final class LlmExtract extends LlmFunction {
     @Override
     UserDefinedFunction with(FunctionEngines planned) {
         return new LlmExtract(planned);
-    }
-
-    @Override
-    void checkConstants(CallContext call) {
-        ConstantArguments.checkSchema(call, 1);
-        ConstantArguments.checkStack(call, 2);
-    }
-
-    @Override
-    public void open(FunctionContext context) {
-        tasks = new Memo<>(Task.Extraction::of);
-        super.open(context);
     }
 
     @Nullable

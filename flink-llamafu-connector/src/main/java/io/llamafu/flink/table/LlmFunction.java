@@ -6,7 +6,6 @@ import org.apache.flink.table.functions.FunctionContext;
 import org.apache.flink.table.functions.ScalarFunction;
 import org.apache.flink.table.functions.SpecializedFunction;
 import org.apache.flink.table.functions.UserDefinedFunction;
-import org.apache.flink.table.types.inference.CallContext;
 
 import javax.annotation.Nullable;
 import java.util.List;
@@ -33,13 +32,10 @@ public abstract class LlmFunction extends ScalarFunction implements SpecializedF
     /** While the query is planned: checks all that is known, and opens nothing. */
     @Override
     public final UserDefinedFunction specialize(SpecializedContext context) {
-        checkConstants(context.getCallContext());
-        return with(engines.planned(context.getConfiguration()));
+        return with(engines.planned(context, FunctionEngines.NO_LIMIT));
     }
 
     abstract UserDefinedFunction with(FunctionEngines planned);
-
-    abstract void checkConstants(CallContext call);
 
     /** NULL in, NULL out. */
     final Outcome ask(

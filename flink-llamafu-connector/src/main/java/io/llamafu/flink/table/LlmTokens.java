@@ -3,10 +3,8 @@ package io.llamafu.flink.table;
 import io.llamafu.flink.LlamafuOptions;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.table.functions.UserDefinedFunction;
-import org.apache.flink.table.types.inference.CallContext;
 
 import javax.annotation.Nullable;
-import java.util.Set;
 
 /**
  * {@code LLM_TOKENS(text) -> INT}: how many tokens the text is as a prompt, without the {@code prompt-template}, with the
@@ -16,15 +14,13 @@ import java.util.Set;
 public final class LlmTokens extends LlmFunction {
     private static final long serialVersionUID = 1L;
 
-    static final String NAME = "LLM_TOKENS";
-
     /** For {@code CREATE FUNCTION}: the options are the job parameters {@code llamafu.*}. */
     public LlmTokens() {
-        this(FunctionEngines.of(NAME, null, Set.of()));
+        this(FunctionEngines.of(LlmFunctionName.LLM_TOKENS));
     }
 
     public LlmTokens(LlamafuOptions options) {
-        this(FunctionEngines.of(NAME, options, Set.of()));
+        this(FunctionEngines.of(LlmFunctionName.LLM_TOKENS, options));
     }
 
     private LlmTokens(FunctionEngines engines) {
@@ -34,11 +30,6 @@ public final class LlmTokens extends LlmFunction {
     @Override
     UserDefinedFunction with(FunctionEngines planned) {
         return new LlmTokens(planned);
-    }
-
-    @Override
-    void checkConstants(CallContext call) {
-        // Any text can be counted.
     }
 
     /** A model has one tokenizer. */

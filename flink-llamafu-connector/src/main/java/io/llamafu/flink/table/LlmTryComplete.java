@@ -5,7 +5,6 @@ import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.annotation.FunctionHint;
 import org.apache.flink.table.functions.UserDefinedFunction;
-import org.apache.flink.table.types.inference.CallContext;
 import org.apache.flink.types.Row;
 
 import javax.annotation.Nullable;
@@ -20,15 +19,13 @@ import java.util.Map;
 public final class LlmTryComplete extends LlmFunction {
     private static final long serialVersionUID = 1L;
 
-    static final String NAME = "LLM_TRY_COMPLETE";
-
     /** For {@code CREATE FUNCTION}: the options are the job parameters {@code llamafu.*}. */
     public LlmTryComplete() {
-        this(FunctionEngines.emittingErrors(NAME, null));
+        this(FunctionEngines.of(LlmFunctionName.LLM_TRY_COMPLETE));
     }
 
     public LlmTryComplete(LlamafuOptions options) {
-        this(FunctionEngines.emittingErrors(NAME, options));
+        this(FunctionEngines.of(LlmFunctionName.LLM_TRY_COMPLETE, options));
     }
 
     private LlmTryComplete(FunctionEngines engines) {
@@ -38,11 +35,6 @@ public final class LlmTryComplete extends LlmFunction {
     @Override
     UserDefinedFunction with(FunctionEngines planned) {
         return new LlmTryComplete(planned);
-    }
-
-    @Override
-    void checkConstants(CallContext call) {
-        // A malformed stack is one of the errors that the row tells.
     }
 
     @Nullable

@@ -1,33 +1,51 @@
 package io.llamafu.flink.table;
 
+import org.apache.flink.util.function.SerializableFunction;
+
+import javax.annotation.Nullable;
+import java.io.Serializable;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.function.Function;
 
-/** Keeps what was computed for the latest keys: a query mostly says the same for each record. For one thread. */
-final class Memo<K, V> {
+/**
+ * Keeps what was computed for the latest keys: a query mostly says the same for each record. For one thread; what it keeps
+ * does not travel with it.
+ */
+final class Memo<K, V> implements Serializable {
+    private static final long serialVersionUID = 1L;
     private static final int CAPACITY = 64;
 
-    private final Function<K, V> compute;
-    private final Map<K, V> values = new LinkedHashMap<>(16, 0.75f, true) {
+    private final SerializableFunction<K, V> compute;
+
+    @Nullable
+    private transient Latest<K, V> latest;
+
+    private static final class Latest<K, V> extends LinkedHashMap<K, V> {
         private static final long serialVersionUID = 1L;
+
+        private Latest() {
+            super(16, 0.75f, true);
+        }
 
         @Override
         protected boolean removeEldestEntry(Map.Entry<K, V> eldest) {
             return size() > CAPACITY;
         }
-    };
+    }
 
-    Memo(Function<K, V> compute) {
+    Memo(SerializableFunction<K, V> compute) {
         this.compute = compute;
     }
 
     /** What is thrown while computing is thrown each time. */
     V get(K key) {
-        V value = values.get(key);
+        if (latest == null) {
+            latest = new Latest<>();
+        }
+        V value = latest.get(key);
         if (value == null) {
             value = compute.apply(key);
-            values.put(key, value);
+            latest.put(key, value);
         }
         return value;
     }

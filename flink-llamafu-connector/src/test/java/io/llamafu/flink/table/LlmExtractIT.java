@@ -1,74 +1,97 @@
 package io.llamafu.flink.table;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.networknt.schema.JsonSchema;
-import com.networknt.schema.JsonSchemaFactory;
-import com.networknt.schema.SpecVersion;
 import io.llamafu.ErrorCode;
 import io.llamafu.flink.Notes;
+import io.llamafu.grammar.TestSchemas;
+import org.apache.flink.api.common.RuntimeExecutionMode;
+import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.test.junit5.MiniClusterExtension;
 import org.apache.flink.types.Row;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
+import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 
 import static org.apache.flink.api.common.RuntimeExecutionMode.BATCH;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** What LLM_EXTRACT gives is valid by others' reading of the schema. */
-@Timeout(value = 120, unit = TimeUnit.SECONDS)
+@Timeout(value = 240, unit = TimeUnit.SECONDS)
 class LlmExtractIT {
-    private static final JsonSchemaFactory SCHEMAS = JsonSchemaFactory.getInstance(SpecVersion.VersionFlag.V202012);
-    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final int TEXTS = 8;
 
     @RegisterExtension
     static final MiniClusterExtension CLUSTER = Sql.cluster();
 
-    private static List<Row> extract(String schema, String arguments) {
-        String texts = Notes.texts().stream()
-                .limit(8)
-                .map(text -> "(" + Sql.literal(text) + ")")
-                .collect(Collectors.joining(", ", "(VALUES ", ", ('')) AS t (text)"));
-        return new Sql(BATCH)
-                .loadModule("max-tokens", "400")
-                .rows("SELECT LLM_EXTRACT(text, %s%s) FROM %s".formatted(Sql.literal(schema), arguments, texts));
+    /** Texts with what the function makes of each under each of the schemas. */
+    private static List<Row> extract(RuntimeExecutionMode mode, List<String> schemas, String arguments) {
+        List<Row> questions = new ArrayList<>();
+        for (String schema : schemas) {
+            questions.add(Row.of("", schema));
+            Notes.texts().stream().limit(TEXTS).forEach(text -> questions.add(Row.of(text, schema)));
+        }
+        Sql sql = new Sql(mode).loadModule("max-tokens", "400");
+        sql.env()
+                .createTemporaryView(
+                        "questions",
+                        sql.env()
+                                .fromDataStream(sql.execution()
+                                        .fromData(
+                                                Types.ROW_NAMED(
+                                                        new String[] {"text", "schema"}, Types.STRING, Types.STRING),
+                                                questions.toArray(new Row[0]))));
+        return sql.rows("SELECT schema, LLM_EXTRACT(text, schema%s) FROM questions".formatted(arguments));
     }
 
+    /** Hot, so that the model writes what it likes. An answer that max-tokens ended is NULL. */
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "{\"type\": \"boolean\"}",
-                "{\"enum\": [\"it's\", \"\\\"quoted\\\"\", 7, null, [1]]}",
-                "{\"type\": \"integer\", \"minimum\": 3, \"maximum\": 12}",
-                "{\"type\": \"string\", \"format\": \"date\"}",
-                "{\"type\": \"array\", \"items\": {\"type\": \"string\", \"maxLength\": 8}, \"minItems\": 1, \"maxItems\": 3}",
-                "{\"type\": \"object\", \"properties\": {\"topic\": {\"enum\": [\"health\", \"law\"]}, \"note\": {\"type\": \"string\", \"maxLength\": 12}}, \"required\": [\"topic\"]}",
-                "{\"type\": \"object\", \"properties\": {\"items\": {\"type\": \"array\", \"maxItems\": 2, \"items\": {\"$ref\": \"#/$defs/item\"}}}, \"required\": [\"items\"], \"$defs\": {\"item\": {\"type\": \"object\", \"properties\": {\"price\": {\"type\": \"number\", \"minimum\": 0}, \"currency\": {\"const\": \"EUR\"}}, \"required\": [\"price\", \"currency\"], \"additionalProperties\": false}}}",
-            })
-    void answersAreValid(String schema) throws JsonProcessingException {
-        JsonSchema judge = SCHEMAS.getSchema(schema);
+    @EnumSource(names = {"STREAMING", "BATCH"})
+    void answersAreValidBySomebodyElsesValidator(RuntimeExecutionMode mode) throws JsonProcessingException {
+        Map<String, TestSchemas.Example> schemas =
+                TestSchemas.all().stream().collect(Collectors.toMap(TestSchemas.Example::schema, Function.identity()));
+        assertThat(schemas).hasSizeGreaterThanOrEqualTo(30);
 
-        List<Row> rows = extract(schema, ", 'medical'");
+        List<Row> rows = extract(
+                mode,
+                List.copyOf(schemas.keySet()),
+                ", 'medical', MAP['on-error', 'null', 'temperature', '0.7', 'seed', '5']");
 
-        assertThat(rows).hasSize(9);
+        assertThat(rows).hasSize(schemas.size() * (TEXTS + 1));
+        Set<String> answered = new HashSet<>();
         for (Row row : rows) {
-            String answer = row.getFieldAs(0);
-            assertThat(judge.validate(JSON.readTree(answer))).as(answer).isEmpty();
+            String answer = row.getFieldAs(1);
+            if (answer != null) {
+                TestSchemas.Example schema = schemas.get(row.<String>getFieldAs(0));
+                assertThat(schema.problems(TestSchemas.JSON.readTree(answer)))
+                        .as("%s: %s", schema, answer)
+                        .isEmpty();
+                answered.add(schema.name());
+            }
         }
+        assertThat(answered)
+                .containsExactlyInAnyOrderElementsOf(
+                        schemas.values().stream().map(TestSchemas.Example::name).toList());
     }
 
     @Test
     void answerThatIsCutIsAnErrorAndNoJson() {
-        String endless = "{\"type\": \"array\", \"items\": {\"type\": \"integer\"}, \"minItems\": 500}";
+        List<String> endless = List.of("{\"type\": \"array\", \"items\": {\"type\": \"integer\"}, \"minItems\": 500}");
 
-        Sql.assertFails(() -> extract(endless, ""), ErrorCode.ANSWER_INCOMPLETE, "raise max-tokens", "It begins: [");
-        assertThat(extract(endless, ", '', MAP['on-error', 'null']")).hasSize(9).containsOnly(Row.of((Object) null));
+        Sql.assertFails(
+                () -> extract(BATCH, endless, ""), ErrorCode.ANSWER_INCOMPLETE, "raise max-tokens", "It begins: [");
+        assertThat(extract(BATCH, endless, ", '', MAP['on-error', 'null']"))
+                .hasSize(TEXTS + 1)
+                .allSatisfy(row -> assertThat(row.getField(1)).isNull());
     }
 }

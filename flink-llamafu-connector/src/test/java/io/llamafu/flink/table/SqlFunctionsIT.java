@@ -15,7 +15,6 @@ import java.lang.annotation.ElementType;
 import java.lang.annotation.Retention;
 import java.lang.annotation.RetentionPolicy;
 import java.lang.annotation.Target;
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -105,45 +104,24 @@ class SqlFunctionsIT {
         });
     }
 
-    /** Half of the values are NULL, each row in another pattern. */
     @InBothModes
     void manyNullableNeighboursSurvive(RuntimeExecutionMode mode) {
         Sql sql = new Sql(mode).loadModule();
-        List<Row> expected = new ArrayList<>();
-        for (int id = 0; id < 48; id++) {
-            expected.add(Row.of(
-                    id,
-                    (id & 1) == 0 ? null : id * 3,
-                    (id & 2) == 0 ? null : id * 5L,
-                    (id & 4) == 0 ? null : id / 8.0,
-                    (id & 8) == 0 ? null : "text " + id,
-                    (id & 1) != 0 ? null : new Integer[] {id, null},
-                    (id & 2) != 0 ? null : Map.of("key", "value " + id),
-                    (id & 4) != 0 ? null : Row.of(id, null),
-                    (id & 16) == 0 ? null : id % 3 == 0,
-                    (id & 32) == 0 ? null : Notes.text(id)));
-        }
-        sql.env()
-                .createTemporaryView(
-                        "wide",
-                        sql.env()
-                                .fromValues(
-                                        DataTypes.of(
-                                                        "ROW<id INT, i INT, l BIGINT, d DOUBLE, s STRING, a ARRAY<INT>, m MAP<STRING, STRING>, r ROW<x INT, y STRING>, b BOOLEAN, note STRING>")
-                                                .notNull(),
-                                        expected));
+        List<Row> expected = WideRows.all();
+        sql.env().createTemporaryView("wide", sql.env().fromValues(WideRows.TYPE, expected));
 
-        List<Row> rows =
-                sql.rows("SELECT id, i, l, d, s, a, m, r, b, note, LLM_COMPLETE(note, 'medical'), LLM_CLASSIFY(note, "
-                        + LABELS + "), LLM_TRY_COMPLETE(note).answer FROM wide");
+        List<Row> rows = sql.rows("SELECT *, LLM_COMPLETE(note, 'medical'), LLM_CLASSIFY(note, " + LABELS
+                + "), LLM_EXTRACT(note, " + SCHEMA + "), LLM_TRY_COMPLETE(note).answer, LLM_TOKENS(note) FROM wide");
 
-        assertThat(rows).hasSize(48).allSatisfy(row -> {
-            int id = row.<Integer>getFieldAs(0);
-            assertThat(Row.project(row, IntStream.range(0, 10).toArray())).isEqualTo(expected.get(id));
-            boolean isNull = row.getField(9) == null;
-            assertThat(row.getField(10)).isEqualTo(isNull ? null : answer(id, "medical"));
-            assertThat(row.getField(11) == null).isEqualTo(isNull);
-            assertThat(row.getField(12)).isEqualTo(isNull ? null : answer(id, ""));
+        assertThat(rows).hasSize(expected.size()).allSatisfy(row -> {
+            assertThat(WideRows.columns(row)).isEqualTo(expected.get(row.<Integer>getFieldAs(0)));
+            String note = row.getFieldAs("note");
+            int answers = WideRows.columns(row).getArity();
+            assertThat(row.getField(answers)).isEqualTo(note == null ? null : Notes.answer(note, "medical"));
+            assertThat(row.getField(answers + 3)).isEqualTo(note == null ? null : Notes.answer(note, ""));
+            for (int column : new int[] {1, 2, 4}) {
+                assertThat(row.getField(answers + column) == null).isEqualTo(note == null);
+            }
         });
     }
 
@@ -203,6 +181,24 @@ class SqlFunctionsIT {
     }
 
     @InBothModes
+    void optionsOfACallMayComeFromColumnsForEachFunction(RuntimeExecutionMode mode) {
+        Sql sql = notes(mode, 6);
+
+        assertThat(sql.rows(
+                        "SELECT id, LLM_TRY_COMPLETE(text, stack, MAP['max-tokens', CAST(id + 1 AS STRING)]).generated_tokens,"
+                                + " LLM_CLASSIFY(text, " + LABELS
+                                + ", stack, MAP['temperature', '1.5', 'seed', CAST(id AS STRING)]),"
+                                + " LLM_EXTRACT(text, '{\"type\": \"string\", \"minLength\": 50}', stack, MAP['max-tokens', CAST(id + 1 AS STRING), 'on-error', 'null'])"
+                                + " FROM notes WHERE id < 2"))
+                .hasSize(2)
+                .allSatisfy(row -> {
+                    assertThat(row.getField(1)).isEqualTo(row.<Integer>getFieldAs(0) + 1);
+                    assertThat(row.getField(2)).isIn("medical", "legal", "finance");
+                    assertThat(row.getField(3)).as("max-tokens is too few").isNull();
+                });
+    }
+
+    @InBothModes
     void onErrorFailsOrGivesNull(RuntimeExecutionMode mode) {
         Sql failing = notes(mode, 2);
         Sql.assertFails(
@@ -210,6 +206,14 @@ class SqlFunctionsIT {
                 ErrorCode.ADAPTER_NOT_FOUND,
                 "LLM_COMPLETE: ",
                 "unknown");
+        Sql.assertFails(
+                () -> failing.rows("SELECT LLM_CLASSIFY(text, " + LABELS + ", 'unknown') FROM notes"),
+                ErrorCode.ADAPTER_NOT_FOUND,
+                "LLM_CLASSIFY: ");
+        Sql.assertFails(
+                () -> failing.rows("SELECT LLM_EXTRACT(text, " + SCHEMA + ", 'unknown') FROM notes"),
+                ErrorCode.ADAPTER_NOT_FOUND,
+                "LLM_EXTRACT: ");
         assertThat(failing.value("SELECT COUNT(LLM_COMPLETE(text, 'unknown', MAP['on-error', 'null'])) FROM notes"))
                 .isEqualTo(0L);
         Sql.assertFails(
@@ -251,6 +255,39 @@ class SqlFunctionsIT {
                         .isEqualTo(answer(row.<Integer>getFieldAs(0), "").length()));
     }
 
+    @InBothModes
+    void eachFunctionStandsInWhereGroupByJoinAndInEachOther(RuntimeExecutionMode mode) {
+        Sql sql = notes(mode, 12);
+        String label = "LLM_CLASSIFY(text, " + LABELS + ", stack)";
+        String json = "LLM_EXTRACT(text, " + SCHEMA + ", stack)";
+
+        assertThat(sql.rows(
+                        "SELECT id FROM notes WHERE %s IN ('medical', 'legal', 'finance') AND %s IN ('\"yes\"', '\"no\"')"
+                                        .formatted(label, json)
+                                + " AND LLM_TOKENS(text) > 1 AND LLM_TRY_COMPLETE(text).error IS NULL"))
+                .hasSize(12);
+        for (String grouped : List.of(label, json, "LLM_TOKENS(text)", "LLM_TRY_COMPLETE(text, stack).finish_reason")) {
+            assertThat(
+                            lastCounts(sql.rows("SELECT %1$s, COUNT(*) FROM notes GROUP BY %1$s".formatted(grouped)))
+                                    .values()
+                                    .stream()
+                                    .mapToLong(Long::longValue)
+                                    .sum())
+                    .as(grouped)
+                    .isEqualTo(12);
+        }
+        assertThat(sql.rows(
+                        "SELECT id, adapter.`rank` FROM notes JOIN (VALUES ('\"yes\"'), ('\"no\"')) AS r (json) ON %s = r.json"
+                                        .formatted(json)
+                                + " CROSS JOIN LATERAL TABLE(LLM_ADAPTERS()) AS adapter WHERE adapter.name = stack"))
+                .as("four of six stacks are one adapter")
+                .hasSize(8);
+        assertThat(sql.rows("SELECT CASE WHEN LLM_TOKENS(%s) > 0 THEN LLM_TRY_COMPLETE(%s).answer END FROM notes"
+                        .formatted(label, json)))
+                .hasSize(12)
+                .allSatisfy(row -> assertThat(row.getField(0)).isNotNull());
+    }
+
     private static Map<String, Long> counts(int notes) {
         return IntStream.range(0, notes)
                 .mapToObj(id -> answer(id, stack(id)))
@@ -258,9 +295,9 @@ class SqlFunctionsIT {
     }
 
     /** The last count of each answer: in streaming the earlier ones are updates. */
-    private static Map<String, Long> lastCounts(List<Row> rows) {
-        Map<String, Long> counts = new HashMap<>();
-        rows.forEach(row -> counts.put(row.getFieldAs(0), row.getFieldAs(1)));
+    private static Map<Object, Long> lastCounts(List<Row> rows) {
+        Map<Object, Long> counts = new HashMap<>();
+        rows.forEach(row -> counts.put(row.getField(0), row.getFieldAs(1)));
         return counts;
     }
 

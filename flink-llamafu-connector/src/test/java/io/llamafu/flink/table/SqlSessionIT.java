@@ -4,47 +4,30 @@ import io.llamafu.ErrorCode;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.Notes;
-import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.PipelineOptions;
-import org.apache.flink.streaming.api.datastream.DataStream;
-import org.apache.flink.table.api.DataTypes;
-import org.apache.flink.table.api.PlanReference;
-import org.apache.flink.table.api.Schema;
-import org.apache.flink.table.connector.ChangelogMode;
 import org.apache.flink.test.junit5.MiniClusterExtension;
 import org.apache.flink.types.Row;
-import org.apache.flink.types.RowKind;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
-import java.util.stream.IntStream;
-import java.util.stream.Stream;
 
 import static org.apache.flink.api.common.RuntimeExecutionMode.BATCH;
 import static org.apache.flink.api.common.RuntimeExecutionMode.STREAMING;
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** How the functions come into a session, and what becomes of plans and of changes. */
+/** How the functions come into a session. */
 @Timeout(value = 180, unit = TimeUnit.SECONDS)
 class SqlSessionIT {
     @RegisterExtension
     static final MiniClusterExtension CLUSTER = Sql.cluster();
-
-    @TempDir
-    Path folder;
 
     private static String note(int id) {
         return Sql.literal(Notes.text(id));
@@ -144,93 +127,6 @@ class SqlSessionIT {
 
         assertThat(sql.value("SELECT ask(text, 'legal') FROM (VALUES (%s)) AS t (text)".formatted(note(60))))
                 .isEqualTo(Notes.answer(Notes.text(60), "legal"));
-    }
-
-    @Test
-    void plansAreCompiledAndExecuted() throws Exception {
-        Files.write(folder.resolve("notes.txt"), Notes.texts().subList(0, 20));
-        String tables =
-                "CREATE TABLE %s (line STRING) WITH ('connector' = 'filesystem', 'path' = '%s', 'format' = 'raw')";
-        String notes = tables.formatted("notes", folder.resolve("notes.txt").toUri());
-        String answers = tables.formatted("answers", folder.resolve("answers").toUri());
-        String plan = folder.resolve("plan.json").toString();
-        Sql compiling = new Sql(STREAMING).loadModule().execute(notes).execute(answers);
-        compiling
-                .createModel("notes_model", "text STRING", "answer STRING")
-                .execute(
-                        "COMPILE PLAN '%s' FOR INSERT INTO answers SELECT LLM_COMPLETE(line, 'medical') || ' / ' || answer"
-                                        .formatted(plan)
-                                + " FROM ML_PREDICT(TABLE notes, MODEL notes_model, DESCRIPTOR(line))");
-
-        Sql executing = new Sql(STREAMING).loadModule().execute(notes).execute(answers);
-        executing.createModel("notes_model", "text STRING", "answer STRING");
-        executing.env().loadPlan(PlanReference.fromFile(plan)).execute().await();
-
-        assertThat(lines(folder.resolve("answers")))
-                .containsExactlyInAnyOrderElementsOf(IntStream.range(0, 20)
-                        .mapToObj(Notes::text)
-                        .map(text -> Notes.answer(text, "medical") + " / " + Notes.answer(text, ""))
-                        .toList());
-    }
-
-    private static List<String> lines(Path folder) throws IOException {
-        List<String> lines = new ArrayList<>();
-        try (Stream<Path> files = Files.walk(folder)) {
-            for (Path file : files.filter(Files::isRegularFile).toList()) {
-                lines.addAll(Files.readAllLines(file));
-            }
-        }
-        return lines;
-    }
-
-    /** Each ticket is corrected once, and some are taken back: what was counted for the old text must go. */
-    @Test
-    void updatesAreRetracted() {
-        int tickets = 30;
-        List<Row> changes = new ArrayList<>();
-        Map<String, Long> expected = new HashMap<>();
-        for (int id = 0; id < tickets; id++) {
-            changes.add(Row.ofKind(RowKind.INSERT, id, Notes.text(id)));
-        }
-        for (int id = 0; id < tickets; id++) {
-            if (id % 5 == 0) {
-                changes.add(Row.ofKind(RowKind.DELETE, id, Notes.text(id)));
-            } else {
-                changes.add(Row.ofKind(RowKind.UPDATE_BEFORE, id, Notes.text(id)));
-                changes.add(Row.ofKind(RowKind.UPDATE_AFTER, id, Notes.text(id + 100)));
-                expected.merge(Notes.answer(Notes.text(id + 100), "medical"), 1L, Long::sum);
-            }
-        }
-        Sql sql = new Sql(STREAMING).loadModule();
-        sql.env()
-                .createTemporaryView(
-                        "tickets",
-                        sql.env()
-                                .fromChangelogStream(
-                                        stream(sql, changes),
-                                        Schema.newBuilder()
-                                                .column("id", DataTypes.INT().notNull())
-                                                .column("text", DataTypes.STRING())
-                                                .primaryKey("id")
-                                                .build(),
-                                        ChangelogMode.all()));
-
-        Map<String, Long> counts = new HashMap<>();
-        for (Row row :
-                sql.rows("SELECT answer, COUNT(*) FROM (SELECT LLM_COMPLETE(text, 'medical') AS answer FROM tickets)"
-                        + " GROUP BY answer")) {
-            boolean isGone = row.getKind() == RowKind.DELETE || row.getKind() == RowKind.UPDATE_BEFORE;
-            counts.merge(row.getFieldAs(0), isGone ? -row.<Long>getFieldAs(1) : row.<Long>getFieldAs(1), Long::sum);
-        }
-        counts.values().removeIf(count -> count == 0);
-        assertThat(counts).isEqualTo(expected);
-    }
-
-    private static DataStream<Row> stream(Sql sql, List<Row> changes) {
-        return sql.execution()
-                .fromData(
-                        Types.ROW_NAMED(new String[] {"id", "text"}, Types.INT, Types.STRING),
-                        changes.toArray(new Row[0]));
     }
 
     /** Flink corrupts NULLs beside asynchronous functions, so only the answers are looked at. */

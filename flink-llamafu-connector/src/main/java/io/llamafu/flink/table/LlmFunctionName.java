@@ -1,0 +1,65 @@
+package io.llamafu.flink.table;
+
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.flink.LlamafuConfigOptions;
+import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.table.types.inference.CallContext;
+
+import java.util.Optional;
+import java.util.Set;
+
+/** The functions by their names in SQL, and what holds for each of them whether it waits for its answer or not. */
+enum LlmFunctionName {
+    LLM_COMPLETE,
+    LLM_TRY_COMPLETE,
+    LLM_CLASSIFY,
+    LLM_EXTRACT,
+    LLM_TOKENS,
+    LLM_ADAPTERS;
+
+    /** Whether its result tells errors, so that it never fails or hides one. */
+    boolean emitsErrors() {
+        return this == LLM_TRY_COMPLETE;
+    }
+
+    /** The options that a call may set: those that the function does not decide itself. */
+    Set<String> changeable() {
+        return CallOptions.keys(LlamafuTableOptions.ofACall(), fixed());
+    }
+
+    private Set<ConfigOption<?>> fixed() {
+        return switch (this) {
+            case LLM_TRY_COMPLETE -> Set.of(LlamafuConfigOptions.ON_ERROR);
+            case LLM_CLASSIFY -> LlamafuTableOptions.OF_LABELS;
+            case LLM_EXTRACT -> LlamafuTableOptions.OF_A_SCHEMA;
+            case LLM_COMPLETE, LLM_TOKENS, LLM_ADAPTERS -> Set.of();
+        };
+    }
+
+    /**
+     * Checks constant arguments while a query is planned, so that a mistake is an error before the first record.
+     *
+     * @throws io.llamafu.LlamafuException with the code of the mistake
+     */
+    void checkConstants(CallContext call) {
+        switch (this) {
+            case LLM_COMPLETE -> constant(call, 1).ifPresent(AdapterStack::parse);
+            case LLM_CLASSIFY -> constant(call, 2).ifPresent(AdapterStack::parse);
+            case LLM_EXTRACT -> {
+                constant(call, 1).ifPresent(Task.Extraction::of);
+                constant(call, 2).ifPresent(AdapterStack::parse);
+            }
+            case LLM_TRY_COMPLETE, LLM_TOKENS, LLM_ADAPTERS -> {
+                // A malformed stack is one of the errors that a row tells; any text can be counted.
+            }
+        }
+    }
+
+    private static Optional<String> constant(CallContext call, int position) {
+        return position < call.getArgumentDataTypes().size()
+                        && call.isArgumentLiteral(position)
+                        && !call.isArgumentNull(position)
+                ? call.getArgumentValue(position, String.class)
+                : Optional.empty();
+    }
+}
