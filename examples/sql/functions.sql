@@ -66,3 +66,12 @@ FROM (
 
 -- expect: rows = 4
 SELECT name, `rank`, parameters, resident FROM LATERAL TABLE(LLM_ADAPTERS()) ORDER BY name;
+
+-- Functions without the module: their options are job parameters, and a profile of them is another model.
+SET 'pipeline.global-job-parameters' =
+  'llamafu.model:${examples}/models/tiny-notes-q8_0.gguf,llamafu.profile.curt.model:${examples}/models/tiny-notes-q8_0.gguf,llamafu.profile.curt.max-tokens:1';
+
+CREATE TEMPORARY FUNCTION try_ask AS 'io.llamafu.flink.table.LlmTryComplete';
+
+-- expect: tokens = 1
+SELECT try_ask('A note', '', MAP['profile', 'curt']).generated_tokens AS tokens;

@@ -28,6 +28,7 @@ final class SqlBenchmark implements Callable<Integer> {
     private static final int ADAPTERS = 8;
     private static final int SEQUENCES = 16;
     private static final int CONTEXT = 256;
+    private static final int QUICK_TOKENS = 8;
     private static final String DATA_STREAM = "DataStream";
 
     @Option(names = "--quick", description = "Few requests with short answers: whether it works, not how fast it is.")
@@ -51,10 +52,26 @@ final class SqlBenchmark implements Callable<Integer> {
 
     private final RandomModels files = RandomModels.inCacheFolder();
 
+    /** Other prompts each time, or they would be in the prefix caches. */
+    private long nextSeed = 1;
+
     @Override
     public Integer call() throws Exception {
         BenchmarkOptions.warnIfBusy();
-        SqlContest contest = new SqlContest(options(), quick ? SEQUENCES : requests, quick ? 8 : tokens, ADAPTERS);
+        // Opens the model, loads the adapters and warms the JVM; it does not count.
+        Map<String, SqlContest.Run> quickEntries = entries(contest(SEQUENCES, QUICK_TOKENS));
+        measure(quickEntries, 0);
+        Map<String, SqlContest.Run> entries = quick ? quickEntries : entries(contest(requests, tokens));
+        Map<String, List<Double>> speeds = new LinkedHashMap<>();
+        for (int round = 1; round <= (quick ? 1 : rounds); round++) {
+            measure(entries, round).forEach((name, speed) -> speeds.computeIfAbsent(name, unused -> new ArrayList<>())
+                    .add(speed));
+        }
+        System.out.print(table(speeds));
+        return 0;
+    }
+
+    private static Map<String, SqlContest.Run> entries(SqlContest contest) {
         Map<String, SqlContest.Run> entries = new LinkedHashMap<>();
         entries.put(DATA_STREAM, contest::dataStream);
         entries.put("ML_PREDICT", contest::mlPredict);
@@ -62,45 +79,42 @@ final class SqlBenchmark implements Callable<Integer> {
             entries.put(
                     "LLM_COMPLETE, %d subtasks".formatted(parallelism), seed -> contest.function(parallelism, seed));
         }
-        System.out.print(table(measure(entries)));
-        return 0;
+        return entries;
     }
 
-    private LlamafuOptions options() throws Exception {
+    private SqlContest contest(int requestsOfARun, int tokensOfEach) throws Exception {
         LlamafuOptions.Builder options = LlamafuOptions.builder()
                 .model(files.model(RandomModel.SMALL).toString())
                 .adapters(files.adapters(RandomModel.SMALL, RANK, ADAPTERS).toString())
                 .contextSize(CONTEXT)
                 .parallelSequences(SEQUENCES)
-                .maxTokens(quick ? 8 : tokens);
-        return threads == 0 ? options.build() : options.threads(threads).build();
-    }
-
-    /** In turn, so that a busy moment of the machine hits all; a first round, which opens the model, does not count. */
-    private Map<String, Double> measure(Map<String, SqlContest.Run> entries) throws Exception {
-        Map<String, List<Double>> speeds = new LinkedHashMap<>();
-        long seed = 1;
-        for (int round = 0; round <= (quick ? 1 : rounds); round++) {
-            for (Map.Entry<String, SqlContest.Run> entry : entries.entrySet()) {
-                double speed = entry.getValue().tokensPerSecond(seed++);
-                System.err.printf(Locale.ROOT, "round %d  %-28s %7.1f tokens/s%n", round, entry.getKey(), speed);
-                if (round > 0) {
-                    speeds.computeIfAbsent(entry.getKey(), name -> new ArrayList<>())
-                            .add(speed);
-                }
-            }
+                .maxTokens(tokensOfEach);
+        if (threads != 0) {
+            options.threads(threads);
         }
-        Map<String, Double> medians = new LinkedHashMap<>();
-        speeds.forEach((name, list) -> medians.put(
-                name,
-                Contest.median(list.stream().mapToDouble(Double::doubleValue).toArray())));
-        return medians;
+        return new SqlContest(options.build(), requestsOfARun, tokensOfEach, ADAPTERS);
     }
 
-    private static String table(Map<String, Double> speeds) {
+    /** In turn, so that a busy moment of the machine hits all. */
+    private Map<String, Double> measure(Map<String, SqlContest.Run> entries, int round) throws Exception {
+        Map<String, Double> speeds = new LinkedHashMap<>();
+        for (Map.Entry<String, SqlContest.Run> entry : entries.entrySet()) {
+            double speed = entry.getValue().tokensPerSecond(nextSeed++);
+            System.err.printf(Locale.ROOT, "round %d  %-28s %7.1f tokens/s%n", round, entry.getKey(), speed);
+            speeds.put(entry.getKey(), speed);
+        }
+        return speeds;
+    }
+
+    private static double median(List<Double> speeds) {
+        return Contest.median(speeds.stream().mapToDouble(Double::doubleValue).toArray());
+    }
+
+    private static String table(Map<String, List<Double>> speeds) {
+        double dataStream = median(speeds.get(DATA_STREAM));
         StringBuilder table = new StringBuilder("| job | tokens/s | x DataStream |\n|---|--:|--:|\n");
-        speeds.forEach((name, speed) -> table.append(
-                String.format(Locale.ROOT, "| %s | %.1f | %.3f |%n", name, speed, speed / speeds.get(DATA_STREAM))));
+        speeds.forEach((name, ofJob) -> table.append(
+                String.format(Locale.ROOT, "| %s | %.1f | %.3f |%n", name, median(ofJob), median(ofJob) / dataStream)));
         return table.toString();
     }
 }

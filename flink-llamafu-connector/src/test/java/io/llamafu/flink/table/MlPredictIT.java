@@ -275,6 +275,30 @@ class MlPredictIT {
                 second);
     }
 
+    @ParameterizedTest
+    @CsvSource({
+        "classification, max-tokens, 3",
+        "classification, grammar, root ::= [a-z]",
+        "classification, json-schema, {}",
+        "extraction, labels, a;b",
+        "extraction, grammar, root ::= [a-z]",
+        "extraction, stop, x"
+    })
+    void taskRefusesWhatItDecidesItself(String task, String key, String value) {
+        Map<String, String> options = Sql.options("provider", "llamafu", "task", task);
+        options.remove("max-tokens");
+        options.put(task.equals("classification") ? "labels" : "json-schema", "a");
+        options.put(key, value);
+        Sql sql = tickets(BATCH, notes(1))
+                .execute("CREATE MODEL wrong INPUT (text STRING) OUTPUT (answer STRING) " + Sql.with(options));
+
+        Sql.assertFails(
+                () -> sql.rows("SELECT * FROM ML_PREDICT(TABLE tickets, MODEL wrong, DESCRIPTOR(note))"),
+                ErrorCode.INVALID_OPTION,
+                "The task '%s' has no option '%s'".formatted(task, key),
+                "Its options are: adapters, ");
+    }
+
     /** Planning opens no model, and a model that is absent fails the task with its code. */
     @Test
     void absentModelIsFoundWhenTheTaskStarts() {

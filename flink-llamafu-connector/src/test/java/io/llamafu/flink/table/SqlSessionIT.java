@@ -53,6 +53,14 @@ class SqlSessionIT {
     }
 
     @Test
+    void moduleRefusesOptionsThatContradictEachOther() {
+        Sql.assertFails(
+                () -> new Sql(STREAMING).loadModule("grammar", "root ::= [a-z]", "json-schema", "{\"type\": \"null\"}"),
+                ErrorCode.INVALID_OPTION,
+                "'grammar' and 'json-schema' are both set");
+    }
+
+    @Test
     void moduleNeedsAModel() {
         Sql.assertFails(
                 () -> new Sql(STREAMING).execute("LOAD MODULE llamafu WITH ('max-tokens' = '3')"),
