@@ -52,12 +52,12 @@ record ModelInput(List<String> texts, List<Integer> textPositions, int stackPosi
         for (int position = 0; position < columns.size(); position++) {
             Column column = columns.get(position);
             LogicalType type = column.getDataType().getLogicalType();
-            if (column.getName().equals(OPTIONS)) {
+            if (column.getName().equalsIgnoreCase(OPTIONS)) {
                 require(isTextMap(type), column, "MAP<STRING, STRING>");
                 options = position;
             } else {
                 require(type.is(LogicalTypeFamily.CHARACTER_STRING), column, "STRING");
-                if (column.getName().equals(STACK)) {
+                if (column.getName().equalsIgnoreCase(STACK)) {
                     stack = position;
                 } else {
                     texts.add(column.getName());

@@ -24,7 +24,6 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.EnumSource;
 
 import java.time.Duration;
 import java.util.ArrayList;
@@ -124,8 +123,8 @@ class MlPredictIT {
     }
 
     @ParameterizedTest
-    @EnumSource(names = {"STREAMING", "BATCH"})
-    void onErrorDecides(RuntimeExecutionMode mode) {
+    @CsvSource({"STREAMING, true", "STREAMING, false", "BATCH, true", "BATCH, false"})
+    void onErrorDecides(RuntimeExecutionMode mode, String async) {
         String note = Notes.text(0);
         Sql sql = tickets(
                 mode,
@@ -142,7 +141,7 @@ class MlPredictIT {
                 "prompt-template",
                 "{text}");
         String predict = "SELECT id, answer, error_code, error IS NOT NULL FROM ML_PREDICT(TABLE tickets, MODEL triage,"
-                + " DESCRIPTOR(note, stack), MAP['on-error', '%s', 'max-tokens', '2'])";
+                + " DESCRIPTOR(note, stack), MAP['on-error', '%s', 'max-tokens', '2', 'async', '" + async + "'])";
 
         assertThat(sql.rows(predict.formatted("emit")))
                 .filteredOn(row -> !row.getField(0).equals(0))
@@ -162,41 +161,6 @@ class MlPredictIT {
                 ErrorCode.ADAPTER_NOT_FOUND,
                 "The model triage: ",
                 "unknown");
-    }
-
-    @Test
-    void tasksConstrainTheAnswer() {
-        Sql sql = tickets(BATCH, notes(10));
-        sql.createModel(
-                        "sorter",
-                        "text STRING",
-                        "answer STRING",
-                        "task",
-                        "classification",
-                        "labels",
-                        "health;law;'a;b'")
-                .createModel(
-                        "extractor",
-                        "text STRING",
-                        "answer STRING",
-                        "task",
-                        "extraction",
-                        "json-schema",
-                        "{\"type\": \"array\", \"items\": {\"type\": \"boolean\"}, \"minItems\": 2, \"maxItems\": 2}");
-
-        assertThat(sql.rows("SELECT answer FROM ML_PREDICT(TABLE tickets, MODEL sorter, DESCRIPTOR(note))"))
-                .hasSize(10)
-                .allSatisfy(row -> assertThat(row.getField(0)).isIn("health", "law", "a;b"));
-        assertThat(
-                        sql.rows(
-                                "SELECT answer FROM ML_PREDICT(TABLE tickets, MODEL sorter, DESCRIPTOR(note), MAP['labels', 'x;y'])"))
-                .hasSize(10)
-                .allSatisfy(row -> assertThat(row.getField(0)).isIn("x", "y"));
-        assertThat(
-                        sql.rows(
-                                "SELECT JSON_EXISTS(answer, 'strict $[1]') FROM ML_PREDICT(TABLE tickets, MODEL extractor, DESCRIPTOR(note))"))
-                .hasSize(10)
-                .containsOnly(Row.of(true));
     }
 
     @Test

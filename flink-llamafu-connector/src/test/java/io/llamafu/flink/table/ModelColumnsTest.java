@@ -1,5 +1,7 @@
 package io.llamafu.flink.table;
 
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
 import org.apache.flink.table.api.DataTypes;
 import org.apache.flink.table.catalog.Column;
 import org.apache.flink.table.catalog.ResolvedSchema;
@@ -7,8 +9,10 @@ import org.apache.flink.table.data.GenericMapData;
 import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.types.DataType;
+import org.apache.flink.table.types.utils.TypeConversions;
 import org.junit.jupiter.api.Test;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
@@ -44,6 +48,16 @@ class ModelColumnsTest {
     }
 
     @Test
+    void caseOfNamesDoesNotMatter() {
+        ModelInput input = ModelInput.of(columns("TEXT", TEXT, "ADAPTERS", TEXT, "Options", OPTIONS));
+
+        assertThat(input.texts()).containsExactly("TEXT");
+        assertThat(input.stackPosition()).isEqualTo(1);
+        assertThat(input.optionsPosition()).isEqualTo(2);
+        assertThat(ModelOutput.of(columns("ANSWER", TEXT)).columns()).containsExactly(OutputColumn.ANSWER);
+    }
+
+    @Test
     void nullAnywhereIsNothingToAsk() {
         ModelInput input = ModelInput.of(columns("text", TEXT, "adapters", TEXT));
 
@@ -69,5 +83,31 @@ class ModelColumnsTest {
                 .hasMessageContainingAll("'answer' is VARCHAR(10)", "must be STRING", "prompt_tokens INT");
         assertThatThrownBy(() -> ModelOutput.of(columns("reply", TEXT)))
                 .hasMessageContainingAll("'reply'", "answer STRING");
+    }
+
+    @Test
+    void outputIsAnySubset() {
+        List<OutputColumn> all = List.of(OutputColumn.values());
+        Outcome failure = Outcome.failed(new LlamafuException(ErrorCode.ADAPTER_NOT_FOUND, "no such adapter"));
+        for (int subset = 1; subset < 1 << all.size(); subset++) {
+            List<OutputColumn> chosen = new ArrayList<>();
+            for (int i = 0; i < all.size(); i++) {
+                if ((subset >> i & 1) != 0) {
+                    chosen.add(0, all.get(i));
+                }
+            }
+            ModelOutput output = ModelOutput.of(ResolvedSchema.of(chosen.stream()
+                    .map(column -> (Column)
+                            Column.physical(column.column(), TypeConversions.fromLogicalToDataType(column.type())))
+                    .toList()));
+
+            assertThat(output.columns()).isEqualTo(chosen);
+            assertThat(output.row(failure))
+                    .isEqualTo(GenericRowData.of(chosen.stream()
+                            .map(column -> column == OutputColumn.ERROR
+                                    ? text("no such adapter")
+                                    : column == OutputColumn.ERROR_CODE ? text("ADAPTER_NOT_FOUND") : null)
+                            .toArray()));
+        }
     }
 }

@@ -22,6 +22,7 @@ import java.util.concurrent.TimeUnit;
 import static org.apache.flink.api.common.RuntimeExecutionMode.BATCH;
 import static org.apache.flink.api.common.RuntimeExecutionMode.STREAMING;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** How the functions come into a session. */
 @Timeout(value = 180, unit = TimeUnit.SECONDS)
@@ -160,6 +161,14 @@ class SqlSessionIT {
                         "SELECT LLM_COMPLETE(text, 'unknown') FROM (VALUES (%s)) AS t (text)".formatted(note(0))),
                 ErrorCode.ADAPTER_NOT_FOUND,
                 "unknown");
+    }
+
+    @Test
+    void asynchronousFunctionsDoNotRunInBatch() {
+        Sql sql = new Sql(BATCH).loadModule("async", "true");
+
+        assertThatThrownBy(() -> sql.rows("SELECT LLM_COMPLETE(text) FROM (VALUES ('a')) AS t (text)"))
+                .hasStackTraceContaining("async");
     }
 
     @Test

@@ -24,6 +24,7 @@ import java.util.stream.IntStream;
 
 import static org.apache.flink.api.common.RuntimeExecutionMode.STREAMING;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** A changelog: each ticket is corrected once, and some are taken back. What was answered to the old text must go. */
 @Timeout(value = 180, unit = TimeUnit.SECONDS)
@@ -140,5 +141,15 @@ class SqlUpdatesIT {
 
         assertThat(net(sql.rows("SELECT id FROM tickets WHERE LLM_COMPLETE(text, 'medical') LIKE 'no %'")))
                 .hasSize((int) none);
+    }
+
+    /** Flink trusts functions that are not deterministic unless it is told to look. */
+    @Test
+    void plannerThatMustResolveNonDeterminismRefuses() {
+        sql.env().getConfig().set("table.optimizer.non-deterministic-update.strategy", "TRY_RESOLVE");
+
+        assertThatThrownBy(() -> sql.rows("SELECT answer, COUNT(*) FROM"
+                        + " (SELECT LLM_COMPLETE(text, 'medical') AS answer FROM tickets) GROUP BY answer"))
+                .hasStackTraceContaining("LLM_COMPLETE");
     }
 }
