@@ -15,7 +15,7 @@ import java.util.concurrent.Callable;
 @Command(
         name = "sql",
         description = {
-            "LLM_COMPLETE in 1, 4 and 16 subtasks and ML_PREDICT in one, beside the DataStream job in one, on the 135M model.",
+            "LLM_TRY_COMPLETE in 1, 4 and 16 subtasks and ML_PREDICT in one, beside the DataStream job in one, on the 135M model.",
             "",
             "All ask the same requests, dealt to eight adapters, of one engine. Tokens of the answers over the run time of"
                     + " the job, its start included."
@@ -77,7 +77,7 @@ final class SqlBenchmark implements Callable<Integer> {
         entries.put("ML_PREDICT", contest::mlPredict);
         for (int parallelism : new int[] {1, 4, SEQUENCES}) {
             entries.put(
-                    "LLM_COMPLETE, %d subtasks".formatted(parallelism), seed -> contest.function(parallelism, seed));
+                    "LLM_TRY_COMPLETE, %d subtasks".formatted(parallelism), seed -> contest.function(parallelism, seed));
         }
         return entries;
     }
@@ -100,7 +100,7 @@ final class SqlBenchmark implements Callable<Integer> {
         Map<String, Double> speeds = new LinkedHashMap<>();
         for (Map.Entry<String, SqlContest.Run> entry : entries.entrySet()) {
             double speed = entry.getValue().tokensPerSecond(nextSeed++);
-            System.err.printf(Locale.ROOT, "round %d  %-28s %7.1f tokens/s%n", round, entry.getKey(), speed);
+            System.err.printf(Locale.ROOT, "round %d  %-29s %7.1f tokens/s%n", round, entry.getKey(), speed);
             speeds.put(entry.getKey(), speed);
         }
         return speeds;

@@ -116,11 +116,11 @@ final class SqlContest {
                                 .formatted(2 * options.parallelSequences())));
     }
 
-    /** Each subtask has one record in flight. */
+    /** Each subtask has one record in flight. The function that tells how many tokens it has generated costs what others do. */
     double function(int parallelism, long seed) throws Exception {
         StreamTableEnvironment sql = sql(parallelism, seed);
         sql.executeSql("LOAD MODULE llamafu " + with(options.toMap()));
-        return speed(sql.executeSql("SELECT SUM(CHAR_LENGTH(LLM_COMPLETE(prompt, stack))) FROM requests"));
+        return speed(sql.executeSql("SELECT SUM(LLM_TRY_COMPLETE(prompt, stack).generated_tokens) FROM requests"));
     }
 
     private StreamTableEnvironment sql(int parallelism, long seed) {
