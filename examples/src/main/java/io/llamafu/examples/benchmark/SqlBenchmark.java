@@ -77,7 +77,8 @@ final class SqlBenchmark implements Callable<Integer> {
         entries.put("ML_PREDICT", contest::mlPredict);
         for (int parallelism : new int[] {1, 4, SEQUENCES}) {
             entries.put(
-                    "LLM_TRY_COMPLETE, %d subtasks".formatted(parallelism), seed -> contest.function(parallelism, seed));
+                    "LLM_TRY_COMPLETE, %d subtasks".formatted(parallelism),
+                    seed -> contest.function(parallelism, seed));
         }
         return entries;
     }
