@@ -10,6 +10,7 @@ import io.llamafu.adapter.AdapterStack;
 import io.llamafu.gguf.GgufFile;
 import io.llamafu.gguf.GgufKind;
 import io.llamafu.gguf.GgufReader;
+import io.llamafu.testing.Await;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -19,7 +20,6 @@ import org.junit.jupiter.api.io.TempDir;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -113,13 +113,7 @@ class AdapterCacheTest {
     }
 
     private void publish(String name, String content) throws IOException {
-        Path part = folder.resolve(name + ".part");
-        Files.copy(TinyModel.adapters().resolve(content + ".gguf"), part);
-        Path unused = Files.move(
-                part,
-                folder.resolve(name + ".gguf"),
-                StandardCopyOption.ATOMIC_MOVE,
-                StandardCopyOption.REPLACE_EXISTING);
+        TinyModel.publish(folder, name, content);
     }
 
     private CountDownLatch hold(String name) {
@@ -339,12 +333,8 @@ class AdapterCacheTest {
         assertThat(cache.residentBytes()).isZero();
     }
 
-    private void awaitAttempts(int count) throws InterruptedException {
-        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
-        while (attempts.get() < count) {
-            assertThat(System.nanoTime()).isLessThan(deadline);
-            Thread.sleep(1);
-        }
+    private void awaitAttempts(int count) throws Exception {
+        Await.until(count + " attempts to load", () -> attempts.get() >= count);
     }
 
     @Test

@@ -12,6 +12,7 @@ import io.llamafu.gguf.GgufTensor;
 import io.llamafu.gguf.GgufTensorData;
 import io.llamafu.gguf.GgufTensorType;
 import io.llamafu.gguf.GgufWriter;
+import io.llamafu.testing.Await;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -114,9 +115,7 @@ class AdapterMemoryTest {
                 assertThat(answer.generatedTokens()).isEqualTo(2);
             }
             engine.unload("medical");
-            while (engine.metrics().memory().adapters() > 0) {
-                Thread.onSpinWait();
-            }
+            Await.until("no adapter in memory", () -> engine.metrics().memory().adapters() == 0);
         }
     }
 
