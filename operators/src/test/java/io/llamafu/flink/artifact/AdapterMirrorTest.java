@@ -9,11 +9,15 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
+import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -46,15 +50,24 @@ class AdapterMirrorTest {
 
     @AfterEach
     void close() {
-        mirror.close();
+        if (mirror != null) {
+            mirror.close();
+        }
         cache.close();
     }
 
     private void open(Duration refreshInterval, long maxBytes) {
+        open(folder(Map.of()), refreshInterval, maxBytes);
+    }
+
+    private void open(RemoteAdapters adapters, Duration refreshInterval, long maxBytes) {
         ArtifactCache.Settings settings = new ArtifactCache.Settings(temporary.resolve("cache"), maxBytes);
         cache = ArtifactCache.open(settings);
-        mirror =
-                AdapterMirror.open(new AdapterMirror.Settings(store.uri("adapters"), settings, refreshInterval), cache);
+        mirror = AdapterMirror.open(new AdapterMirror.Settings(adapters, settings, refreshInterval), cache);
+    }
+
+    private RemoteAdapters folder(Map<String, URI> files) {
+        return new RemoteAdapters(Optional.of(store.uri("adapters")), new TreeMap<>(files));
     }
 
     private void publish(String file, String content) throws IOException {
@@ -237,6 +250,50 @@ class AdapterMirrorTest {
         assertThat(localFiles()).containsExactly("finance.gguf");
         use("legal").close();
         assertThat(localFiles()).as("finance and legal do fit").containsExactly("finance.gguf", "legal.gguf");
+    }
+
+    @Test
+    void filesOfAnyFileSystemAreAdaptersToo() throws Exception {
+        RemoteStore other = RemoteStore.over(Files.createDirectories(temporary.resolve("other")));
+        other.publish("v2/tone-file.gguf", "tone 1".getBytes(UTF_8));
+        other.publish("v2/tone-file.json", "{}".getBytes(UTF_8));
+        open(folder(Map.of("tone", other.uri("v2/tone-file.gguf"), "late", other.uri("late.bin"))), OFTEN, 0);
+        use("tone", "medical").close();
+        assertThat(local("tone.gguf")).hasContent("tone 1");
+        assertThat(local("tone.json")).hasContent("{}");
+        assertThat(mirror.notFetched()).isEqualTo(Map.of("legal", 7L));
+        assertFails(mirror.use(List.of("late")), ErrorCode.ADAPTER_NOT_FOUND, "' and adapters.files; it has legal");
+
+        other.publish("late.bin", "late 1".getBytes(UTF_8));
+        use("late").close();
+        assertThat(local("late.gguf")).hasContent("late 1");
+        other.publish("v2/tone-file.gguf", "tone 2".getBytes(UTF_8));
+        await(() -> holds(local("tone.gguf"), "tone 2"));
+        other.remove("v2/tone-file.gguf");
+        await(() -> Files.notExists(local("tone.gguf")));
+        assertThat(other.listingThreads()).as("folders of files are not listed").isEmpty();
+    }
+
+    @Test
+    void filesWithoutAFolderAreEnough() throws Exception {
+        open(
+                new RemoteAdapters(Optional.empty(), new TreeMap<>(Map.of("x", store.uri("adapters/legal.gguf")))),
+                NEVER,
+                0);
+        use("x").close();
+        assertThat(local("x.gguf")).hasContent("legal 1");
+        store.remove("adapters/legal.gguf");
+        assertFails(mirror.use(List.of("y")), ErrorCode.ADAPTER_NOT_FOUND, "'y' in adapters.files; no file is there");
+    }
+
+    @Test
+    void nameOfTwoRemoteFilesIsRefused() {
+        assertThatThrownBy(() -> open(folder(Map.of("legal", store.uri("other.gguf"))), NEVER, 0))
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_OPTION))
+                .hasMessageContainingAll(
+                        "The adapter 'legal' is '" + store.uri("other.gguf") + "' in adapters.files",
+                        store.uri("adapters/legal.gguf").toString());
     }
 
     @Test
