@@ -375,7 +375,7 @@ class AdapterCacheTest {
         assertFails(ask("medical"), ErrorCode.ADAPTER_NOT_FOUND, "medical");
 
         assertThat(cache.residentCount()).isZero();
-        assertThat(cache.residentBytes()).isZero();
+        awaitFreed();
     }
 
     @Test

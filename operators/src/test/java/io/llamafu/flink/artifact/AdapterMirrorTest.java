@@ -2,6 +2,7 @@ package io.llamafu.flink.artifact;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.testing.Await;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -21,7 +22,6 @@ import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
-import java.util.function.BooleanSupplier;
 import java.util.stream.Stream;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
@@ -92,14 +92,6 @@ class AdapterMirrorTest {
         }
     }
 
-    private static void await(BooleanSupplier condition) throws InterruptedException {
-        long deadline = System.nanoTime() + Duration.ofSeconds(30).toNanos();
-        while (!condition.getAsBoolean()) {
-            assertThat(System.nanoTime()).as("time to wait").isLessThan(deadline);
-            Thread.sleep(5);
-        }
-    }
-
     private static boolean holds(Path file, String content) {
         try {
             return Files.readString(file).equals(content);
@@ -154,11 +146,11 @@ class AdapterMirrorTest {
         use("medical").close();
         store.closeGate();
         publish("medical.gguf", "medical 2");
-        await(() -> store.reads("adapters/medical.gguf") == 2);
+        Await.until("the second fetch", () -> store.reads("adapters/medical.gguf") == 2);
         assertThat(mirror.use(List.of("medical"))).as("the old version answers").isCompleted();
         assertThat(local("medical.gguf")).hasContent("medical 1");
         store.openGate();
-        await(() -> holds(local("medical.gguf"), "medical 2"));
+        Await.until("the new version", () -> holds(local("medical.gguf"), "medical 2"));
     }
 
     @Test
@@ -170,9 +162,9 @@ class AdapterMirrorTest {
         assertThat(localFiles()).containsExactly("medical.gguf", "medical.json");
 
         publish("medical.json", "{ }");
-        await(() -> holds(local("medical.json"), "{ }"));
+        Await.until("the new card", () -> holds(local("medical.json"), "{ }"));
         store.remove("adapters/medical.json");
-        await(() -> Files.notExists(local("medical.json")));
+        Await.until("no card", () -> Files.notExists(local("medical.json")));
         assertThat(local("medical.gguf")).hasContent("medical 1");
     }
 
@@ -181,7 +173,7 @@ class AdapterMirrorTest {
         open(OFTEN, 0);
         use("medical").close();
         store.remove("adapters/medical.gguf");
-        await(() -> Files.notExists(local("medical.gguf")));
+        Await.until("no adapter", () -> Files.notExists(local("medical.gguf")));
         assertFails(
                 mirror.use(List.of("medical")),
                 ErrorCode.ADAPTER_NOT_FOUND,
@@ -191,7 +183,7 @@ class AdapterMirrorTest {
         store.remove("adapters/legal.gguf");
         Files.delete(temporary.resolve("remote/adapters"));
         int listings = store.listingThreads().size();
-        await(() -> store.listingThreads().size() >= listings + 2);
+        Await.until("a listing", () -> store.listingThreads().size() >= listings + 2);
         assertFails(mirror.use(List.of("legal")), ErrorCode.ADAPTER_NOT_FOUND, "holds no NAME.gguf file");
     }
 
@@ -228,7 +220,7 @@ class AdapterMirrorTest {
         assertFails(mirror.use(List.of("legal")), ErrorCode.ARTIFACT_UNAVAILABLE, "the store is down");
 
         store.setFailing(false);
-        await(() -> {
+        Await.until("the store can be read", () -> {
             CompletableFuture<AdapterMirror.Use> use = mirror.use(List.of("legal"));
             return use.isDone() && !use.isCompletedExceptionally();
         });
@@ -244,7 +236,7 @@ class AdapterMirrorTest {
         assertThat(localFiles()).as("legal made room, which was not enough").containsExactly("medical.gguf");
 
         medical.close();
-        await(() -> mirror.use(List.of("finance"))
+        Await.until("room for finance", () -> mirror.use(List.of("finance"))
                 .handle((use, failure) -> failure == null)
                 .join());
         assertThat(localFiles()).containsExactly("finance.gguf");
@@ -268,9 +260,9 @@ class AdapterMirrorTest {
         use("late").close();
         assertThat(local("late.gguf")).hasContent("late 1");
         other.publish("v2/tone-file.gguf", "tone 2".getBytes(UTF_8));
-        await(() -> holds(local("tone.gguf"), "tone 2"));
+        Await.until("the new version", () -> holds(local("tone.gguf"), "tone 2"));
         other.remove("v2/tone-file.gguf");
-        await(() -> Files.notExists(local("tone.gguf")));
+        Await.until("no adapter", () -> Files.notExists(local("tone.gguf")));
         assertThat(other.listingThreads()).as("folders of files are not listed").isEmpty();
     }
 
@@ -317,7 +309,7 @@ class AdapterMirrorTest {
         assertFails(listing, ErrorCode.ENGINE_CLOSED, "not used any more");
         assertFails(mirror.use(List.of("medical")), ErrorCode.ENGINE_CLOSED, "not used any more");
         store.openGate();
-        await(() -> Thread.getAllStackTraces().keySet().stream()
+        Await.until("no thread that fetches", () -> Thread.getAllStackTraces().keySet().stream()
                 .noneMatch(thread -> thread.getName().equals("llamafu-adapter-fetch")));
     }
 }

@@ -10,6 +10,7 @@ import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
 import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.engine.SharedEngines;
+import io.llamafu.testing.Await;
 import io.llamafu.testing.TinyModel;
 import io.llamafu.testing.TinyModel.Golden;
 import org.junit.jupiter.api.BeforeEach;
@@ -180,17 +181,15 @@ class ArtifactsTest {
             assertThat(ask(engine, legal.prompt(), "newcomer")).isEqualTo(legal.expected());
 
             publishAdapter("medical", "legal");
-            long deadline = System.nanoTime() + Duration.ofSeconds(30).toNanos();
-            while (!ask(engine, legal.prompt(), "medical").equals(legal.expected())) {
-                assertThat(System.nanoTime()).as("time for the new version").isLessThan(deadline);
-            }
+            Await.until(
+                    "the new version answers",
+                    () -> ask(engine, legal.prompt(), "medical").equals(legal.expected()));
             store.remove("adapters/newcomer.gguf");
-            CompletableFuture<Completion> gone = engine.submit(request(legal.prompt(), "newcomer"));
-            while (gone.handle((answer, failure) -> failure == null).get(30, TimeUnit.SECONDS)) {
-                assertThat(System.nanoTime()).as("time for it to vanish").isLessThan(deadline);
-                gone = engine.submit(request(legal.prompt(), "newcomer"));
-            }
-            assertFails(gone, ErrorCode.ADAPTER_NOT_FOUND, "newcomer");
+            Await.until("the newcomer is gone", () -> engine.submit(request(legal.prompt(), "newcomer"))
+                    .handle((answer, failure) -> failure != null)
+                    .get(30, TimeUnit.SECONDS));
+            assertFails(
+                    engine.submit(request(legal.prompt(), "newcomer")), ErrorCode.ADAPTER_NOT_FOUND, "newcomer");
             assertThat(ask(engine, legal.prompt(), "")).as("the base model").isNotEmpty();
         }
     }
