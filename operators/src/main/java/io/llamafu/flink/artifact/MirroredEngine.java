@@ -6,10 +6,10 @@ import io.llamafu.adapter.AdapterCard;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
-import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
 import io.llamafu.engine.ResolvedAdapter;
+import io.llamafu.engine.support.ForwardingEngine;
 
 import java.time.Duration;
 import java.util.Comparator;
@@ -30,14 +30,13 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
  * An engine over a local folder that a mirror fills: a request goes to the engine when its adapters are there, at once if
  * they are there already. The wait counts towards the request's timeout.
  */
-final class MirroredEngine implements InferenceEngine {
+final class MirroredEngine extends ForwardingEngine {
     private static final Set<ErrorCode> ABOUT_ADAPTERS = EnumSet.of(
             ErrorCode.ADAPTER_NOT_FOUND,
             ErrorCode.ADAPTER_INVALID,
             ErrorCode.ADAPTER_INCOMPATIBLE,
             ErrorCode.ADAPTER_LOAD_FAILED);
 
-    private final InferenceEngine engine;
     private final AdapterMirror mirror;
     private final Predicate<String> remote;
 
@@ -47,7 +46,7 @@ final class MirroredEngine implements InferenceEngine {
      * @param remote whether the adapter of a name is in the mirror, or nowhere
      */
     MirroredEngine(InferenceEngine engine, AdapterMirror mirror, Predicate<String> remote) {
-        this.engine = checkNotNull(engine, "engine is null");
+        super(engine);
         this.mirror = checkNotNull(mirror, "mirror is null");
         this.remote = checkNotNull(remote, "remote is null");
     }
@@ -56,7 +55,7 @@ final class MirroredEngine implements InferenceEngine {
     public CompletableFuture<Completion> submit(CompletionRequest request) {
         List<String> names = remoteNames(request.adapters(), remote);
         if (names.isEmpty()) {
-            return engine.submit(request);
+            return engine().submit(request);
         }
         CompletableFuture<AdapterMirror.Use> use = mirror.use(names);
         CompletableFuture<Completion> result = new CompletableFuture<>();
@@ -106,7 +105,7 @@ final class MirroredEngine implements InferenceEngine {
             use.close();
             return;
         }
-        CompletableFuture<Completion> answer = engine.submit(request);
+        CompletableFuture<Completion> answer = engine().submit(request);
         answer.whenComplete((completion, failure) -> {
             use.close();
             if (failure != null) {
@@ -138,18 +137,17 @@ final class MirroredEngine implements InferenceEngine {
                 : AdapterMirror.reason(failure);
     }
 
-    @Override
-    public int countTokens(String text) {
-        return engine.countTokens(text);
-    }
-
     /** Of those that were not fetched only the names and sizes are known. */
     @Override
     public List<LoadedAdapter> adapters() {
         Map<String, Long> notFetched = mirror.notFetched();
+        List<LoadedAdapter> here = engine().adapters().stream()
+                .filter(adapter -> adapter.resident() || !notFetched.containsKey(adapter.name()))
+                .toList();
+        // One in memory answers although its file has left the cache.
+        here.forEach(adapter -> notFetched.remove(adapter.name()));
         return Stream.concat(
-                        engine.adapters().stream()
-                                .filter(adapter -> adapter.resident() || !notFetched.containsKey(adapter.name())),
+                        here.stream(),
                         notFetched.entrySet().stream().map(adapter -> notFetched(adapter.getKey(), adapter.getValue())))
                 .sorted(Comparator.comparing(LoadedAdapter::name))
                 .toList();
@@ -175,31 +173,6 @@ final class MirroredEngine implements InferenceEngine {
     @Override
     public CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
         return mirror.use(remoteNames(stack, remote))
-                .thenCompose(use -> engine.preload(stack).whenComplete((adapters, failure) -> use.close()));
-    }
-
-    @Override
-    public boolean unload(String name) {
-        return engine.unload(name);
-    }
-
-    @Override
-    public int clear() {
-        return engine.clear();
-    }
-
-    @Override
-    public boolean isOpen() {
-        return engine.isOpen();
-    }
-
-    @Override
-    public EngineMetrics metrics() {
-        return engine.metrics();
-    }
-
-    @Override
-    public void close() {
-        engine.close();
+                .thenCompose(use -> engine().preload(stack).whenComplete((adapters, failure) -> use.close()));
     }
 }
