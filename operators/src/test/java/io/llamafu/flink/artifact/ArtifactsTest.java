@@ -181,15 +181,13 @@ class ArtifactsTest {
             assertThat(ask(engine, legal.prompt(), "newcomer")).isEqualTo(legal.expected());
 
             publishAdapter("medical", "legal");
-            Await.until(
-                    "the new version answers",
-                    () -> ask(engine, legal.prompt(), "medical").equals(legal.expected()));
+            Await.until("the new version answers", () -> ask(engine, legal.prompt(), "medical")
+                    .equals(legal.expected()));
             store.remove("adapters/newcomer.gguf");
             Await.until("the newcomer is gone", () -> engine.submit(request(legal.prompt(), "newcomer"))
                     .handle((answer, failure) -> failure != null)
                     .get(30, TimeUnit.SECONDS));
-            assertFails(
-                    engine.submit(request(legal.prompt(), "newcomer")), ErrorCode.ADAPTER_NOT_FOUND, "newcomer");
+            assertFails(engine.submit(request(legal.prompt(), "newcomer")), ErrorCode.ADAPTER_NOT_FOUND, "newcomer");
             assertThat(ask(engine, legal.prompt(), "")).as("the base model").isNotEmpty();
         }
     }
