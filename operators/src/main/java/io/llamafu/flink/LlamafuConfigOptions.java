@@ -4,6 +4,7 @@ import io.llamafu.adapter.AdapterCatalog;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
@@ -248,5 +249,11 @@ public final class LlamafuConfigOptions {
     /** Every option; only {@link #MODEL} is required. */
     public static List<ConfigOption<?>> all() {
         return ALL;
+    }
+
+    /** Whether it is the key of one of {@link #ADAPTERS_FILES}, such as {@code adapters.files.NAME}. */
+    @Internal
+    public static boolean isNamedAdapter(String key) {
+        return key.startsWith(ADAPTERS_FILES.key() + ".");
     }
 }

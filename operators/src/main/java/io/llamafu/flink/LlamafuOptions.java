@@ -83,9 +83,8 @@ public final class LlamafuOptions implements Serializable {
         Set<String> valid = LlamafuConfigOptions.all().stream()
                 .map(ConfigOption::key)
                 .collect(Collectors.toCollection(TreeSet::new));
-        String named = LlamafuConfigOptions.ADAPTERS_FILES.key() + ".";
         for (String key : keys) {
-            if (!valid.contains(key) && !key.startsWith(named)) {
+            if (!valid.contains(key) && !LlamafuConfigOptions.isNamedAdapter(key)) {
                 throw invalid("There is no option '%s'. The options are: %s.".formatted(key, String.join(", ", valid)));
             }
         }

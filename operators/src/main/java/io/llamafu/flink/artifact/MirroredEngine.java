@@ -6,10 +6,10 @@ import io.llamafu.adapter.AdapterCard;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.ForwardingEngine;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
 import io.llamafu.engine.ResolvedAdapter;
-import io.llamafu.engine.support.ForwardingEngine;
 
 import java.time.Duration;
 import java.util.Comparator;
