@@ -104,7 +104,11 @@ class RemoteArtifactsJobIT {
         CommittedSink secondSink = CommittedSink.create();
         JobClient first = submit(options().build(), leases, firstSink);
         JobClient second = submit(options().build(), leases, secondSink);
-        Jobs.await(() -> leases.engines().size() >= 4);
+        long deadline = System.nanoTime() + Duration.ofSeconds(60).toNanos();
+        while (leases.engines().size() < 4) {
+            assertThat(System.nanoTime()).as("time to open").isLessThan(deadline);
+            Thread.sleep(10);
+        }
         assertThat(new HashSet<>(leases.engines()))
                 .as("engines of two jobs with two subtasks each")
                 .hasSize(1);
