@@ -102,8 +102,8 @@ public final class LlamafuConfigOptions {
     public static final ConfigOption<Map<String, String>> ADAPTERS_FILES = ConfigOptions.key("adapters.files")
             .mapType()
             .defaultValue(Map.of())
-            .withDescription("Further adapters, each with the path or file:// URI of its GGUF file. Written"
-                    + " 'adapters.files.NAME' = 'FILE', or in one option as 'NAME:FILE,NAME:FILE'. A name may not be in"
+            .withDescription("Further adapters, each with the path or URI of its GGUF file. Written"
+                    + " 'adapters.files.NAME' = 'FILE', or in one option as NAME:FILE,NAME:'URI'. A name may not be in"
                     + " the folder too.");
 
     public static final ConfigOption<Duration> ADAPTERS_REFRESH_INTERVAL = ConfigOptions.key(
