@@ -196,7 +196,7 @@ class MigrationIT {
                 .build()
                 .sinkTo(new DiscardingSink<>());
         JobClient job = env.executeAsync();
-        Jobs.await(() -> leases.requests().size() == 2);
+        Waiting.until("all steps are in the state", () -> leases.requests().size() == 2);
         String savepoint = job.triggerSavepoint(folder.toUri().toString(), SavepointFormatType.CANONICAL)
                 .get();
         job.cancel().get();

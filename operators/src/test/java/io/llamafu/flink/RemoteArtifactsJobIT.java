@@ -104,11 +104,7 @@ class RemoteArtifactsJobIT {
         CommittedSink secondSink = CommittedSink.create();
         JobClient first = submit(options().build(), leases, firstSink);
         JobClient second = submit(options().build(), leases, secondSink);
-        long deadline = System.nanoTime() + Duration.ofSeconds(60).toNanos();
-        while (leases.engines().size() < 4) {
-            assertThat(System.nanoTime()).as("time to open").isLessThan(deadline);
-            Thread.sleep(10);
-        }
+        Waiting.until("all subtasks have an engine", () -> leases.engines().size() == 4);
         assertThat(new HashSet<>(leases.engines()))
                 .as("engines of two jobs with two subtasks each")
                 .hasSize(1);

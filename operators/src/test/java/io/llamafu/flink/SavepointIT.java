@@ -79,7 +79,7 @@ class SavepointIT {
     }
 
     private String stopAt(JobClient job, int committed) throws Exception {
-        Jobs.await(() -> sink.committed().size() >= committed);
+        Waiting.until("enough is committed", () -> sink.committed().size() >= committed);
         return job.stopWithSavepoint(false, folder.toUri().toString(), SavepointFormatType.CANONICAL)
                 .get();
     }
@@ -106,12 +106,12 @@ class SavepointIT {
                 .build()
                 .sinkTo(sink);
         JobClient job = env.executeAsync();
-        Jobs.await(() -> CountingMap.COUNT.get() >= 50);
+        Waiting.until("records have come", () -> CountingMap.COUNT.get() >= 50);
         assertThat(leases.requests()).isEmpty();
 
         CompletableFuture<String> stopped =
                 job.stopWithSavepoint(true, folder.toUri().toString(), SavepointFormatType.CANONICAL);
-        Jobs.await(() -> !leases.requests().isEmpty());
+        Waiting.until("the router lets records go", () -> !leases.requests().isEmpty());
         leases.openGate();
         stopped.get();
         job.getJobExecutionResult().get();
