@@ -22,7 +22,7 @@ class ClassLoadersClusterIT {
     private static final Duration WAIT = Duration.ofMinutes(2);
     private static final String MODEL_OPENED = "LlamaCppEngine - Opened";
     private static final String SECOND_CLASS_LOADER = "was loaded by class loader number 2 of this JVM";
-    private static final String SMALL_MEMORY = "taskmanager.memory.task.off-heap.size is 1.000mb";
+    private static final String SMALL_MEMORY = "taskmanager.memory.task.off-heap.size is 1024.000kb";
     private static final String REFUSED_BY_JVM = "already loaded in another classloader";
 
     /** So often is a job restarted; 20 in the long form of this test. */
