@@ -2,6 +2,7 @@
 
 #include "jni_support.h"
 #include "log_queue.h"
+#include "paced_file.h"
 
 #include "llama-adapter.h"
 #include "llama.h"
@@ -167,10 +168,22 @@ JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_lowerThreadPriority(JNI
 }
 
 JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_loadAdapter(
-    JNIEnv * env, jclass, jlong model, jbyteArray path) {
+    JNIEnv * env, jclass, jlong model, jbyteArray path, jobject give_way) {
     return guarded(env, jlong{0}, [&] {
         const std::string file = to_string(env, path);
-        llama_adapter_lora * adapter = llama_adapter_lora_init(from_handle<llama_model>(model), file.c_str());
+        const jmethodID run = env->GetMethodID(env->GetObjectClass(give_way), "run", "()V");
+        if (run == nullptr) {
+            throw JavaExceptionPending();
+        }
+        PacedFile paced(file, [&] {
+            env->CallVoidMethod(give_way, run);
+            return env->ExceptionCheck() == JNI_FALSE;
+        });
+        llama_adapter_lora * adapter =
+            llama_adapter_lora_init_from_file_ptr(from_handle<llama_model>(model), paced.stream());
+        if (adapter == nullptr && env->ExceptionCheck() == JNI_TRUE) {
+            throw JavaExceptionPending();
+        }
         if (adapter == nullptr) {
             throw CodedError("ADAPTER_LOAD_FAILED",
                 "llama.cpp refused the adapter " + file + "; its log lines say why.");

@@ -1,5 +1,7 @@
 #include "lora_routing.h"
 
+#include "lora_compute.h"
+
 #include "llama-adapter.h"
 #include "llama-context.h"
 #include "llama-graph.h"
@@ -14,64 +16,8 @@ namespace llamafu {
 
 namespace {
 
-/// Index of a resident adapter; stays the same until the adapter is released.
-using Slot = size_t;
-
-struct SlotScale {
-    Slot slot;
-    float scale;
-};
-
-/// The rows of one matrix by adapter: the plan of a step, the same for all projections.
-struct RowPlan {
-    struct Group {
-        Slot slot;
-        std::vector<int32_t> rows;
-        std::vector<float> scales;
-    };
-    std::vector<Group> groups;
-
-    void add(int32_t row, SlotScale adapter) {
-        const auto same = [&](const Group & group) { return group.slot == adapter.slot; };
-        auto group = std::find_if(groups.begin(), groups.end(), same);
-        if (group == groups.end()) {
-            group = groups.insert(groups.end(), { adapter.slot, {}, {} });
-        }
-        group->rows.push_back(row);
-        group->scales.push_back(adapter.scale);
-    }
-};
-
 /// llama.cpp keeps only the rows that give outputs in its last layer, in the order of the ubatch.
 enum RowKind { token_rows, output_rows, row_kinds };
-
-/// What an adapter adds to one projection.
-struct Factors {
-    ggml_tensor * a = nullptr;
-    ggml_tensor * b = nullptr;
-    float multiplier = 0; // alpha / rank
-};
-
-enum class ProjectionKind { matrix, experts, embedding };
-
-/// A weight of the base model that LoRA can adapt, and what every resident adapter adds to it.
-struct Projection {
-    ProjectionKind kind = ProjectionKind::matrix;
-    bool on_cpu = false;
-    std::string refusal; // why adapters of this weight are refused; empty when they are not
-    uint32_t calls = 0;  // in the last graph that was built
-    std::vector<Factors> by_slot;
-
-    const Factors * of(Slot slot) const {
-        return slot < by_slot.size() && by_slot[slot].a != nullptr ? &by_slot[slot] : nullptr;
-    }
-};
-
-/// `next` is read after `t`, or null.
-Matrix matrix_of(const ggml_tensor * t, const ggml_tensor * next = nullptr) {
-    const auto * data = static_cast<const uint8_t *>(t->data);
-    return { data, t->type, t->ne[0], t->ne[1], t->nb[1], next ? static_cast<const uint8_t *>(next->data) - data : 0 };
-}
 
 bool is_embedding(const ggml_tensor * w) {
     return std::string(w->name) == "token_embd.weight";
@@ -85,22 +31,6 @@ bool in_host_memory(const ggml_tensor * w) {
     ggml_backend_dev_t device = ggml_backend_buft_get_device(ggml_backend_buffer_get_type(w->buffer));
     return ggml_backend_buffer_is_host(w->buffer) || (device && ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU);
 }
-
-/// The part [first, last) of `blocks` equal blocks that belongs to thread `ith`, when [begin, begin + blocks * cost)
-/// of all the work of a step, `total`, is spread evenly over the threads.
-struct Share {
-    int64_t first;
-    int64_t last;
-
-    Share(int64_t begin, int64_t blocks, int64_t cost, int64_t total, int ith, int nth)
-        : first(blocks_before(total * ith / nth, begin, blocks, cost)),
-          last(blocks_before(total * (ith + 1) / nth, begin, blocks, cost)) {}
-
-private:
-    static int64_t blocks_before(int64_t limit, int64_t begin, int64_t blocks, int64_t cost) {
-        return std::clamp<int64_t>((limit - begin + cost - 1) / cost, 0, blocks);
-    }
-};
 
 } // namespace
 
@@ -351,91 +281,15 @@ private:
     /// First node of a projection: t = scale * A x, for each row and each adapter of its stack.
     static void project(ggml_tensor * done, int ith, int nth, void * userdata) {
         const Node & node = *static_cast<const Node *>(userdata);
-        node.router->project(*node.projection, node.router->plans_[node.kind], done->src[0], ith, nth);
-    }
-
-    void project(const Projection & projection, const RowPlan & plan, const ggml_tensor * cur, int ith, int nth) const {
-        constexpr int64_t block = 4;  // rows of A
-        constexpr int64_t chunk = 64; // rows of x, so that few large groups can be shared out as well
-        const auto cost_of = [](int64_t rows) { return rows + 4; }; // arithmetic, and reading the weights
-        const auto each_chunk = [&](auto && visit) {
-            float * t = projected_.data();
-            for (const RowPlan::Group & group : plan.groups) {
-                const Factors * factors = projection.of(group.slot);
-                if (factors == nullptr) {
-                    continue;
-                }
-                const int64_t count = group.rows.size();
-                const int64_t rank = factors->b->ne[0];
-                for (int64_t first = 0; first < count; first += chunk) {
-                    const int64_t rows = std::min(chunk, count - first);
-                    visit(*factors, Rows { static_cast<char *>(cur->data), cur->nb[1], &group.rows[first], &group.scales[first], rows },
-                          t + first * rank);
-                }
-                t += count * rank;
-            }
-        };
-        if (projection.kind == ProjectionKind::embedding) {
-            each_chunk([&](const Factors & factors, const Rows & x, float * t) {
-                const Matrix a = matrix_of(factors.a);
-                for (int64_t i = ith; i < x.count; i += nth) {
-                    const int32_t token = static_cast<const int32_t *>(cur->data)[x.index[i]];
-                    kernels_.lookup(a, token, x.scales[i] * factors.multiplier, t + i * a.columns);
-                }
-            });
-            return;
-        }
-        int64_t total = 0;
-        each_chunk([&](const Factors & factors, const Rows & x, float *) {
-            total += (factors.a->ne[1] + block - 1) / block * cost_of(x.count);
-        });
-        struct Piece {
-            const Factors * factors;
-            Rows x;
-            float * t;
-            int64_t first, last; // rows of A
-        } piece {};
-        const auto compute = [&](const ggml_tensor * next) {
-            if (piece.factors != nullptr) {
-                kernels_.project(matrix_of(piece.factors->a, next), piece.factors->multiplier, piece.x, piece.t, piece.first, piece.last);
-            }
-        };
-        int64_t begin = 0;
-        each_chunk([&](const Factors & factors, const Rows & x, float * t) {
-            const int64_t rank = factors.a->ne[1];
-            const int64_t blocks = (rank + block - 1) / block;
-            const Share share(begin, blocks, cost_of(x.count), total, ith, nth);
-            if (share.first < share.last) {
-                const Piece next { &factors, x, t, share.first * block, std::min(rank, share.last * block) };
-                compute(factors.a);
-                piece = next;
-            }
-            begin += blocks * cost_of(x.count);
-        });
-        compute(nullptr);
+        const Router & router = *node.router;
+        lora_project(router.kernels_, *node.projection, router.plans_[node.kind], done->src[0], router.projected_.data(), ith, nth);
     }
 
     /// Second node: y += B t. Each thread owns a range of y's columns, so stacked adapters cannot collide.
     static void expand(ggml_tensor * res, int ith, int nth, void * userdata) {
         const Node & node = *static_cast<const Node *>(userdata);
-        node.router->expand(*node.projection, node.router->plans_[node.kind], res, ith, nth);
-    }
-
-    void expand(const Projection & projection, const RowPlan & plan, const ggml_tensor * res, int ith, int nth) const {
-        constexpr int64_t block = 16; // floats of a cache line
-        const int64_t blocks = (res->ne[0] + block - 1) / block;
-        const int64_t first = blocks * ith / nth * block;
-        const int64_t last = std::min(res->ne[0], blocks * (ith + 1) / nth * block);
-        const float * t = projected_.data();
-        for (size_t i = 0; i < plan.groups.size(); ++i) {
-            const RowPlan::Group & group = plan.groups[i];
-            if (const Factors * factors = projection.of(group.slot)) {
-                const Factors * next = i + 1 < plan.groups.size() ? projection.of(plan.groups[i + 1].slot) : nullptr;
-                const Rows y { static_cast<char *>(res->data), res->nb[1], group.rows.data(), group.scales.data(), int64_t(group.rows.size()) };
-                kernels_.expand(matrix_of(factors->b, next ? next->b : nullptr), t, y, first, last);
-                t += y.count * factors->b->ne[0];
-            }
-        }
+        const Router & router = *node.router;
+        lora_expand(router.kernels_, *node.projection, router.plans_[node.kind], router.projected_.data(), res, ith, nth);
     }
 
     std::vector<SlotScale> & stack_of(llama_seq_id sequence) {

@@ -110,6 +110,15 @@ public final class AdapterCatalog {
      *     regular file, leads out of the folder, or is still being written, or if its card is malformed
      */
     public AdapterFile resolve(String name) {
+        return resolve(name, () -> {});
+    }
+
+    /**
+     * Like {@link #resolve(String)}, with pauses.
+     *
+     * @param betweenParts runs after each MiB of a file that is read
+     */
+    public AdapterFile resolve(String name, Runnable betweenParts) {
         Entry entry = entry(name);
         entry.lock.lock();
         try {
@@ -118,7 +127,7 @@ public final class AdapterCatalog {
             if (fresh.isPresent()) {
                 return fresh.get();
             }
-            Checked checked = refresh(name, entry.last, now);
+            Checked checked = refresh(name, entry.last, now, betweenParts);
             entry.last = Optional.of(checked);
             return checked.file();
         } catch (LlamafuException e) {
@@ -202,14 +211,14 @@ public final class AdapterCatalog {
                 .map(Checked::file);
     }
 
-    private Checked refresh(String name, Optional<Checked> last, Instant now) {
+    private Checked refresh(String name, Optional<Checked> last, Instant now, Runnable betweenParts) {
         for (int attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
             Found found = find(name);
             Optional<Checked> standing = standing(found, last, now);
             if (standing.isPresent()) {
                 return standing.get();
             }
-            Checked checked = read(name, found, last.map(Checked::file), now);
+            Checked checked = read(name, found, last.map(Checked::file), now, betweenParts);
             if (find(name).equals(found)) {
                 return checked;
             }
@@ -248,12 +257,12 @@ public final class AdapterCatalog {
     }
 
     /** The card first: a bad one is found without reading the file. Only a new file is read, not one with a new card. */
-    private Checked read(String name, Found found, Optional<AdapterFile> last, Instant now) {
+    private Checked read(String name, Found found, Optional<AdapterFile> last, Instant now, Runnable betweenParts) {
         return reading(name, () -> {
             AdapterCard card = readCard(found, name);
             Located file = found.file();
             Optional<AdapterFile> same = last.filter(known -> isSame(known, file));
-            String digest = same.isPresent() ? same.get().digest() : AdapterDigest.of(file.path());
+            String digest = same.isPresent() ? same.get().digest() : AdapterDigest.of(file.path(), betweenParts);
             return new Checked(
                     new AdapterFile(name, file.path(), digest, file.stamp(), card),
                     found.card().map(Located::stamp),

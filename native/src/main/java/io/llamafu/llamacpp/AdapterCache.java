@@ -39,8 +39,12 @@ final class AdapterCache implements AutoCloseable {
 
     private final AdapterCatalog catalog;
     private final Function<AdapterFile, LlamaAdapter> loader;
+    private final BiConsumer<LlamaAdapter, Runnable> forgetter;
     private final ExecutorService lookups = threads(1, "llamafu-adapter-names", () -> {});
     private final ExecutorService loaders = threads(LOADERS, "llamafu-adapter-loader", LlamaCpp::lowerThreadPriority);
+    /** To give back a large adapter takes the operating system milliseconds, which are not the decode thread's. */
+    private final ExecutorService freer = threads(1, "llamafu-adapter-freer", LlamaCpp::lowerThreadPriority);
+
     private final FailedLoads failedLoads = new FailedLoads(System::nanoTime);
     private final AdapterNames names;
     private final Residents residents;
@@ -96,18 +100,21 @@ final class AdapterCache implements AutoCloseable {
      * A cache without any adapter in it yet.
      *
      * @param loader validates and loads a file
-     * @param evictor frees an adapter that nobody has a lease of, and then runs what it is given
+     * @param forgetter makes the context forget an adapter that nobody has a lease of, and then runs what it is given
+     * @param giveWay runs between parts of a file that is read
      * @param budget the most bytes of all adapters in memory; 0 is no limit
      */
     AdapterCache(
             AdapterCatalog catalog,
             Function<AdapterFile, LlamaAdapter> loader,
-            BiConsumer<LlamaAdapter, Runnable> evictor,
+            BiConsumer<LlamaAdapter, Runnable> forgetter,
+            Runnable giveWay,
             long budget) {
         this.catalog = requireNonNull(catalog, "catalog is null");
         this.loader = requireNonNull(loader, "loader is null");
-        this.residents = new Residents(budget, this::startLoading, requireNonNull(evictor, "evictor is null"));
-        this.names = new AdapterNames(catalog, lookups, loaders, residents::nameGone);
+        this.forgetter = requireNonNull(forgetter, "forgetter is null");
+        this.residents = new Residents(budget, this::startLoading, this::evict);
+        this.names = new AdapterNames(catalog, lookups, loaders, giveWay, residents::nameGone);
     }
 
     private static ExecutorService threads(int count, String name, Runnable first) {
@@ -243,6 +250,20 @@ final class AdapterCache implements AutoCloseable {
         residents.failed(resident, new ChangedMeanwhile(resident.file().changed()));
     }
 
+    private void evict(LlamaAdapter adapter, Runnable freed) {
+        Runnable free = () -> {
+            adapter.close();
+            freed.run();
+        };
+        forgetter.accept(adapter, () -> {
+            try {
+                freer.execute(free);
+            } catch (RejectedExecutionException e) {
+                free.run(); // the engine is closing
+            }
+        });
+    }
+
     /** See {@link Residents#unload}. */
     boolean unload(String name) {
         return residents.unload(name);
@@ -288,6 +309,8 @@ final class AdapterCache implements AutoCloseable {
         boolean stopped = lookups.awaitTermination(CLOSE_SECONDS, TimeUnit.SECONDS);
         loaders.shutdown();
         stopped &= loaders.awaitTermination(CLOSE_SECONDS, TimeUnit.SECONDS);
+        freer.shutdown();
+        stopped &= freer.awaitTermination(CLOSE_SECONDS, TimeUnit.SECONDS);
         if (!stopped) {
             throw new LlamafuException(
                     ErrorCode.ENGINE_FAILED,

@@ -24,18 +24,22 @@ final class AdapterNames {
     private final AdapterCatalog catalog;
     private final Executor lookups;
     private final Executor readers;
+    private final Runnable giveWay;
     private final Consumer<String> onGone;
     private final Map<String, CompletableFuture<AdapterFile>> pending = new ConcurrentHashMap<>();
 
     /**
      * @param lookups waits for attributes of files
      * @param readers waits for content of files
+     * @param giveWay runs between parts of a content
      * @param onGone is told names that no file has any more
      */
-    AdapterNames(AdapterCatalog catalog, Executor lookups, Executor readers, Consumer<String> onGone) {
+    AdapterNames(
+            AdapterCatalog catalog, Executor lookups, Executor readers, Runnable giveWay, Consumer<String> onGone) {
         this.catalog = catalog;
         this.lookups = lookups;
         this.readers = readers;
+        this.giveWay = giveWay;
         this.onGone = onGone;
     }
 
@@ -74,7 +78,7 @@ final class AdapterNames {
         if (standing.isPresent()) {
             finish(name, file, standing.get());
         } else {
-            execute(readers, name, file, () -> finish(name, file, catalog.resolve(name)));
+            execute(readers, name, file, () -> finish(name, file, catalog.resolve(name, giveWay)));
         }
     }
 

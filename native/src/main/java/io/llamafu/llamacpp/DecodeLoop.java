@@ -15,6 +15,7 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * The thread that owns the scheduler and the context. One step is: take commands, admit, fill a batch, decode it, sample
@@ -24,6 +25,8 @@ final class DecodeLoop {
     private static final Logger LOG = LoggerFactory.getLogger(DecodeLoop.class);
     /** How late a deadline or a cancellation of a waiting request may be noticed. */
     private static final long SWEEP_NANOS = TimeUnit.MILLISECONDS.toNanos(10);
+
+    private static final long PAUSE_NANOS = TimeUnit.MILLISECONDS.toNanos(2);
 
     private final EngineOptions options;
     private final LlamaModel model;
@@ -75,8 +78,8 @@ final class DecodeLoop {
         commands.add(() -> scheduler.add(sequence));
     }
 
-    /** Frees an adapter that no sequence has a lease of, and then runs {@code freed}. */
-    void evict(LlamaAdapter adapter, Runnable freed) {
+    /** Forgets an adapter that no sequence has a lease of, and then runs {@code forgotten}: it may be freed. */
+    void forget(LlamaAdapter adapter, Runnable forgotten) {
         commands.add(() -> {
             if (context.isMixed()) {
                 // idle slots still name the adapters of their last sequence
@@ -85,9 +88,19 @@ final class DecodeLoop {
                 }
             }
             context.releaseAdapter(adapter);
-            adapter.close();
-            freed.run();
+            forgotten.run();
         });
+    }
+
+    /**
+     * Leaves the processor to a decode that is going on, for a moment. What works beside it does so between small parts of
+     * its work: the threads of a step wait for the slowest of them, and a scheduler that has given a core away may not
+     * take it back before its next tick.
+     */
+    void giveWay() {
+        if (activeSequences > 0 && !stopping) {
+            LockSupport.parkNanos(PAUSE_NANOS);
+        }
     }
 
     /** Ends the thread, in the middle of a decode if need be; returns whether it ended in time. */

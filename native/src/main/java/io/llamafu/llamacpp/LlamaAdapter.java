@@ -24,13 +24,14 @@ final class LlamaAdapter extends NativeHandle {
      * run beside a decode.
      *
      * @param info what the file says of itself
+     * @param giveWay runs between parts of the file
      * @throws io.llamafu.LlamafuException with ADAPTER_LOAD_FAILED or OUT_OF_MEMORY
      */
-    static LlamaAdapter load(LlamaModel model, Path file, AdapterInfo info) {
+    static LlamaAdapter load(LlamaModel model, Path file, AdapterInfo info, Runnable giveWay) {
         long modelAddress = model.acquire();
         try {
             return new LlamaAdapter(
-                    LlamaCpp.loadAdapter(modelAddress, file.toString().getBytes(UTF_8)), model, info);
+                    LlamaCpp.loadAdapter(modelAddress, file.toString().getBytes(UTF_8), giveWay), model, info);
         } catch (RuntimeException | Error e) {
             model.release();
             throw e;

@@ -39,7 +39,8 @@ final class LlamaCpp {
     /** Of the calling thread: where cores are short, those that decode come first. */
     static native void lowerThreadPriority();
 
-    static native long loadAdapter(long model, byte[] path);
+    /** Runs {@code giveWay} after each MiB that it has read. */
+    static native long loadAdapter(long model, byte[] path, Runnable giveWay);
 
     static native void freeAdapter(long adapter);
 

@@ -75,7 +75,11 @@ public final class LlamaCppEngine implements InferenceEngine {
         this.loop = new DecodeLoop(options, model, context, maxSequenceTokens, openRequests);
         this.inventory = new AdapterInventory(catalog, base);
         this.adapters = new AdapterCache(
-                catalog, file -> loadAdapter(model, base, file), loop::evict, options.adapterMemoryBudget());
+                catalog,
+                file -> loadAdapter(model, base, file, loop::giveWay),
+                loop::forget,
+                loop::giveWay,
+                options.adapterMemoryBudget());
     }
 
     /**
@@ -148,13 +152,13 @@ public final class LlamaCppEngine implements InferenceEngine {
         return new EngineMetrics.Memory(bytes[0], bytes[1], bytes[2], adapterBytes);
     }
 
-    private static LlamaAdapter loadAdapter(LlamaModel model, GgufFile base, AdapterFile file) {
+    private static LlamaAdapter loadAdapter(LlamaModel model, GgufFile base, AdapterFile file, Runnable giveWay) {
         GgufFile gguf = GgufReader.read(file.path(), GgufKind.ADAPTER);
         AdapterCompatibility.check(base, gguf).requireCompatible(file.name());
         // llama.cpp must not get another file than the one that was checked
         file.requireUnchanged();
         try {
-            return LlamaAdapter.load(model, file.path(), AdapterInfo.of(gguf));
+            return LlamaAdapter.load(model, file.path(), AdapterInfo.of(gguf), giveWay);
         } finally {
             LogRelay.relay();
         }

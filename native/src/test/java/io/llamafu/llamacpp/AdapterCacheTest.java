@@ -34,6 +34,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.BooleanSupplier;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -82,10 +83,8 @@ class AdapterCacheTest {
         return new AdapterCache(
                 new AdapterCatalog(Optional.of(folder), Map.of(), Duration.ZERO),
                 this::load,
-                (adapter, freed) -> {
-                    adapter.close();
-                    freed.run();
-                },
+                (adapter, forgotten) -> forgotten.run(),
+                () -> {},
                 adapters * ADAPTER_BYTES);
     }
 
@@ -104,7 +103,7 @@ class AdapterCacheTest {
             }
             GgufFile gguf = GgufReader.read(file.path(), GgufKind.ADAPTER);
             AdapterCompatibility.check(base, gguf).requireCompatible(file.name());
-            return LlamaAdapter.load(model, file.path(), AdapterInfo.of(gguf));
+            return LlamaAdapter.load(model, file.path(), AdapterInfo.of(gguf), () -> {});
         } catch (InterruptedException e) {
             throw new IllegalStateException(e);
         } finally {
@@ -340,8 +339,17 @@ class AdapterCacheTest {
     }
 
     private void awaitAttempts(int count) throws InterruptedException {
+        await(() -> attempts.get() >= count);
+    }
+
+    /** All adapters; a thread of its own does it. */
+    private void awaitFreed() throws InterruptedException {
+        await(() -> cache.residentBytes() == 0);
+    }
+
+    private static void await(BooleanSupplier condition) throws InterruptedException {
         long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
-        while (attempts.get() < count) {
+        while (!condition.getAsBoolean()) {
             assertThat(System.nanoTime()).isLessThan(deadline);
             Thread.sleep(1);
         }
@@ -396,7 +404,7 @@ class AdapterCacheTest {
         assertThat(cache.unload("medical")).isTrue();
         assertThat(cache.residentCount()).isEqualTo(1);
         medical.release();
-        assertThat(cache.residentBytes()).isZero();
+        awaitFreed();
 
         lease("medical").release();
         assertThat(cache.residentCount()).isEqualTo(1);

@@ -5,18 +5,10 @@ import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.ResolvedAdapter;
-import io.llamafu.gguf.GgufFile;
-import io.llamafu.gguf.GgufKind;
-import io.llamafu.gguf.GgufReader;
-import io.llamafu.gguf.GgufTensor;
-import io.llamafu.gguf.GgufTensorData;
-import io.llamafu.gguf.GgufTensorType;
-import io.llamafu.gguf.GgufWriter;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -43,7 +35,7 @@ class AdapterMemoryTest {
 
     @Test
     void reportedBytesAreThoseThatAnAdapterTakes(@TempDir Path folder) throws Exception {
-        writeLargeAdapter(folder.resolve("large.gguf"));
+        LargeAdapter.write(folder.resolve("large.gguf"), LARGE_BYTES);
         String[] bytes = OwnJvm.run(AdapterMemoryTest.class, List.of("size", folder.toString()), 2)
                 .split(" ", -1);
         long reported = Long.parseLong(bytes[0]);
@@ -52,36 +44,6 @@ class AdapterMemoryTest {
 
         assertThat(reported).isBetween(LARGE_BYTES * 9 / 10, LARGE_BYTES * 11 / 10);
         assertThat(measured).isBetween(reported * 9 / 10, reported * 11 / 10);
-    }
-
-    /** Of a rank that makes it large on a tiny model. */
-    private static void writeLargeAdapter(Path path) throws IOException {
-        GgufFile base = GgufReader.read(TinyModel.model(), GgufKind.MODEL);
-        List<GgufTensor> targets = base.tensors().values().stream()
-                .filter(tensor -> tensor.name().matches("blk\\.\\d+\\.(attn_q|attn_output|ffn_up|ffn_down)\\.weight"))
-                .toList();
-        long bytesPerRank = targets.stream()
-                .mapToLong(tensor -> Short.BYTES * (tensor.dimension(0) + tensor.dimension(1)))
-                .sum();
-        long rank = LARGE_BYTES / bytesPerRank;
-        GgufWriter writer = new GgufWriter()
-                .string("general.type", "adapter")
-                .string("general.architecture", base.string("general.architecture"))
-                .string("adapter.type", "lora")
-                .float32("adapter.lora.alpha", 1);
-        for (GgufTensor target : targets) {
-            addZeros(writer, target.name() + ".lora_a", target.dimension(0), rank);
-            addZeros(writer, target.name() + ".lora_b", rank, target.dimension(1));
-        }
-        writer.write(path);
-    }
-
-    private static void addZeros(GgufWriter writer, String name, long columns, long rows) {
-        writer.tensor(
-                name,
-                GgufTensorType.F16,
-                List.of(columns, rows),
-                GgufTensorData.constant(GgufTensorType.F16, columns * rows, 0));
     }
 
     public static void main(String[] arguments) throws Exception {

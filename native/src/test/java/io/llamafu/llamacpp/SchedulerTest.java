@@ -39,11 +39,9 @@ class SchedulerTest {
         cache = new AdapterCache(
                 new AdapterCatalog(TinyModel.adapters()),
                 file -> LlamaAdapter.load(
-                        model, file.path(), AdapterInfo.of(GgufReader.read(file.path(), GgufKind.ADAPTER))),
-                (adapter, freed) -> {
-                    adapter.close();
-                    freed.run();
-                },
+                        model, file.path(), AdapterInfo.of(GgufReader.read(file.path(), GgufKind.ADAPTER)), () -> {}),
+                (adapter, forgotten) -> forgotten.run(),
+                () -> {},
                 0);
     }
 

@@ -1,13 +1,10 @@
 package io.llamafu.flink;
 
-import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
-import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
-import io.llamafu.engine.LoadedAdapter;
-import io.llamafu.engine.ResolvedAdapter;
+import io.llamafu.engine.support.ForwardingEngine;
 import io.llamafu.flink.completion.Leases;
 
 import java.util.List;
@@ -117,15 +114,22 @@ record WatchedLeases(String name) implements Leases {
         };
     }
 
-    private record WatchedEngine(InferenceEngine engine, Watch watch) implements InferenceEngine {
+    private static final class WatchedEngine extends ForwardingEngine {
+        private final Watch watch;
+
+        private WatchedEngine(InferenceEngine engine, Watch watch) {
+            super(engine);
+            this.watch = watch;
+        }
+
         @Override
         public CompletableFuture<Completion> submit(CompletionRequest request) {
-            watch.beforeSubmit.accept(engine);
+            watch.beforeSubmit.accept(engine());
             watch.requests.add(request);
             watch.mostInFlight.accumulateAndGet(watch.inFlight.incrementAndGet(), Math::max);
             CompletableFuture<Completion> answer = watch.gate.isDone() || !watch.held.test(request)
-                    ? engine.submit(request)
-                    : watch.gate.thenCompose(opened -> engine.submit(request));
+                    ? super.submit(request)
+                    : watch.gate.thenCompose(opened -> super.submit(request));
             CompletableFuture<Completion> counted = answer.whenComplete((completion, failure) -> {
                 watch.inFlight.decrementAndGet();
                 if (completion != null) {
@@ -134,48 +138,8 @@ record WatchedLeases(String name) implements Leases {
             });
             // Cancelling must reach the engine.
             CompletableFuture<Completion> unused = counted.whenComplete((completion, failure) -> answer.cancel(false));
-            watch.afterSubmit.accept(engine);
+            watch.afterSubmit.accept(engine());
             return counted;
-        }
-
-        @Override
-        public int countTokens(String text) {
-            return engine.countTokens(text);
-        }
-
-        @Override
-        public List<LoadedAdapter> adapters() {
-            return engine.adapters();
-        }
-
-        @Override
-        public CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
-            return engine.preload(stack);
-        }
-
-        @Override
-        public boolean unload(String name) {
-            return engine.unload(name);
-        }
-
-        @Override
-        public int clear() {
-            return engine.clear();
-        }
-
-        @Override
-        public boolean isOpen() {
-            return engine.isOpen();
-        }
-
-        @Override
-        public EngineMetrics metrics() {
-            return engine.metrics();
-        }
-
-        @Override
-        public void close() {
-            engine.close();
         }
     }
 }

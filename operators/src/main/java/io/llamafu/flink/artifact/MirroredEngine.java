@@ -5,10 +5,9 @@ import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
-import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.InferenceEngine;
-import io.llamafu.engine.LoadedAdapter;
 import io.llamafu.engine.ResolvedAdapter;
+import io.llamafu.engine.support.ForwardingEngine;
 
 import java.time.Duration;
 import java.util.EnumSet;
@@ -22,16 +21,16 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
  * An engine over a local folder that a mirror fills: a request goes to the engine when its adapters are there, at once if
- * they are there already. The wait counts towards the request's timeout.
+ * they are there already. The wait counts towards the request's timeout. It lists the adapters that were fetched, not all of
+ * the remote folder.
  */
-final class MirroredEngine implements InferenceEngine {
+final class MirroredEngine extends ForwardingEngine {
     private static final Set<ErrorCode> ABOUT_ADAPTERS = EnumSet.of(
             ErrorCode.ADAPTER_NOT_FOUND,
             ErrorCode.ADAPTER_INVALID,
             ErrorCode.ADAPTER_INCOMPATIBLE,
             ErrorCode.ADAPTER_LOAD_FAILED);
 
-    private final InferenceEngine engine;
     private final AdapterMirror mirror;
     private final Set<String> ownFiles;
 
@@ -41,7 +40,7 @@ final class MirroredEngine implements InferenceEngine {
      * @param ownFiles names of adapters that the engine finds elsewhere than in the mirror's folder
      */
     MirroredEngine(InferenceEngine engine, AdapterMirror mirror, Set<String> ownFiles) {
-        this.engine = checkNotNull(engine, "engine is null");
+        super(engine);
         this.mirror = checkNotNull(mirror, "mirror is null");
         this.ownFiles = checkNotNull(ownFiles, "ownFiles is null");
     }
@@ -49,7 +48,7 @@ final class MirroredEngine implements InferenceEngine {
     @Override
     public CompletableFuture<Completion> submit(CompletionRequest request) {
         if (request.adapters().isBase()) {
-            return engine.submit(request);
+            return engine().submit(request);
         }
         CompletableFuture<AdapterMirror.Use> use = mirror.use(remoteNames(request.adapters(), ownFiles));
         CompletableFuture<Completion> result = new CompletableFuture<>();
@@ -99,7 +98,7 @@ final class MirroredEngine implements InferenceEngine {
             use.close();
             return;
         }
-        CompletableFuture<Completion> answer = engine.submit(request);
+        CompletableFuture<Completion> answer = engine().submit(request);
         answer.whenComplete((completion, failure) -> {
             use.close();
             if (failure != null) {
@@ -132,44 +131,8 @@ final class MirroredEngine implements InferenceEngine {
     }
 
     @Override
-    public int countTokens(String text) {
-        return engine.countTokens(text);
-    }
-
-    /** Those that were fetched, not all of the remote folder. */
-    @Override
-    public List<LoadedAdapter> adapters() {
-        return engine.adapters();
-    }
-
-    @Override
     public CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
         return mirror.use(remoteNames(stack, ownFiles))
-                .thenCompose(use -> engine.preload(stack).whenComplete((adapters, failure) -> use.close()));
-    }
-
-    @Override
-    public boolean unload(String name) {
-        return engine.unload(name);
-    }
-
-    @Override
-    public int clear() {
-        return engine.clear();
-    }
-
-    @Override
-    public boolean isOpen() {
-        return engine.isOpen();
-    }
-
-    @Override
-    public EngineMetrics metrics() {
-        return engine.metrics();
-    }
-
-    @Override
-    public void close() {
-        engine.close();
+                .thenCompose(use -> engine().preload(stack).whenComplete((adapters, failure) -> use.close()));
     }
 }

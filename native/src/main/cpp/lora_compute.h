@@ -1,0 +1,61 @@
+#pragma once
+
+#include "lora_kernels.h"
+
+#include <string>
+#include <vector>
+
+namespace llamafu {
+
+/// Index of a resident adapter; stays the same until the adapter is released.
+using Slot = size_t;
+
+struct SlotScale {
+    Slot slot;
+    float scale;
+};
+
+/// The rows of one matrix by adapter: the plan of a step, the same for all projections.
+struct RowPlan {
+    struct Group {
+        Slot slot;
+        std::vector<int32_t> rows;
+        std::vector<float> scales;
+    };
+    std::vector<Group> groups;
+
+    void add(int32_t row, SlotScale adapter);
+};
+
+/// What an adapter adds to one projection.
+struct Factors {
+    ggml_tensor * a = nullptr;
+    ggml_tensor * b = nullptr;
+    float multiplier = 0; // alpha / rank
+};
+
+enum class ProjectionKind { matrix, experts, embedding };
+
+/// A weight of the base model that LoRA can adapt, and what every resident adapter adds to it.
+struct Projection {
+    ProjectionKind kind = ProjectionKind::matrix;
+    bool on_cpu = false;
+    std::string refusal; // why adapters of this weight are refused; empty when they are not
+    uint32_t calls = 0;  // in the last graph that was built
+    std::vector<Factors> by_slot;
+
+    const Factors * of(Slot slot) const {
+        return slot < by_slot.size() && by_slot[slot].a != nullptr ? &by_slot[slot] : nullptr;
+    }
+};
+
+/// First half of what the adapters add to a projection: t = scale * A x, for each row of the plan and each adapter of its
+/// stack. Called by `nth` threads; `projected` gets one value for each row, adapter and rank.
+void lora_project(const LoraKernels & kernels, const Projection & projection, const RowPlan & plan, const ggml_tensor * cur,
+                  float * projected, int ith, int nth);
+
+/// Second half: y += B t. Each thread owns a range of y's columns, so stacked adapters cannot collide.
+void lora_expand(const LoraKernels & kernels, const Projection & projection, const RowPlan & plan, const float * projected,
+                 const ggml_tensor * res, int ith, int nth);
+
+} // namespace llamafu

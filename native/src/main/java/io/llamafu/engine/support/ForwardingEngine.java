@@ -1,0 +1,73 @@
+package io.llamafu.engine.support;
+
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.Completion;
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.EngineMetrics;
+import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.LoadedAdapter;
+import io.llamafu.engine.ResolvedAdapter;
+
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+
+import static java.util.Objects.requireNonNull;
+
+/** Hands everything on to another engine; subclasses change what is to be different. */
+public abstract class ForwardingEngine implements InferenceEngine {
+    private final InferenceEngine engine;
+
+    protected ForwardingEngine(InferenceEngine engine) {
+        this.engine = requireNonNull(engine, "engine is null");
+    }
+
+    /** The other one. */
+    protected final InferenceEngine engine() {
+        return engine;
+    }
+
+    @Override
+    public CompletableFuture<Completion> submit(CompletionRequest request) {
+        return engine.submit(request);
+    }
+
+    @Override
+    public int countTokens(String text) {
+        return engine.countTokens(text);
+    }
+
+    @Override
+    public List<LoadedAdapter> adapters() {
+        return engine.adapters();
+    }
+
+    @Override
+    public CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
+        return engine.preload(stack);
+    }
+
+    @Override
+    public boolean unload(String name) {
+        return engine.unload(name);
+    }
+
+    @Override
+    public int clear() {
+        return engine.clear();
+    }
+
+    @Override
+    public boolean isOpen() {
+        return engine.isOpen();
+    }
+
+    @Override
+    public EngineMetrics metrics() {
+        return engine.metrics();
+    }
+
+    @Override
+    public void close() {
+        engine.close();
+    }
+}
