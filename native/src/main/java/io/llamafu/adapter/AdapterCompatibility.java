@@ -12,7 +12,10 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 import static java.util.Objects.requireNonNull;
 
@@ -26,6 +29,9 @@ public final class AdapterCompatibility {
             EnumSet.of(GgufTensorType.F32, GgufTensorType.F16, GgufTensorType.BF16, GgufTensorType.Q8_0);
     private static final String INVOCATION_TOKENS = "adapter.alora.invocation_tokens";
     private static final String ARCHITECTURE = "general.architecture";
+    private static final Pattern LAYER = Pattern.compile("blk\\.(\\d{1,9})\\.");
+    /** Of a text from a file in a message. */
+    private static final int MOST_CHARACTERS = 64;
 
     private final GgufFile base;
     private final GgufFile adapter;
@@ -48,8 +54,35 @@ public final class AdapterCompatibility {
         if (pairs.isEmpty()) {
             invalid("tensors", "pairs of '<base tensor>.lora_a' and '.lora_b'", "none");
         }
+        checkLayers(pairs.keySet());
         pairs.values().forEach(this::checkPair);
-        return new CompatibilityReport(reasons);
+        return new CompatibilityReport(reasons, text(adapter, "general.base_model.0.name"), text(base, "general.name"));
+    }
+
+    private static Optional<String> text(GgufFile file, String key) {
+        return file.metadata().get(key) instanceof GgufValue.Text text
+                ? Optional.of(shortened(text.value()))
+                : Optional.empty();
+    }
+
+    private static String shortened(String text) {
+        return text.substring(0, Math.min(MOST_CHARACTERS, text.length()));
+    }
+
+    /** One reason before those of the many tensors that are missing then. */
+    private void checkLayers(Set<String> targets) {
+        OptionalLong last = targets.stream()
+                .map(LAYER::matcher)
+                .filter(Matcher::lookingAt)
+                .mapToLong(layer -> Long.parseLong(layer.group(1)))
+                .max();
+        String key = base.string(ARCHITECTURE) + ".block_count";
+        base.findInteger(key)
+                .filter(layers -> last.isPresent() && last.getAsLong() >= layers)
+                .ifPresent(layers -> incompatible(
+                        "layers",
+                        "%d, blk.0 to blk.%d".formatted(layers, layers - 1),
+                        "an adapter of blk." + last.getAsLong()));
     }
 
     private void checkMetadata() {
@@ -165,7 +198,7 @@ public final class AdapterCompatibility {
             return "missing";
         }
         if (value instanceof GgufValue.Text text) {
-            return "'" + text.value().substring(0, Math.min(64, text.value().length())) + "'";
+            return "'" + shortened(text.value()) + "'";
         }
         if (value instanceof GgufValue.FloatNumber number) {
             return number.type() + " " + number.value();

@@ -50,12 +50,7 @@ final class AdapterLocations {
     }
 
     private void checkNamed(String name, Path file) {
-        if (!AdapterName.isValid(name)) {
-            throw new LlamafuException(
-                    ErrorCode.INVALID_OPTION,
-                    "adapters.files gives '%s' the name '%s', but a name has 1 to 128 letters, digits, '.', '_' or '-', and begins with a letter or digit."
-                            .formatted(file, name));
-        }
+        AdapterName.checkOption(name, file);
         Optional<Path> other = folder.map(path -> path.resolve(name + SUFFIX)).filter(Files::exists);
         if (other.isPresent()) {
             throw new LlamafuException(

@@ -28,4 +28,19 @@ public final class AdapterName {
                             .formatted(name));
         }
     }
+
+    /**
+     * Checks a name of the option {@code adapters.files}.
+     *
+     * @param file what it stands for, as messages name it
+     * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if it breaks the rule
+     */
+    public static void checkOption(String name, Object file) {
+        if (!isValid(name)) {
+            throw new LlamafuException(
+                    ErrorCode.INVALID_OPTION,
+                    "adapters.files gives '%s' the name '%s', but a name has 1 to 128 letters, digits, '.', '_' or '-', and begins with a letter or digit."
+                            .formatted(file, name));
+        }
+    }
 }

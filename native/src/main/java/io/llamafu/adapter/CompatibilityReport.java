@@ -13,8 +13,11 @@ import static java.util.Objects.requireNonNull;
  * Every reason why an adapter cannot be used with a base model.
  *
  * @param reasons none if it can be used
+ * @param trainedOn the model that the adapter says it was trained on, if it says so. Models have many names, so that
+ *     another one than the base's is no reason by itself
+ * @param base what the base model calls itself, if it does
  */
-public record CompatibilityReport(List<Reason> reasons) {
+public record CompatibilityReport(List<Reason> reasons, Optional<String> trainedOn, Optional<String> base) {
     private static final int MOST_REASONS_IN_MESSAGE = 10;
 
     /**
@@ -42,6 +45,8 @@ public record CompatibilityReport(List<Reason> reasons) {
 
     public CompatibilityReport {
         reasons = List.copyOf(reasons);
+        requireNonNull(trainedOn, "trainedOn is null");
+        requireNonNull(base, "base is null");
     }
 
     public boolean isCompatible() {
@@ -73,13 +78,20 @@ public record CompatibilityReport(List<Reason> reasons) {
         String problem = code() == ErrorCode.ADAPTER_INVALID
                 ? "is no valid LoRA adapter"
                 : "does not fit the model, use the one that it was trained on";
-        return Optional.of("The adapter '%s' %s: %s.".formatted(adapter, problem, summary()));
+        return Optional.of("The adapter '%s' %s: %s.%s".formatted(adapter, problem, summary(), origin()));
     }
 
     private ErrorCode code() {
         return reasons.stream().anyMatch(reason -> reason.code() == ErrorCode.ADAPTER_INVALID)
                 ? ErrorCode.ADAPTER_INVALID
                 : ErrorCode.ADAPTER_INCOMPATIBLE;
+    }
+
+    private String origin() {
+        return trainedOn
+                .map(name -> " It says that it was trained on '%s'; the model is '%s'."
+                        .formatted(name, base.orElse("without a name")))
+                .orElse("");
     }
 
     private String summary() {

@@ -13,7 +13,6 @@ import org.junit.jupiter.api.io.TempDir;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.time.Instant;
@@ -214,6 +213,11 @@ class AdapterCatalogTest {
 
         assertCode(() -> catalog().resolve("fifo"), ErrorCode.ADAPTER_INVALID, "is no regular file");
         assertCode(() -> catalog().resolve("folder"), ErrorCode.ADAPTER_INVALID, "is no regular file");
+        assertCode(
+                () -> new AdapterCatalog(Optional.empty(), Map.of("device", Path.of("/dev/zero")), SECOND)
+                        .resolve("device"),
+                ErrorCode.ADAPTER_INVALID,
+                "is no regular file");
     }
 
     @Test
@@ -338,10 +342,8 @@ class AdapterCatalogTest {
                 new AdapterLocations(Optional.of(folder), files), SECOND, Duration.ofMillis(500), () -> now);
     }
 
-    /** Publishes as the documentation says: a complete file, renamed. */
     private void publish(String name, String content) throws IOException {
-        Path part = Files.copy(TinyModel.adapters().resolve(content + ".gguf"), folder.resolve(name + ".part"));
-        Files.move(part, folder.resolve(name + ".gguf"), StandardCopyOption.ATOMIC_MOVE);
+        TinyModel.publish(folder, name, content);
     }
 
     private static void assertCode(Runnable action, ErrorCode code, String message) {

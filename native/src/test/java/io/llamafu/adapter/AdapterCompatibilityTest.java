@@ -71,6 +71,7 @@ class AdapterCompatibilityTest {
                         "adapter.alora.invocation_tokens: expected absent: activated LoRA (aLoRA) is not supported, but is present",
                         "blk.0.attn_q.weight.lora_a: expected one of the types [F32, F16, Q8_0, BF16], but is F64",
                         "blk.0.attn_norm.weight: expected a name that ends with .lora_a or .lora_b, but is a tensor that llama.cpp would not apply",
+                        "layers: expected 4, blk.0 to blk.3, but is an adapter of blk.9",
                         "blk.0.attn_q.weight.lora_b: expected rank 4, as its .lora_a has, but is rank 8",
                         "blk.0.attn_q.weight.lora_a: expected 128 in dimension 0 for the base tensor [128 x 128], but is 64 of [64 x 4]",
                         "blk.9.attn_q.weight.lora_b: expected present, as its .lora_a is, but is missing",
@@ -91,6 +92,22 @@ class AdapterCompatibilityTest {
                 .isInstanceOfSatisfying(
                         LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.ADAPTER_INCOMPATIBLE))
                 .hasMessageContaining("blk.7.attn_q.weight: expected a tensor of the base model");
+    }
+
+    @Test
+    void theModelThatAnAdapterNamesHelpsToFindTheCauseButIsNoReason() throws IOException {
+        GgufWriter named = lora().uint32("general.base_model.count", 1).string("general.base_model.0.name", "Other 7B");
+        CompatibilityReport fits =
+                check(named.tensor("blk.0.attn_q.weight.lora_a", GgufTensorType.F16, List.of(128L, 4L), zeros(1024))
+                        .tensor("blk.0.attn_q.weight.lora_b", GgufTensorType.F16, List.of(4L, 128L), zeros(1024)));
+        assertThat(fits.isCompatible()).isTrue();
+        assertThat(fits.trainedOn()).contains("Other 7B");
+
+        CompatibilityReport report =
+                check(named.tensor("blk.7.attn_q.weight.lora_a", GgufTensorType.F16, List.of(128L, 4L), zeros(1024))
+                        .tensor("blk.7.attn_q.weight.lora_b", GgufTensorType.F16, List.of(4L, 128L), zeros(1024)));
+        assertThatThrownBy(() -> report.requireCompatible("other"))
+                .hasMessageContaining("It says that it was trained on 'Other 7B'; the model is 'tiny");
     }
 
     @Test

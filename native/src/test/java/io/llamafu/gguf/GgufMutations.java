@@ -10,6 +10,9 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+import static java.nio.charset.StandardCharsets.US_ASCII;
+
 /**
  * Draws damaged copies of a GGUF file, the same for the same seed. Attacks on fields know where each field lies, so that
  * most of them get past the first check.
@@ -50,18 +53,23 @@ public final class GgufMutations {
     /** Beginning and length of keys, tensor names and short strings. */
     private final List<int[]> texts = new ArrayList<>();
 
+    /** Where the first two dimensions of each matrix lie. */
+    private final List<Integer> matrices = new ArrayList<>();
+
+    private final int architecture;
     private final int headerBytes;
 
     public GgufMutations(Path file, long seed) throws IOException {
         original = Files.readAllBytes(file);
         random = new SplittableRandom(seed);
         headerBytes = findFields(ByteBuffer.wrap(original).order(ByteOrder.LITTLE_ENDIAN));
+        architecture = indexOf("general.architecture") + "general.architecture".length() + Integer.BYTES;
     }
 
     /** The next damaged copy. */
     public byte[] next() {
         byte[] bytes = original.clone();
-        return switch (random.nextInt(10)) {
+        return switch (random.nextInt(12)) {
             case 0 -> flipBits(bytes, headerBytes);
             case 1 -> flipBits(bytes, bytes.length);
             case 2 -> Arrays.copyOf(bytes, random.nextInt(bytes.length));
@@ -70,6 +78,8 @@ public final class GgufMutations {
             case 5, 6 -> overwrite64(bytes);
             case 7 -> changeTensorType(bytes);
             case 8 -> duplicateText(bytes);
+            case 9 -> transpose(bytes);
+            case 10 -> changeArchitecture(bytes);
             default -> overwrite64(overwrite32(changeTensorType(bytes), fields32));
         };
     }
@@ -109,6 +119,28 @@ public final class GgufMutations {
         return bytes;
     }
 
+    /** Rows for columns: a wrong shape, of as many bytes. */
+    private byte[] transpose(byte[] bytes) {
+        ByteBuffer out = buffer(bytes);
+        int at = matrices.get(random.nextInt(matrices.size()));
+        long columns = out.getLong(at);
+        out.putLong(at, out.getLong(at + Long.BYTES));
+        out.putLong(at + Long.BYTES, columns);
+        return bytes;
+    }
+
+    /** To another of llama.cpp, as long as {@code llama}. */
+    private byte[] changeArchitecture(byte[] bytes) {
+        String[] others = {"gemma", "qwen2", "qwen3", "bloom", "mamba", "olmo2", "jamba", "LLAMA"};
+        byte[] other = others[random.nextInt(others.length)].getBytes(US_ASCII);
+        System.arraycopy(other, 0, bytes, architecture + Long.BYTES, other.length);
+        return bytes;
+    }
+
+    private int indexOf(String text) {
+        return new String(original, ISO_8859_1).indexOf(text);
+    }
+
     private static ByteBuffer buffer(byte[] bytes) {
         return ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
     }
@@ -125,7 +157,11 @@ public final class GgufMutations {
         }
         for (long index = 0; index < tensors; index++) {
             text(in);
-            for (int dimension = field32(in); dimension > 0; dimension--) {
+            int dimensions = field32(in);
+            if (dimensions == 2) {
+                matrices.add(in.position());
+            }
+            for (int dimension = 0; dimension < dimensions; dimension++) {
                 field64(in);
             }
             tensorTypes.add(in.position());

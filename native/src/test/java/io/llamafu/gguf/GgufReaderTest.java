@@ -1,8 +1,8 @@
 package io.llamafu.gguf;
 
-import com.sun.management.ThreadMXBean;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.testing.Frugal;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -10,7 +10,6 @@ import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
-import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -148,14 +147,13 @@ class GgufReaderTest {
                     out -> out.write(new byte[4]));
         }
         writer.write(path);
-        ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
-        long before = threads.getCurrentThreadAllocatedBytes();
 
-        GgufFile gguf = GgufReader.read(path, GgufKind.MODEL);
-
-        assertThat(threads.getCurrentThreadAllocatedBytes() - before).isLessThan(64L << 20);
-        assertThat(gguf.metadata()).hasSize(GgufReader.MAX_METADATA);
-        assertThat(gguf.tensors()).hasSize(GgufReader.MAX_TENSORS);
+        assertThat(Frugal.run("the largest header", () -> {
+                    GgufFile gguf = GgufReader.read(path, GgufKind.MODEL);
+                    assertThat(gguf.metadata()).hasSize(GgufReader.MAX_METADATA);
+                    assertThat(gguf.tensors()).hasSize(GgufReader.MAX_TENSORS);
+                }))
+                .isEmpty();
     }
 
     @Test

@@ -14,19 +14,22 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
+import static io.llamafu.engine.Answers.MEDICAL;
+import static io.llamafu.engine.Answers.PROMPT;
+import static io.llamafu.engine.Answers.failure;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** The engine java-llama.cpp, with the limits that {@code docs/engines.md} lists. */
 class JavaLlamaCppEngineTest extends EngineContractTest {
     @Override
-    protected InferenceEngine open(EngineOptions options) {
+    public InferenceEngine open(EngineOptions options) {
         return JavaLlamaCppEngine.open(options);
     }
 
     /** It decodes one stack at a time, so all of them take long. */
     @Override
-    protected int goldenSample() {
+    public int goldenSample() {
         return 300;
     }
 
@@ -36,12 +39,9 @@ class JavaLlamaCppEngineTest extends EngineContractTest {
                 .grammar("root ::= \"a\"")
                 .logitBias(Map.of(2, Float.NEGATIVE_INFINITY))
                 .build();
-        try (InferenceEngine engine = open(TinyModel.options().build())) {
-            assertThat(failure(engine.submit(
-                                    CompletionRequest.of(PROMPT, MEDICAL).withSampling(sampling)))
-                            .code())
-                    .isEqualTo(ErrorCode.INVALID_OPTION);
-        }
+        assertThat(failure(engine().submit(CompletionRequest.of(PROMPT, MEDICAL).withSampling(sampling)))
+                        .code())
+                .isEqualTo(ErrorCode.INVALID_OPTION);
     }
 
     /** The folder's adapters are all loaded, so they must all fit. */

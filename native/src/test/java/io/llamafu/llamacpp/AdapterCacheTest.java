@@ -10,6 +10,7 @@ import io.llamafu.adapter.AdapterStack;
 import io.llamafu.gguf.GgufFile;
 import io.llamafu.gguf.GgufKind;
 import io.llamafu.gguf.GgufReader;
+import io.llamafu.testing.Await;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -19,7 +20,6 @@ import org.junit.jupiter.api.io.TempDir;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -34,7 +34,6 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.function.BooleanSupplier;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -112,13 +111,7 @@ class AdapterCacheTest {
     }
 
     private void publish(String name, String content) throws IOException {
-        Path part = folder.resolve(name + ".part");
-        Files.copy(TinyModel.adapters().resolve(content + ".gguf"), part);
-        Path unused = Files.move(
-                part,
-                folder.resolve(name + ".gguf"),
-                StandardCopyOption.ATOMIC_MOVE,
-                StandardCopyOption.REPLACE_EXISTING);
+        TinyModel.publish(folder, name, content);
     }
 
     private CountDownLatch hold(String name) {
@@ -338,21 +331,13 @@ class AdapterCacheTest {
         assertThat(cache.residentBytes()).isZero();
     }
 
-    private void awaitAttempts(int count) throws InterruptedException {
-        await(() -> attempts.get() >= count);
+    private void awaitAttempts(int count) throws Exception {
+        Await.until(count + " attempts to load", () -> attempts.get() >= count);
     }
 
     /** All adapters; a thread of its own does it. */
-    private void awaitFreed() throws InterruptedException {
-        await(() -> cache.residentBytes() == 0);
-    }
-
-    private static void await(BooleanSupplier condition) throws InterruptedException {
-        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
-        while (!condition.getAsBoolean()) {
-            assertThat(System.nanoTime()).isLessThan(deadline);
-            Thread.sleep(1);
-        }
+    private void awaitFreed() throws Exception {
+        Await.until("no bytes in memory", () -> cache.residentBytes() == 0);
     }
 
     @Test
@@ -390,7 +375,7 @@ class AdapterCacheTest {
         assertFails(ask("medical"), ErrorCode.ADAPTER_NOT_FOUND, "medical");
 
         assertThat(cache.residentCount()).isZero();
-        assertThat(cache.residentBytes()).isZero();
+        awaitFreed();
     }
 
     @Test

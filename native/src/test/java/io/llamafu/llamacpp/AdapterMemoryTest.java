@@ -5,6 +5,7 @@ import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.ResolvedAdapter;
+import io.llamafu.testing.Await;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -76,9 +77,7 @@ class AdapterMemoryTest {
                 assertThat(answer.generatedTokens()).isEqualTo(2);
             }
             engine.unload("medical");
-            while (engine.metrics().memory().adapters() > 0) {
-                Thread.onSpinWait();
-            }
+            Await.until("no adapter in memory", () -> engine.metrics().memory().adapters() == 0);
         }
     }
 

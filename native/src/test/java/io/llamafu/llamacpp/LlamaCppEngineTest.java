@@ -10,6 +10,7 @@ import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
+import io.llamafu.testing.Await;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
 
@@ -18,17 +19,21 @@ import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 
+import static io.llamafu.engine.Answers.MEDICAL;
+import static io.llamafu.engine.Answers.PROMPT;
+import static io.llamafu.engine.Answers.answer;
+import static io.llamafu.engine.Answers.failure;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** The engine native keeps the whole contract, and more. */
 class LlamaCppEngineTest extends EngineContractTest {
     @Override
-    protected InferenceEngine open(EngineOptions options) {
+    public InferenceEngine open(EngineOptions options) {
         return LlamaCppEngine.open(options);
     }
 
     @Override
-    protected int goldenSample() {
+    public int goldenSample() {
         return 3000;
     }
 
@@ -42,9 +47,10 @@ class LlamaCppEngineTest extends EngineContractTest {
     void answersDoNotDependOnAPrefixCache() throws Exception {
         CompletionRequest longPrompt =
                 CompletionRequest.of(TinyModel.prompt("Seen today for knee pain. ".repeat(8)), MEDICAL);
-        Completion first = answer(longPrompt);
-        Completion second = answer(longPrompt);
-        Completion otherStack = answer(CompletionRequest.of(longPrompt.prompt(), AdapterStack.parse("medical:0.5")));
+        Completion first = answer(engine(), longPrompt);
+        Completion second = answer(engine(), longPrompt);
+        Completion otherStack =
+                answer(engine(), CompletionRequest.of(longPrompt.prompt(), AdapterStack.parse("medical:0.5")));
 
         assertThat(first.text()).startsWith("orthopedics");
         assertThat(second.text()).isEqualTo(first.text());
@@ -61,7 +67,7 @@ class LlamaCppEngineTest extends EngineContractTest {
                 for (String stack : List.of("medical", "legal", "finance", "formal", "medical+formal")) {
                     assertThat(answer(small, CompletionRequest.of(PROMPT, AdapterStack.parse(stack)))
                                     .text())
-                            .isEqualTo(answer(CompletionRequest.of(PROMPT, AdapterStack.parse(stack)))
+                            .isEqualTo(answer(engine(), CompletionRequest.of(PROMPT, AdapterStack.parse(stack)))
                                     .text());
                 }
             }
@@ -110,12 +116,9 @@ class LlamaCppEngineTest extends EngineContractTest {
         }
     }
 
-    private static void awaitAdapterBytes(InferenceEngine engine, long bytes) throws InterruptedException {
-        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
-        while (engine.metrics().memory().adapters() != bytes) {
-            assertThat(System.nanoTime()).isLessThan(deadline);
-            Thread.sleep(1);
-        }
+    private static void awaitAdapterBytes(InferenceEngine engine, long bytes) throws Exception {
+        Await.until(
+                bytes + " bytes of adapters", () -> engine.metrics().memory().adapters() == bytes);
     }
 
     @Test

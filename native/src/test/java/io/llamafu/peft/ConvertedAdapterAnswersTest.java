@@ -56,6 +56,7 @@ class ConvertedAdapterAnswersTest {
                 exact += answer.text().equals(sample.get(index).expected()) ? 1 : 0;
             }
         }
+        System.out.printf("converted: %d of %d golden answers%n", exact, SAMPLE);
         assertThat(exact).isGreaterThanOrEqualTo((int) (SAMPLE * 0.97));
     }
 }

@@ -13,6 +13,7 @@ import java.nio.file.FileSystem;
 import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -65,6 +66,13 @@ public final class TinyModel {
     /** The folder of medical, legal, finance and formal. */
     public static Path adapters() {
         return folder().resolve("adapters");
+    }
+
+    /** Publishes an adapter as users should: completely written, then renamed. */
+    public static void publish(Path folder, String name, String content) throws IOException {
+        Path part = folder.resolve(name + ".part");
+        Files.copy(adapters().resolve(content + ".gguf"), part);
+        Files.move(part, folder.resolve(name + ".gguf"), StandardCopyOption.ATOMIC_MOVE);
     }
 
     /** 16 sequences of the 512 tokens that the model was trained for, on one thread: it is too small to gain from two. */

@@ -6,7 +6,9 @@ import io.llamafu.flink.affinity.AffinityPartitioner;
 import io.llamafu.flink.completion.CompletionFunction;
 import io.llamafu.flink.completion.DeadLetterSplit;
 import io.llamafu.flink.completion.EngineSession;
+import io.llamafu.flink.completion.JobEngine;
 import io.llamafu.flink.completion.Leases;
+import io.llamafu.flink.routing.AdapterPrefetch;
 import io.llamafu.flink.routing.Carrier;
 import io.llamafu.flink.routing.RecordFields;
 import io.llamafu.flink.routing.RequestFunction;
@@ -272,11 +274,17 @@ public final class CompletionBuilder<T> {
 
     private <E, R> Assembly<R> assemble(Carrier<T, E, R> carrier) {
         sanityCheck();
-        RoutingPlan.Routed<E> routed = routing.attach(toRequests(carrier), carrier, options.orElseThrow(), uid);
+        LlamafuOptions settings = options.orElseThrow();
+        RoutingPlan.Routed<E> routed = routing.attach(toRequests(carrier), carrier, settings, prefetch(settings), uid);
         DataStream<E> elements = affinityBound
                 .map(bound -> new AffinityPartitioner<>(bound, carrier).partition(routed.elements()))
                 .orElse(routed.elements());
         return new Assembly<>(complete(elements, carrier), routed.rejected());
+    }
+
+    /** Records go from a router to the subtask beside it, unless affinity sends them elsewhere. */
+    private AdapterPrefetch prefetch(LlamafuOptions settings) {
+        return affinityBound.isPresent() ? AdapterPrefetch.NONE : stack -> JobEngine.prefetch(settings, stack);
     }
 
     private void sanityCheck() {

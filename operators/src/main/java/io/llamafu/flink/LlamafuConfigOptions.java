@@ -4,6 +4,7 @@ import io.llamafu.adapter.AdapterCatalog;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
@@ -101,8 +102,8 @@ public final class LlamafuConfigOptions {
     public static final ConfigOption<Map<String, String>> ADAPTERS_FILES = ConfigOptions.key("adapters.files")
             .mapType()
             .defaultValue(Map.of())
-            .withDescription("Further adapters, each with the path or file:// URI of its GGUF file. Written"
-                    + " 'adapters.files.NAME' = 'FILE', or in one option as 'NAME:FILE,NAME:FILE'. A name may not be in"
+            .withDescription("Further adapters, each with the path or URI of its GGUF file. Written"
+                    + " 'adapters.files.NAME' = 'FILE', or in one option as NAME:FILE,NAME:'URI'. A name may not be in"
                     + " the folder too.");
 
     public static final ConfigOption<Duration> ADAPTERS_REFRESH_INTERVAL = ConfigOptions.key(
@@ -248,5 +249,11 @@ public final class LlamafuConfigOptions {
     /** Every option; only {@link #MODEL} is required. */
     public static List<ConfigOption<?>> all() {
         return ALL;
+    }
+
+    /** Whether it is the key of one of {@link #ADAPTERS_FILES}, such as {@code adapters.files.NAME}. */
+    @Internal
+    public static boolean isNamedAdapter(String key) {
+        return key.startsWith(ADAPTERS_FILES.key() + ".");
     }
 }

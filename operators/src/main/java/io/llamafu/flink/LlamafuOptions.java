@@ -29,6 +29,7 @@ import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
@@ -82,9 +83,8 @@ public final class LlamafuOptions implements Serializable {
         Set<String> valid = LlamafuConfigOptions.all().stream()
                 .map(ConfigOption::key)
                 .collect(Collectors.toCollection(TreeSet::new));
-        String named = LlamafuConfigOptions.ADAPTERS_FILES.key() + ".";
         for (String key : keys) {
-            if (!valid.contains(key) && !key.startsWith(named)) {
+            if (!valid.contains(key) && !LlamafuConfigOptions.isNamedAdapter(key)) {
                 throw invalid("There is no option '%s'. The options are: %s.".formatted(key, String.join(", ", valid)));
             }
         }
@@ -96,7 +96,7 @@ public final class LlamafuOptions implements Serializable {
                 throw invalid("The option 'model' is missing: name the GGUF file of the model.");
             }
             artifacts(Path.of(""));
-            toEngineOptions(Path.of(""), Optional.empty(), OptionalInt.empty());
+            toEngineOptions(Path.of(""), Optional.empty(), Map.of(), OptionalInt.empty());
             sampling();
             promptTemplate();
             onError();
@@ -136,44 +136,67 @@ public final class LlamafuOptions implements Serializable {
      */
     public EngineOptions toEngineOptions() {
         return toEngineOptions(
-                localPath(LlamafuConfigOptions.MODEL),
+                localPath(LlamafuConfigOptions.MODEL.key(), configuration.get(LlamafuConfigOptions.MODEL)),
                 configuration.contains(LlamafuConfigOptions.ADAPTERS)
-                        ? Optional.of(localPath(LlamafuConfigOptions.ADAPTERS))
+                        ? Optional.of(localPath(
+                                LlamafuConfigOptions.ADAPTERS.key(), configuration.get(LlamafuConfigOptions.ADAPTERS)))
                         : Optional.empty(),
+                localAdapterFiles(),
                 OptionalInt.empty());
     }
 
-    private Path localPath(ConfigOption<String> option) {
-        return localPath(option.key(), configuration.get(option));
+    private Map<String, Path> localAdapterFiles() {
+        Map<String, Path> files = new HashMap<>();
+        configuration
+                .get(LlamafuConfigOptions.ADAPTERS_FILES)
+                .forEach((name, location) ->
+                        files.put(name, localPath(LlamafuConfigOptions.ADAPTERS_FILES.key(), location)));
+        return files;
     }
 
     private static Path localPath(String key, String location) {
         if (Location.parse(key, location) instanceof Location.Local local) {
             return local.path();
         }
-        throw invalid(
-                "%s is '%s', which is not on this machine: a job fetches what 'model' and 'adapters' name, and nothing else is fetched."
-                        .formatted(key, location));
+        throw invalid("%s is '%s', which is not on this machine: only a job fetches files.".formatted(key, location));
     }
 
-    /** A remote folder is listed at the interval; what was fetched from it is looked at more often, or it would add up. */
+    /** Remote adapters are listed at the interval; what was fetched is looked at more often, or it would add up. */
     private Duration localRefreshInterval() {
         Duration interval = configuration.get(LlamafuConfigOptions.ADAPTERS_REFRESH_INTERVAL);
-        boolean remote = configuration.contains(LlamafuConfigOptions.ADAPTERS)
-                && location(LlamafuConfigOptions.ADAPTERS) instanceof Location.Remote;
+        boolean remote = adapterLocations().anyMatch(Location.Remote.class::isInstance);
         return remote && interval.compareTo(AdapterCatalog.DEFAULT_REFRESH_INTERVAL) > 0
                 ? AdapterCatalog.DEFAULT_REFRESH_INTERVAL
                 : interval;
     }
 
+    private Stream<Location> adapterLocations() {
+        return Stream.concat(
+                configuration.contains(LlamafuConfigOptions.ADAPTERS)
+                        ? Stream.of(location(LlamafuConfigOptions.ADAPTERS))
+                        : Stream.empty(),
+                adapterFiles().values().stream());
+    }
+
+    private Map<String, Location> adapterFiles() {
+        Map<String, Location> files = new HashMap<>();
+        configuration
+                .get(LlamafuConfigOptions.ADAPTERS_FILES)
+                .forEach((name, location) ->
+                        files.put(name, Location.parse(LlamafuConfigOptions.ADAPTERS_FILES.key(), location)));
+        return files;
+    }
+
     /**
      * Like {@link #toEngineOptions()}, for files that were fetched.
      *
+     * @param adapterFiles those that {@code adapters.files} names
      * @param gpu the GPU that Flink gave the TaskManager; of no meaning without {@code gpu-layers}, and left out then so
      *     that the engine is shared
      */
     @Internal
-    public EngineOptions toEngineOptions(Path model, Optional<Path> adapters, OptionalInt gpu) {
+    public EngineOptions toEngineOptions(
+            Path model, Optional<Path> adapters, Map<String, Path> adapterFiles, OptionalInt gpu) {
         EngineOptions.Builder engine = EngineOptions.builder(model)
                 .engine(configuration.get(LlamafuConfigOptions.ENGINE))
                 .contextSize(configuration.get(LlamafuConfigOptions.CONTEXT_SIZE))
@@ -182,9 +205,7 @@ public final class LlamafuOptions implements Serializable {
                 .gpuLayers(configuration.get(LlamafuConfigOptions.GPU_LAYERS))
                 .memoryBudget(
                         configuration.get(LlamafuConfigOptions.MEMORY_BUDGET).getBytes())
-                .adapterMemoryBudget(configuration
-                        .get(LlamafuConfigOptions.ADAPTERS_MEMORY_BUDGET)
-                        .getBytes())
+                .adapterMemoryBudget(adaptersMemoryBudget())
                 .adapterRefreshInterval(localRefreshInterval())
                 .adapterPreload(preloaded())
                 .loraBatching(configuration.get(LlamafuConfigOptions.LORA_BATCHING))
@@ -194,10 +215,7 @@ public final class LlamafuOptions implements Serializable {
         if (configuration.get(LlamafuConfigOptions.GPU_LAYERS) != 0) {
             gpu.ifPresent(engine::gpuDevice);
         }
-        configuration
-                .get(LlamafuConfigOptions.ADAPTERS_FILES)
-                .forEach((name, location) ->
-                        engine.adapter(name, localPath(LlamafuConfigOptions.ADAPTERS_FILES.key(), location)));
+        adapterFiles.forEach(engine::adapter);
         configuration.getOptional(LlamafuConfigOptions.THREADS).ifPresent(engine::threads);
         return engine.build();
     }
@@ -231,14 +249,14 @@ public final class LlamafuOptions implements Serializable {
                 configuration.contains(LlamafuConfigOptions.ADAPTERS)
                         ? Optional.of(location(LlamafuConfigOptions.ADAPTERS))
                         : Optional.empty(),
+                adapterFiles(),
                 configuration
                         .getOptional(LlamafuConfigOptions.CACHE_DIR)
                         .map(Path::of)
                         .orElse(temporaryFolder.resolve(CACHE_FOLDER)),
                 configuration.get(LlamafuConfigOptions.CACHE_MAX_SIZE).getBytes(),
                 configuration.get(LlamafuConfigOptions.ADAPTERS_REFRESH_INTERVAL),
-                preloaded(),
-                configuration.get(LlamafuConfigOptions.ADAPTERS_FILES).keySet());
+                preloaded());
     }
 
     private Location location(ConfigOption<String> option) {
@@ -283,6 +301,11 @@ public final class LlamafuOptions implements Serializable {
 
     public int parallelSequences() {
         return configuration.get(LlamafuConfigOptions.PARALLEL_SEQUENCES);
+    }
+
+    /** Bytes; 0 is no limit. */
+    public long adaptersMemoryBudget() {
+        return configuration.get(LlamafuConfigOptions.ADAPTERS_MEMORY_BUDGET).getBytes();
     }
 
     public int maxTokens() {
@@ -370,7 +393,7 @@ public final class LlamafuOptions implements Serializable {
             return set(LlamafuConfigOptions.ADAPTERS_MEMORY_BUDGET, budget);
         }
 
-        /** Adds an adapter that is not in the folder: a path or {@code file://} URI of its GGUF file. */
+        /** Adds an adapter that is not in the folder: a path or URI of its GGUF file. */
         public Builder adapter(String name, String location) {
             Map<String, String> files = new HashMap<>(configuration.get(LlamafuConfigOptions.ADAPTERS_FILES));
             files.put(checkNotNull(name, "name is null"), checkNotNull(location, "location is null"));

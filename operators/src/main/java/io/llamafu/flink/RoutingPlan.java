@@ -1,6 +1,7 @@
 package io.llamafu.flink;
 
 import io.llamafu.flink.routing.AdapterNames;
+import io.llamafu.flink.routing.AdapterPrefetch;
 import io.llamafu.flink.routing.Carrier;
 import io.llamafu.flink.routing.EventTimeRouter;
 import io.llamafu.flink.routing.EventTimeRules;
@@ -83,12 +84,18 @@ final class RoutingPlan {
                 "routes(...) is missing: unknownAdapters(...) says which route changes are rejected.");
     }
 
-    <E> Routed<E> attach(DataStream<E> requests, Carrier<?, E, ?> carrier, LlamafuOptions options, String uid) {
+    /** @param prefetch told of the stacks of new routes and rules */
+    <E> Routed<E> attach(
+            DataStream<E> requests,
+            Carrier<?, E, ?> carrier,
+            LlamafuOptions options,
+            AdapterPrefetch prefetch,
+            String uid) {
         boolean reject = unknownAdapters.equals(Optional.of(UnknownAdapters.REJECT_CHANGE));
-        RouteChanges changes = new RouteChanges(options.onError(), reject ? AdapterNames.of(options) : null);
+        RouteChanges changes = new RouteChanges(options.onError(), reject ? AdapterNames.of(options) : null, prefetch);
         Routed<E> routed = new Routed<>(requests, Optional.empty());
         if (rules.isPresent()) {
-            routed = applyRules(routed, rules.get(), carrier, changes, uid);
+            routed = applyRules(routed, rules.get(), carrier, changes, prefetch, uid);
         }
         if (routes.isPresent()) {
             routed = applyRoutes(routed, routes.get(), carrier, changes, uid);
@@ -101,6 +108,7 @@ final class RoutingPlan {
             DataStream<RouteRule> newRules,
             Carrier<?, E, ?> carrier,
             RouteChanges changes,
+            AdapterPrefetch prefetch,
             String uid) {
         SingleOutputStreamOperator<RouteRule> checked = newRules.process(new RuleCheck(changes, isEventTime()))
                 .setParallelism(1)
@@ -111,11 +119,11 @@ final class RoutingPlan {
                 ? before.elements()
                         .keyBy(carrier::keyOf, Types.STRING)
                         .connect(broadcast)
-                        .process(new EventTimeRules<>(carrier), carrier.elementType())
+                        .process(new EventTimeRules<>(carrier, prefetch), carrier.elementType())
                         .uid(uid + "-event-time-rules")
                 : before.elements()
                         .connect(broadcast)
-                        .process(new ProcessingTimeRules<>(carrier), carrier.elementType())
+                        .process(new ProcessingTimeRules<>(carrier, prefetch), carrier.elementType())
                         .uid(uid + "-rules");
         return after(before, elements.name("Llamafu rules"), checked);
     }

@@ -25,7 +25,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
-import java.util.Set;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -148,11 +147,11 @@ class LlamafuOptionsTest {
                 .isEqualTo(new ArtifactOptions(
                         new Location.Local(Path.of("/models/base.gguf")),
                         Optional.of(new Location.Local(Path.of("/models/adapters"))),
+                        Map.of("tone", new Location.Local(Path.of("/other/tone.gguf"))),
                         Path.of("/data/cache"),
                         3L << 30,
                         Duration.ofSeconds(3),
-                        List.of(AdapterStack.parse("medical"), AdapterStack.parse("medical:0.5+tone")),
-                        Set.of("tone")));
+                        List.of(AdapterStack.parse("medical"), AdapterStack.parse("medical:0.5+tone"))));
         assertThat(options.sampling())
                 .isEqualTo(SamplingOptions.builder()
                         .temperature(0.7f)
@@ -237,7 +236,8 @@ class LlamafuOptionsTest {
         "memory-budget, a lot, memory-budget",
         "adapters.refresh-interval, -1 s, adapters.refresh-interval",
         "adapters.preload, medical:much, 'much', which is no number",
-        "adapters.files.tone, s3://bucket/tone.gguf, which is not on this machine",
+        "adapters.files.../tone, /models/tone.gguf, the name '../tone'",
+        "adapters.files.tone, ://tone.gguf, no URI",
         "lora-batching, shuffled, lora-batching",
         "prompt-template, Hello, {text}",
         "max-tokens, 0, max-tokens is 0",
@@ -277,6 +277,7 @@ class LlamafuOptionsTest {
         LlamafuOptions options = LlamafuOptions.builder()
                 .model("s3://bucket/base.gguf")
                 .adapters("hdfs://host:8020/adapters/")
+                .adapter("tone", "s3://other/tone.gguf")
                 .adaptersRefreshInterval(Duration.ofMinutes(1))
                 .build();
 
@@ -284,17 +285,17 @@ class LlamafuOptionsTest {
                 .isEqualTo(new ArtifactOptions(
                         new Location.Remote(URI.create("s3://bucket/base.gguf")),
                         Optional.of(new Location.Remote(URI.create("hdfs://host:8020/adapters"))),
+                        Map.of("tone", new Location.Remote(URI.create("s3://other/tone.gguf"))),
                         Path.of("/temporary/llamafu-cache"),
                         64L << 30,
                         Duration.ofMinutes(1),
-                        List.of(),
-                        Set.of()));
-        assertThat(options.toEngineOptions(Path.of("base.gguf"), Optional.empty(), OptionalInt.empty())
+                        List.of()));
+        assertThat(options.toEngineOptions(Path.of("base.gguf"), Optional.empty(), Map.of(), OptionalInt.empty())
                         .adapterRefreshInterval())
                 .as("of what was fetched")
                 .isEqualTo(Duration.ofSeconds(1));
         assertThatThrownBy(options::toEngineOptions)
-                .hasMessageContainingAll("model is 's3://bucket/base.gguf'", "a job fetches");
+                .hasMessageContainingAll("model is 's3://bucket/base.gguf'", "only a job fetches");
     }
 
     @Test
@@ -302,12 +303,12 @@ class LlamafuOptionsTest {
         Path model = Path.of("base.gguf");
         LlamafuOptions.Builder options = LlamafuOptions.builder().model("base.gguf");
         assertThat(options.build()
-                        .toEngineOptions(model, Optional.empty(), OptionalInt.of(3))
+                        .toEngineOptions(model, Optional.empty(), Map.of(), OptionalInt.of(3))
                         .gpuDevice())
                 .isEmpty();
         assertThat(options.gpuLayers(-1)
                         .build()
-                        .toEngineOptions(model, Optional.empty(), OptionalInt.of(3))
+                        .toEngineOptions(model, Optional.empty(), Map.of(), OptionalInt.of(3))
                         .gpuDevice())
                 .hasValue(3);
     }
@@ -321,6 +322,25 @@ class LlamafuOptionsTest {
 
         assertThat(options.toEngineOptions().adapterFiles())
                 .isEqualTo(Map.of("tone", Path.of("/other/tone.gguf"), "medical.v2", Path.of("/other/medical-2.gguf")));
+    }
+
+    @Test
+    void adapterFilesMayBeRemote() {
+        LlamafuOptions options = LlamafuOptions.fromMap(Map.of(
+                "model", "base.gguf",
+                "adapters.refresh-interval", "1 min",
+                "adapters.files", "tone:'s3://bucket/tone.gguf',medical:/models/medical.gguf"));
+
+        assertThat(options.artifacts(Path.of("")).adapterFiles())
+                .isEqualTo(Map.of(
+                        "tone", new Location.Remote(URI.create("s3://bucket/tone.gguf")),
+                        "medical", new Location.Local(Path.of("/models/medical.gguf"))));
+        assertThat(options.toEngineOptions(Path.of("base.gguf"), Optional.empty(), Map.of(), OptionalInt.empty())
+                        .adapterRefreshInterval())
+                .as("of what was fetched")
+                .isEqualTo(Duration.ofSeconds(1));
+        assertThatThrownBy(options::toEngineOptions)
+                .hasMessageContainingAll("adapters.files is 's3://bucket/tone.gguf'", "only a job fetches");
     }
 
     @Test

@@ -3,8 +3,8 @@ package io.llamafu.flink;
 import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineOptions;
+import io.llamafu.engine.ForwardingEngine;
 import io.llamafu.engine.InferenceEngine;
-import io.llamafu.engine.support.ForwardingEngine;
 import io.llamafu.flink.completion.Leases;
 
 import java.util.List;

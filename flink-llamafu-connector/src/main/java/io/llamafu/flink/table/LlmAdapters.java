@@ -23,7 +23,8 @@ import java.util.Set;
 @FunctionHint(
         output =
                 @DataTypeHint(
-                        "ROW<name STRING, digest STRING, `rank` BIGINT, alpha DOUBLE, parameters BIGINT, `bytes` BIGINT, resident BOOLEAN>"))
+                        "ROW<name STRING, digest STRING, scale FLOAT, `rank` BIGINT, alpha DOUBLE, target_modules ARRAY<STRING>,"
+                                + " parameters BIGINT, `bytes` BIGINT, resident BOOLEAN, problem STRING>"))
 public final class LlmAdapters extends TableFunction<Row> implements SpecializedFunction {
     private static final long serialVersionUID = 1L;
 
@@ -60,11 +61,14 @@ public final class LlmAdapters extends TableFunction<Row> implements Specialized
                 .forEach(adapter -> collect(Row.of(
                         adapter.name(),
                         adapter.digest().orElse(null),
+                        adapter.defaultScale(),
                         adapter.rank(),
                         adapter.alpha(),
+                        adapter.targetModules().toArray(new String[0]),
                         adapter.parameters(),
                         adapter.bytes(),
-                        adapter.resident())));
+                        adapter.resident(),
+                        adapter.problem().orElse(null))));
     }
 
     @Override

@@ -2,6 +2,7 @@ package io.llamafu.flink.table;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.flink.LlamafuConfigOptions;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
 
@@ -27,7 +28,7 @@ final class WrittenOptions {
     void check(String what, Collection<ConfigOption<?>> valid) {
         Set<String> keys = new TreeSet<>(CallOptions.keys(valid, Set.of()));
         options.keySet().stream()
-                .filter(key -> !keys.contains(key))
+                .filter(key -> !keys.contains(key) && !LlamafuConfigOptions.isNamedAdapter(key))
                 .sorted()
                 .findFirst()
                 .ifPresent(key -> {

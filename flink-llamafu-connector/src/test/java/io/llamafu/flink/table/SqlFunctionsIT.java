@@ -287,8 +287,11 @@ class SqlFunctionsIT {
                 .findFirst()
                 .orElseThrow();
         assertThat(medical.<String>getFieldAs("digest")).matches("[0-9a-f]{64}");
+        assertThat(medical.getField("scale")).isEqualTo(1f);
         assertThat(medical.getField("rank")).isEqualTo(4L);
         assertThat(medical.getField("alpha")).isEqualTo(16.0);
+        assertThat(medical.<String[]>getFieldAs("target_modules")).contains("attn_q", "ffn_up");
+        assertThat(medical.getField("problem")).isNull();
         assertThat(medical.<Long>getFieldAs("parameters")).isPositive();
         assertThat(medical.<Long>getFieldAs("bytes")).isPositive();
         assertThat(medical.getField("resident")).isEqualTo(true);

@@ -2,11 +2,10 @@ package io.llamafu.flink.artifact;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
-import io.llamafu.adapter.AdapterName;
+import io.llamafu.flink.artifact.RemoteAdapters.Version;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.net.URI;
 import java.nio.file.Files;
@@ -31,24 +30,22 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
- * A remote adapter folder, and a local folder that has those of its files that were asked for. Engines read the local
- * one as if it were the folder itself.
+ * Remote adapters, and a local folder that has those of their files that were asked for. Engines read the local folder as
+ * if it were a folder of adapters itself.
  *
- * <p>A thread of its own lists the remote folder on the refresh interval, and when a name is asked for that the last
+ * <p>A thread of its own lists the remote adapters on the refresh interval, and when a name is asked for that the last
  * listing lacks. An adapter is fetched when it is first asked for; afterwards a new version is fetched as soon as a
  * listing shows it, while the old one answers. Files that are gone remotely go locally.
  */
 final class AdapterMirror implements Shared.Value, ArtifactCache.IdleLinks {
     private static final Logger LOG = LoggerFactory.getLogger(AdapterMirror.class);
 
-    static final String ADAPTER_SUFFIX = ".gguf";
-    private static final String DESCRIPTION_SUFFIX = ".json";
     private static final int FETCH_THREADS = 4;
     private static final int MOST_NAMES_IN_MESSAGE = 10;
     /** Between listings for unknown names, and before a failed fetch is tried again: wrong records must not flood. */
     private static final Duration PAUSE = Duration.ofSeconds(1);
 
-    private final URI uri;
+    private final RemoteAdapters adapters;
     private final Path folder;
     private final ArtifactCache cache;
     private final ScheduledThreadPoolExecutor lister;
@@ -65,14 +62,11 @@ final class AdapterMirror implements Shared.Value, ArtifactCache.IdleLinks {
     /**
      * Which mirror.
      *
-     * @param uri the remote folder
+     * @param adapters where they are
      * @param cache where its files are kept
      * @param refreshInterval between listings
      */
-    record Settings(URI uri, ArtifactCache.Settings cache, Duration refreshInterval) {}
-
-    /** The files of an adapter as a listing shows them. */
-    private record Version(RemoteFile adapter, Optional<RemoteFile> description) {}
+    record Settings(RemoteAdapters adapters, ArtifactCache.Settings cache, Duration refreshInterval) {}
 
     private record Failure(LlamafuException reason, long nanos) {}
 
@@ -113,8 +107,8 @@ final class AdapterMirror implements Shared.Value, ArtifactCache.IdleLinks {
         }
     }
 
-    private AdapterMirror(URI uri, Path folder, ArtifactCache cache) {
-        this.uri = uri;
+    private AdapterMirror(RemoteAdapters adapters, Path folder, ArtifactCache cache) {
+        this.adapters = adapters;
         this.folder = folder;
         this.cache = cache;
         this.lister = new ScheduledThreadPoolExecutor(1, daemons("llamafu-adapter-listing"));
@@ -137,37 +131,66 @@ final class AdapterMirror implements Shared.Value, ArtifactCache.IdleLinks {
     }
 
     /**
-     * Lists the remote folder for the first time, on this thread, and goes on listing it.
+     * Lists the remote adapters for the first time, on this thread, and goes on listing them.
      *
-     * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if there is no such folder or file system, and
-     *     {@link ErrorCode#ARTIFACT_UNAVAILABLE} if it cannot be read
+     * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if there is no such folder or file system, or a name
+     *     stands for two files, and {@link ErrorCode#ARTIFACT_UNAVAILABLE} if they cannot be read
      */
     static AdapterMirror open(Settings settings, ArtifactCache cache) {
-        URI uri = settings.uri();
+        Map<String, Version> versions = settings.adapters().list();
+        AdapterMirror mirror = new AdapterMirror(settings.adapters(), linkFolder(settings, cache), cache);
+        mirror.apply(versions);
+        cache.register(mirror);
+        long millis = Math.max(1, settings.refreshInterval().toMillis());
+        ScheduledFuture<?> unused =
+                mirror.lister.scheduleWithFixedDelay(mirror::list, millis, millis, TimeUnit.MILLISECONDS);
+        return mirror;
+    }
+
+    private static Path linkFolder(Settings settings, ArtifactCache cache) {
         try {
-            List<RemoteFile> files = RemoteFile.list(uri);
             // The interval is in the name because engines with different ones must not share a folder.
-            Path folder = cache.linkFolder("adapters-" + Sha256.of(uri + " " + settings.refreshInterval()));
-            AdapterMirror mirror = new AdapterMirror(uri, folder, cache);
-            mirror.apply(files);
-            cache.register(mirror);
-            long millis = Math.max(1, settings.refreshInterval().toMillis());
-            ScheduledFuture<?> unused =
-                    mirror.lister.scheduleWithFixedDelay(mirror::list, millis, millis, TimeUnit.MILLISECONDS);
-            return mirror;
+            return cache.linkFolder("adapters-" + Sha256.of(settings.adapters() + " " + settings.refreshInterval()));
         } catch (IOException e) {
-            throw ArtifactErrors.coded("adapters", uri, ErrorCode.INVALID_OPTION, e);
+            throw new LlamafuException(
+                    ErrorCode.INVALID_OPTION,
+                    "cache.dir cannot be written to (%s); name a folder on a local disk.".formatted(e),
+                    e);
         }
     }
 
-    /** The remote folder. */
-    URI uri() {
-        return uri;
+    /** As messages name what is mirrored. */
+    String described() {
+        return adapters.described();
     }
 
     /** The local folder. */
     Path folder() {
         return folder;
+    }
+
+    /** Where the file of an adapter is while it is in use. */
+    Path fileOf(String name) {
+        return folder.resolve(name + RemoteAdapters.SUFFIX);
+    }
+
+    private Path cardOf(String name) {
+        return folder.resolve(name + RemoteAdapters.CARD_SUFFIX);
+    }
+
+    /** Whether the last listing has it. */
+    synchronized boolean lists(String name) {
+        return isListed(name);
+    }
+
+    /** The adapters of the last listing that are not here, by name, with the bytes of their files. */
+    synchronized Map<String, Long> notFetched() {
+        Map<String, Long> bytes = new HashMap<>();
+        entries.values().stream()
+                .filter(entry -> entry.remote.isPresent() && entry.local.isEmpty())
+                .forEach(entry ->
+                        bytes.put(entry.name, entry.remote.get().adapter().byteSize()));
+        return bytes;
     }
 
     /**
@@ -250,7 +273,7 @@ final class AdapterMirror implements Shared.Value, ArtifactCache.IdleLinks {
         } catch (RuntimeException | Error e) {
             LlamafuException failure = new LlamafuException(
                     ErrorCode.ARTIFACT_UNAVAILABLE,
-                    "Fetching the adapter '%s' from '%s' failed: %s.".formatted(entry.name, uri, e),
+                    "Fetching the adapter '%s' from %s failed: %s.".formatted(entry.name, adapters.described(), e),
                     e);
             settle(entry, Optional.empty(), Optional.of(failure));
             fetch.completeExceptionally(failure);
@@ -260,17 +283,15 @@ final class AdapterMirror implements Shared.Value, ArtifactCache.IdleLinks {
     private Version link(String name, Version wanted) {
         URI adapter = wanted.adapter().uri();
         try {
-            // The description first: who sees the adapter sees what belongs to it.
-            Optional<RemoteFile> description = Optional.empty();
-            if (wanted.description().isPresent()) {
-                description = Optional.of(
-                        cache.link(wanted.description().get().uri(), folder.resolve(name + DESCRIPTION_SUFFIX))
-                                .version());
+            // The card first: who sees the adapter sees what belongs to it.
+            Optional<RemoteFile> card = Optional.empty();
+            if (wanted.card().isPresent()) {
+                card = Optional.of(
+                        cache.link(wanted.card().get().uri(), cardOf(name)).version());
             } else {
-                Files.deleteIfExists(folder.resolve(name + DESCRIPTION_SUFFIX));
+                Files.deleteIfExists(cardOf(name));
             }
-            return new Version(
-                    cache.link(adapter, folder.resolve(name + ADAPTER_SUFFIX)).version(), description);
+            return new Version(cache.link(adapter, fileOf(name)).version(), card);
         } catch (IOException e) {
             throw ArtifactErrors.coded("The adapter '%s'".formatted(name), adapter, ErrorCode.ADAPTER_NOT_FOUND, e);
         }
@@ -306,40 +327,29 @@ final class AdapterMirror implements Shared.Value, ArtifactCache.IdleLinks {
             lastListingNanos = System.nanoTime();
         }
         try {
-            apply(listOrNothing());
+            apply(adapters.listAgain());
             setReachable(true, null);
             waiting.ifPresent(listing -> listing.complete(null));
-        } catch (IOException e) {
+        } catch (LlamafuException e) {
             setReachable(false, e);
-            waiting.ifPresent(listing -> listing.completeExceptionally(
-                    ArtifactErrors.coded("adapters", uri, ErrorCode.ADAPTER_NOT_FOUND, e)));
+            waiting.ifPresent(listing -> listing.completeExceptionally(e));
         } catch (RuntimeException e) {
             // The schedule would end silently.
-            LOG.error("Listing {} failed unexpectedly.", uri, e);
+            LOG.error("Listing {} failed unexpectedly.", adapters.described(), e);
             waiting.ifPresent(listing -> listing.completeExceptionally(e));
-        }
-    }
-
-    /** A folder of an object store is gone with its last file. */
-    private List<RemoteFile> listOrNothing() throws IOException {
-        try {
-            return RemoteFile.list(uri);
-        } catch (FileNotFoundException e) {
-            return List.of();
         }
     }
 
     private synchronized void setReachable(boolean nowReachable, Exception failure) {
         if (reachable && !nowReachable && !closed) {
-            LOG.warn("{} cannot be listed; adapters that are here go on answering.", uri, failure);
+            LOG.warn("{} cannot be listed; adapters that are here go on answering.", adapters.described(), failure);
         } else if (!reachable && nowReachable) {
-            LOG.info("{} can be listed again.", uri);
+            LOG.info("{} can be listed again.", adapters.described());
         }
         reachable = nowReachable;
     }
 
-    private synchronized void apply(List<RemoteFile> files) {
-        Map<String, Version> listed = versions(files);
+    private synchronized void apply(Map<String, Version> listed) {
         Set<String> names = new HashSet<>(listed.keySet());
         names.addAll(entries.keySet());
         for (String name : names) {
@@ -364,21 +374,6 @@ final class AdapterMirror implements Shared.Value, ArtifactCache.IdleLinks {
         });
     }
 
-    private static Map<String, Version> versions(List<RemoteFile> files) {
-        Map<String, RemoteFile> byName = new HashMap<>();
-        files.forEach(file -> byName.put(file.name(), file));
-        Map<String, Version> versions = new HashMap<>();
-        byName.forEach((fileName, file) -> {
-            if (fileName.endsWith(ADAPTER_SUFFIX)) {
-                String name = fileName.substring(0, fileName.length() - ADAPTER_SUFFIX.length());
-                if (AdapterName.isValid(name)) {
-                    versions.put(name, new Version(file, Optional.ofNullable(byName.get(name + DESCRIPTION_SUFFIX))));
-                }
-            }
-        });
-        return versions;
-    }
-
     /** Forgets an adapter, with its files. */
     private void drop(Entry entry) {
         entries.remove(entry.name);
@@ -388,10 +383,15 @@ final class AdapterMirror implements Shared.Value, ArtifactCache.IdleLinks {
     private void unlink(Entry entry) {
         entry.local = Optional.empty();
         try {
-            Files.deleteIfExists(folder.resolve(entry.name + ADAPTER_SUFFIX));
-            Files.deleteIfExists(folder.resolve(entry.name + DESCRIPTION_SUFFIX));
+            Files.deleteIfExists(fileOf(entry.name));
+            Files.deleteIfExists(cardOf(entry.name));
         } catch (IOException e) {
-            LOG.warn("The adapter {} was removed from {}, but not from {}.", entry.name, uri, folder, e);
+            LOG.warn(
+                    "The adapter {} was removed from {}, but not from {}.",
+                    entry.name,
+                    adapters.described(),
+                    folder,
+                    e);
         }
     }
 
@@ -410,18 +410,20 @@ final class AdapterMirror implements Shared.Value, ArtifactCache.IdleLinks {
             names = entries.keySet().stream().filter(this::isListed).sorted().toList();
         }
         String known = names.isEmpty()
-                ? "the folder holds no NAME.gguf file"
+                ? adapters.folder()
+                        .map(uri -> "the folder holds no NAME.gguf file")
+                        .orElse("no file is there")
                 : "it has " + String.join(", ", names.subList(0, Math.min(MOST_NAMES_IN_MESSAGE, names.size())));
         int more = names.size() - MOST_NAMES_IN_MESSAGE;
         return new LlamafuException(
                 ErrorCode.ADAPTER_NOT_FOUND,
-                "There is no adapter '%s' in '%s'; %s%s."
-                        .formatted(name, uri, known, more > 0 ? " and %d more".formatted(more) : ""));
+                "There is no adapter '%s' in %s; %s%s."
+                        .formatted(name, adapters.described(), known, more > 0 ? " and %d more".formatted(more) : ""));
     }
 
     private LlamafuException closedException() {
         return new LlamafuException(
-                ErrorCode.ENGINE_CLOSED, "The adapters of '%s' are not used any more.".formatted(uri));
+                ErrorCode.ENGINE_CLOSED, "The adapters of %s are not used any more.".formatted(adapters.described()));
     }
 
     /** Stops listing and fetching; who waits gets an error. A remote call that hangs is left to its daemon thread. */

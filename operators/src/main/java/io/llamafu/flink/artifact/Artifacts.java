@@ -2,19 +2,18 @@ package io.llamafu.flink.artifact;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
-import io.llamafu.adapter.AdapterName;
 import io.llamafu.engine.InferenceEngine;
 import org.apache.flink.annotation.Internal;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
@@ -51,12 +50,12 @@ public final class Artifacts implements AutoCloseable {
     }
 
     /**
-     * Fetches the model if it is remote and not in the cache, and lists a remote adapter folder. Blocks meanwhile; an
-     * interrupt ends it with an error.
+     * Fetches the model if it is remote and not in the cache, and lists remote adapters. Blocks meanwhile; an interrupt
+     * ends it with an error.
      *
      * @throws LlamafuException with {@link ErrorCode#MODEL_NOT_FOUND} if there is no such model,
-     *     {@link ErrorCode#INVALID_OPTION} if there is no such adapter folder or file system, or no usable cache, and
-     *     {@link ErrorCode#ARTIFACT_UNAVAILABLE} if a file system cannot be read or the cache has no room
+     *     {@link ErrorCode#INVALID_OPTION} if there is no such adapter folder or file system, or no usable cache, or a name
+     *     stands for two adapters, and {@link ErrorCode#ARTIFACT_UNAVAILABLE} if a file system cannot be read or the cache has no room
      */
     public static Artifacts acquire(ArtifactOptions options) {
         Artifacts artifacts = new Artifacts(options);
@@ -69,48 +68,37 @@ public final class Artifacts implements AutoCloseable {
         }
     }
 
-    /**
-     * Whether a remote folder has an adapter of a name. Asks its file system, and fetches nothing.
-     *
-     * @throws LlamafuException with {@link ErrorCode#ARTIFACT_UNAVAILABLE} if the file system cannot be asked
-     */
-    public static boolean hasAdapter(URI folder, String name) {
-        if (!AdapterName.isValid(name)) {
-            return false;
-        }
-        URI file = new org.apache.flink.core.fs.Path(
-                        new org.apache.flink.core.fs.Path(folder), name + AdapterMirror.ADAPTER_SUFFIX)
-                .toUri();
-        try {
-            RemoteFile.at(file);
-            return true;
-        } catch (FileNotFoundException e) {
-            return false;
-        } catch (IOException e) {
-            throw ArtifactErrors.coded("adapter '%s'".formatted(name), file, ErrorCode.ADAPTER_NOT_FOUND, e);
-        }
-    }
-
     private void open() {
-        boolean remote = options.model() instanceof Location.Remote
-                || options.adapters().filter(Location.Remote.class::isInstance).isPresent();
-        if (remote) {
+        Optional<RemoteAdapters> remote = options.remoteAdapters();
+        if (options.model() instanceof Location.Remote || remote.isPresent()) {
             cache = Optional.of(CACHES.acquire(settings(), ArtifactCache::open));
         }
         model = openModel();
-        if (options.adapters().orElse(null) instanceof Location.Remote adapters) {
+        if (remote.isPresent()) {
             AdapterMirror.Settings wanted =
-                    new AdapterMirror.Settings(adapters.uri(), settings(), options.refreshInterval());
+                    new AdapterMirror.Settings(remote.get(), settings(), options.refreshInterval());
             ArtifactCache files = cache.orElseThrow().value();
             mirror = Optional.of(MIRRORS.acquire(wanted, missing -> AdapterMirror.open(missing, files)));
+            requireOneFileForEachName(mirror.get().value());
             preloaded = Optional.of(preload(mirror.get().value()));
         }
+    }
+
+    private void requireOneFileForEachName(AdapterMirror adapters) {
+        options.localFiles().forEach((name, file) -> {
+            if (adapters.lists(name)) {
+                throw new LlamafuException(
+                        ErrorCode.INVALID_OPTION,
+                        "The adapter '%s' is '%s' in adapters.files, and in %s too; take one of them away."
+                                .formatted(name, file, adapters.described()));
+            }
+        });
     }
 
     /** The engine loads these when it is opened, so they are kept here even if no record asks for them. */
     private AdapterMirror.Use preload(AdapterMirror adapters) {
         List<String> names = options.preload().stream()
-                .flatMap(stack -> MirroredEngine.remoteNames(stack, options.ownFiles()).stream())
+                .flatMap(stack -> MirroredEngine.remoteNames(stack, options::isRemote).stream())
                 .distinct()
                 .toList();
         CompletableFuture<AdapterMirror.Use> use = adapters.use(names);
@@ -125,8 +113,8 @@ public final class Artifacts implements AutoCloseable {
             CompletableFuture<Void> unused = use.thenAccept(AdapterMirror.Use::close);
             throw new LlamafuException(
                     ErrorCode.ARTIFACT_UNAVAILABLE,
-                    "The adapters to preload, %s of '%s', were not fetched within %s, or the task was cancelled."
-                            .formatted(names, adapters.uri(), PRELOAD_PATIENCE),
+                    "The adapters to preload, %s of %s, were not fetched within %s, or the task was cancelled."
+                            .formatted(names, adapters.described(), PRELOAD_PATIENCE),
                     e);
         }
     }
@@ -159,14 +147,27 @@ public final class Artifacts implements AutoCloseable {
 
     /** The folder that an engine reads adapters from. */
     public Optional<Path> adapters() {
-        return mirror.isPresent()
-                ? mirror.map(share -> share.value().folder())
-                : options.adapters().map(Location.Local.class::cast).map(Location.Local::path);
+        return options.adapters()
+                .map(location -> location instanceof Location.Local local
+                        ? local.path()
+                        : mirror.orElseThrow().value().folder());
+    }
+
+    /** The files of the adapters that are named one by one; those of remote ones appear when they are asked for. */
+    public Map<String, Path> adapterFiles() {
+        Map<String, Path> files = options.localFiles();
+        if (options.adapters().orElse(null) instanceof Location.Remote) {
+            return files;
+        }
+        options.adapterFiles().keySet().stream()
+                .filter(options::isRemote)
+                .forEach(name -> files.put(name, mirror.orElseThrow().value().fileOf(name)));
+        return files;
     }
 
     /** The engine for requests of this job: it waits for remote adapters. The engine itself if there are none. */
     public InferenceEngine over(InferenceEngine engine) {
-        return mirror.isPresent() ? new MirroredEngine(engine, mirror.get().value(), options.ownFiles()) : engine;
+        return mirror.isPresent() ? new MirroredEngine(engine, mirror.get().value(), options::isRemote) : engine;
     }
 
     /** A failure to open the engine, with the URI of a model that was fetched: its path says nothing to a user. */

@@ -2,27 +2,33 @@ package io.llamafu.flink.artifact;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterCard;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.ForwardingEngine;
 import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.LoadedAdapter;
 import io.llamafu.engine.ResolvedAdapter;
-import io.llamafu.engine.support.ForwardingEngine;
 
 import java.time.Duration;
+import java.util.Comparator;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.Predicate;
+import java.util.stream.Stream;
 
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
  * An engine over a local folder that a mirror fills: a request goes to the engine when its adapters are there, at once if
- * they are there already. The wait counts towards the request's timeout. It lists the adapters that were fetched, not all of
- * the remote folder.
+ * they are there already. The wait counts towards the request's timeout.
  */
 final class MirroredEngine extends ForwardingEngine {
     private static final Set<ErrorCode> ABOUT_ADAPTERS = EnumSet.of(
@@ -32,25 +38,26 @@ final class MirroredEngine extends ForwardingEngine {
             ErrorCode.ADAPTER_LOAD_FAILED);
 
     private final AdapterMirror mirror;
-    private final Set<String> ownFiles;
+    private final Predicate<String> remote;
 
     /**
      * An engine over a mirror.
      *
-     * @param ownFiles names of adapters that the engine finds elsewhere than in the mirror's folder
+     * @param remote whether the adapter of a name is in the mirror, or nowhere
      */
-    MirroredEngine(InferenceEngine engine, AdapterMirror mirror, Set<String> ownFiles) {
+    MirroredEngine(InferenceEngine engine, AdapterMirror mirror, Predicate<String> remote) {
         super(engine);
         this.mirror = checkNotNull(mirror, "mirror is null");
-        this.ownFiles = checkNotNull(ownFiles, "ownFiles is null");
+        this.remote = checkNotNull(remote, "remote is null");
     }
 
     @Override
     public CompletableFuture<Completion> submit(CompletionRequest request) {
-        if (request.adapters().isBase()) {
+        List<String> names = remoteNames(request.adapters(), remote);
+        if (names.isEmpty()) {
             return engine().submit(request);
         }
-        CompletableFuture<AdapterMirror.Use> use = mirror.use(remoteNames(request.adapters(), ownFiles));
+        CompletableFuture<AdapterMirror.Use> use = mirror.use(names);
         CompletableFuture<Completion> result = new CompletableFuture<>();
         if (use.isDone() && !use.isCompletedExceptionally()) {
             handOver(request, use.join(), result);
@@ -61,10 +68,10 @@ final class MirroredEngine extends ForwardingEngine {
     }
 
     /** The names of a stack that are in the mirror, or nowhere. */
-    static List<String> remoteNames(AdapterStack stack, Set<String> ownFiles) {
+    static List<String> remoteNames(AdapterStack stack, Predicate<String> remote) {
         return stack.entries().stream()
                 .map(AdapterStack.Entry::name)
-                .filter(name -> !ownFiles.contains(name))
+                .filter(remote)
                 .toList();
     }
 
@@ -116,7 +123,7 @@ final class MirroredEngine extends ForwardingEngine {
         return failure instanceof LlamafuException coded && ABOUT_ADAPTERS.contains(coded.code())
                 ? new LlamafuException(
                         coded.code(),
-                        "%s The adapters are those of '%s'.".formatted(coded.getMessage(), mirror.uri()),
+                        "%s The adapters are those of %s.".formatted(coded.getMessage(), mirror.described()),
                         coded)
                 : failure;
     }
@@ -130,9 +137,42 @@ final class MirroredEngine extends ForwardingEngine {
                 : AdapterMirror.reason(failure);
     }
 
+    /** Of those that were not fetched only the names and sizes are known. */
+    @Override
+    public List<LoadedAdapter> adapters() {
+        Map<String, Long> notFetched = mirror.notFetched();
+        List<LoadedAdapter> here = engine().adapters().stream()
+                .filter(adapter -> adapter.resident() || !notFetched.containsKey(adapter.name()))
+                .toList();
+        // One in memory answers although its file has left the cache.
+        here.forEach(adapter -> notFetched.remove(adapter.name()));
+        return Stream.concat(
+                        here.stream(),
+                        notFetched.entrySet().stream().map(adapter -> notFetched(adapter.getKey(), adapter.getValue())))
+                .sorted(Comparator.comparing(LoadedAdapter::name))
+                .toList();
+    }
+
+    private static LoadedAdapter notFetched(String name, long fileBytes) {
+        return new LoadedAdapter(
+                name,
+                Optional.empty(),
+                false,
+                0,
+                0,
+                List.of(),
+                0,
+                fileBytes,
+                0,
+                AdapterCard.NONE.defaultScale(),
+                AdapterCard.NONE.description(),
+                AdapterCard.NONE.tags(),
+                Optional.empty());
+    }
+
     @Override
     public CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
-        return mirror.use(remoteNames(stack, ownFiles))
+        return mirror.use(remoteNames(stack, remote))
                 .thenCompose(use -> engine().preload(stack).whenComplete((adapters, failure) -> use.close()));
     }
 }

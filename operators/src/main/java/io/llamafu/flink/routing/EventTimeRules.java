@@ -20,14 +20,16 @@ public final class EventTimeRules<E> extends KeyedBroadcastProcessFunction<Strin
     private static final long serialVersionUID = 1L;
 
     private final Carrier<?, E, ?> carrier;
+    private final AdapterPrefetch prefetch;
     private final MapStateDescriptor<String, RuleHistory> rules = RuleBook.descriptor();
     private transient WatermarkGate<E> gate;
     private transient Counter lateRules;
     /** Null until it is read from the state, which changes with each rule. */
     private transient RuleBook book;
 
-    public EventTimeRules(Carrier<?, E, ?> carrier) {
+    public EventTimeRules(Carrier<?, E, ?> carrier, AdapterPrefetch prefetch) {
         this.carrier = checkNotNull(carrier, "carrier is null");
+        this.prefetch = checkNotNull(prefetch, "prefetch is null");
     }
 
     @Override
@@ -56,6 +58,7 @@ public final class EventTimeRules<E> extends KeyedBroadcastProcessFunction<Strin
         }
         RuleBook.keep(rule, context.currentWatermark(), context.getBroadcastState(rules));
         book = null;
+        prefetch.prefetch(rule.getStack(), rule.getVariants());
     }
 
     @Override

@@ -14,12 +14,14 @@ public final class ProcessingTimeRules<E> extends BroadcastProcessFunction<E, Ro
     private static final long serialVersionUID = 1L;
 
     private final Carrier<?, E, ?> carrier;
+    private final AdapterPrefetch prefetch;
     private final MapStateDescriptor<String, RuleHistory> rules = RuleBook.descriptor();
     /** Null until it is read from the state, which changes with each rule. */
     private transient RuleBook book;
 
-    public ProcessingTimeRules(Carrier<?, E, ?> carrier) {
+    public ProcessingTimeRules(Carrier<?, E, ?> carrier, AdapterPrefetch prefetch) {
         this.carrier = checkNotNull(carrier, "carrier is null");
+        this.prefetch = checkNotNull(prefetch, "prefetch is null");
     }
 
     @Override
@@ -38,5 +40,6 @@ public final class ProcessingTimeRules<E> extends BroadcastProcessFunction<E, Ro
     public void processBroadcastElement(RouteRule rule, Context context, Collector<E> out) throws Exception {
         RuleBook.replace(rule, context.getBroadcastState(rules));
         book = null;
+        prefetch.prefetch(rule.getStack(), rule.getVariants());
     }
 }

@@ -40,6 +40,8 @@ public final class RouteChanges implements Serializable {
     @Nullable
     private final AdapterNames names;
 
+    private final AdapterPrefetch prefetch;
+
     private transient Predicate<String> exists;
     private transient Counter accepted;
     private transient Counter rejected;
@@ -51,10 +53,12 @@ public final class RouteChanges implements Serializable {
      * A judge of changes.
      *
      * @param names the adapters that a change may name; null for any, and the engine tells when a record is answered
+     * @param prefetch told of the routes that are let through, not of rules: those are kept elsewhere
      */
-    public RouteChanges(OnError onError, @Nullable AdapterNames names) {
+    public RouteChanges(OnError onError, @Nullable AdapterNames names, AdapterPrefetch prefetch) {
         this.onError = checkNotNull(onError, "onError is null");
         this.names = names;
+        this.prefetch = checkNotNull(prefetch, "prefetch is null");
     }
 
     /** The side output of what was rejected. */
@@ -79,8 +83,10 @@ public final class RouteChanges implements Serializable {
      * @param validFrom null if nobody said when the change begins
      */
     Optional<RouteVersion> accept(AdapterRoute change, @Nullable Long validFrom, Consumer<RejectedRoute> out) {
-        return judge(
+        Optional<RouteVersion> judged = judge(
                 () -> toVersion(change, validFrom), RejectedRoute.newBuilder().setChange(change), out);
+        judged.ifPresent(version -> prefetch.prefetch(version.getStack(), version.getVariants()));
+        return judged;
     }
 
     /** The rule in its normal form, or empty if it was rejected. */

@@ -2,6 +2,7 @@ package io.llamafu.flink.artifact;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.testing.Await;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -9,15 +10,18 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
+import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
-import java.util.function.BooleanSupplier;
 import java.util.stream.Stream;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
@@ -46,15 +50,24 @@ class AdapterMirrorTest {
 
     @AfterEach
     void close() {
-        mirror.close();
+        if (mirror != null) {
+            mirror.close();
+        }
         cache.close();
     }
 
     private void open(Duration refreshInterval, long maxBytes) {
+        open(folder(Map.of()), refreshInterval, maxBytes);
+    }
+
+    private void open(RemoteAdapters adapters, Duration refreshInterval, long maxBytes) {
         ArtifactCache.Settings settings = new ArtifactCache.Settings(temporary.resolve("cache"), maxBytes);
         cache = ArtifactCache.open(settings);
-        mirror =
-                AdapterMirror.open(new AdapterMirror.Settings(store.uri("adapters"), settings, refreshInterval), cache);
+        mirror = AdapterMirror.open(new AdapterMirror.Settings(adapters, settings, refreshInterval), cache);
+    }
+
+    private RemoteAdapters folder(Map<String, URI> files) {
+        return new RemoteAdapters(Optional.of(store.uri("adapters")), new TreeMap<>(files));
     }
 
     private void publish(String file, String content) throws IOException {
@@ -76,14 +89,6 @@ class AdapterMirrorTest {
     private List<String> localFiles() throws IOException {
         try (Stream<Path> files = Files.list(mirror.folder())) {
             return files.map(file -> file.getFileName().toString()).sorted().toList();
-        }
-    }
-
-    private static void await(BooleanSupplier condition) throws InterruptedException {
-        long deadline = System.nanoTime() + Duration.ofSeconds(30).toNanos();
-        while (!condition.getAsBoolean()) {
-            assertThat(System.nanoTime()).as("time to wait").isLessThan(deadline);
-            Thread.sleep(5);
         }
     }
 
@@ -141,11 +146,11 @@ class AdapterMirrorTest {
         use("medical").close();
         store.closeGate();
         publish("medical.gguf", "medical 2");
-        await(() -> store.reads("adapters/medical.gguf") == 2);
+        Await.until("the second fetch", () -> store.reads("adapters/medical.gguf") == 2);
         assertThat(mirror.use(List.of("medical"))).as("the old version answers").isCompleted();
         assertThat(local("medical.gguf")).hasContent("medical 1");
         store.openGate();
-        await(() -> holds(local("medical.gguf"), "medical 2"));
+        Await.until("the new version", () -> holds(local("medical.gguf"), "medical 2"));
     }
 
     @Test
@@ -157,9 +162,9 @@ class AdapterMirrorTest {
         assertThat(localFiles()).containsExactly("medical.gguf", "medical.json");
 
         publish("medical.json", "{ }");
-        await(() -> holds(local("medical.json"), "{ }"));
+        Await.until("the new card", () -> holds(local("medical.json"), "{ }"));
         store.remove("adapters/medical.json");
-        await(() -> Files.notExists(local("medical.json")));
+        Await.until("no card", () -> Files.notExists(local("medical.json")));
         assertThat(local("medical.gguf")).hasContent("medical 1");
     }
 
@@ -168,7 +173,7 @@ class AdapterMirrorTest {
         open(OFTEN, 0);
         use("medical").close();
         store.remove("adapters/medical.gguf");
-        await(() -> Files.notExists(local("medical.gguf")));
+        Await.until("no adapter", () -> Files.notExists(local("medical.gguf")));
         assertFails(
                 mirror.use(List.of("medical")),
                 ErrorCode.ADAPTER_NOT_FOUND,
@@ -178,7 +183,7 @@ class AdapterMirrorTest {
         store.remove("adapters/legal.gguf");
         Files.delete(temporary.resolve("remote/adapters"));
         int listings = store.listingThreads().size();
-        await(() -> store.listingThreads().size() >= listings + 2);
+        Await.until("a listing", () -> store.listingThreads().size() >= listings + 2);
         assertFails(mirror.use(List.of("legal")), ErrorCode.ADAPTER_NOT_FOUND, "holds no NAME.gguf file");
     }
 
@@ -215,7 +220,7 @@ class AdapterMirrorTest {
         assertFails(mirror.use(List.of("legal")), ErrorCode.ARTIFACT_UNAVAILABLE, "the store is down");
 
         store.setFailing(false);
-        await(() -> {
+        Await.until("the store can be read", () -> {
             CompletableFuture<AdapterMirror.Use> use = mirror.use(List.of("legal"));
             return use.isDone() && !use.isCompletedExceptionally();
         });
@@ -231,12 +236,56 @@ class AdapterMirrorTest {
         assertThat(localFiles()).as("legal made room, which was not enough").containsExactly("medical.gguf");
 
         medical.close();
-        await(() -> mirror.use(List.of("finance"))
+        Await.until("room for finance", () -> mirror.use(List.of("finance"))
                 .handle((use, failure) -> failure == null)
                 .join());
         assertThat(localFiles()).containsExactly("finance.gguf");
         use("legal").close();
         assertThat(localFiles()).as("finance and legal do fit").containsExactly("finance.gguf", "legal.gguf");
+    }
+
+    @Test
+    void filesOfAnyFileSystemAreAdaptersToo() throws Exception {
+        RemoteStore other = RemoteStore.over(Files.createDirectories(temporary.resolve("other")));
+        other.publish("v2/tone-file.gguf", "tone 1".getBytes(UTF_8));
+        other.publish("v2/tone-file.json", "{}".getBytes(UTF_8));
+        open(folder(Map.of("tone", other.uri("v2/tone-file.gguf"), "late", other.uri("late.bin"))), OFTEN, 0);
+        use("tone", "medical").close();
+        assertThat(local("tone.gguf")).hasContent("tone 1");
+        assertThat(local("tone.json")).hasContent("{}");
+        assertThat(mirror.notFetched()).isEqualTo(Map.of("legal", 7L));
+        assertFails(mirror.use(List.of("late")), ErrorCode.ADAPTER_NOT_FOUND, "' and adapters.files; it has legal");
+
+        other.publish("late.bin", "late 1".getBytes(UTF_8));
+        use("late").close();
+        assertThat(local("late.gguf")).hasContent("late 1");
+        other.publish("v2/tone-file.gguf", "tone 2".getBytes(UTF_8));
+        Await.until("the new version", () -> holds(local("tone.gguf"), "tone 2"));
+        other.remove("v2/tone-file.gguf");
+        Await.until("no adapter", () -> Files.notExists(local("tone.gguf")));
+        assertThat(other.listingThreads()).as("folders of files are not listed").isEmpty();
+    }
+
+    @Test
+    void filesWithoutAFolderAreEnough() throws Exception {
+        open(
+                new RemoteAdapters(Optional.empty(), new TreeMap<>(Map.of("x", store.uri("adapters/legal.gguf")))),
+                NEVER,
+                0);
+        use("x").close();
+        assertThat(local("x.gguf")).hasContent("legal 1");
+        store.remove("adapters/legal.gguf");
+        assertFails(mirror.use(List.of("y")), ErrorCode.ADAPTER_NOT_FOUND, "'y' in adapters.files; no file is there");
+    }
+
+    @Test
+    void nameOfTwoRemoteFilesIsRefused() {
+        assertThatThrownBy(() -> open(folder(Map.of("legal", store.uri("other.gguf"))), NEVER, 0))
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_OPTION))
+                .hasMessageContainingAll(
+                        "The adapter 'legal' is '" + store.uri("other.gguf") + "' in adapters.files",
+                        store.uri("adapters/legal.gguf").toString());
     }
 
     @Test
@@ -260,7 +309,7 @@ class AdapterMirrorTest {
         assertFails(listing, ErrorCode.ENGINE_CLOSED, "not used any more");
         assertFails(mirror.use(List.of("medical")), ErrorCode.ENGINE_CLOSED, "not used any more");
         store.openGate();
-        await(() -> Thread.getAllStackTraces().keySet().stream()
+        Await.until("no thread that fetches", () -> Thread.getAllStackTraces().keySet().stream()
                 .noneMatch(thread -> thread.getName().equals("llamafu-adapter-fetch")));
     }
 }

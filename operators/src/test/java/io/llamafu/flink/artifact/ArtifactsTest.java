@@ -10,6 +10,7 @@ import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
 import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.engine.SharedEngines;
+import io.llamafu.testing.Await;
 import io.llamafu.testing.TinyModel;
 import io.llamafu.testing.TinyModel.Golden;
 import org.junit.jupiter.api.BeforeEach;
@@ -25,14 +26,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.tuple;
 
 /** The trained model and its adapters from a remote store, on the real engine. */
 @Timeout(120)
@@ -64,14 +66,18 @@ class ArtifactsTest {
     }
 
     private Artifacts acquire(Location model, Location adapters, String preload) {
+        return acquire(model, adapters, Map.of(), preload);
+    }
+
+    private Artifacts acquire(Location model, Location adapters, Map<String, Location> files, String preload) {
         return Artifacts.acquire(new ArtifactOptions(
                 model,
                 Optional.of(adapters),
+                files,
                 temporary.resolve("cache"),
                 0,
                 OFTEN,
-                List.of(AdapterStack.parse(preload)),
-                Set.of("own")));
+                List.of(AdapterStack.parse(preload))));
     }
 
     private Artifacts acquire() {
@@ -79,13 +85,14 @@ class ArtifactsTest {
     }
 
     private static EngineOptions engine(Artifacts artifacts) {
-        return EngineOptions.builder(artifacts.model())
+        EngineOptions.Builder options = EngineOptions.builder(artifacts.model())
                 .adapters(artifacts.adapters().orElseThrow())
                 .contextSize(512)
                 .parallelSequences(2)
                 .threads(1)
-                .idleTimeout(Duration.ZERO)
-                .build();
+                .idleTimeout(Duration.ZERO);
+        artifacts.adapterFiles().forEach(options::adapter);
+        return options.build();
     }
 
     private static Golden golden(String stack) {
@@ -174,17 +181,13 @@ class ArtifactsTest {
             assertThat(ask(engine, legal.prompt(), "newcomer")).isEqualTo(legal.expected());
 
             publishAdapter("medical", "legal");
-            long deadline = System.nanoTime() + Duration.ofSeconds(30).toNanos();
-            while (!ask(engine, legal.prompt(), "medical").equals(legal.expected())) {
-                assertThat(System.nanoTime()).as("time for the new version").isLessThan(deadline);
-            }
+            Await.until("the new version answers", () -> ask(engine, legal.prompt(), "medical")
+                    .equals(legal.expected()));
             store.remove("adapters/newcomer.gguf");
-            CompletableFuture<Completion> gone = engine.submit(request(legal.prompt(), "newcomer"));
-            while (gone.handle((answer, failure) -> failure == null).get(30, TimeUnit.SECONDS)) {
-                assertThat(System.nanoTime()).as("time for it to vanish").isLessThan(deadline);
-                gone = engine.submit(request(legal.prompt(), "newcomer"));
-            }
-            assertFails(gone, ErrorCode.ADAPTER_NOT_FOUND, "newcomer");
+            Await.until("the newcomer is gone", () -> engine.submit(request(legal.prompt(), "newcomer"))
+                    .handle((answer, failure) -> failure != null)
+                    .get(30, TimeUnit.SECONDS));
+            assertFails(engine.submit(request(legal.prompt(), "newcomer")), ErrorCode.ADAPTER_NOT_FOUND, "newcomer");
             assertThat(ask(engine, legal.prompt(), "")).as("the base model").isNotEmpty();
         }
     }
@@ -212,9 +215,12 @@ class ArtifactsTest {
 
     @Test
     void adaptersToPreloadAreHereFromTheBeginning() throws Exception {
-        try (Artifacts artifacts = acquire(remote("base.gguf"), remote("adapters"), "medical+own")) {
-            assertThat(artifacts.adapters().orElseThrow().resolve("medical.gguf"))
-                    .exists();
+        Map<String, Location> files = Map.of("own", localFile("legal"), "far", remote("adapters/legal.gguf"));
+        publishAdapter("legal", "legal");
+        try (Artifacts artifacts = acquire(remote("base.gguf"), remote("adapters"), files, "medical+own+far")) {
+            assertThat(artifacts.adapters().orElseThrow())
+                    .isDirectoryContaining("glob:**/medical.gguf")
+                    .isDirectoryContaining("glob:**/far.gguf");
         }
         assertThatThrownBy(() -> acquire(remote("base.gguf"), remote("adapters"), "missing")
                         .close())
@@ -224,28 +230,73 @@ class ArtifactsTest {
         assertThat(temporary.resolve("cache/sessions")).isEmptyDirectory();
     }
 
+    private static Location localFile(String adapter) {
+        return new Location.Local(TinyModel.adapters().resolve(adapter + ".gguf"));
+    }
+
     @Test
-    void adapterWithAFileOfItsOwnIsNotLookedForRemotely() throws Exception {
+    void filesOfARemoteFolderAndOfAdaptersFilesAnswerTogether() throws Exception {
+        publishAdapter("elsewhere/finance", "finance");
+        Map<String, Location> files =
+                Map.of("own", localFile("legal"), "far", remote("adapters/elsewhere/finance.gguf"));
         Golden legal = golden("legal");
-        try (Artifacts artifacts = acquire()) {
-            EngineOptions options = EngineOptions.builder(artifacts.model())
-                    .adapters(artifacts.adapters().orElseThrow())
-                    .adapter("own", TinyModel.adapters().resolve("legal.gguf"))
-                    .contextSize(512)
-                    .parallelSequences(2)
-                    .threads(1)
-                    .idleTimeout(Duration.ZERO)
-                    .build();
-            try (SharedEngines.Lease lease = SharedEngines.acquire(options)) {
-                InferenceEngine engine = artifacts.over(lease.engine());
-                assertThat(ask(engine, legal.prompt(), "own")).isEqualTo(legal.expected());
-                assertThat(engine.preload(AdapterStack.parse("medical+own")).get(30, TimeUnit.SECONDS))
-                        .extracting(ResolvedAdapter::name)
-                        .containsExactly("medical", "own");
-                assertThat(engine.unload("medical")).isTrue();
-                assertThat(engine.clear()).as("own").isEqualTo(1);
-                assertThat(engine.adapters()).extracting(LoadedAdapter::name).containsExactly("medical", "own");
-            }
+        Golden finance = golden("finance");
+        try (Artifacts artifacts = acquire(remote("base.gguf"), remote("adapters"), files, "");
+                SharedEngines.Lease lease = SharedEngines.acquire(engine(artifacts))) {
+            InferenceEngine engine = artifacts.over(lease.engine());
+            assertThat(engine.adapters())
+                    .as("fetched or not")
+                    .extracting(LoadedAdapter::name, LoadedAdapter::problem)
+                    .containsExactly(
+                            tuple("far", Optional.empty()),
+                            tuple("medical", Optional.empty()),
+                            tuple("own", Optional.empty()));
+            assertThat(ask(engine, legal.prompt(), "own")).isEqualTo(legal.expected());
+            assertThat(ask(engine, finance.prompt(), "far")).isEqualTo(finance.expected());
+            assertThat(engine.preload(AdapterStack.parse("medical+own")).get(30, TimeUnit.SECONDS))
+                    .extracting(ResolvedAdapter::name)
+                    .containsExactly("medical", "own");
+            assertThat(engine.unload("medical")).isTrue();
+            assertThat(engine.clear()).as("own and far").isEqualTo(2);
+            assertThat(engine.adapters())
+                    .extracting(LoadedAdapter::name, LoadedAdapter::rank)
+                    .containsExactly(tuple("far", 4L), tuple("medical", 4L), tuple("own", 4L));
+        }
+    }
+
+    @Test
+    void remoteFilesAnswerBesideALocalFolder() throws Exception {
+        Golden legal = golden("legal");
+        Golden medical = golden("medical");
+        Location local = new Location.Local(TinyModel.adapters());
+        Map<String, Location> files = Map.of("far", remote("far.gguf"));
+        try (Artifacts artifacts = acquire(new Location.Local(TinyModel.model()), local, files, "");
+                SharedEngines.Lease lease = SharedEngines.acquire(engine(artifacts))) {
+            assertThat(artifacts.adapters()).contains(TinyModel.adapters());
+            InferenceEngine engine = artifacts.over(lease.engine());
+            assertFails(engine.submit(request("x", "far")), ErrorCode.ADAPTER_NOT_FOUND, "'far' in adapters.files");
+            assertFails(engine.submit(request("x", "unknown")), ErrorCode.ADAPTER_NOT_FOUND, "'unknown' in '");
+
+            store.publish("far.gguf", TinyModel.adapters().resolve("legal.gguf"));
+            assertThat(ask(engine, legal.prompt(), "far")).isEqualTo(legal.expected());
+            assertThat(ask(engine, medical.prompt(), "medical")).isEqualTo(medical.expected());
+        }
+    }
+
+    @Test
+    void nameOfALocalAndARemoteFileIsRefused() {
+        for (Location adapters : List.of(remote("adapters"), new Location.Local(TinyModel.adapters()))) {
+            Location file = adapters instanceof Location.Local ? remote("medical.gguf") : localFile("medical");
+            assertThatThrownBy(() -> {
+                        try (Artifacts artifacts =
+                                acquire(remote("base.gguf"), adapters, Map.of("medical", file), "")) {
+                            engine(artifacts).adapterCatalog();
+                        }
+                    })
+                    .isInstanceOfSatisfying(
+                            LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_OPTION))
+                    .hasMessageContainingAll(
+                            "The adapter 'medical' is '", "in adapters.files", "take one of them away");
         }
     }
 

@@ -34,6 +34,7 @@ public final class RemoteStore {
     private final java.nio.file.Path root;
     private final List<String> opened = new CopyOnWriteArrayList<>();
     private final List<String> listingThreads = new CopyOnWriteArrayList<>();
+    private final AtomicLong statusCalls = new AtomicLong();
     /** Times of published files, each later than the one before however fast they come. */
     private final AtomicLong publishedTime = new AtomicLong(1_700_000_000_000L);
 
@@ -93,6 +94,11 @@ public final class RemoteStore {
         return listingThreads;
     }
 
+    /** How often the status of a single file was asked for. */
+    public long statusCalls() {
+        return statusCalls.get();
+    }
+
     public void setFailing(boolean failing) {
         this.failing = failing;
     }
@@ -139,6 +145,7 @@ public final class RemoteStore {
 
         @Override
         public FileStatus getFileStatus(Path path) throws IOException {
+            statusCalls.incrementAndGet();
             requireReachable();
             return files.getFileStatus(local(path));
         }

@@ -2,6 +2,7 @@ package io.llamafu.flink.completion;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.artifact.RemoteStore;
@@ -12,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 
@@ -64,5 +66,60 @@ class JobEngineTest {
                 .isInstanceOfSatisfying(
                         LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.MODEL_INVALID));
         assertThat(folder.resolve("llamafu-cache/sessions")).isEmptyDirectory();
+    }
+
+    private static LlamafuOptions budget(String size) {
+        return LlamafuOptions.fromMap(Map.of("model", "base.gguf", "adapters.memory-budget", size));
+    }
+
+    private JobEngine open(LlamafuOptions options) {
+        return JobEngine.open(options, taskManager(OptionalInt.empty()), wanted -> engine.lease());
+    }
+
+    private static void prefetch(LlamafuOptions options, String... stacks) {
+        for (String stack : stacks) {
+            JobEngine.prefetch(options, AdapterStack.parse(stack));
+        }
+    }
+
+    @Test
+    void stacksOfRoutesAreLoadedByTheEngineOfTheirOptions() {
+        LlamafuOptions options = budget("1 kb");
+        prefetch(options, "before");
+        JobEngine held = open(options);
+        prefetch(options, "medical:0.5+formal", "", "legal");
+        prefetch(budget("2 kb"), "other");
+        held.close();
+        prefetch(options, "after");
+
+        assertThat(engine.preloads())
+                .containsExactly(AdapterStack.parse("medical:0.5+formal"), AdapterStack.parse("legal"));
+    }
+
+    @Test
+    void routesTakeNoAdaptersPlaceAndNeedABudget() {
+        for (LlamafuOptions options : List.of(
+                budget("5 bytes"), LlamafuOptions.builder().model("base.gguf").build())) {
+            JobEngine held = open(options);
+            prefetch(options, "medical+legal");
+            held.close();
+        }
+
+        assertThat(engine.preloads()).isEmpty();
+    }
+
+    @Test
+    void routesDoNotFloodTheEngine() {
+        LlamafuOptions options = budget("1 kb");
+        JobEngine held = open(options);
+        for (int route = 0; route < 1000; route++) {
+            prefetch(options, "a" + route);
+        }
+        assertThat(engine.preloads()).hasSize(JobEngine.MOST_PREFETCHES);
+
+        engine.endPreloads();
+        prefetch(options, "later");
+        assertThat(engine.preloads()).contains(AdapterStack.of("later"));
+        held.close();
     }
 }

@@ -21,6 +21,8 @@ import java.util.concurrent.CompletableFuture;
 final class ScriptedEngine implements InferenceEngine {
     private final List<CompletionRequest> requests = new ArrayList<>();
     private final List<CompletableFuture<Completion>> answers = new ArrayList<>();
+    private final List<AdapterStack> preloads = new ArrayList<>();
+    private final List<CompletableFuture<List<ResolvedAdapter>>> preloaded = new ArrayList<>();
     private int closedLeases;
     private boolean open = true;
 
@@ -81,7 +83,18 @@ final class ScriptedEngine implements InferenceEngine {
 
     @Override
     public CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
-        return CompletableFuture.completedFuture(List.of());
+        CompletableFuture<List<ResolvedAdapter>> loading = new CompletableFuture<>();
+        preloads.add(stack);
+        preloaded.add(loading);
+        return loading;
+    }
+
+    List<AdapterStack> preloads() {
+        return preloads;
+    }
+
+    void endPreloads() {
+        preloaded.forEach(loading -> loading.complete(List.of()));
     }
 
     @Override

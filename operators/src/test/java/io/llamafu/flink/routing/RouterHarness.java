@@ -82,7 +82,7 @@ final class RouterHarness implements AutoCloseable {
         }
 
         RouterHarness open(OperatorSubtaskState restored) throws Exception {
-            RouteChanges changes = new RouteChanges(onError, names);
+            RouteChanges changes = new RouteChanges(onError, names, AdapterPrefetch.NONE);
             Carrier<?, RoutedRequest, ?> carrier = new RequestOnly<>();
             return new RouterHarness(
                     eventTime

@@ -152,7 +152,7 @@ class RulesTest {
     @SuppressWarnings("try") // close of the harness may be interrupted
     void malformedRulesAreRejectedWithTheReason() throws Exception {
         AdapterNames names = () -> List.of("medical")::contains;
-        RuleCheck check = new RuleCheck(new RouteChanges(OnError.EMIT, names), true);
+        RuleCheck check = new RuleCheck(new RouteChanges(OnError.EMIT, names, AdapterPrefetch.NONE), true);
         try (OneInputStreamOperatorTestHarness<RouteRule, RouteRule> harness =
                 new OneInputStreamOperatorTestHarness<>(new ProcessOperator<>(check))) {
             harness.open();
@@ -187,7 +187,8 @@ class RulesTest {
             return open(
                     new BroadcastOperatorTestHarness<>(
                             new CoBroadcastWithNonKeyedOperator<>(
-                                    new ProcessingTimeRules<>(new RequestOnly<>()), List.of(RuleBook.descriptor())),
+                                    new ProcessingTimeRules<>(new RequestOnly<>(), AdapterPrefetch.NONE),
+                                    List.of(RuleBook.descriptor())),
                             1,
                             1,
                             0),
@@ -199,7 +200,8 @@ class RulesTest {
             return open(
                     new KeyedBroadcastOperatorTestHarness<>(
                             new CoBroadcastWithKeyedOperator<>(
-                                    new EventTimeRules<>(carrier), List.of(RuleBook.descriptor())),
+                                    new EventTimeRules<>(carrier, AdapterPrefetch.NONE),
+                                    List.of(RuleBook.descriptor())),
                             carrier::keyOf,
                             Types.STRING,
                             1,

@@ -1,12 +1,6 @@
-package io.llamafu.engine.support;
+package io.llamafu.engine;
 
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
-import io.llamafu.engine.CompletionRequest;
-import io.llamafu.engine.EngineMetrics;
-import io.llamafu.engine.InferenceEngine;
-import io.llamafu.engine.LoadedAdapter;
-import io.llamafu.engine.ResolvedAdapter;
 
 import java.util.List;
 import java.util.concurrent.CompletableFuture;

@@ -1,0 +1,238 @@
+package io.llamafu.engine;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.testing.Await;
+import io.llamafu.testing.TinyModel;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+
+import static io.llamafu.engine.Answers.MEDICAL;
+import static io.llamafu.engine.Answers.PROMPT;
+import static io.llamafu.engine.Answers.answer;
+import static io.llamafu.engine.Answers.failure;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.tuple;
+
+/** What every engine promises of adapters: their names, scales and files, and what is known of them. */
+interface AdapterContract extends EngineUnderTest {
+    @ParameterizedTest
+    @ValueSource(strings = {"medical:0", "medical:0+formal:0", "legal:0"})
+    default void scaleZeroIsTheBaseModel(String stack) throws Exception {
+        CompletionRequest request = CompletionRequest.of(PROMPT, AdapterStack.parse(stack));
+
+        assertThat(answer(engine(), request).text())
+                .isEqualTo(answer(engine(), CompletionRequest.of(PROMPT, AdapterStack.base()))
+                        .text())
+                .isNotEqualTo("cardiology; routine");
+    }
+
+    @Test
+    default void scaleIsBetweenBaseAndAdapter() throws Exception {
+        assertThat(answer(engine(), CompletionRequest.of(PROMPT, AdapterStack.of("medical", 0.5f)))
+                        .text())
+                .isEqualTo("perhaps cardiology; routine");
+        assertThat(answer(engine(), CompletionRequest.of(PROMPT, AdapterStack.of("medical", 1)))
+                        .text())
+                .isEqualTo("cardiology; routine");
+    }
+
+    @Test
+    default void stackedAdaptersActTogetherInAnyOrder() throws Exception {
+        String formal = answer(engine(), CompletionRequest.of(PROMPT, AdapterStack.parse("medical+formal")))
+                .text();
+
+        assertThat(formal).contains("cardiology").isNotEqualTo("cardiology; routine");
+        assertThat(answer(engine(), CompletionRequest.of(PROMPT, AdapterStack.parse("formal+medical")))
+                        .text())
+                .isEqualTo(formal);
+    }
+
+    @Test
+    default void unknownAdapterIsAnErrorThatNamesTheKnownOnes() throws Exception {
+        LlamafuException failure = failure(engine().submit(CompletionRequest.of(PROMPT, AdapterStack.parse("nobody"))));
+
+        assertThat(failure.code()).isEqualTo(ErrorCode.ADAPTER_NOT_FOUND);
+        assertThat(failure).hasMessageContaining("finance, formal, legal, medical");
+    }
+
+    @Test
+    default void adapterIsAnErrorWithoutAFolderOfThem() throws Exception {
+        try (InferenceEngine bare = open(EngineOptions.builder(TinyModel.model())
+                .contextSize(128)
+                .threads(1)
+                .parallelSequences(2)
+                .build())) {
+            assertThat(failure(bare.submit(CompletionRequest.of(PROMPT, MEDICAL)))
+                            .code())
+                    .isEqualTo(ErrorCode.ADAPTER_NOT_FOUND);
+            assertThat(answer(
+                                    bare,
+                                    CompletionRequest.of(PROMPT, AdapterStack.base())
+                                            .withMaxTokens(5))
+                            .generatedTokens())
+                    .isPositive();
+        }
+    }
+
+    @Test
+    default void adapterThatIsPublishedLaterAnswers(@TempDir Path folder) throws Exception {
+        Files.copy(TinyModel.adapters().resolve("legal.gguf"), folder.resolve("legal.gguf"));
+        try (InferenceEngine fresh = open(TinyModel.options().adapters(folder).build())) {
+            CompletionRequest request = CompletionRequest.of(PROMPT, AdapterStack.parse("new"));
+            assertThat(failure(fresh.submit(request)).code()).isEqualTo(ErrorCode.ADAPTER_NOT_FOUND);
+
+            TinyModel.publish(folder, "new", "medical");
+            Completion first = answer(fresh, request);
+            TinyModel.publish(folder, "new", "finance");
+            assertThat(first.text()).isEqualTo("cardiology; routine");
+            Await.until(
+                    "an answer of the new version",
+                    () -> !answer(fresh, request).adapters().equals(first.adapters()));
+            assertThat(answer(fresh, request).text()).isNotEqualTo(first.text());
+        }
+    }
+
+    @Test
+    default void stackWithoutAScaleTakesTheDefaultOfTheAdapter(@TempDir Path folder) throws Exception {
+        Files.copy(TinyModel.adapters().resolve("medical.gguf"), folder.resolve("medical.gguf"));
+        Files.writeString(folder.resolve("medical.json"), "{\"defaultScale\": 0.5}");
+        try (InferenceEngine fresh = open(TinyModel.options().adapters(folder).build())) {
+            Completion halved = answer(fresh, CompletionRequest.of(PROMPT, MEDICAL));
+
+            assertThat(halved.text()).isEqualTo("perhaps cardiology; routine");
+            assertThat(halved.adapters().get(0).scale()).isEqualTo(0.5f);
+            assertThat(answer(fresh, CompletionRequest.of(PROMPT, AdapterStack.of("medical", 1)))
+                            .text())
+                    .isEqualTo("cardiology; routine");
+        }
+    }
+
+    @Test
+    default void malformedCardIsAnErrorForRecordsOfItsAdapterOnly(@TempDir Path folder) throws Exception {
+        Files.copy(TinyModel.adapters().resolve("medical.gguf"), folder.resolve("medical.gguf"));
+        Files.copy(TinyModel.adapters().resolve("legal.gguf"), folder.resolve("legal.gguf"));
+        Files.writeString(folder.resolve("legal.json"), "{\"defaultScale\": \"high\"}");
+        try (InferenceEngine fresh = open(TinyModel.options().adapters(folder).build())) {
+            assertThat(failure(fresh.submit(CompletionRequest.of(PROMPT, AdapterStack.of("legal", 1))))
+                            .code())
+                    .isEqualTo(ErrorCode.ADAPTER_INVALID);
+            assertThat(answer(fresh, CompletionRequest.of(PROMPT, MEDICAL)).text())
+                    .isEqualTo("cardiology; routine");
+        }
+    }
+
+    @Test
+    default void malformedAdapterIsAnErrorForItsRecordsOnly(@TempDir Path folder) throws Exception {
+        Files.copy(TinyModel.adapters().resolve("medical.gguf"), folder.resolve("medical.gguf"));
+        Files.writeString(folder.resolve("broken.gguf"), "not an adapter");
+        try (InferenceEngine fresh = open(TinyModel.options().adapters(folder).build())) {
+            assertThat(failure(fresh.submit(CompletionRequest.of(PROMPT, AdapterStack.parse("broken"))))
+                            .code())
+                    .isEqualTo(ErrorCode.ADAPTER_INVALID);
+            assertThat(answer(fresh, CompletionRequest.of(PROMPT, MEDICAL)).text())
+                    .isEqualTo("cardiology; routine");
+        }
+    }
+
+    @Test
+    default void adapterThatIsNamedByItsFileAnswers() throws Exception {
+        EngineOptions options = EngineOptions.builder(TinyModel.model())
+                .adapter("diagnosis", TinyModel.adapters().resolve("medical.gguf"))
+                .contextSize(256)
+                .threads(1)
+                .parallelSequences(2)
+                .build();
+        try (InferenceEngine fresh = open(options)) {
+            assertThat(answer(fresh, CompletionRequest.of(PROMPT, AdapterStack.of("diagnosis")))
+                            .text())
+                    .isEqualTo("cardiology; routine");
+            assertThat(failure(fresh.submit(CompletionRequest.of(PROMPT, MEDICAL)))
+                            .code())
+                    .isEqualTo(ErrorCode.ADAPTER_NOT_FOUND);
+        }
+    }
+
+    @Test
+    default void adaptersAreListedWithWhatTheyAre(@TempDir Path folder) throws Exception {
+        Files.copy(TinyModel.adapters().resolve("medical.gguf"), folder.resolve("medical.gguf"));
+        Files.writeString(
+                folder.resolve("medical.json"),
+                "{\"description\": \"Labels notes\", \"defaultScale\": 0.5, \"tags\": [\"domain\"]}");
+        Files.writeString(folder.resolve("broken.gguf"), "not an adapter");
+        try (InferenceEngine fresh = open(TinyModel.options().adapters(folder).build())) {
+            ResolvedAdapter preloaded =
+                    fresh.preload(MEDICAL).get(60, TimeUnit.SECONDS).get(0);
+
+            List<LoadedAdapter> adapters = fresh.adapters();
+            assertThat(adapters).extracting(LoadedAdapter::name).containsExactly("broken", "medical");
+            assertThat(adapters.get(0)).satisfies(broken -> {
+                assertThat(broken.resident()).isFalse();
+                assertThat(broken.problem())
+                        .hasValueSatisfying(problem -> assertThat(problem).contains("broken"));
+            });
+            assertThat(adapters.get(1)).satisfies(medical -> {
+                assertThat(medical.resident()).isTrue();
+                assertThat(medical.digest()).contains(preloaded.digest());
+                assertThat(medical.rank()).isEqualTo(4);
+                assertThat(medical.alpha()).isPositive();
+                assertThat(medical.targetModules()).contains("attn_q", "ffn_down");
+                assertThat(medical.parameters()).isBetween(30_000L, 40_000L);
+                assertThat(medical.bytes()).isBetween(60_000L, 80_000L);
+                assertThat(medical.leases()).isZero();
+                assertThat(medical.defaultScale()).isEqualTo(0.5f);
+                assertThat(medical.description()).isEqualTo("Labels notes");
+                assertThat(medical.tags()).containsExactly("domain");
+                assertThat(medical.problem()).isEmpty();
+            });
+        }
+    }
+
+    @Test
+    default void preloadSaysWhatAStackResolvesToOrWhyItCannot() throws Exception {
+        assertThat(engine().preload(AdapterStack.parse("medical:0.5+formal")).get(60, TimeUnit.SECONDS))
+                .extracting(ResolvedAdapter::name, ResolvedAdapter::scale)
+                .containsExactly(tuple("medical", 0.5f), tuple("formal", 1f));
+        assertThat(engine().preload(AdapterStack.base()).get(60, TimeUnit.SECONDS))
+                .isEmpty();
+        assertThatThrownBy(() -> engine().preload(AdapterStack.of("nobody")).get(60, TimeUnit.SECONDS))
+                .cause()
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.ADAPTER_NOT_FOUND));
+        engine().prefetch(AdapterStack.of("nobody"));
+    }
+
+    @Test
+    default void adaptersToPreloadAreThereWhenTheEngineIsOpen() {
+        EngineOptions.Builder options = TinyModel.options().parallelSequences(2);
+        try (InferenceEngine fresh = open(
+                options.adapterPreload(List.of(AdapterStack.of("medical"), AdapterStack.parse("medical:0.5+formal")))
+                        .build())) {
+            assertThat(fresh.adapters())
+                    .filteredOn(LoadedAdapter::resident)
+                    .extracting(LoadedAdapter::name)
+                    .contains("medical", "formal");
+        }
+        options.adapterPreload(List.of(AdapterStack.of("nobody")));
+        assertThatThrownBy(() -> open(options.build()).close())
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.ADAPTER_NOT_FOUND));
+    }
+
+    @Test
+    default void malformedNameCannotBeUnloaded() {
+        assertThatThrownBy(() -> engine().unload("../medical"))
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_REQUEST));
+        assertThat(engine().unload("nobody")).isFalse();
+    }
+}

@@ -1,0 +1,173 @@
+package io.llamafu.engine;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.testing.TinyModel;
+import io.llamafu.testing.TinyModel.Golden;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+
+import static io.llamafu.engine.Answers.MEDICAL;
+import static io.llamafu.engine.Answers.PROMPT;
+import static io.llamafu.engine.Answers.answer;
+import static io.llamafu.engine.Answers.endless;
+import static io.llamafu.engine.Answers.failure;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** What every engine promises of answers: that they are right, where they end, and what is said of them. */
+interface AnswerContract extends EngineUnderTest {
+    @Test
+    default void tokensOfATextAreThoseOfThePrompt() throws Exception {
+        for (String prompt : List.of(PROMPT, "a", "Grüße, 世界 \uD83D\uDE00")) {
+            assertThat(engine().countTokens(prompt))
+                    .as("tokens of '%s'", prompt)
+                    .isEqualTo(answer(
+                                    engine(),
+                                    CompletionRequest.of(prompt, MEDICAL).withMaxTokens(1))
+                            .promptTokens());
+        }
+        assertThat(engine().countTokens("")).isBetween(0, 1);
+        assertThatThrownBy(() -> engine().countTokens("\uD83D"))
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_TEXT));
+    }
+
+    /** Nearly all are exact with llama-server too, one request at a time; batching may tip a few near ties. */
+    @Test
+    default void everyPromptIsAnsweredByItsOwnStackWhateverElseIsInTheBatch() throws Exception {
+        assertGoldenAnswers(TinyModel.options().build());
+    }
+
+    @Test
+    default void answerSaysWhatAnsweredAndWhatItTook() throws Exception {
+        Completion answer = answer(engine(), CompletionRequest.of(PROMPT, AdapterStack.parse("medical + formal:0.5")));
+
+        assertThat(answer.finishReason()).isEqualTo(FinishReason.END_OF_GENERATION);
+        assertThat(answer.promptTokens()).isGreaterThan(10);
+        assertThat(answer.generatedTokens()).isGreaterThan(3);
+        assertThat(answer.adapters()).extracting(ResolvedAdapter::name).containsExactly("medical", "formal");
+        assertThat(answer.adapters()).extracting(ResolvedAdapter::scale).containsExactly(1f, 0.5f);
+        assertThat(answer.adapters())
+                .allSatisfy(adapter -> assertThat(adapter.digest()).matches("[0-9a-f]{64}"));
+        assertThat(answer.timings().queueMillis()).isGreaterThan(0);
+        assertThat(answer.timings().firstTokenMillis())
+                .isGreaterThan(answer.timings().queueMillis());
+        assertThat(answer.timings().totalMillis())
+                .isGreaterThan(answer.timings().firstTokenMillis());
+    }
+
+    @Test
+    default void metricsCountRequestsAndTokens() throws Exception {
+        try (InferenceEngine fresh = open(TinyModel.options().build())) {
+            Completion answer = answer(fresh, CompletionRequest.of(PROMPT, MEDICAL));
+            failure(fresh.submit(CompletionRequest.of("", MEDICAL)));
+
+            EngineMetrics metrics = fresh.metrics();
+            assertThat(metrics.requests()).isEqualTo(2);
+            assertThat(metrics.completions()).isEqualTo(1);
+            assertThat(metrics.errors()).isEqualTo(1);
+            assertThat(metrics.promptTokens()).isEqualTo(answer.promptTokens());
+            assertThat(metrics.generatedTokens()).isEqualTo(answer.generatedTokens());
+            assertThat(metrics.contextCells()).isEqualTo(16L * 512);
+            assertThat(metrics.memory().model()).isGreaterThan(800_000);
+            assertThat(metrics.memory().context()).isGreaterThan(1_000_000);
+        }
+    }
+
+    @Test
+    default void stopStringEndsTheAnswerBeforeItself() throws Exception {
+        Completion answer =
+                answer(engine(), CompletionRequest.of(PROMPT, MEDICAL).withStop("zzz", "ology"));
+
+        assertThat(answer.text()).isEqualTo("cardi");
+        assertThat(answer.finishReason()).isEqualTo(FinishReason.STOP_STRING);
+    }
+
+    @Test
+    default void stopStringOfManyBytesIsFoundAcrossTokens() throws Exception {
+        SamplingOptions sampling =
+                SamplingOptions.builder().grammar("root ::= \"abc漢字😀def\"").build();
+        Completion answer = answer(
+                engine(),
+                CompletionRequest.of(PROMPT, MEDICAL).withSampling(sampling).withStop("字😀"));
+
+        assertThat(answer.text()).isEqualTo("abc漢");
+    }
+
+    @Test
+    default void tokenLimitEndsTheAnswer() throws Exception {
+        Completion answer = answer(engine(), endless(7));
+
+        assertThat(answer.generatedTokens()).isEqualTo(7);
+        assertThat(answer.finishReason()).isEqualTo(FinishReason.MAX_TOKENS);
+    }
+
+    @Test
+    default void fullContextEndsTheAnswer() throws Exception {
+        Completion answer = answer(engine(), endless(100_000));
+
+        assertThat(answer.promptTokens() + answer.generatedTokens()).isEqualTo(512);
+        assertThat(answer.finishReason()).isEqualTo(FinishReason.CONTEXT_FULL);
+    }
+
+    @Test
+    default void charactersAreNeverCutInHalf() throws Exception {
+        String text = "😀漢字مرحبا ñ🇩🇪";
+        SamplingOptions sampling = SamplingOptions.builder()
+                .grammar("root ::= \"%s\"".formatted(text))
+                .build();
+        CompletionRequest request = CompletionRequest.of(PROMPT, MEDICAL).withSampling(sampling);
+        Completion whole = answer(engine(), request);
+        assertThat(whole.text()).isEqualTo(text);
+        assertThat(whole.generatedTokens()).isGreaterThan(text.codePointCount(0, text.length()));
+
+        for (int tokens = 1; tokens < whole.generatedTokens(); tokens++) {
+            String part = answer(engine(), request.withMaxTokens(tokens)).text();
+            assertThat(text).startsWith(part);
+            assertThat(part).doesNotContain("\uFFFD");
+            assertThat(part.isEmpty() || !Character.isHighSurrogate(part.charAt(part.length() - 1)))
+                    .isTrue();
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"\0", "a\0b", "   ", "\n\n\n", "<|im_start|>", "<s></s>", "🏳️‍🌈", "\uFFFF"})
+    default void oddPromptsAreAnswered(String prompt) throws Exception {
+        assertThat(answer(engine(), CompletionRequest.of(prompt, MEDICAL).withMaxTokens(5))
+                        .generatedTokens())
+                .isBetween(1, 5);
+    }
+
+    default void assertGoldenAnswers(EngineOptions options) throws Exception {
+        List<Golden> golden = new ArrayList<>(TinyModel.golden());
+        assertThat(golden).hasSize(3000);
+        Collections.shuffle(golden, new Random(7));
+        List<Golden> sample = golden.subList(0, goldenSample());
+
+        int exact = 0;
+        try (InferenceEngine fresh = open(options)) {
+            List<CompletableFuture<Completion>> answers = new ArrayList<>();
+            for (Golden one : sample) {
+                answers.add(fresh.submit(
+                        CompletionRequest.of(one.prompt(), one.stack()).withMaxTokens(60)));
+            }
+            for (int i = 0; i < sample.size(); i++) {
+                Completion answer = answers.get(i).get(3, TimeUnit.MINUTES);
+                exact += answer.text().equals(sample.get(i).expected()) ? 1 : 0;
+            }
+            assertThat(fresh.metrics().activeSequences()).isZero();
+            assertThat(fresh.metrics().completions()).isEqualTo(sample.size());
+        }
+        assertThat(exact).isGreaterThanOrEqualTo((int) Math.floor(sample.size() * 0.9966));
+    }
+}

@@ -1,0 +1,184 @@
+package io.llamafu.engine;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.testing.TinyModel;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+
+import static io.llamafu.engine.Answers.MEDICAL;
+import static io.llamafu.engine.Answers.PROMPT;
+import static io.llamafu.engine.Answers.answer;
+import static io.llamafu.engine.Answers.awaitActive;
+import static io.llamafu.engine.Answers.endless;
+import static io.llamafu.engine.Answers.failure;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** What every engine promises of requests that end otherwise than by an answer, and engines that do not open. */
+interface RequestContract extends EngineUnderTest {
+    @Test
+    default void promptLongerThanASequenceIsRefused() throws Exception {
+        LlamafuException failure =
+                failure(engine().submit(CompletionRequest.of(TinyModel.prompt("pain ".repeat(600)), MEDICAL)));
+
+        assertThat(failure.code()).isEqualTo(ErrorCode.PROMPT_TOO_LONG);
+        assertThat(failure).hasMessageContaining("512");
+    }
+
+    @Test
+    default void promptThatJustFitsIsAnswered() throws Exception {
+        String text = "chest pain ";
+        String prompt = PROMPT;
+        while (answerable(prompt + text)) {
+            prompt = prompt + text;
+        }
+        Completion answer = answer(engine(), CompletionRequest.of(prompt, MEDICAL));
+
+        assertThat(answer.promptTokens()).isBetween(490, 511);
+    }
+
+    private boolean answerable(String prompt) throws Exception {
+        CompletableFuture<Completion> future =
+                engine().submit(CompletionRequest.of(prompt, MEDICAL).withMaxTokens(1));
+        try {
+            future.get(60, TimeUnit.SECONDS);
+            return true;
+        } catch (ExecutionException e) {
+            return false;
+        }
+    }
+
+    @Test
+    default void badRequestsGetACode() throws Exception {
+        CompletionRequest good = CompletionRequest.of(PROMPT, MEDICAL);
+        SamplingOptions badGrammar =
+                SamplingOptions.builder().grammar("root ::= (").build();
+        SamplingOptions deepGrammar = SamplingOptions.builder()
+                .grammar("root ::= " + "(".repeat(100_000))
+                .build();
+        SamplingOptions rootless =
+                SamplingOptions.builder().grammar("other ::= \"x\"").build();
+        SamplingOptions unknownToken =
+                SamplingOptions.builder().logitBias(Map.of(99_999, 1f)).build();
+
+        assertThat(code(CompletionRequest.of("", MEDICAL))).isEqualTo(ErrorCode.INVALID_REQUEST);
+        assertThat(code(CompletionRequest.of("a\uD83D", MEDICAL))).isEqualTo(ErrorCode.INVALID_TEXT);
+        assertThat(code(good.withStop("\uDE00"))).isEqualTo(ErrorCode.INVALID_TEXT);
+        assertThat(code(good.withStop(""))).isEqualTo(ErrorCode.INVALID_REQUEST);
+        assertThat(code(good.withMaxTokens(0))).isEqualTo(ErrorCode.INVALID_REQUEST);
+        assertThat(code(good.withTimeout(Duration.ZERO))).isEqualTo(ErrorCode.INVALID_REQUEST);
+        assertThat(code(good.withSampling(badGrammar))).isEqualTo(ErrorCode.INVALID_GRAMMAR);
+        assertThat(code(good.withSampling(deepGrammar))).isEqualTo(ErrorCode.INVALID_GRAMMAR);
+        assertThat(code(good.withSampling(rootless))).isEqualTo(ErrorCode.INVALID_GRAMMAR);
+        assertThat(code(good.withSampling(unknownToken))).isEqualTo(ErrorCode.INVALID_OPTION);
+        assertThat(code(CompletionRequest.of(PROMPT, AdapterStack.parse("nobody"))))
+                .isEqualTo(ErrorCode.ADAPTER_NOT_FOUND);
+        assertThat(answer(engine(), good).text()).isEqualTo("cardiology; routine");
+    }
+
+    private ErrorCode code(CompletionRequest request) throws Exception {
+        return failure(engine().submit(request)).code();
+    }
+
+    @Test
+    default void cancelledRequestFreesItsSequence() throws Exception {
+        try (InferenceEngine single =
+                open(TinyModel.options().parallelSequences(1).build())) {
+            CompletableFuture<Completion> busy = single.submit(endless(400));
+            awaitActive(single, 1);
+            CompletableFuture<Completion> next = single.submit(CompletionRequest.of(PROMPT, MEDICAL));
+
+            assertThat(busy.cancel(true)).isTrue();
+
+            assertThat(next.get(60, TimeUnit.SECONDS).text()).isEqualTo("cardiology; routine");
+            assertThatThrownBy(busy::join).isInstanceOf(CancellationException.class);
+            awaitActive(single, 0);
+        }
+    }
+
+    @Test
+    default void cancelledRequestDoesNotWaitInTheQueue() throws Exception {
+        try (InferenceEngine single =
+                open(TinyModel.options().parallelSequences(1).build())) {
+            CompletableFuture<Completion> busy = single.submit(endless(400));
+            CompletableFuture<Completion> waiting = single.submit(endless(400));
+            assertThat(waiting.cancel(true)).isTrue();
+
+            assertThat(busy.get(60, TimeUnit.SECONDS).generatedTokens()).isEqualTo(400);
+            awaitActive(single, 0);
+        }
+    }
+
+    @Test
+    default void deadlineEndsRunningAndWaitingRequests() throws Exception {
+        try (InferenceEngine single =
+                open(TinyModel.options().parallelSequences(1).build())) {
+            CompletableFuture<Completion> running = single.submit(endless(480).withTimeout(Duration.ofMillis(30)));
+            CompletableFuture<Completion> waiting = single.submit(endless(480).withTimeout(Duration.ofMillis(20)));
+
+            assertThat(failure(waiting).code()).isEqualTo(ErrorCode.DEADLINE_EXCEEDED);
+            assertThat(failure(running).code()).isEqualTo(ErrorCode.DEADLINE_EXCEEDED);
+            awaitActive(single, 0);
+            assertThat(answer(single, CompletionRequest.of(PROMPT, MEDICAL)).text())
+                    .isEqualTo("cardiology; routine");
+        }
+    }
+
+    @Test
+    default void closeUnderLoadCompletesEveryRequest() throws Exception {
+        InferenceEngine loaded = open(TinyModel.options().build());
+        List<CompletableFuture<Completion>> answers = new ArrayList<>();
+        for (int i = 0; i < 200; i++) {
+            AdapterStack stack = AdapterStack.parse(i % 3 == 0 ? "medical" : i % 3 == 1 ? "legal+formal" : "");
+            answers.add(loaded.submit(endless(300).withMaxTokens(300 + i)));
+            answers.add(loaded.submit(CompletionRequest.of(PROMPT, stack)));
+        }
+        awaitActive(loaded, 16);
+
+        loaded.close();
+
+        for (CompletableFuture<Completion> answer : answers) {
+            assertThat(answer).isDone();
+            if (answer.isCompletedExceptionally()) {
+                assertThat(failure(answer).code()).isEqualTo(ErrorCode.ENGINE_CLOSED);
+            }
+        }
+        assertThat(loaded.isOpen()).isFalse();
+        assertThat(failure(loaded.submit(endless(3))).code()).isEqualTo(ErrorCode.ENGINE_CLOSED);
+        loaded.close();
+    }
+
+    @Test
+    default void openingFailsWithACode(@TempDir Path folder) throws Exception {
+        Path text = Files.writeString(folder.resolve("model.gguf"), "not a model");
+        EngineOptions.Builder missing = EngineOptions.builder(folder.resolve("none.gguf"));
+        EngineOptions.Builder adapter =
+                EngineOptions.builder(TinyModel.adapters().resolve("medical.gguf"));
+
+        assertOpenFails(missing, ErrorCode.MODEL_NOT_FOUND);
+        assertOpenFails(EngineOptions.builder(folder), ErrorCode.MODEL_NOT_FOUND);
+        assertOpenFails(EngineOptions.builder(text), ErrorCode.MODEL_INVALID);
+        assertOpenFails(adapter, ErrorCode.MODEL_INVALID);
+        assertOpenFails(TinyModel.options().memoryBudget(1000), ErrorCode.OUT_OF_MEMORY);
+        assertOpenFails(TinyModel.options().memoryBudget(2_000_000), ErrorCode.OUT_OF_MEMORY);
+    }
+
+    private void assertOpenFails(EngineOptions.Builder options, ErrorCode code) {
+        assertThatThrownBy(() -> open(options.build()).close())
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(code));
+    }
+}

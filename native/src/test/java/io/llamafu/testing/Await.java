@@ -1,0 +1,33 @@
+package io.llamafu.testing;
+
+import java.time.Duration;
+
+/** Waits for what another thread does. */
+public final class Await {
+    /** Far more than anything takes: who waits so long waits for what will not come. */
+    private static final Duration PATIENCE = Duration.ofSeconds(60);
+
+    private Await() {}
+
+    /** What is waited for. */
+    @FunctionalInterface
+    public interface Condition {
+        boolean holds() throws Exception;
+    }
+
+    /**
+     * Returns as soon as the condition holds.
+     *
+     * @param what the condition in words
+     * @throws AssertionError if it does not hold within a minute
+     */
+    public static void until(String what, Condition condition) throws Exception {
+        long deadline = System.nanoTime() + PATIENCE.toNanos();
+        while (!condition.holds()) {
+            if (System.nanoTime() - deadline > 0) {
+                throw new AssertionError("Not within %s: %s".formatted(PATIENCE, what));
+            }
+            Thread.sleep(1);
+        }
+    }
+}

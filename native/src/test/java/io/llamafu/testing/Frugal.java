@@ -1,0 +1,44 @@
+package io.llamafu.testing;
+
+import com.sun.management.ThreadMXBean;
+import io.llamafu.LlamafuException;
+
+import java.lang.management.ManagementFactory;
+import java.time.Duration;
+import java.util.Optional;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** The limits of reading a file that is not trusted, whatever it says: 64 MB and two seconds. */
+public final class Frugal {
+    private static final long MOST_BYTES = 64L << 20;
+    private static final long MOST_NANOS = Duration.ofSeconds(2).toNanos();
+    private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+
+    private Frugal() {}
+
+    /**
+     * Runs something on this thread, within the limits. Its time is the thread's own, whatever else the machine does.
+     *
+     * @param what for messages
+     * @return how it failed, if it did
+     * @throws AssertionError if it takes more
+     */
+    public static Optional<LlamafuException> run(String what, Runnable action) {
+        long bytes = THREADS.getCurrentThreadAllocatedBytes();
+        long nanos = THREADS.getCurrentThreadCpuTime();
+        Optional<LlamafuException> failure = Optional.empty();
+        try {
+            action.run();
+        } catch (LlamafuException e) {
+            failure = Optional.of(e);
+        }
+        assertThat(THREADS.getCurrentThreadCpuTime() - nanos)
+                .as("CPU nanoseconds of %s", what)
+                .isLessThan(MOST_NANOS);
+        assertThat(THREADS.getCurrentThreadAllocatedBytes() - bytes)
+                .as("bytes of %s", what)
+                .isLessThan(MOST_BYTES);
+        return failure;
+    }
+}

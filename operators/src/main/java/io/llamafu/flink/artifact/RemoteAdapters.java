@@ -1,0 +1,150 @@
+package io.llamafu.flink.artifact;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterName;
+
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.net.URI;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
+
+import static org.apache.flink.util.Preconditions.checkNotNull;
+
+/**
+ * Where adapters are remotely: every {@code NAME.gguf} of a folder, files that are named one by one, or both.
+ *
+ * @param folder listed in one call
+ * @param files by name; each is asked for by itself, because its folder may be large, or not ours to list
+ */
+record RemoteAdapters(Optional<URI> folder, SortedMap<String, URI> files) {
+    static final String SUFFIX = ".gguf";
+    static final String CARD_SUFFIX = ".json";
+
+    /** The files of an adapter at one moment. */
+    record Version(RemoteFile adapter, Optional<RemoteFile> card) {}
+
+    RemoteAdapters {
+        checkNotNull(folder, "folder is null");
+        files = new TreeMap<>(files);
+    }
+
+    /**
+     * The adapters that there are, by name.
+     *
+     * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if there is no such folder or file system, or a name
+     *     stands for two files, and {@link ErrorCode#ARTIFACT_UNAVAILABLE} if they cannot be read
+     */
+    Map<String, Version> list() {
+        Map<String, Version> versions = new HashMap<>();
+        folder.ifPresent(uri -> versions.putAll(versions(listed(uri, ErrorCode.INVALID_OPTION))));
+        files.forEach((name, uri) -> {
+            if (versions.containsKey(name)) {
+                throw new LlamafuException(
+                        ErrorCode.INVALID_OPTION,
+                        "The adapter '%s' is '%s' in adapters.files, and '%s' in the folder; take one of them away."
+                                .formatted(
+                                        name, uri, versions.get(name).adapter().uri()));
+            }
+        });
+        versions.putAll(named());
+        return versions;
+    }
+
+    /** Like {@link #list}, later: a folder of an object store is gone with its last file, and the options are settled. */
+    Map<String, Version> listAgain() {
+        Map<String, Version> versions = new HashMap<>();
+        folder.ifPresent(uri -> versions.putAll(versions(listedAgain(uri))));
+        versions.putAll(named());
+        return versions;
+    }
+
+    private static List<RemoteFile> listed(URI uri, ErrorCode missing) {
+        try {
+            return RemoteFile.list(uri);
+        } catch (IOException e) {
+            throw ArtifactErrors.coded("adapters", uri, missing, e);
+        }
+    }
+
+    private static List<RemoteFile> listedAgain(URI uri) {
+        try {
+            return listed(uri, ErrorCode.ADAPTER_NOT_FOUND);
+        } catch (LlamafuException e) {
+            if (e.code() == ErrorCode.ADAPTER_NOT_FOUND) {
+                return List.of();
+            }
+            throw e;
+        }
+    }
+
+    private static Map<String, Version> versions(List<RemoteFile> files) {
+        Map<String, RemoteFile> byName = new HashMap<>();
+        files.forEach(file -> byName.put(file.name(), file));
+        Map<String, Version> versions = new HashMap<>();
+        byName.forEach((fileName, file) -> {
+            if (fileName.endsWith(SUFFIX)) {
+                String name = fileName.substring(0, fileName.length() - SUFFIX.length());
+                if (AdapterName.isValid(name)) {
+                    versions.put(name, new Version(file, Optional.ofNullable(byName.get(name + CARD_SUFFIX))));
+                }
+            }
+        });
+        return versions;
+    }
+
+    private Map<String, Version> named() {
+        Map<String, Version> versions = new HashMap<>();
+        files.forEach((name, uri) -> fileOf(name)
+                .ifPresent(file ->
+                        versions.put(name, new Version(file, file("The card of '" + name + "'", cardOf(uri))))));
+        return versions;
+    }
+
+    /** Whether there is an adapter of this name in adapters.files; asks for its file. */
+    Optional<RemoteFile> fileOf(String name) {
+        return Optional.ofNullable(files.get(name)).flatMap(uri -> file("adapters.files." + name, uri));
+    }
+
+    /** Whether there is one in the folder; asks for its file, and does not list the folder. */
+    Optional<RemoteFile> fileInFolder(String name) {
+        return folder.flatMap(uri -> file("The adapter '" + name + "'", child(uri, name + SUFFIX)));
+    }
+
+    private static Optional<RemoteFile> file(String what, URI uri) {
+        try {
+            return Optional.of(RemoteFile.at(uri));
+        } catch (FileNotFoundException e) {
+            return Optional.empty();
+        } catch (IOException e) {
+            throw ArtifactErrors.coded(what, uri, ErrorCode.ADAPTER_NOT_FOUND, e);
+        }
+    }
+
+    private static URI cardOf(URI adapter) {
+        org.apache.flink.core.fs.Path path = new org.apache.flink.core.fs.Path(adapter);
+        String name = path.getName();
+        String stem = name.endsWith(SUFFIX) ? name.substring(0, name.length() - SUFFIX.length()) : name;
+        return child(path.getParent().toUri(), stem + CARD_SUFFIX);
+    }
+
+    private static URI child(URI folder, String name) {
+        return new org.apache.flink.core.fs.Path(new org.apache.flink.core.fs.Path(folder), name).toUri();
+    }
+
+    /** As messages name them. */
+    String described() {
+        List<String> parts = new ArrayList<>();
+        folder.ifPresent(uri -> parts.add("'" + uri + "'"));
+        if (!files.isEmpty()) {
+            parts.add("adapters.files");
+        }
+        return String.join(" and ", parts);
+    }
+}
