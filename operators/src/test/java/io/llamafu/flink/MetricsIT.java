@@ -1,5 +1,6 @@
 package io.llamafu.flink;
 
+import io.llamafu.testing.Await;
 import org.apache.flink.api.common.JobStatus;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.core.execution.JobClient;
@@ -82,7 +83,7 @@ class MetricsIT {
                 .build()
                 .sinkTo(sink);
         JobClient job = env.executeAsync();
-        Waiting.until("all records are answered", () -> sink.committed().size() == 4);
+        Await.until("answers to all records", () -> sink.committed().size() == 4);
         job.cancel().get();
         CommonTestUtils.waitForJobStatus(job, List.of(JobStatus.CANCELED));
 
