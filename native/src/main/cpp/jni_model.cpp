@@ -9,6 +9,9 @@
 
 #include <cstring>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -66,8 +69,14 @@ JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_loadModel(
     });
 }
 
+/// glibc's arenas keep what was freed, one for each of many threads; a process that opens models again and again would grow.
 JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_freeModel(JNIEnv * env, jclass, jlong model) {
-    guarded(env, [&] { llama_model_free(from_handle<llama_model>(model)); });
+    guarded(env, [&] {
+        llama_model_free(from_handle<llama_model>(model));
+#ifdef __GLIBC__
+        malloc_trim(0);
+#endif
+    });
 }
 
 /// {trained context, vocabulary size, weight bytes, parameters, 1 if one token can be decoded after the other,

@@ -25,6 +25,7 @@ class KafkaClusterIT {
                 "--timeout=180");
 
         KafkaReport report = example.run();
+        System.out.println(JsonLines.write(report));
 
         assertThat(report.answers().isSound()).as("%s", report).isTrue();
         assertThat(report.answers().records()).isEqualTo(1000);

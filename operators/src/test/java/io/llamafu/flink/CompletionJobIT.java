@@ -4,6 +4,7 @@ import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.SharedEngines;
+import io.llamafu.testing.Await;
 import org.apache.flink.api.common.JobStatus;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
@@ -175,13 +176,13 @@ class CompletionJobIT {
         StreamExecutionEnvironment other = environment(2);
         JobClient first = answerAll(env, leases, sink).executeAsync();
         JobClient second = answerAll(other, leases, otherSink).executeAsync();
-        Jobs.await(() -> leases.engines().size() == 4);
+        Await.until("engines of all subtasks", () -> leases.engines().size() == 4);
 
         assertThat(new HashSet<>(leases.engines()))
                 .as("engines of two jobs with two subtasks each")
                 .hasSize(1);
         // Those of other tests leave with their idle timeout.
-        Jobs.await(() -> SharedEngines.openEngines() == 1);
+        Await.until("one engine", () -> SharedEngines.openEngines() == 1);
         leases.openGate();
         first.getJobExecutionResult().get();
         second.getJobExecutionResult().get();
@@ -289,7 +290,8 @@ class CompletionJobIT {
                 .sinkTo(sink);
         env.execute();
 
-        Jobs.await(() -> leases.engines().get(0).metrics().activeSequences() == 0);
+        Await.until(
+                "no active sequence", () -> leases.engines().get(0).metrics().activeSequences() == 0);
         assertThat(sink.committed()).hasSize(3).allSatisfy(completion -> assertThat(completion.getErrorCode())
                 .isEqualTo("DEADLINE_EXCEEDED"));
     }
@@ -305,13 +307,36 @@ class CompletionJobIT {
                 .build()
                 .sinkTo(sink);
         JobClient job = env.executeAsync();
-        Jobs.await(() -> leases.requests().size() > 300);
+        Await.until("a busy model", () -> leases.requests().size() > 300);
 
         job.cancel().get(30, TimeUnit.SECONDS);
         assertThatThrownBy(() -> job.getJobExecutionResult().get(30, TimeUnit.SECONDS))
                 .isInstanceOf(ExecutionException.class);
         assertThat(job.getJobStatus().get()).isEqualTo(JobStatus.CANCELED);
-        Jobs.await(() -> leases.engines().get(0).metrics().activeSequences() == 0);
+        Await.until(
+                "no active sequence", () -> leases.engines().get(0).metrics().activeSequences() == 0);
+    }
+
+    @Test
+    void capacityIsTheMostRecordsInFlight() throws Exception {
+        int capacity = 3;
+        WatchedLeases leases = WatchedLeases.closed();
+        StreamExecutionEnvironment single = environment(1);
+        Llamafu.complete(Jobs.tickets(single, 60, 1000))
+                .id(Ticket::id)
+                .prompt(Ticket::text)
+                .with(Notes.options().build())
+                .capacity(capacity)
+                .leases(leases)
+                .build()
+                .sinkTo(sink);
+        JobClient job = single.executeAsync();
+        Await.until("as many in flight as may be", () -> leases.requests().size() == capacity);
+        leases.openGate();
+        job.getJobExecutionResult().get();
+
+        assertThat(leases.mostInFlight()).isEqualTo(capacity);
+        assertThat(sink.committed()).extracting(Completion::getId).containsExactlyInAnyOrderElementsOf(Jobs.ids(60));
     }
 
     @Test

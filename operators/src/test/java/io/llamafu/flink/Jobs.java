@@ -16,10 +16,7 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
-import java.util.function.BooleanSupplier;
 import java.util.stream.IntStream;
-
-import static org.assertj.core.api.Assertions.assertThat;
 
 /** What the jobs of the tests have in common. */
 final class Jobs {
@@ -48,13 +45,35 @@ final class Jobs {
     /** Of eight tenants; ids and event times count from 0. */
     static SingleOutputStreamOperator<Ticket> tickets(
             StreamExecutionEnvironment environment, int records, double perSecond) {
+        return tickets(
+                environment,
+                new DataGeneratorSource<>(
+                        generator(), records, RateLimiterStrategy.perSecond(perSecond), Types.POJO(Ticket.class)));
+    }
+
+    /** The same at the pace of the checkpoints. */
+    static SingleOutputStreamOperator<Ticket> ticketsByCheckpoint(
+            StreamExecutionEnvironment environment, int records, int perCheckpoint) {
+        return tickets(
+                environment,
+                new DataGeneratorSource<>(
+                        generator(),
+                        records,
+                        RateLimiterStrategy.perCheckpoint(perCheckpoint),
+                        Types.POJO(Ticket.class)));
+    }
+
+    private static GeneratorFunction<Long, Ticket> generator() {
         List<String> texts = Notes.texts();
-        GeneratorFunction<Long, Ticket> ticket = index -> new Ticket(
+        return index -> new Ticket(
                 String.valueOf(index), "tenant-" + index % 8, texts.get((int) (index % texts.size())), index);
+    }
+
+    private static SingleOutputStreamOperator<Ticket> tickets(
+            StreamExecutionEnvironment environment, DataGeneratorSource<Ticket> source) {
         return environment
                 .fromSource(
-                        new DataGeneratorSource<>(
-                                ticket, records, RateLimiterStrategy.perSecond(perSecond), Types.POJO(Ticket.class)),
+                        source,
                         WatermarkStrategy.<Ticket>forMonotonousTimestamps()
                                 .withTimestampAssigner((value, time) -> value.time),
                         "tickets")
@@ -64,13 +83,5 @@ final class Jobs {
 
     static List<String> ids(int records) {
         return IntStream.range(0, records).mapToObj(String::valueOf).toList();
-    }
-
-    static void await(BooleanSupplier condition) throws InterruptedException {
-        long deadline = System.nanoTime() + Duration.ofSeconds(60).toNanos();
-        while (!condition.getAsBoolean()) {
-            assertThat(System.nanoTime()).as("time to wait").isLessThan(deadline);
-            Thread.sleep(10);
-        }
     }
 }

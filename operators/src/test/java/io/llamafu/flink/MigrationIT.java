@@ -2,6 +2,7 @@ package io.llamafu.flink;
 
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.SamplingOptions;
+import io.llamafu.testing.Await;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.configuration.CheckpointingOptions;
@@ -196,7 +197,7 @@ class MigrationIT {
                 .build()
                 .sinkTo(new DiscardingSink<>());
         JobClient job = env.executeAsync();
-        Jobs.await(() -> leases.requests().size() == 2);
+        Await.until("all steps in the state", () -> leases.requests().size() == 2);
         String savepoint = job.triggerSavepoint(folder.toUri().toString(), SavepointFormatType.CANONICAL)
                 .get();
         job.cancel().get();

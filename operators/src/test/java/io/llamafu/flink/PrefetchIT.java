@@ -2,6 +2,7 @@ package io.llamafu.flink;
 
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
+import io.llamafu.testing.Await;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeinfo.Types;
@@ -65,7 +66,7 @@ class PrefetchIT {
         builder.build().sinkTo(CommittedSink.create());
         JobClient job = env.executeAsync();
 
-        Jobs.await(() -> leases.engines().stream().anyMatch(PrefetchIT::hasBoth));
+        Await.until("both adapters in memory", () -> leases.engines().stream().anyMatch(PrefetchIT::hasBoth));
         leases.openGate();
         job.getJobExecutionResult().get();
     }

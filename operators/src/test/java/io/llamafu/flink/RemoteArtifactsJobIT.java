@@ -3,6 +3,7 @@ package io.llamafu.flink;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.flink.artifact.RemoteStore;
+import io.llamafu.testing.Await;
 import io.llamafu.testing.TinyModel;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
@@ -104,11 +105,7 @@ class RemoteArtifactsJobIT {
         CommittedSink secondSink = CommittedSink.create();
         JobClient first = submit(options().build(), leases, firstSink);
         JobClient second = submit(options().build(), leases, secondSink);
-        long deadline = System.nanoTime() + Duration.ofSeconds(60).toNanos();
-        while (leases.engines().size() < 4) {
-            assertThat(System.nanoTime()).as("time to open").isLessThan(deadline);
-            Thread.sleep(10);
-        }
+        Await.until("engines of all subtasks", () -> leases.engines().size() == 4);
         assertThat(new HashSet<>(leases.engines()))
                 .as("engines of two jobs with two subtasks each")
                 .hasSize(1);

@@ -1,5 +1,6 @@
 package io.llamafu.flink;
 
+import io.llamafu.testing.Await;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.functions.MapFunction;
 import org.apache.flink.configuration.Configuration;
@@ -79,7 +80,7 @@ class SavepointIT {
     }
 
     private String stopAt(JobClient job, int committed) throws Exception {
-        Jobs.await(() -> sink.committed().size() >= committed);
+        Await.until("committed records", () -> sink.committed().size() >= committed);
         return job.stopWithSavepoint(false, folder.toUri().toString(), SavepointFormatType.CANONICAL)
                 .get();
     }
@@ -106,12 +107,12 @@ class SavepointIT {
                 .build()
                 .sinkTo(sink);
         JobClient job = env.executeAsync();
-        Jobs.await(() -> CountingMap.COUNT.get() >= 50);
+        Await.until("records", () -> CountingMap.COUNT.get() >= 50);
         assertThat(leases.requests()).isEmpty();
 
         CompletableFuture<String> stopped =
                 job.stopWithSavepoint(true, folder.toUri().toString(), SavepointFormatType.CANONICAL);
-        Jobs.await(() -> !leases.requests().isEmpty());
+        Await.until("records that the router lets go", () -> !leases.requests().isEmpty());
         leases.openGate();
         stopped.get();
         job.getJobExecutionResult().get();

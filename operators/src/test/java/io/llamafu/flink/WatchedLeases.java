@@ -30,6 +30,8 @@ record WatchedLeases(String name) implements Leases {
         private final CompletableFuture<Void> gate = new CompletableFuture<>();
         private final Predicate<CompletionRequest> held;
         private final AtomicInteger answers = new AtomicInteger();
+        private final AtomicInteger inFlight = new AtomicInteger();
+        private final AtomicInteger mostInFlight = new AtomicInteger();
         private volatile Consumer<InferenceEngine> beforeSubmit = engine -> {};
         private volatile Consumer<InferenceEngine> afterSubmit = engine -> {};
         private volatile Runnable onClose = () -> {};
@@ -88,6 +90,11 @@ record WatchedLeases(String name) implements Leases {
         return watch().answers.get();
     }
 
+    /** The most requests without an outcome at a time. */
+    int mostInFlight() {
+        return watch().mostInFlight.get();
+    }
+
     @Override
     public Lease acquire(EngineOptions options) {
         Lease lease = Leases.shared(options);
@@ -119,10 +126,12 @@ record WatchedLeases(String name) implements Leases {
         public CompletableFuture<Completion> submit(CompletionRequest request) {
             watch.beforeSubmit.accept(engine());
             watch.requests.add(request);
+            watch.mostInFlight.accumulateAndGet(watch.inFlight.incrementAndGet(), Math::max);
             CompletableFuture<Completion> answer = watch.gate.isDone() || !watch.held.test(request)
                     ? super.submit(request)
                     : watch.gate.thenCompose(opened -> super.submit(request));
             CompletableFuture<Completion> counted = answer.whenComplete((completion, failure) -> {
+                watch.inFlight.decrementAndGet();
                 if (completion != null) {
                     watch.answers.incrementAndGet();
                 }

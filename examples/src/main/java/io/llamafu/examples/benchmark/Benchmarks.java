@@ -14,6 +14,7 @@ import picocli.CommandLine.Command;
             AdapterChurnBenchmark.class,
             AdapterOverheadBenchmark.class,
             PipelineBenchmark.class,
+            CancelBenchmark.class,
             AffinityBenchmark.class,
             SqlBenchmark.class,
             GenerateModels.class

@@ -61,6 +61,20 @@ record PipelineJob(LlamafuOptions options, int parallelism, Path checkpoints) {
     record Run(double seconds, long checkpoints) {}
 
     Run run(PipelineWorkload workload) throws Exception {
+        JobClient job = start(workload);
+        Map<String, Object> counts = await(job, workload.records());
+        job.cancel().get();
+        long tokens = (long) workload.records() * workload.tokens();
+        if (!counts.get(TOKENS).equals(tokens)) {
+            throw new IllegalStateException(
+                    "The answers have %s tokens instead of %d.".formatted(counts.get(TOKENS), tokens));
+        }
+        long nanos = (Long) counts.get(LAST_COMPLETION) - (Long) counts.get(FIRST_RECORD);
+        return new Run(nanos / NANOS_PER_SECOND, (Long) counts.get(CHECKPOINTS) / parallelism);
+    }
+
+    /** Submits the job; it runs until it is cancelled. */
+    JobClient start(PipelineWorkload workload) throws Exception {
         StreamExecutionEnvironment env = environment();
         Llamafu.complete(records(env, workload))
                 .keyBy(record -> record.f0)
@@ -71,16 +85,7 @@ record PipelineJob(LlamafuOptions options, int parallelism, Path checkpoints) {
                 .build()
                 .map(new Meter())
                 .sinkTo(new DiscardingSink<>());
-        JobClient job = env.executeAsync("pipeline");
-        Map<String, Object> counts = await(job, workload.records());
-        job.cancel().get();
-        long tokens = (long) workload.records() * workload.tokens();
-        if (!counts.get(TOKENS).equals(tokens)) {
-            throw new IllegalStateException(
-                    "The answers have %s tokens instead of %d.".formatted(counts.get(TOKENS), tokens));
-        }
-        long nanos = (Long) counts.get(LAST_COMPLETION) - (Long) counts.get(FIRST_RECORD);
-        return new Run(nanos / NANOS_PER_SECOND, (Long) counts.get(CHECKPOINTS) / parallelism);
+        return env.executeAsync("pipeline");
     }
 
     /** The accumulators when the last completion is there. They come with the heartbeats; the times in them are exact. */

@@ -79,7 +79,7 @@ final class FlinkFolder {
         all.add(classPath);
         all.add(mainClass);
         all.addAll(arguments);
-        // Flink's images use jemalloc; with glibc's many arenas a TaskManager grows by what each thread once freed.
+        // As docs/deployment.md advises where glibc allocates; Flink's images use jemalloc.
         Map<String, String> environment = Map.of("FLINK_CONF_DIR", configurationFolder(), "MALLOC_ARENA_MAX", "1");
         return JavaProcess.start(name, all, folder, environment, folder.resolve("log/" + name + ".out"));
     }

@@ -22,6 +22,7 @@ class ClassLoadersClusterIT {
     private static final Duration WAIT = Duration.ofMinutes(2);
     private static final String MODEL_OPENED = "LlamaCppEngine - Opened";
     private static final String SECOND_CLASS_LOADER = "was loaded by class loader number 2 of this JVM";
+    private static final String SMALL_MEMORY = "taskmanager.memory.task.off-heap.size is 1024.000kb";
     private static final String REFUSED_BY_JVM = "already loaded in another classloader";
 
     /** So often is a job restarted; 20 in the long form of this test. */
@@ -43,30 +44,35 @@ class ClassLoadersClusterIT {
 
     @Test
     void jobsShareTheModelOfTheLibFolder() throws Exception {
-        start(builder().library(BuildOutput.llamafuJar()));
-        String jar = cluster.rest().upload(jobAlone());
+        start(builder().library(BuildOutput.llamafuJar()).set("taskmanager.memory.task.off-heap.size", "1m"));
 
-        List<String> jobs = List.of(run(jar, LONG_IDLE), run(jar, LONG_IDLE));
+        runTwo(jobAlone());
 
-        for (String job : jobs) {
-            awaitAnswers(job);
-            assertThat(modelLoads(job)).isEqualTo(Map.of("taskmanager-1", 1.0));
-        }
         assertThat(logged(MODEL_OPENED)).isEqualTo(1);
         assertThat(logged(SECOND_CLASS_LOADER)).isZero();
+        assertThat(logged(SMALL_MEMORY)).as("warnings of the one engine").isEqualTo(1);
     }
 
     @Test
     void jobsHaveTheirOwnModelsInTheirOwnJars() throws Exception {
         start(builder());
-        String jar = cluster.rest().upload(jobWithLlamafu());
 
-        List<String> jobs = List.of(run(jar, LONG_IDLE), run(jar, LONG_IDLE));
+        runTwo(jobWithLlamafu());
 
-        for (String job : jobs) {
-            awaitAnswers(job);
-            assertThat(modelLoads(job)).isEqualTo(Map.of("taskmanager-1", 1.0));
-        }
+        assertEachHasItsOwnModel();
+        assertThat(logged(SMALL_MEMORY)).isZero();
+    }
+
+    @Test
+    void jobsHaveTheirOwnModelsThoughTheLibFolderHasLlamafuToo() throws Exception {
+        start(builder().library(BuildOutput.llamafuJar()));
+
+        runTwo(jobWithLlamafu());
+
+        assertEachHasItsOwnModel();
+    }
+
+    private void assertEachHasItsOwnModel() throws IOException {
         assertThat(logged(MODEL_OPENED)).isEqualTo(2);
         assertThat(logged(SECOND_CLASS_LOADER)).isEqualTo(1);
         assertThat(logged(REFUSED_BY_JVM)).isZero();
@@ -77,15 +83,21 @@ class ClassLoadersClusterIT {
         start(builder()
                 .library(BuildOutput.llamafuJar())
                 .set("classloader.parent-first-patterns.additional", "io.llamafu.;org.apache.avro."));
-        String jar = cluster.rest().upload(jobWithLlamafu());
 
-        List<String> jobs = List.of(run(jar, LONG_IDLE), run(jar, LONG_IDLE));
+        runTwo(jobWithLlamafu());
 
-        for (String job : jobs) {
-            awaitAnswers(job);
-        }
         assertThat(logged(MODEL_OPENED)).isEqualTo(1);
         assertThat(logged(SECOND_CLASS_LOADER)).isZero();
+    }
+
+    /** Two jobs at a time; each sees one model. */
+    private void runTwo(Path jobJar) throws Exception {
+        String jar = cluster.rest().upload(jobJar);
+        List<String> jobs = List.of(run(jar, LONG_IDLE), run(jar, LONG_IDLE));
+        for (String job : jobs) {
+            awaitAnswers(job);
+            assertThat(modelLoads(job)).isEqualTo(Map.of("taskmanager-1", 1.0));
+        }
     }
 
     @Test

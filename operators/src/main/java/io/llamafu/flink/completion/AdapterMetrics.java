@@ -1,5 +1,6 @@
 package io.llamafu.flink.completion;
 
+import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.Completion;
 import io.llamafu.engine.ResolvedAdapter;
 import org.apache.flink.metrics.Counter;
@@ -9,9 +10,9 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * Completions and tokens of each adapter, in the groups {@code adapter.<name>}. A metric cannot be taken back before the
- * task ends and each costs memory in every reporter, so only the first adapters that answer have their own; the others
- * share one. A name that does not exist never answers and takes none.
+ * Requests, completions and tokens of each adapter, in the groups {@code adapter.<name>}. A metric cannot be taken back
+ * before the task ends and each costs memory in every reporter, so only the first names that are asked for have their own;
+ * the others share one.
  */
 final class AdapterMetrics {
     static final int MOST_ADAPTERS = 100;
@@ -19,36 +20,47 @@ final class AdapterMetrics {
     static final String OTHERS = "_others";
 
     private final MetricGroup group;
-    private final Map<String, Tokens> byName = new HashMap<>();
+    private final Map<String, Counts> byName = new HashMap<>();
 
-    private record Tokens(Counter completions, Counter promptTokens, Counter generatedTokens) {}
+    private record Counts(Counter requests, Counter completions, Counter promptTokens, Counter generatedTokens) {}
 
     AdapterMetrics(MetricGroup group) {
         this.group = group;
     }
 
-    void completion(Completion completion) {
-        for (ResolvedAdapter adapter : completion.adapters()) {
-            Tokens tokens = tokens(adapter.name());
-            tokens.completions().inc();
-            tokens.promptTokens().inc(completion.promptTokens());
-            tokens.generatedTokens().inc(completion.generatedTokens());
+    void request(AdapterStack adapters) {
+        for (AdapterStack.Entry adapter : adapters.entries()) {
+            counts(adapter.name()).requests().inc();
         }
     }
 
-    private synchronized Tokens tokens(String adapter) {
-        Tokens known = byName.get(adapter);
+    void completion(Completion completion) {
+        for (ResolvedAdapter adapter : completion.adapters()) {
+            Counts counts = counts(adapter.name());
+            counts.completions().inc();
+            counts.promptTokens().inc(completion.promptTokens());
+            counts.generatedTokens().inc(completion.generatedTokens());
+        }
+    }
+
+    private synchronized Counts counts(String adapter) {
+        Counts known = byName.get(adapter);
         if (known != null) {
             return known;
         }
         return byName.computeIfAbsent(byName.size() < MOST_ADAPTERS ? adapter : OTHERS, this::register);
     }
 
-    private Tokens register(String name) {
+    private Counts register(String name) {
         MetricGroup ofAdapter = group.addGroup("adapter", name);
-        return new Tokens(
-                ofAdapter.counter("completions", new ConcurrentCounter()),
-                ofAdapter.counter("promptTokens", new ConcurrentCounter()),
-                ofAdapter.counter("generatedTokens", new ConcurrentCounter()));
+        return new Counts(
+                counter(ofAdapter, "requests"),
+                counter(ofAdapter, "completions"),
+                counter(ofAdapter, "promptTokens"),
+                counter(ofAdapter, "generatedTokens"));
+    }
+
+    private static Counter counter(MetricGroup group, String name) {
+        return group.counter(name, new ConcurrentCounter());
     }
 }

@@ -2,6 +2,7 @@ package io.llamafu.flink.completion;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.engine.Completion;
+import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.SharedEngines;
@@ -99,8 +100,14 @@ final class CompletionMetrics {
         return group.histogram(name, new DescriptiveStatisticsHistogram(HISTOGRAM_WINDOW));
     }
 
+    /** A record that came, whether or not the engine can be asked for it. */
     void request() {
         requests.inc();
+    }
+
+    /** What the engine is asked for it. */
+    void submission(CompletionRequest request) {
+        adapters.request(request.adapters());
     }
 
     void completion(Completion completion) {

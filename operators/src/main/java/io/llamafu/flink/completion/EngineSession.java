@@ -66,7 +66,10 @@ public final class EngineSession implements AutoCloseable {
     public CompletableFuture<Completion> submit(Supplier<CompletionRequest> request) {
         metrics.request();
         try {
-            return engine().submit(request.get());
+            CompletionRequest asked = request.get();
+            InferenceEngine engine = engine();
+            metrics.submission(asked);
+            return engine.submit(asked);
         } catch (RuntimeException e) {
             return CompletableFuture.failedFuture(e);
         }

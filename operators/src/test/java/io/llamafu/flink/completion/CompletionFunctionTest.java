@@ -15,6 +15,7 @@ import io.llamafu.flink.routing.TokenBias;
 import org.apache.flink.api.common.functions.DefaultOpenContext;
 import org.apache.flink.streaming.api.functions.async.CollectionSupplier;
 import org.apache.flink.streaming.api.functions.async.ResultFuture;
+import org.apache.flink.streaming.util.MockStreamingRuntimeContext;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -29,7 +30,6 @@ import static org.assertj.core.api.Assertions.assertThatCode;
 
 class CompletionFunctionTest {
     private ScriptedEngine engine = new ScriptedEngine();
-    private ListenedRuntimeContext metrics;
     private CompletionFunction<RoutedRequest, Completion> function;
 
     @BeforeEach
@@ -50,8 +50,7 @@ class CompletionFunctionTest {
                 SamplingOptions.builder().seed(3).build(),
                 engineOptions -> engine.lease(),
                 new RequestOnly<>());
-        metrics = new ListenedRuntimeContext();
-        function.setRuntimeContext(metrics);
+        function.setRuntimeContext(new MockStreamingRuntimeContext(1, 0));
         function.open(DefaultOpenContext.INSTANCE);
     }
 
@@ -262,64 +261,6 @@ class CompletionFunctionTest {
                 new RequestOnly<>());
 
         assertThatCode(unopened::close).doesNotThrowAnyException();
-    }
-
-    @Test
-    void metricsCountRequestsTokensAndErrorsByCode() {
-        invoke(request("1", ""));
-        invoke(request("2", ""));
-        engine.answer(0, "text");
-        engine.fail(1, ErrorCode.PROMPT_TOO_LONG, "too long");
-
-        assertThat(metrics.count("llamafu", "requests")).isEqualTo(2);
-        assertThat(metrics.count("llamafu", "completions")).isEqualTo(1);
-        assertThat(metrics.count("llamafu", "errors")).isEqualTo(1);
-        assertThat(metrics.count("llamafu", "code", "PROMPT_TOO_LONG", "errors"))
-                .isEqualTo(1);
-        assertThat(metrics.count("llamafu", "code", "ENGINE_FAILED", "errors")).isZero();
-        assertThat(metrics.count("llamafu", "promptTokens")).isEqualTo(7);
-        assertThat(metrics.count("llamafu", "cachedPromptTokens")).isEqualTo(3);
-        assertThat(metrics.count("llamafu", "generatedTokens")).isEqualTo(5);
-        assertThat(metrics.gauge("llamafu", "engine", "activeSequences")).isEqualTo(2);
-        assertThat(metrics.gauge("llamafu", "engine", "waitingRequests")).isEqualTo(4);
-        assertThat(metrics.gauge("llamafu", "engine", "modelBytes")).isEqualTo(1000L);
-        assertThat(metrics.gauge("llamafu", "engine", "adapterEvictions")).isEqualTo(2L);
-        assertThat(metrics.gauge("llamafu", "engine", "adapterFailures")).isEqualTo(1L);
-        assertThat(metrics.gauge("llamafu", "engine", "batchFill")).isEqualTo(2 / 16.0);
-        assertThat(metrics.gauge("llamafu", "engine", "contextUse")).isEqualTo(64 / 8192.0);
-        assertThat(metrics.rateIsThere("llamafu", "generatedTokensPerSecond")).isTrue();
-        assertThat(metrics.mean("llamafu", "queueMillis")).isEqualTo(2);
-        assertThat(metrics.mean("llamafu", "firstTokenMillis")).isEqualTo(3);
-        assertThat(metrics.mean("llamafu", "totalMillis")).isEqualTo(4);
-    }
-
-    @Test
-    void adaptersHaveMetricsOfTheirOwnUpToABound() {
-        invoke(request("twice", "adapter-0:0.5+adapter-1"));
-        for (int i = 0; i < 105; i++) {
-            invoke(request(String.valueOf(i), "adapter-" + i));
-        }
-        invoke(request("unknown", "unknown"));
-        for (int i = 0; i < 106; i++) {
-            engine.answer(i, "text");
-        }
-        engine.fail(106, ErrorCode.ADAPTER_NOT_FOUND, "unknown");
-
-        assertThat(metrics.count("llamafu", "adapter", "adapter-0", "completions"))
-                .isEqualTo(2);
-        assertThat(metrics.count("llamafu", "adapter", "adapter-0", "promptTokens"))
-                .isEqualTo(14);
-        assertThat(metrics.count("llamafu", "adapter", "adapter-1", "generatedTokens"))
-                .isEqualTo(10);
-        assertThat(metrics.count("llamafu", "adapter", "adapter-99", "completions"))
-                .isEqualTo(1);
-        assertThat(metrics.count("llamafu", "adapter", AdapterMetrics.OTHERS, "completions"))
-                .as("adapter-100 to adapter-104")
-                .isEqualTo(5);
-        assertThat(metrics.hasCounter("llamafu", "adapter", "adapter-100", "completions"))
-                .isFalse();
-        assertThat(metrics.hasCounter("llamafu", "adapter", "unknown", "completions"))
-                .isFalse();
     }
 
     private Result invoke(RoutedRequest request) {

@@ -109,7 +109,7 @@ final class ScriptedEngine implements InferenceEngine {
 
     @Override
     public EngineMetrics metrics() {
-        return new EngineMetrics(0, 0, 0, 0, 0, 0, 4, 2, 16, 100, 64, 8192, 3, 3, 2, 1, new Memory(1000, 200, 30, 4));
+        return new EngineMetrics(0, 0, 0, 0, 0, 50, 4, 2, 16, 100, 64, 8192, 3, 6, 2, 1, new Memory(1000, 200, 30, 5));
     }
 
     @Override

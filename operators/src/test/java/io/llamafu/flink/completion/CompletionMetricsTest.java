@@ -1,0 +1,199 @@
+package io.llamafu.flink.completion;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.Completion;
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.SharedEngines;
+import io.llamafu.flink.LlamafuOptions;
+import org.apache.flink.metrics.Meter;
+import org.apache.flink.metrics.View;
+import org.apache.flink.metrics.testutils.MetricListener;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.Supplier;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+/** What a user of the engine is counted; {@code MetricsIT} holds the names against the documentation. */
+class CompletionMetricsTest {
+    private static final int SECONDS_PER_RATE = 60;
+
+    private final ScriptedEngine engine = new ScriptedEngine();
+    private final MetricListener metrics = new MetricListener();
+    private EngineSession session;
+    private int submitted;
+
+    @BeforeEach
+    void open(@TempDir Path folder) {
+        LlamafuOptions options = LlamafuOptions.builder().model("base.gguf").build();
+        session = EngineSession.open(
+                options,
+                new TaskManager(folder, Optional.empty(), OptionalInt.empty()),
+                engineOptions -> engine.lease(),
+                metrics.getMetricGroup());
+    }
+
+    /** Its index, for {@link ScriptedEngine#answer}. */
+    private int submit(String stack) {
+        submit(() -> CompletionRequest.of("prompt", AdapterStack.parse(stack)));
+        return submitted++;
+    }
+
+    private void submit(Supplier<CompletionRequest> request) {
+        CompletableFuture<Completion> unused = session.submit(request).whenComplete((answer, failure) -> {
+            if (failure == null) {
+                session.answered(answer);
+            } else {
+                LlamafuException coded = session.failed(failure);
+                assertThat(coded.code()).isNotEqualTo(ErrorCode.ENGINE_FAILED);
+            }
+        });
+    }
+
+    private long count(String... name) {
+        return metrics.getCounter(name("llamafu", name)).orElseThrow().getCount();
+    }
+
+    private Object gauge(String name) {
+        return metrics.getGauge("llamafu", "engine", name).orElseThrow().getValue();
+    }
+
+    private double mean(String histogram) {
+        return metrics.getHistogram("llamafu", histogram)
+                .orElseThrow()
+                .getStatistics()
+                .getMean();
+    }
+
+    private static String[] name(String group, String... name) {
+        String[] whole = new String[name.length + 1];
+        whole[0] = group;
+        System.arraycopy(name, 0, whole, 1, name.length);
+        return whole;
+    }
+
+    @Test
+    void recordsTokensAndErrorsByCodeAreCounted() {
+        int good = submit("");
+        int tooLong = submit("");
+        submit(() -> {
+            throw new LlamafuException(ErrorCode.INVALID_REQUEST, "no request can be made of the record");
+        });
+        assertThat(count("requests")).isEqualTo(3);
+        assertThat(count("code", "INVALID_REQUEST", "errors")).isEqualTo(1);
+
+        engine.answer(good, "text");
+        engine.fail(tooLong, ErrorCode.PROMPT_TOO_LONG, "too long");
+
+        assertThat(count("completions")).isEqualTo(1);
+        assertThat(count("errors")).isEqualTo(2);
+        assertThat(count("code", "PROMPT_TOO_LONG", "errors")).isEqualTo(1);
+        assertThat(count("code", "ENGINE_FAILED", "errors")).isZero();
+        assertThat(count("promptTokens")).isEqualTo(7);
+        assertThat(count("cachedPromptTokens")).isEqualTo(3);
+        assertThat(count("generatedTokens")).isEqualTo(5);
+    }
+
+    @Test
+    void everyCodeHasItsCounter() {
+        for (ErrorCode code : ErrorCode.values()) {
+            assertThat(session.failed(new LlamafuException(code, "text")).code())
+                    .isEqualTo(code);
+            assertThat(count("code", code.name(), "errors")).as(code.name()).isEqualTo(1);
+        }
+        assertThat(count("errors")).isEqualTo(ErrorCode.values().length);
+    }
+
+    @Test
+    void ratesAreThoseOfTheLastMinute() {
+        engine.answer(submit(""), "text");
+        engine.fail(submit(""), ErrorCode.PROMPT_TOO_LONG, "too long");
+
+        assertRate("requestsPerSecond", 2);
+        assertRate("completionsPerSecond", 1);
+        assertRate("errorsPerSecond", 1);
+        assertRate("promptTokensPerSecond", 7);
+        assertRate("cachedPromptTokensPerSecond", 3);
+        assertRate("generatedTokensPerSecond", 5);
+    }
+
+    private void assertRate(String name, double inTheLastMinute) {
+        Meter rate = metrics.getMeter("llamafu", name).orElseThrow();
+        // Flink does so every five seconds.
+        ((View) rate).update();
+        assertThat(rate.getRate()).as(name).isCloseTo(inTheLastMinute / SECONDS_PER_RATE, within(1e-9));
+    }
+
+    @Test
+    void histogramsAreOfCompletions() {
+        engine.answer(submit(""), "text");
+
+        assertThat(mean("queueMillis")).isEqualTo(2);
+        assertThat(mean("firstTokenMillis")).isEqualTo(3);
+        assertThat(mean("totalMillis")).isEqualTo(4);
+    }
+
+    @Test
+    void engineShowsWhatItHas() {
+        assertThat(gauge("activeSequences")).isEqualTo(2);
+        assertThat(gauge("parallelSequences")).isEqualTo(16);
+        assertThat(gauge("batchFill")).isEqualTo(2 / 16.0);
+        assertThat(gauge("waitingRequests")).isEqualTo(4);
+        assertThat(gauge("reservedCells")).isEqualTo(100L);
+        assertThat(gauge("usedCells")).isEqualTo(64L);
+        assertThat(gauge("contextCells")).isEqualTo(8192L);
+        assertThat(gauge("contextUse")).isEqualTo(64 / 8192.0);
+        assertThat(gauge("decodeSteps")).isEqualTo(50L);
+        assertThat(gauge("residentAdapters")).isEqualTo(3);
+        assertThat(gauge("adapterLoads")).isEqualTo(6L);
+        assertThat(gauge("adapterEvictions")).isEqualTo(2L);
+        assertThat(gauge("adapterFailures")).isEqualTo(1L);
+        assertThat(gauge("modelLoads")).isEqualTo(SharedEngines.openedEngines());
+        assertThat(gauge("modelBytes")).isEqualTo(1000L);
+        assertThat(gauge("contextBytes")).isEqualTo(200L);
+        assertThat(gauge("computeBytes")).isEqualTo(30L);
+        assertThat(gauge("adapterBytes")).isEqualTo(5L);
+    }
+
+    /** One that never loads is seen too. */
+    @Test
+    void requestOfAnAdapterCountsWhenItIsSubmitted() {
+        submit("medical:0.5+formal");
+        assertThat(count("adapter", "medical", "requests")).isEqualTo(1);
+        assertThat(count("adapter", "formal", "requests")).isEqualTo(1);
+        assertThat(count("adapter", "medical", "completions")).isZero();
+
+        engine.fail(submit("missing"), ErrorCode.ADAPTER_NOT_FOUND, "missing");
+        assertThat(count("adapter", "missing", "requests")).isEqualTo(1);
+        assertThat(count("adapter", "missing", "completions")).isZero();
+    }
+
+    @Test
+    void adaptersHaveMetricsOfTheirOwnUpToABound() {
+        engine.answer(submit("adapter-0:0.5+adapter-1"), "text");
+        for (int i = 0; i < AdapterMetrics.MOST_ADAPTERS + 5; i++) {
+            engine.answer(submit("adapter-" + i), "text");
+        }
+
+        assertThat(count("adapter", "adapter-0", "requests")).isEqualTo(2);
+        assertThat(count("adapter", "adapter-0", "completions")).isEqualTo(2);
+        assertThat(count("adapter", "adapter-0", "promptTokens")).isEqualTo(14);
+        assertThat(count("adapter", "adapter-1", "generatedTokens")).isEqualTo(10);
+        assertThat(count("adapter", "adapter-99", "completions")).isEqualTo(1);
+        assertThat(count("adapter", AdapterMetrics.OTHERS, "requests"))
+                .as("adapter-100 to adapter-104")
+                .isEqualTo(5);
+        assertThat(count("adapter", AdapterMetrics.OTHERS, "completions")).isEqualTo(5);
+        assertThat(metrics.getCounter("llamafu", "adapter", "adapter-100", "requests"))
+                .isEmpty();
+    }
+}
