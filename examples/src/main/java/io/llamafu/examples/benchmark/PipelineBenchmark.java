@@ -31,7 +31,7 @@ final class PipelineBenchmark implements Callable<Integer> {
     private static final int SEQUENCES = 16;
     private static final int PROMPT_TOKENS = 64;
     private static final int TOKENS = 32;
-    private static final int RECORDS = 160;
+    private static final int RECORDS = 320;
     private static final int QUICK_RECORDS = 48;
     private static final int CONTEXT_SIZE = 256;
     private static final Duration TIMEOUT = Duration.ofMinutes(30);
