@@ -36,6 +36,7 @@ import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
@@ -190,13 +191,15 @@ public final class RoutingJob implements Callable<Integer> {
     private static JobExecutionResult follow(JobClient job, long total) throws Exception {
         CompletableFuture<JobExecutionResult> end = job.getJobExecutionResult();
         Progress progress = Progress.onStandardError(total);
+        long answered = 0;
         while (true) {
             try {
                 JobExecutionResult result = end.get(PROGRESS_INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
                 progress.end(result.<Long>getAccumulatorResult(ANSWERED));
                 return result;
             } catch (TimeoutException e) {
-                progress.show(answered(job));
+                answered = answered(job, answered);
+                progress.show(answered);
             } catch (ExecutionException e) {
                 progress.abort();
                 throw e;
@@ -204,12 +207,13 @@ public final class RoutingJob implements Callable<Integer> {
         }
     }
 
-    /** Zero as long as the job does not say. */
-    private static long answered(JobClient job) throws InterruptedException {
+    /** As many as before if the job does not say: it is only starting, or it has ended, and its cluster with it. */
+    private static long answered(JobClient job, long before) throws InterruptedException {
         try {
-            return (Long) job.getAccumulators().get().getOrDefault(ANSWERED, 0L);
-        } catch (ExecutionException e) {
-            return 0;
+            Map<String, Object> counts = job.getAccumulators().get(PROGRESS_INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
+            return (Long) counts.getOrDefault(ANSWERED, before);
+        } catch (ExecutionException | TimeoutException | IllegalStateException e) {
+            return before;
         }
     }
 

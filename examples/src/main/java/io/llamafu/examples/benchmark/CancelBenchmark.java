@@ -35,11 +35,8 @@ import java.util.concurrent.TimeUnit;
         sortOptions = false)
 final class CancelBenchmark implements Callable<Integer> {
     private static final int CANCELLATIONS = 10;
-    private static final int RANK = 16;
-    private static final int SEQUENCES = 16;
     private static final int PROMPT_TOKENS = 128;
     private static final int TOKENS = 64;
-    private static final int CONTEXT_SIZE = 256;
     private static final int PARALLELISM = 2;
     /** More than are answered until the job is cancelled. */
     private static final int RECORDS = 1_000_000;
@@ -89,15 +86,7 @@ final class CancelBenchmark implements Callable<Integer> {
     }
 
     private Result measure(RandomModel model, Path checkpoints) throws Exception {
-        LlamafuOptions settings = LlamafuOptions.builder()
-                .model(files.model(model).toString())
-                .adapters(files.adapters(model, RANK, PipelineWorkload.ADAPTERS).toString())
-                .engine("native")
-                .contextSize(CONTEXT_SIZE)
-                .parallelSequences(SEQUENCES)
-                .threads(options.threads())
-                .maxTokens(TOKENS)
-                .build();
+        LlamafuOptions settings = PipelineJob.options(files, model, options.threads(), TOKENS);
         PipelineJob job = new PipelineJob(settings, PARALLELISM, checkpoints);
         List<Times> times = new ArrayList<>();
         try (SharedEngines.Lease lease = SharedEngines.acquire(settings.toEngineOptions())) {

@@ -7,10 +7,8 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -27,14 +25,10 @@ import java.util.concurrent.Callable;
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class PipelineBenchmark implements Callable<Integer> {
-    private static final int RANK = 16;
-    private static final int SEQUENCES = 16;
     private static final int PROMPT_TOKENS = 64;
     private static final int TOKENS = 32;
     private static final int RECORDS = 320;
     private static final int QUICK_RECORDS = 48;
-    private static final int CONTEXT_SIZE = 256;
-    private static final Duration TIMEOUT = Duration.ofMinutes(30);
     private static final double NANOS_PER_SECOND = 1e9;
 
     @Mixin
@@ -69,7 +63,7 @@ final class PipelineBenchmark implements Callable<Integer> {
 
     private PipelineResult measure(RandomModel model, Path checkpoints) throws Exception {
         System.err.printf("%n%s%n", model);
-        LlamafuOptions settings = settings(model);
+        LlamafuOptions settings = PipelineJob.options(files, model, options.threads(), TOKENS);
         PipelineJob job = new PipelineJob(settings, parallelism, checkpoints);
         try (Competitor engine = EngineCompetitor.shared(settings.toEngineOptions())) {
             warmUp(engine, job);
@@ -101,19 +95,6 @@ final class PipelineBenchmark implements Callable<Integer> {
         job.run(nextWorkload());
     }
 
-    private LlamafuOptions settings(RandomModel model) throws IOException {
-        return LlamafuOptions.builder()
-                .model(files.model(model).toString())
-                .adapters(files.adapters(model, RANK, PipelineWorkload.ADAPTERS).toString())
-                .engine("native")
-                .contextSize(CONTEXT_SIZE)
-                .parallelSequences(SEQUENCES)
-                .threads(options.threads())
-                .maxTokens(TOKENS)
-                .timeout(TIMEOUT)
-                .build();
-    }
-
     private PipelineWorkload nextWorkload() {
         return new PipelineWorkload(options.isQuick() ? QUICK_RECORDS : RECORDS, PROMPT_TOKENS, TOKENS, seed++);
     }
@@ -132,7 +113,7 @@ final class PipelineBenchmark implements Callable<Integer> {
     private PipelineResult result(RandomModel model, double engineSpeed, double jobSpeed, double checkpoints) {
         return new PipelineResult(
                 model.title(),
-                SEQUENCES,
+                PipelineJob.SEQUENCES,
                 parallelism,
                 options.isQuick() ? QUICK_RECORDS : RECORDS,
                 PROMPT_TOKENS,

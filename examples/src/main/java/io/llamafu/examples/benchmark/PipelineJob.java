@@ -29,6 +29,7 @@ import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
 
+import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
@@ -47,6 +48,11 @@ import java.util.stream.IntStream;
  * @param checkpoints the folder for them
  */
 record PipelineJob(LlamafuOptions options, int parallelism, Path checkpoints) {
+    static final int SEQUENCES = 16;
+
+    private static final int RANK = 16;
+    private static final int CONTEXT_SIZE = 256;
+    private static final Duration REQUEST_TIMEOUT = Duration.ofMinutes(30);
     private static final Duration CHECKPOINT_INTERVAL = Duration.ofSeconds(1);
     private static final Duration HEARTBEAT_INTERVAL = Duration.ofMillis(500);
     private static final double NANOS_PER_SECOND = 1e9;
@@ -59,6 +65,21 @@ record PipelineJob(LlamafuOptions options, int parallelism, Path checkpoints) {
 
     /** @param checkpoints completed since the first completion */
     record Run(double seconds, long checkpoints) {}
+
+    /** Options for {@link #SEQUENCES} sequences with the adapters of a {@link PipelineWorkload}. */
+    static LlamafuOptions options(RandomModels files, RandomModel model, int threads, int maxTokens)
+            throws IOException {
+        return LlamafuOptions.builder()
+                .model(files.model(model).toString())
+                .adapters(files.adapters(model, RANK, PipelineWorkload.ADAPTERS).toString())
+                .engine("native")
+                .contextSize(CONTEXT_SIZE)
+                .parallelSequences(SEQUENCES)
+                .threads(threads)
+                .maxTokens(maxTokens)
+                .timeout(REQUEST_TIMEOUT)
+                .build();
+    }
 
     Run run(PipelineWorkload workload) throws Exception {
         JobClient job = start(workload);
