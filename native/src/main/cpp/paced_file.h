@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace llamafu {
 
@@ -24,6 +25,10 @@ private:
 
     int descriptor_;
     std::function<bool()> give_way_;
+    std::vector<char> buffer_;
+    off64_t size_ = 0;
+    off64_t position_ = 0;
+    bool sought_ = false;
     size_t until_pause_;
     FILE * stream_;
 };
