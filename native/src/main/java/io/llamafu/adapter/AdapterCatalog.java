@@ -180,17 +180,31 @@ public final class AdapterCatalog {
         return entry == null ? Optional.empty() : entry.file();
     }
 
-    /** Asks the file system when the name of this version is looked up next. For one whose file turned out to have changed. */
-    public void recheck(AdapterFile file) {
+    /**
+     * Asks the file system when the name of this version is looked up next. For one whose file turned out to have changed.
+     *
+     * @return how long a look-up may still give this version, which can only fail again: a file that was overwritten in
+     *     place is not taken before it is still. An inode that a renamed file has inherited looks the same
+     */
+    public Duration recheck(AdapterFile file) {
         Entry entry = entries.get(file.name());
         if (entry == null) {
-            return;
+            return Duration.ZERO;
         }
         entry.lock.lock();
         try {
             entry.last = entry.last.map(last -> last.file().equals(file) ? last.at(Instant.MIN) : last);
         } finally {
             entry.lock.unlock();
+        }
+        return isUnsettled(file) ? settleTime : Duration.ZERO;
+    }
+
+    private boolean isUnsettled(AdapterFile file) {
+        try {
+            return isUnsettled(file.stamp(), AdapterFile.Stamp.of(file.path()), clock.instant());
+        } catch (IOException e) {
+            return false;
         }
     }
 

@@ -9,6 +9,7 @@ import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.engine.support.AdapterInventory.InMemory;
 import io.llamafu.llamacpp.LlamaContext.ScaledAdapter;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -33,7 +34,7 @@ final class AdapterCache implements AutoCloseable {
     /** One can check a file while the other one waits for the disk; more would take the cores from decoding. */
     private static final int LOADERS = 2;
     /** How often a stack is looked up anew because a file of it was published again while it was loaded. */
-    private static final int MOST_ATTEMPTS = 5;
+    private static final int MOST_ATTEMPTS = 10;
 
     private static final long CLOSE_SECONDS = 60;
 
@@ -53,8 +54,12 @@ final class AdapterCache implements AutoCloseable {
     private static final class ChangedMeanwhile extends RuntimeException {
         private static final long serialVersionUID = 1L;
 
-        private ChangedMeanwhile(LlamafuException cause) {
+        /** When it makes sense to look the name up anew. */
+        private final Duration settles;
+
+        private ChangedMeanwhile(LlamafuException cause, Duration settles) {
             super(cause);
+            this.settles = settles;
         }
     }
 
@@ -174,12 +179,21 @@ final class AdapterCache implements AutoCloseable {
                         if (!asked.complete(lease)) {
                             lease.release();
                         }
-                    } else if (cause(failure) instanceof ChangedMeanwhile && attempt < MOST_ATTEMPTS) {
-                        attempt(stack, patient, asked, attempt + 1);
+                    } else if (cause(failure) instanceof ChangedMeanwhile changed && attempt < MOST_ATTEMPTS) {
+                        after(changed.settles, () -> attempt(stack, patient, asked, attempt + 1));
                     } else {
                         asked.completeExceptionally(coded(cause(failure)));
                     }
                 });
+    }
+
+    private static void after(Duration delay, Runnable attempt) {
+        if (delay.isZero()) {
+            attempt.run();
+        } else {
+            CompletableFuture.delayedExecutor(delay.toNanos(), TimeUnit.NANOSECONDS, Runnable::run)
+                    .execute(attempt);
+        }
     }
 
     private CompletableFuture<Lease> leaseVersions(
@@ -246,8 +260,8 @@ final class AdapterCache implements AutoCloseable {
     }
 
     private void failChanged(Resident resident) {
-        catalog.recheck(resident.file());
-        residents.failed(resident, new ChangedMeanwhile(resident.file().changed()));
+        Duration settles = catalog.recheck(resident.file());
+        residents.failed(resident, new ChangedMeanwhile(resident.file().changed(), settles));
     }
 
     private void evict(LlamaAdapter adapter, Runnable freed) {
@@ -302,7 +316,10 @@ final class AdapterCache implements AutoCloseable {
         return residents.failureCount();
     }
 
-    /** Takes no more stacks, and waits until every lease that was asked for is given or refused. */
+    /**
+     * Gives no more leases, and waits until nobody works on any. A stack that waits for its files to be still is refused
+     * when it would be looked up again.
+     */
     void stop() throws InterruptedException {
         residents.stop();
         lookups.shutdown();

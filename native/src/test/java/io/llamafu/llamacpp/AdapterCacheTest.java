@@ -320,6 +320,17 @@ class AdapterCacheTest {
     }
 
     @Test
+    void versionThatHasLeftAndIsOverwrittenInPlaceIsLoadedWhenTheFileIsStill() throws Exception {
+        lease("medical").release();
+        cache.unload("medical");
+        awaitFreed();
+        Files.write(folder.resolve("medical.gguf"), Files.readAllBytes(folder.resolve("finance.gguf")));
+
+        assertThat(lease("medical").resolved().get(0).digest())
+                .isEqualTo(lease("finance").resolved().get(0).digest());
+    }
+
+    @Test
     void fileThatIsRemovedWhileItIsLoadedIsNotFound() throws Exception {
         CountDownLatch gate = hold("medical");
         CompletableFuture<AdapterCache.Lease> asked = ask("medical");
