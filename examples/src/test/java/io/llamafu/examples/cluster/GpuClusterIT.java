@@ -50,8 +50,7 @@ class GpuClusterIT {
             notes.cancel(onTheCpu);
 
             cluster.startSqlGateway();
-            assertThatThrownBy(() -> cluster.runSql(sqlOnTheGpu(), NotesJobs.WAIT))
-                    .hasMessageContaining("GPU 97");
+            assertThat(cluster.runSql(sqlOnTheGpu(), NotesJobs.WAIT)).contains("LlamafuException", "GPU 97");
         }
     }
 
