@@ -1,5 +1,6 @@
 // JNI of models, vocabularies and adapters: io.llamafu.llamacpp.LlamaCpp.
 
+#include "buffer_pages.h"
 #include "jni_support.h"
 #include "log_queue.h"
 #include "paced_file.h"
@@ -81,6 +82,7 @@ JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_loadModel(
 JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_freeModel(JNIEnv * env, jclass, jlong model) {
     guarded(env, [&] {
         llama_model_free(from_handle<llama_model>(model));
+        release_kept_buffers(std::chrono::milliseconds(0));
 #ifdef __GLIBC__
         malloc_trim(0);
 #endif
@@ -187,6 +189,7 @@ JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_loadAdapter(
             env->CallVoidMethod(give_way, run);
             return env->ExceptionCheck() == JNI_FALSE;
         });
+        BufferReuse reuse;
         llama_adapter_lora * adapter =
             llama_adapter_lora_init_from_file_ptr(from_handle<llama_model>(model), paced.stream());
         if (adapter == nullptr && env->ExceptionCheck() == JNI_TRUE) {
@@ -201,7 +204,14 @@ JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_loadAdapter(
 }
 
 JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_freeAdapter(JNIEnv * env, jclass, jlong adapter) {
-    guarded(env, [&] { llama_adapter_lora_free(from_handle<llama_adapter_lora>(adapter)); });
+    guarded(env, [&] {
+        BufferReuse reuse;
+        llama_adapter_lora_free(from_handle<llama_adapter_lora>(adapter));
+    });
+}
+
+JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_releaseAdapterMemory(JNIEnv * env, jclass, jint millis) {
+    guarded(env, [&] { release_kept_buffers(std::chrono::milliseconds(millis)); });
 }
 
 JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_adapterBytes(JNIEnv * env, jclass, jlong adapter) {

@@ -19,6 +19,9 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledFuture;
+import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BiConsumer;
 import java.util.function.Function;
@@ -36,6 +39,9 @@ final class AdapterCache implements AutoCloseable {
     /** How often a stack is looked up anew because a file of it was published again while it was loaded. */
     private static final int MOST_ATTEMPTS = 10;
 
+    /** How long the memory of an adapter that was freed waits for another one, at least; twice that at most. */
+    private static final int KEEP_MILLIS = 5_000;
+
     private static final long CLOSE_SECONDS = 60;
 
     private final AdapterCatalog catalog;
@@ -44,7 +50,8 @@ final class AdapterCache implements AutoCloseable {
     private final ExecutorService lookups = threads(1, "llamafu-adapter-names", () -> {});
     private final ExecutorService loaders = threads(LOADERS, "llamafu-adapter-loader", LlamaCpp::lowerThreadPriority);
     /** To give back a large adapter takes the operating system milliseconds, which are not the decode thread's. */
-    private final ExecutorService freer = threads(1, "llamafu-adapter-freer", LlamaCpp::lowerThreadPriority);
+    private final ScheduledExecutorService freer =
+            Executors.newSingleThreadScheduledExecutor(factory("llamafu-adapter-freer", LlamaCpp::lowerThreadPriority));
 
     private final FailedLoads failedLoads = new FailedLoads(System::nanoTime);
     private final AdapterNames names;
@@ -120,10 +127,16 @@ final class AdapterCache implements AutoCloseable {
         this.forgetter = requireNonNull(forgetter, "forgetter is null");
         this.residents = new Residents(budget, this::startLoading, this::evict);
         this.names = new AdapterNames(catalog, lookups, loaders, giveWay, residents::nameGone);
+        ScheduledFuture<?> unused = freer.scheduleWithFixedDelay(
+                () -> LlamaCpp.releaseAdapterMemory(KEEP_MILLIS), KEEP_MILLIS, KEEP_MILLIS, TimeUnit.MILLISECONDS);
     }
 
     private static ExecutorService threads(int count, String name, Runnable first) {
-        return Executors.newFixedThreadPool(count, task -> {
+        return Executors.newFixedThreadPool(count, factory(name, first));
+    }
+
+    private static ThreadFactory factory(String name, Runnable first) {
+        return task -> {
             Thread thread = new Thread(
                     () -> {
                         first.run();
@@ -132,7 +145,7 @@ final class AdapterCache implements AutoCloseable {
                     name);
             thread.setDaemon(true);
             return thread;
-        });
+        };
     }
 
     /**

@@ -42,7 +42,11 @@ final class LlamaCpp {
     /** Runs {@code giveWay} after each MiB that it has read. */
     static native long loadAdapter(long model, byte[] path, Runnable giveWay);
 
+    /** Its memory, if it is large, is kept for the next adapter of its size until {@link #releaseAdapterMemory}. */
     static native void freeAdapter(long adapter);
+
+    /** Gives the memory of adapters that were freed so many milliseconds ago, or earlier, to the system. */
+    static native void releaseAdapterMemory(int millis);
 
     static native long adapterBytes(long adapter);
 

@@ -47,11 +47,26 @@ class AdapterMemoryTest {
         assertThat(measured).isBetween(reported * 9 / 10, reported * 11 / 10);
     }
 
+    @Test
+    void memoryOfALargeAdapterServesTheNextAndThenGoesBackToTheSystem(@TempDir Path folder) throws Exception {
+        LargeAdapter.write(folder.resolve("large.gguf"), LARGE_BYTES);
+        String[] bytes = OwnJvm.run(AdapterMemoryTest.class, List.of("reuse", folder.toString()), 2)
+                .split(" ", -1);
+        long whileReloaded = Long.parseLong(bytes[0]);
+        long afterwards = Long.parseLong(bytes[1]);
+        System.out.printf(
+                "resident memory grew by %d bytes while reloaded, by %d in the end%n", whileReloaded, afterwards);
+
+        assertThat(whileReloaded).isLessThan(LARGE_BYTES * 3 / 2);
+        assertThat(afterwards).isLessThan(LARGE_BYTES / 2);
+    }
+
     public static void main(String[] arguments) throws Exception {
-        if (arguments[0].equals("cycles")) {
-            printGrowth(Integer.parseInt(arguments[1]));
-        } else {
-            printSize(Path.of(arguments[1]));
+        switch (arguments[0]) {
+            case "cycles" -> printGrowth(Integer.parseInt(arguments[1]));
+            case "size" -> printSize(Path.of(arguments[1]));
+            case "reuse" -> printReuse(Path.of(arguments[1]));
+            default -> throw new IllegalArgumentException(arguments[0]);
         }
     }
 
@@ -70,15 +85,40 @@ class AdapterMemoryTest {
         for (int i = 0; i < cycles; i++) {
             preload(engine, "medical");
             if (i % 10 == 0) {
-                Completion answer = engine.submit(CompletionRequest.of(
-                                        TinyModel.prompt("Patient reports chest pain."), AdapterStack.of("medical"))
-                                .withMaxTokens(2))
-                        .get(60, TimeUnit.SECONDS);
-                assertThat(answer.generatedTokens()).isEqualTo(2);
+                assertThat(answer(engine, "medical").generatedTokens()).isEqualTo(2);
             }
-            engine.unload("medical");
-            Await.until("no adapter in memory", () -> engine.metrics().memory().adapters() == 0);
+            unload(engine, "medical");
         }
+    }
+
+    private static void printReuse(Path folder) throws Exception {
+        try (InferenceEngine engine =
+                LlamaCppEngine.open(TinyModel.options().adapters(folder).build())) {
+            long before = OwnJvm.residentBytes();
+            long mostWhileReloaded = 0;
+            String first = answer(engine, "large").text();
+            for (int i = 0; i < 5; i++) {
+                unload(engine, "large");
+                preload(engine, "large");
+                mostWhileReloaded = Math.max(mostWhileReloaded, OwnJvm.residentBytes() - before);
+            }
+            assertThat(answer(engine, "large").text()).isEqualTo(first);
+            unload(engine, "large");
+            Await.until("the memory is given back", () -> OwnJvm.residentBytes() - before < LARGE_BYTES / 2);
+            System.out.println(mostWhileReloaded + " " + (OwnJvm.residentBytes() - before));
+        }
+    }
+
+    private static Completion answer(InferenceEngine engine, String stack) throws Exception {
+        return engine.submit(
+                        CompletionRequest.of(TinyModel.prompt("Patient reports chest pain."), AdapterStack.of(stack))
+                                .withMaxTokens(2))
+                .get(60, TimeUnit.SECONDS);
+    }
+
+    private static void unload(InferenceEngine engine, String name) throws Exception {
+        engine.unload(name);
+        Await.until("no adapter in memory", () -> engine.metrics().memory().adapters() == 0);
     }
 
     private static void preload(InferenceEngine engine, String name) throws Exception {

@@ -19,6 +19,7 @@ import java.nio.file.Path;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -70,7 +71,7 @@ class MutatedFilesInTheEngineTest {
                 String name = index < 0 ? "original" + -index : "m" + index;
                 Path file = folder.resolve(name + ".gguf");
                 Files.write(file, index < 0 ? Files.readAllBytes(original) : files.next());
-                outcomes.add(index, ask(engine, AdapterStack.of(name)));
+                outcomes.add(index, () -> ask(engine, AdapterStack.of(name)));
                 engine.unload(name);
                 Files.delete(file);
             }
@@ -83,7 +84,7 @@ class MutatedFilesInTheEngineTest {
         Outcomes outcomes = new Outcomes();
         for (int index = -WARM_UP_ANSWERS; index < mutations; index++) {
             Files.write(file, index < 0 ? Files.readAllBytes(TinyModel.model()) : files.next());
-            outcomes.add(index, askModel(file));
+            outcomes.add(index, () -> askModel(file));
         }
         return outcomes.toString();
     }
@@ -127,23 +128,35 @@ class MutatedFilesInTheEngineTest {
         private final Map<ErrorCode, Integer> refused = new EnumMap<>(ErrorCode.class);
         private int answered;
         private long bytesBefore;
+        private long slowestNanos;
 
         /** @param index negative while the original is asked, so that only what mutations take is counted */
-        private void add(int index, Outcome outcome) throws Exception {
+        private void add(int index, Callable<Outcome> question) throws Exception {
+            long start = System.nanoTime();
+            Outcome outcome = question.call();
+            long nanos = System.nanoTime() - start;
             if (index < 0) {
                 assertThat(outcome.code()).as("of the original").isNull();
                 bytesBefore = OwnJvm.peakResidentBytes();
-            } else if (outcome.code() == null) {
+                return;
+            }
+            slowestNanos = Math.max(slowestNanos, nanos);
+            if (outcome.code() == null) {
                 answered++;
             } else {
                 refused.merge(outcome.code(), 1, Integer::sum);
             }
         }
 
-        /** How many answered, how far the peak of memory grew, which codes were said how often. */
+        /** How many answered, how far the peak of memory grew, which codes were said how often, how long the slowest took. */
         @Override
         public String toString() {
-            return "%d %d %s".formatted(answered, OwnJvm.peakResidentBytes() - bytesBefore, refused);
+            return "%d %d %s, the slowest after %d ms"
+                    .formatted(
+                            answered,
+                            OwnJvm.peakResidentBytes() - bytesBefore,
+                            refused,
+                            TimeUnit.NANOSECONDS.toMillis(slowestNanos));
         }
     }
 }

@@ -63,13 +63,20 @@ final class AdapterLoadBenchmark implements Callable<Integer> {
     /** Milliseconds, in the median. */
     private record Load(double megabytes, double checksumMillis, double loadMillis, double ratio) {}
 
-    /** What a step notices. */
+    /** What a step notices. The ratios are medians of the rounds: a machine that others use too has bad moments. */
     private record Steady(
             Percentiles stepMillis,
             Percentiles stepMillisWhileLoading,
             int loads,
             double p99Ratio,
             double maxOverMedian) {}
+
+    /** With loads beside without, of one round. */
+    private record Round(double p99Ratio, double maxOverMedian) {
+        private Round(Percentiles without, Percentiles with) {
+            this(with.p99() / without.p99(), with.max() / without.median());
+        }
+    }
 
     /** Milliseconds of decode steps. */
     private record Steps(Percentiles millis, int loads) {}
@@ -157,33 +164,42 @@ final class AdapterLoadBenchmark implements Callable<Integer> {
     private Steady measureSteps(InferenceEngine engine, int tokens) throws Exception {
         List<Double> alone = new ArrayList<>();
         List<Double> loading = new ArrayList<>();
+        List<Round> rounds = new ArrayList<>();
         int loads = 0;
         Steps unused = steps(engine, QUICK_TOKENS, 0, false, new ArrayList<>());
-        for (int round = 1; round <= options.rounds(); round++) {
-            Steps without = steps(engine, tokens, round, false, alone);
-            Steps with = steps(engine, tokens, round, true, loading);
+        for (int number = 1; number <= options.rounds(); number++) {
+            Steps without = steps(engine, tokens, number, false, alone);
+            Steps with = steps(engine, tokens, number, true, loading);
+            Round round = new Round(without.millis(), with.millis());
+            rounds.add(round);
             loads += with.loads();
             System.err.printf(
                     Locale.ROOT,
-                    "round %d of %d  p99 of a step %.1f ms without, %.1f ms with %d loads%n",
-                    round,
+                    "round %d of %d  %d loads; p99 with / without: %.2f; max with / median without: %.2f%n",
+                    number,
                     options.rounds(),
-                    without.millis().p99(),
-                    with.millis().p99(),
-                    with.loads());
+                    with.loads(),
+                    round.p99Ratio(),
+                    round.maxOverMedian());
         }
-        Percentiles without = Percentiles.of(alone);
-        Percentiles with = Percentiles.of(loading);
+        Steady steady = new Steady(
+                Percentiles.of(alone),
+                Percentiles.of(loading),
+                loads,
+                Percentiles.of(rounds.stream().map(Round::p99Ratio).toList()).median(),
+                Percentiles.of(rounds.stream().map(Round::maxOverMedian).toList())
+                        .median());
         System.out.printf(
                 Locale.ROOT,
                 "| decode step of %d sequences, ms | median | p99 | max |%n|---|--:|--:|--:|%n",
                 SEQUENCES);
-        System.out.printf("| without loads %s%n", without.markdown());
-        System.out.printf("| during %d loads %s%n", loads, with.markdown());
-        Steady steady = new Steady(without, with, loads, with.p99() / without.p99(), with.max() / without.median());
+        System.out.printf("| without loads %s%n", steady.stepMillis().markdown());
+        System.out.printf(
+                "| during %d loads %s%n", loads, steady.stepMillisWhileLoading().markdown());
         System.out.printf(
                 Locale.ROOT,
-                "%np99 with / without: %.2f; max with / median without: %.2f%n",
+                "%nMedians of %d rounds: p99 with / without %.2f; max with / median without %.2f%n",
+                options.rounds(),
                 steady.p99Ratio(),
                 steady.maxOverMedian());
         return steady;
