@@ -3,6 +3,7 @@
 #include "buffer_pages.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <mutex>
 #include <utility>
@@ -31,23 +32,25 @@ struct Buffer {
 thread_local int reuses = 0;
 
 std::mutex kept_mutex;
-Buffer kept[2]; // as many as there are threads that load
+Buffer kept[2]; // an engine has two threads that load
 
 bool is_large(size_t size) {
-    return size >= 2 * huge_page;
+    return size >= 2 * huge_page && size <= PTRDIFF_MAX - huge_page;
 }
 
 size_t whole_pages(size_t size) {
     return (size + huge_page - 1) / huge_page * huge_page;
 }
 
+/// In huge pages, but for a last part of one: weights that a step reads once cost fewer TLB misses.
 void * allocate(size_t size) {
     void * start = nullptr;
-    if (posix_memalign(&start, huge_page, size) != 0) {
-        return __real_ggml_aligned_malloc(size); // which logs that there is no memory
+    if (posix_memalign(&start, huge_page, whole_pages(size)) != 0) {
+        release_kept_buffers(std::chrono::milliseconds(0));
+        return __real_ggml_aligned_malloc(whole_pages(size)); // or logs that there is no memory
     }
-    // weights that a step reads once cost fewer TLB misses; before they are written, so that nothing is moved later
-    (void) madvise(start, size, MADV_HUGEPAGE);
+    // before they are written, so that nothing is moved later
+    (void) madvise(start, size / huge_page * huge_page, MADV_HUGEPAGE);
     return start;
 }
 
@@ -108,9 +111,8 @@ void * __wrap_ggml_aligned_malloc(size_t size) {
     if (!is_large(size)) {
         return __real_ggml_aligned_malloc(size);
     }
-    const size_t whole = whole_pages(size);
-    void * start = reuses > 0 ? take_kept(whole) : nullptr;
-    return start != nullptr ? start : allocate(whole);
+    void * start = reuses > 0 ? take_kept(whole_pages(size)) : nullptr;
+    return start != nullptr ? start : allocate(size);
 }
 
 void __wrap_ggml_aligned_free(void * start, size_t size) {

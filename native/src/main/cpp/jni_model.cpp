@@ -210,8 +210,8 @@ JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_freeAdapter(JNIEnv * en
     });
 }
 
-JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_releaseAdapterMemory(JNIEnv * env, jclass, jint millis) {
-    guarded(env, [&] { release_kept_buffers(std::chrono::milliseconds(millis)); });
+JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_releaseAdapterMemory(JNIEnv * env, jclass, jint age) {
+    guarded(env, [&] { release_kept_buffers(std::chrono::milliseconds(age)); });
 }
 
 JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_adapterBytes(JNIEnv * env, jclass, jlong adapter) {

@@ -39,6 +39,9 @@ public final class AdapterCatalog {
     /** How long a file that is overwritten in place must have been still. */
     public static final Duration DEFAULT_SETTLE_TIME = Duration.ofMillis(500);
 
+    /** By how much the clock of a file system may be ahead of this machine's. */
+    private static final Duration MOST_CLOCK_DIFFERENCE = Duration.ofMinutes(1);
+
     private static final int MOST_NAMES_IN_MESSAGE = 10;
     private static final int READ_ATTEMPTS = 5;
 
@@ -180,16 +183,11 @@ public final class AdapterCatalog {
         return entry == null ? Optional.empty() : entry.file();
     }
 
-    /**
-     * Asks the file system when the name of this version is looked up next. For one whose file turned out to have changed.
-     *
-     * @return how long a look-up may still give this version, which can only fail again: a file that was overwritten in
-     *     place is not taken before it is still. An inode that a renamed file has inherited looks the same
-     */
-    public Duration recheck(AdapterFile file) {
+    /** Asks the file system when the name of this version is looked up next. For one whose file turned out to have changed. */
+    public void recheck(AdapterFile file) {
         Entry entry = entries.get(file.name());
         if (entry == null) {
-            return Duration.ZERO;
+            return;
         }
         entry.lock.lock();
         try {
@@ -197,14 +195,27 @@ public final class AdapterCatalog {
         } finally {
             entry.lock.unlock();
         }
-        return isUnsettled(file) ? settleTime : Duration.ZERO;
     }
 
-    private boolean isUnsettled(AdapterFile file) {
+    /**
+     * How long a look-up may still give the last known version of a name although its file holds another one: what was
+     * overwritten in place is not taken before it is still, and a renamed file that has inherited an inode looks the same.
+     * Asks the file system.
+     */
+    public Duration settlesIn(String name) {
+        Optional<AdapterFile> last = lastKnown(name);
+        return last.isPresent() ? settlesIn(last.get()) : Duration.ZERO;
+    }
+
+    private Duration settlesIn(AdapterFile file) {
         try {
-            return isUnsettled(file.stamp(), AdapterFile.Stamp.of(file.path()), clock.instant());
+            AdapterFile.Stamp stamp = AdapterFile.Stamp.of(file.path());
+            Instant now = clock.instant();
+            return !stamp.equals(file.stamp()) && isUnsettled(file.stamp(), stamp, now)
+                    ? Duration.between(now, settled(stamp))
+                    : Duration.ZERO;
         } catch (IOException e) {
-            return false;
+            return Duration.ZERO;
         }
     }
 
@@ -260,10 +271,15 @@ public final class AdapterCatalog {
         return file.path().equals(found.path()) && file.stamp().equals(found.stamp());
     }
 
-    /** The same inode with other content was written in place, a moment ago. */
+    /** The same inode with other content was written in place, a moment ago. A time far ahead says nothing of when. */
     private boolean isUnsettled(AdapterFile.Stamp previous, AdapterFile.Stamp stamp, Instant now) {
         return previous.fileKey().equals(stamp.fileKey())
-                && now.isBefore(stamp.lastModified().toInstant().plus(settleTime));
+                && now.isBefore(settled(stamp))
+                && now.plus(MOST_CLOCK_DIFFERENCE).isAfter(stamp.lastModified().toInstant());
+    }
+
+    private Instant settled(AdapterFile.Stamp stamp) {
+        return stamp.lastModified().toInstant().plus(settleTime);
     }
 
     private Found find(String name) {

@@ -8,8 +8,9 @@ import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.engine.support.AdapterInventory.InMemory;
 import io.llamafu.llamacpp.LlamaContext.ScaledAdapter;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -19,8 +20,8 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
-import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BiConsumer;
@@ -34,12 +35,17 @@ import static java.util.Objects.requireNonNull;
  * caller nor the decode thread waits for a file, and nobody waits for a file that is not his. Thread-safe.
  */
 final class AdapterCache implements AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(AdapterCache.class);
     /** One can check a file while the other one waits for the disk; more would take the cores from decoding. */
     private static final int LOADERS = 2;
-    /** How often a stack is looked up anew because a file of it was published again while it was loaded. */
-    private static final int MOST_ATTEMPTS = 10;
+    /** How often a file of a stack may be published again while it is loaded. */
+    private static final int MOST_CHANGES = 10;
+    /** How long a stack waits for files that are being overwritten in place. */
+    private static final long MOST_NANOS_OVERWRITTEN = TimeUnit.MINUTES.toNanos(1);
+    /** How often it looks whether they are still. */
+    private static final long LOOK_MILLIS = 500;
 
-    /** How long the memory of an adapter that was freed waits for another one, at least; twice that at most. */
+    /** How long the memory of an adapter that was freed waits for another one. */
     private static final int KEEP_MILLIS = 5_000;
 
     private static final long CLOSE_SECONDS = 60;
@@ -47,11 +53,11 @@ final class AdapterCache implements AutoCloseable {
     private final AdapterCatalog catalog;
     private final Function<AdapterFile, LlamaAdapter> loader;
     private final BiConsumer<LlamaAdapter, Runnable> forgetter;
-    private final ExecutorService lookups = threads(1, "llamafu-adapter-names", () -> {});
-    private final ExecutorService loaders = threads(LOADERS, "llamafu-adapter-loader", LlamaCpp::lowerThreadPriority);
+    private final ScheduledThreadPoolExecutor lookups = thread("llamafu-adapter-names", () -> {});
+    private final ExecutorService loaders =
+            Executors.newFixedThreadPool(LOADERS, factory("llamafu-adapter-loader", LlamaCpp::lowerThreadPriority));
     /** To give back a large adapter takes the operating system milliseconds, which are not the decode thread's. */
-    private final ScheduledExecutorService freer =
-            Executors.newSingleThreadScheduledExecutor(factory("llamafu-adapter-freer", LlamaCpp::lowerThreadPriority));
+    private final ScheduledThreadPoolExecutor freer = thread("llamafu-adapter-freer", LlamaCpp::lowerThreadPriority);
 
     private final FailedLoads failedLoads = new FailedLoads(System::nanoTime);
     private final AdapterNames names;
@@ -61,12 +67,32 @@ final class AdapterCache implements AutoCloseable {
     private static final class ChangedMeanwhile extends RuntimeException {
         private static final long serialVersionUID = 1L;
 
-        /** When it makes sense to look the name up anew. */
-        private final Duration settles;
-
-        private ChangedMeanwhile(LlamafuException cause, Duration settles) {
+        private ChangedMeanwhile(LlamafuException cause) {
             super(cause);
-            this.settles = settles;
+        }
+    }
+
+    /**
+     * A stack that somebody waits for.
+     *
+     * @param patient whether for leases of others to end, too
+     * @param since when he asked, as in {@link System#nanoTime}
+     * @param changes how often a file was published again before it was in memory
+     * @param again whether it was looked up before
+     */
+    private record Asked(
+            AdapterStack stack,
+            boolean patient,
+            CompletableFuture<Lease> lease,
+            long since,
+            int changes,
+            boolean again) {
+        private Asked afterChange() {
+            return new Asked(stack, patient, lease, since, changes + 1, true);
+        }
+
+        private Asked afterWait() {
+            return new Asked(stack, patient, lease, since, changes, true);
         }
     }
 
@@ -127,12 +153,11 @@ final class AdapterCache implements AutoCloseable {
         this.forgetter = requireNonNull(forgetter, "forgetter is null");
         this.residents = new Residents(budget, this::startLoading, this::evict);
         this.names = new AdapterNames(catalog, lookups, loaders, giveWay, residents::nameGone);
-        ScheduledFuture<?> unused = freer.scheduleWithFixedDelay(
-                () -> LlamaCpp.releaseAdapterMemory(KEEP_MILLIS), KEEP_MILLIS, KEEP_MILLIS, TimeUnit.MILLISECONDS);
+        freer.setExecuteExistingDelayedTasksAfterShutdownPolicy(false);
     }
 
-    private static ExecutorService threads(int count, String name, Runnable first) {
-        return Executors.newFixedThreadPool(count, factory(name, first));
+    private static ScheduledThreadPoolExecutor thread(String name, Runnable first) {
+        return new ScheduledThreadPoolExecutor(1, factory(name, first));
     }
 
     private static ThreadFactory factory(String name, Runnable first) {
@@ -179,51 +204,70 @@ final class AdapterCache implements AutoCloseable {
         if (atHand.isPresent()) {
             return CompletableFuture.completedFuture(new Lease(stack, known.get(), atHand.get()));
         }
-        CompletableFuture<Lease> asked = new CompletableFuture<>();
-        attempt(stack, patient, asked, 1);
-        return asked;
+        CompletableFuture<Lease> lease = new CompletableFuture<>();
+        attempt(new Asked(stack, patient, lease, System.nanoTime(), 0, false));
+        return lease;
     }
 
-    private void attempt(AdapterStack stack, boolean patient, CompletableFuture<Lease> asked, int attempt) {
-        CompletableFuture<Lease> unused = names.resolve(stack)
-                .thenCompose(files -> leaseVersions(stack, files, patient, asked))
+    private void attempt(Asked asked) {
+        CompletableFuture<Lease> unused = names.resolve(asked.stack())
+                .thenCompose(files -> leaseVersions(asked, files))
                 .whenComplete((lease, failure) -> {
                     if (failure == null) {
-                        if (!asked.complete(lease)) {
+                        if (!asked.lease().complete(lease)) {
                             lease.release();
                         }
-                    } else if (cause(failure) instanceof ChangedMeanwhile changed && attempt < MOST_ATTEMPTS) {
-                        after(changed.settles, () -> attempt(stack, patient, asked, attempt + 1));
+                    } else if (cause(failure) instanceof ChangedMeanwhile changed) {
+                        attemptAgain(asked, changed);
                     } else {
-                        asked.completeExceptionally(coded(cause(failure)));
+                        asked.lease().completeExceptionally(coded(cause(failure)));
                     }
                 });
     }
 
-    private static void after(Duration delay, Runnable attempt) {
-        if (delay.isZero()) {
-            attempt.run();
-        } else {
-            CompletableFuture.delayedExecutor(delay.toNanos(), TimeUnit.NANOSECONDS, Runnable::run)
-                    .execute(attempt);
+    private void attemptAgain(Asked asked, ChangedMeanwhile changed) {
+        boolean overwritten = asked.stack().entries().stream()
+                .anyMatch(entry -> !catalog.settlesIn(entry.name()).isZero());
+        try {
+            if (overwritten && System.nanoTime() - asked.since() < MOST_NANOS_OVERWRITTEN) {
+                ScheduledFuture<?> unused =
+                        lookups.schedule(() -> attempt(asked.afterWait()), LOOK_MILLIS, TimeUnit.MILLISECONDS);
+            } else if (!overwritten && asked.changes() < MOST_CHANGES) {
+                attempt(asked.afterChange());
+            } else {
+                asked.lease().completeExceptionally(coded(changed));
+            }
+        } catch (RejectedExecutionException e) {
+            asked.lease().completeExceptionally(engineClosed(e));
         }
     }
 
-    private CompletableFuture<Lease> leaseVersions(
-            AdapterStack stack, List<AdapterFile> files, boolean patient, CompletableFuture<Lease> asked) {
-        if (asked.isDone()) {
+    private CompletableFuture<Lease> leaseVersions(Asked asked, List<AdapterFile> files) {
+        if (asked.lease().isDone()) {
             throw new CancellationException("It is not asked for any more.");
         }
         files.forEach(failedLoads::check);
-        CompletableFuture<List<Resident>> room = residents.lease(files, patient);
-        CompletableFuture<Lease> unused = asked.whenComplete((lease, failure) -> room.cancel(false));
+        if (asked.again()) {
+            requireLoadable(files);
+        }
+        CompletableFuture<List<Resident>> room = residents.lease(files, asked.patient());
+        CompletableFuture<Lease> unused = asked.lease().whenComplete((lease, failure) -> room.cancel(false));
         return room.thenCompose(held -> allLoaded(held).handle((loaded, failure) -> {
             if (failure != null) {
                 residents.release(held);
                 throw new CompletionException(cause(failure));
             }
-            return new Lease(stack, files, held);
+            return new Lease(asked.stack(), files, held);
         }));
+    }
+
+    /** What cannot be loaded now takes no room from others. */
+    private void requireLoadable(List<AdapterFile> files) {
+        for (AdapterFile file : files) {
+            if (!residents.isLoaded(file) && !file.isUnchanged()) {
+                throw new ChangedMeanwhile(file.changed());
+            }
+        }
     }
 
     private static CompletableFuture<Void> allLoaded(List<Resident> residents) {
@@ -232,6 +276,10 @@ final class AdapterCache implements AutoCloseable {
 
     private static Throwable cause(Throwable failure) {
         return failure instanceof CompletionException && failure.getCause() != null ? failure.getCause() : failure;
+    }
+
+    private static LlamafuException engineClosed(RejectedExecutionException cause) {
+        return new LlamafuException(ErrorCode.ENGINE_CLOSED, "The engine was closed; open a new one.", cause);
     }
 
     private static LlamafuException coded(Throwable failure) {
@@ -246,9 +294,7 @@ final class AdapterCache implements AutoCloseable {
         try {
             loaders.execute(() -> load(resident));
         } catch (RejectedExecutionException e) {
-            residents.failed(
-                    resident,
-                    new LlamafuException(ErrorCode.ENGINE_CLOSED, "The engine was closed; open a new one.", e));
+            residents.failed(resident, engineClosed(e));
         }
     }
 
@@ -273,22 +319,32 @@ final class AdapterCache implements AutoCloseable {
     }
 
     private void failChanged(Resident resident) {
-        Duration settles = catalog.recheck(resident.file());
-        residents.failed(resident, new ChangedMeanwhile(resident.file().changed(), settles));
+        catalog.recheck(resident.file());
+        residents.failed(resident, new ChangedMeanwhile(resident.file().changed()));
     }
 
     private void evict(LlamaAdapter adapter, Runnable freed) {
-        Runnable free = () -> {
-            adapter.close();
-            freed.run();
-        };
         forgetter.accept(adapter, () -> {
             try {
-                freer.execute(free);
+                freer.execute(() -> free(adapter, freed));
             } catch (RejectedExecutionException e) {
-                free.run(); // the engine is closing
+                free(adapter, freed); // the engine is closing
             }
         });
+    }
+
+    private void free(LlamaAdapter adapter, Runnable freed) {
+        try {
+            adapter.close();
+            ScheduledFuture<?> unused = freer.schedule(
+                    () -> LlamaCpp.releaseAdapterMemory(KEEP_MILLIS), KEEP_MILLIS, TimeUnit.MILLISECONDS);
+        } catch (RejectedExecutionException e) {
+            LOG.debug("The engine is closing, which gives back all memory.");
+        } catch (RuntimeException e) {
+            LOG.error("An adapter could not be freed.", e);
+        } finally {
+            freed.run();
+        }
     }
 
     /** See {@link Residents#unload}. */
@@ -329,22 +385,23 @@ final class AdapterCache implements AutoCloseable {
         return residents.failureCount();
     }
 
-    /**
-     * Gives no more leases, and waits until nobody works on any. A stack that waits for its files to be still is refused
-     * when it would be looked up again.
-     */
+    /** Takes no more stacks, and waits until every lease that was asked for is given or refused. */
     void stop() throws InterruptedException {
         residents.stop();
-        lookups.shutdown();
-        boolean stopped = lookups.awaitTermination(CLOSE_SECONDS, TimeUnit.SECONDS);
-        loaders.shutdown();
-        stopped &= loaders.awaitTermination(CLOSE_SECONDS, TimeUnit.SECONDS);
-        freer.shutdown();
-        stopped &= freer.awaitTermination(CLOSE_SECONDS, TimeUnit.SECONDS);
-        if (!stopped) {
-            throw new LlamafuException(
-                    ErrorCode.ENGINE_FAILED,
-                    "An adapter was still being loaded after %d seconds.".formatted(CLOSE_SECONDS));
+        List<ExecutorService> threads = List.of(lookups, loaders, freer);
+        try {
+            boolean stopped = true;
+            for (ExecutorService each : threads) {
+                each.shutdown();
+                stopped &= each.awaitTermination(CLOSE_SECONDS, TimeUnit.SECONDS);
+            }
+            if (!stopped) {
+                throw new LlamafuException(
+                        ErrorCode.ENGINE_FAILED,
+                        "An adapter was still being loaded after %d seconds.".formatted(CLOSE_SECONDS));
+            }
+        } finally {
+            threads.forEach(ExecutorService::shutdown);
         }
     }
 

@@ -45,8 +45,8 @@ final class LlamaCpp {
     /** Its memory, if it is large, is kept for the next adapter of its size until {@link #releaseAdapterMemory}. */
     static native void freeAdapter(long adapter);
 
-    /** Gives the memory of adapters that were freed so many milliseconds ago, or earlier, to the system. */
-    static native void releaseAdapterMemory(int millis);
+    /** Gives the memory of adapters that were freed {@code age} milliseconds ago, or earlier, to the system. */
+    static native void releaseAdapterMemory(int age);
 
     static native long adapterBytes(long adapter);
 

@@ -395,6 +395,12 @@ final class Residents {
         });
     }
 
+    /** Whether the content of a file is in memory. */
+    synchronized boolean isLoaded(AdapterFile file) {
+        Resident resident = byDigest.get(file.digest());
+        return resident != null && resident.isLoaded();
+    }
+
     /** Those in memory, as {@code describe} sees them under the lock. */
     synchronized <T> List<T> describe(Function<Resident, T> describe) {
         return byDigest.values().stream()

@@ -30,6 +30,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 class AdapterCatalogTest {
     private static final Duration SECOND = Duration.ofSeconds(1);
+    private static final Duration SETTLE_TIME = Duration.ofMillis(500);
 
     @TempDir
     Path parent;
@@ -177,7 +178,23 @@ class AdapterCatalogTest {
         Files.setLastModifiedTime(file, FileTime.from(now));
 
         assertThat(catalog.resolve("medical")).isSameAs(old);
+        assertThat(catalog.settlesIn("medical")).isEqualTo(SETTLE_TIME);
         now = now.plus(SECOND);
+        assertThat(catalog.settlesIn("medical")).isZero();
+        assertThat(catalog.resolve("medical").digest()).isNotEqualTo(old.digest());
+    }
+
+    @Test
+    @EnabledOnOs({OS.LINUX, OS.MAC})
+    void aFileWrittenInPlaceWithATimeFarAheadIsTakenAtOnce() throws IOException {
+        AdapterCatalog catalog = catalog();
+        AdapterFile old = catalog.resolve("medical");
+        now = now.plus(SECOND);
+        Path file = folder.resolve("medical.gguf");
+        Files.write(file, Files.readAllBytes(TinyModel.adapters().resolve("finance.gguf")));
+        Files.setLastModifiedTime(file, FileTime.from(now.plus(Duration.ofDays(1))));
+
+        assertThat(catalog.settlesIn("medical")).isZero();
         assertThat(catalog.resolve("medical").digest()).isNotEqualTo(old.digest());
     }
 
@@ -338,8 +355,7 @@ class AdapterCatalogTest {
     }
 
     private AdapterCatalog catalog(Map<String, Path> files) {
-        return new AdapterCatalog(
-                new AdapterLocations(Optional.of(folder), files), SECOND, Duration.ofMillis(500), () -> now);
+        return new AdapterCatalog(new AdapterLocations(Optional.of(folder), files), SECOND, SETTLE_TIME, () -> now);
     }
 
     private void publish(String name, String content) throws IOException {

@@ -20,7 +20,9 @@ import org.junit.jupiter.api.io.TempDir;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -321,13 +323,30 @@ class AdapterCacheTest {
 
     @Test
     void versionThatHasLeftAndIsOverwrittenInPlaceIsLoadedWhenTheFileIsStill() throws Exception {
+        overwriteWhatHasLeft();
+
+        assertThat(lease("medical").resolved().get(0).digest())
+                .isEqualTo(lease("finance").resolved().get(0).digest());
+    }
+
+    @Test
+    void whoWaitsForAFileToBeStillLearnsThatTheEngineWasClosed() throws Exception {
+        overwriteWhatHasLeft();
+        CompletableFuture<AdapterCache.Lease> asked = ask("medical");
+        awaitAttempts(2);
+        cache.stop();
+
+        assertFails(asked, ErrorCode.ENGINE_CLOSED, "closed");
+    }
+
+    /** The version that was in memory is in no file any more; the file is one that somebody may still be writing. */
+    private void overwriteWhatHasLeft() throws Exception {
         lease("medical").release();
         cache.unload("medical");
         awaitFreed();
         Files.write(folder.resolve("medical.gguf"), Files.readAllBytes(folder.resolve("finance.gguf")));
-
-        assertThat(lease("medical").resolved().get(0).digest())
-                .isEqualTo(lease("finance").resolved().get(0).digest());
+        Files.setLastModifiedTime(
+                folder.resolve("medical.gguf"), FileTime.from(Instant.now().plusSeconds(1)));
     }
 
     @Test

@@ -13,12 +13,17 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 
-/** An adapter of zeros for the tiny model, of a rank that makes it large. */
+/** An adapter of one value for the tiny model, of a rank that makes it large. */
 final class LargeAdapter {
     private LargeAdapter() {}
 
-    /** @param bytes about the size of its weights */
-    static void write(Path path, long bytes) throws IOException {
+    /**
+     * Writes one.
+     *
+     * @param bytes about the size of its weights
+     * @param value of all its weights; with 0 the model answers as without it
+     */
+    static void write(Path path, long bytes, float value) throws IOException {
         GgufFile base = GgufReader.read(TinyModel.model(), GgufKind.MODEL);
         List<GgufTensor> targets = base.tensors().values().stream()
                 .filter(tensor -> tensor.name().matches("blk\\.\\d+\\.(attn_q|attn_output|ffn_up|ffn_down)\\.weight"))
@@ -33,17 +38,17 @@ final class LargeAdapter {
                 .string("adapter.type", "lora")
                 .float32("adapter.lora.alpha", 1);
         for (GgufTensor target : targets) {
-            addZeros(writer, target.name() + ".lora_a", target.dimension(0), rank);
-            addZeros(writer, target.name() + ".lora_b", rank, target.dimension(1));
+            add(writer, target.name() + ".lora_a", target.dimension(0), rank, value);
+            add(writer, target.name() + ".lora_b", rank, target.dimension(1), value);
         }
         writer.write(path);
     }
 
-    private static void addZeros(GgufWriter writer, String name, long columns, long rows) {
+    private static void add(GgufWriter writer, String name, long columns, long rows, float value) {
         writer.tensor(
                 name,
                 GgufTensorType.F16,
                 List.of(columns, rows),
-                GgufTensorData.constant(GgufTensorType.F16, columns * rows, 0));
+                GgufTensorData.constant(GgufTensorType.F16, columns * rows, value));
     }
 }

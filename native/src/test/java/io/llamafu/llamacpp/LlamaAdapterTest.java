@@ -32,7 +32,7 @@ class LlamaAdapterTest {
     @BeforeEach
     void load() throws Exception {
         file = folder.resolve("large.gguf");
-        LargeAdapter.write(file, MEGABYTES << 20);
+        LargeAdapter.write(file, MEGABYTES << 20, 0);
         info = AdapterInfo.of(GgufReader.read(file, GgufKind.ADAPTER));
         model = LlamaModel.load(TinyModel.model(), 0, OptionalInt.empty());
     }
