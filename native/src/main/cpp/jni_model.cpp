@@ -57,14 +57,22 @@ JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_loadModel(
     return guarded(env, jlong{0}, [&] {
         llama_model_params params = llama_model_default_params();
         params.n_gpu_layers = gpu_layers;
+        std::string place;
         if (gpu_layers != 0 && gpu_device >= 0) {
             params.split_mode = LLAMA_SPLIT_MODE_NONE;
             params.main_gpu = gpu_device;
+            place = " on GPU " + std::to_string(gpu_device);
+            // llama.cpp refuses an index beyond the GPUs that it sees, but if it sees none it takes the CPU.
+            if (!llama_supports_gpu_offload()) {
+                throw CodedError("INVALID_OPTION", "Layers of the model belong" + place
+                        + ", but llama.cpp sees no GPU; set gpu-layers to 0, or build the library for the GPU.");
+            }
         }
         const std::string file = to_string(env, path);
         llama_model * model = llama_model_load_from_file(file.c_str(), params);
         if (model == nullptr) {
-            throw CodedError("MODEL_LOAD_FAILED", "llama.cpp refused the model " + file + "; its log lines say why.");
+            throw CodedError("MODEL_LOAD_FAILED",
+                "llama.cpp refused the model " + file + place + "; its log lines say why.");
         }
         return to_handle(model);
     });

@@ -28,8 +28,8 @@ import static java.util.Objects.requireNonNull;
  * @param batchSize the most tokens of one decode step, prefill and decode together
  * @param threads CPU threads of a decode step
  * @param gpuLayers layers held by a GPU; 0 is CPU only, -1 all
- * @param gpuDevice the GPU that holds those layers, counted from 0 as the backend does; empty spreads them over all GPUs.
- *     Without layers for a GPU it means nothing
+ * @param gpuDevice the GPU that holds those layers, counted from 0 as the backend does; empty spreads them over all GPUs,
+ *     or leaves them to the CPU where there is none. Without layers for a GPU it means nothing
  * @param memoryBudget the most bytes for weights, cache and scratch; 0 is no limit
  * @param adapterMemoryBudget the most bytes for adapters; 0 is no limit
  * @param adapterRefreshInterval how long the version that a name was looked up to is believed; 0 looks at the file for

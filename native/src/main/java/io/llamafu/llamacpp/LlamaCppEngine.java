@@ -100,7 +100,7 @@ public final class LlamaCppEngine implements InferenceEngine {
         ModelFile file = ModelFile.read(options.model());
         MemoryBudget.checkBeforeLoading(options, file);
         long start = System.nanoTime();
-        LlamaModel model = LlamaModel.load(options.model(), options.gpuLayers(), options.gpuDevice());
+        LlamaModel model = loadModel(options);
         LlamaContext context = null;
         try {
             int maxSequenceTokens = maxSequenceTokens(options, model);
@@ -132,6 +132,14 @@ public final class LlamaCppEngine implements InferenceEngine {
             }
             model.close();
             throw e;
+        } finally {
+            LogRelay.relay();
+        }
+    }
+
+    private static LlamaModel loadModel(EngineOptions options) {
+        try {
+            return LlamaModel.load(options.model(), options.gpuLayers(), options.gpuDevice());
         } finally {
             LogRelay.relay();
         }

@@ -43,7 +43,8 @@ final class LlamaModel extends NativeHandle {
     /**
      * Loads a model file that {@code io.llamafu.gguf} has validated: llama.cpp itself may abort on a hostile one.
      *
-     * @throws io.llamafu.LlamafuException with MODEL_LOAD_FAILED or OUT_OF_MEMORY
+     * @throws io.llamafu.LlamafuException with MODEL_LOAD_FAILED, OUT_OF_MEMORY, or INVALID_OPTION for a GPU where
+     *     there is none
      */
     static LlamaModel load(Path file, int gpuLayers, OptionalInt gpuDevice) {
         long address = LlamaCpp.loadModel(file.toString().getBytes(UTF_8), gpuLayers, gpuDevice.orElse(ALL_GPUS));

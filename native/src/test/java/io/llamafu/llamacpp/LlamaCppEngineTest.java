@@ -1,6 +1,7 @@
 package io.llamafu.llamacpp;
 
 import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
@@ -10,10 +11,15 @@ import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
+import io.llamafu.gguf.GgufTensorType;
+import io.llamafu.gguf.GgufWriter;
 import io.llamafu.testing.Await;
+import io.llamafu.testing.LoggedMessages;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -24,6 +30,7 @@ import static io.llamafu.engine.Answers.PROMPT;
 import static io.llamafu.engine.Answers.answer;
 import static io.llamafu.engine.Answers.failure;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** The engine native keeps the whole contract, and more. */
 class LlamaCppEngineTest extends EngineContractTest {
@@ -130,6 +137,44 @@ class LlamaCppEngineTest extends EngineContractTest {
             assertThat(metrics.decodeSteps()).isEqualTo(answer.generatedTokens());
             assertThat(metrics.residentAdapters()).isEqualTo(1);
             assertThat(metrics.memory().adapters()).isBetween(70_000L, 90_000L);
+        }
+    }
+
+    /** Beyond all that a machine has, and the more so where there is none. */
+    @Test
+    void gpuThatIsNotThereIsRefusedRatherThanReplaced() throws Exception {
+        EngineOptions.Builder options = TinyModel.options().gpuDevice(97);
+
+        assertThatThrownBy(() -> open(options.gpuLayers(-1).build()))
+                .isInstanceOf(LlamafuException.class)
+                .hasMessageContaining("GPU 97");
+        try (InferenceEngine withoutLayers = open(options.gpuLayers(0).build())) {
+            assertThat(answer(withoutLayers, CompletionRequest.of(PROMPT, MEDICAL))
+                            .text())
+                    .isEqualTo("cardiology; routine");
+        }
+    }
+
+    /** It passes our checks, but has no layer. */
+    @Test
+    void logSaysWhyLlamaCppRefusedAModel(@TempDir Path folder) throws Exception {
+        Path file = folder.resolve("model.gguf");
+        new GgufWriter()
+                .string("general.architecture", "llama")
+                .uint32("llama.block_count", 1)
+                .uint32("llama.embedding_length", 32)
+                .uint32("llama.context_length", 64)
+                .uint32("llama.attention.head_count", 4)
+                .string("tokenizer.ggml.model", "llama")
+                .strings("tokenizer.ggml.tokens", List.of("<unk>", "<s>", "</s>", "a"))
+                .tensor("token_embd.weight", GgufTensorType.F32, List.of(32L, 4L), out -> out.write(new byte[512]))
+                .write(file);
+        try (LoggedMessages messages = new LoggedMessages("io.llamafu.llamacpp.log")) {
+            assertThatThrownBy(() -> open(EngineOptions.builder(file).build()))
+                    .isInstanceOfSatisfying(LlamafuException.class, failure -> assertThat(failure.code())
+                            .isEqualTo(ErrorCode.MODEL_LOAD_FAILED))
+                    .hasMessageContaining("model.gguf; its log lines say why");
+            assertThat(messages.all()).anyMatch(message -> message.startsWith("ERROR"));
         }
     }
 }

@@ -3,12 +3,7 @@ package io.llamafu.llamacpp;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.engine.support.CpuFeatures;
-import org.apache.logging.log4j.Level;
-import org.apache.logging.log4j.LogManager;
-import org.apache.logging.log4j.core.LogEvent;
-import org.apache.logging.log4j.core.Logger;
-import org.apache.logging.log4j.core.appender.AbstractAppender;
-import org.apache.logging.log4j.core.config.Property;
+import io.llamafu.testing.LoggedMessages;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -21,7 +16,6 @@ import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -196,14 +190,14 @@ class NativeLibraryTest {
     void secondClassLoaderGetsItsOwnCopyAndAWarning() throws Exception {
         NativeLibrary.load();
 
-        try (WarningsOfTheLoader warnings = new WarningsOfTheLoader();
+        try (LoggedMessages warnings = new LoggedMessages(NativeLibraryLoader.class.getName());
                 URLClassLoader second = copyOfOurClasses(ourClasses())) {
             assertThat(loadIn(second)).isNull();
 
             Method buildInfo = nativeLibraryIn(second).getDeclaredMethod("buildInfo");
             buildInfo.setAccessible(true);
             assertThat(buildInfo.invoke(null)).isEqualTo(NativeLibrary.buildInfo());
-            assertThat(warnings.messages).anySatisfy(message -> assertThat(message)
+            assertThat(warnings.all()).anySatisfy(message -> assertThat(message)
                     .contains("each holds its own copy of the model", "Flink's lib folder"));
         }
     }
@@ -327,30 +321,6 @@ class NativeLibraryTest {
             return null;
         } catch (InvocationTargetException e) {
             return e.getCause();
-        }
-    }
-
-    /** Collects what the loader logs, in every class loader: log4j itself is in the parent. */
-    private static final class WarningsOfTheLoader extends AbstractAppender implements AutoCloseable {
-        private final List<String> messages = new ArrayList<>();
-        private final Logger logger = (Logger) LogManager.getLogger(NativeLibraryLoader.class);
-
-        WarningsOfTheLoader() {
-            super("warnings", null, null, true, Property.EMPTY_ARRAY);
-            start();
-            logger.addAppender(this);
-            logger.setLevel(Level.WARN);
-        }
-
-        @Override
-        public void append(LogEvent event) {
-            messages.add(event.getMessage().getFormattedMessage());
-        }
-
-        @Override
-        public void close() {
-            logger.removeAppender(this);
-            stop();
         }
     }
 }

@@ -3,6 +3,9 @@ package io.llamafu.flink;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.EngineMetrics;
+import io.llamafu.engine.SamplingOptions;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.testing.Await;
 import org.apache.flink.api.common.JobStatus;
@@ -13,7 +16,6 @@ import org.apache.flink.api.connector.source.util.ratelimit.RateLimiterStrategy;
 import org.apache.flink.api.java.tuple.Tuple3;
 import org.apache.flink.connector.datagen.source.DataGeneratorSource;
 import org.apache.flink.core.execution.JobClient;
-import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.functions.ProcessFunction;
@@ -34,8 +36,12 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -47,10 +53,7 @@ class CompletionJobIT {
     private static final List<String> DOMAINS = List.of("medical", "legal", "finance");
 
     @RegisterExtension
-    static final MiniClusterExtension CLUSTER = new MiniClusterExtension(new MiniClusterResourceConfiguration.Builder()
-            .setNumberTaskManagers(1)
-            .setNumberSlotsPerTaskManager(6)
-            .build());
+    static final MiniClusterExtension CLUSTER = Jobs.cluster(6);
 
     @TempDir
     static Path folder;
@@ -169,6 +172,77 @@ class CompletionJobIT {
                         tuple("1", Notes.answer(note, "medical")), tuple("2", Notes.answer(note, "legal")));
     }
 
+    /** Records are asked for again after the failure, and each has been asked of one adapter only. */
+    @Test
+    void replayedRecordsTakeTheSameVariant() throws Exception {
+        int records = 200;
+        List<RouteVariant> variants = List.of(new RouteVariant("medical", 50), new RouteVariant("legal", 50));
+        AdapterRoute[] canaries = IntStream.range(0, 8)
+                .mapToObj(tenant -> new AdapterRoute("tenant-" + tenant, null, 0L, variants))
+                .toArray(AdapterRoute[]::new);
+        WatchedLeases leases = WatchedLeases.open();
+        FailOnce<Completion> failure = new FailOnce<>(completion -> true);
+
+        Llamafu.complete(tickets(records, 200))
+                .keyBy(Ticket::tenant)
+                .id(Ticket::id)
+                .prompt(Ticket::id)
+                .routes(env.fromData(TypeInformation.of(AdapterRoute.class), canaries)
+                        .assignTimestampsAndWatermarks(WatermarkStrategy.noWatermarks()))
+                .eventTime()
+                .with(Notes.options().build())
+                .leases(leases)
+                .build()
+                .map(failure)
+                .sinkTo(sink);
+        env.execute();
+
+        assertThat(failure.hasFailed()).isTrue();
+        assertThat(leases.requests()).hasSizeGreaterThan(records);
+        Map<String, Set<AdapterStack>> stacks = leases.requests().stream()
+                .collect(Collectors.groupingBy(
+                        CompletionRequest::prompt,
+                        Collectors.mapping(CompletionRequest::adapters, Collectors.toSet())));
+        assertThat(stacks).hasSize(records);
+        assertThat(stacks.values()).allSatisfy(asked -> assertThat(asked).hasSize(1));
+        assertThat(stacks.values().stream().distinct()).as("variants").hasSize(2);
+    }
+
+    /** A record has used the route; then more time passes than it may be idle. */
+    @Test
+    void routeOfAnIdleKeyIsForgotten() throws Exception {
+        Duration idle = Duration.ofSeconds(3);
+        StreamExecutionEnvironment single = environment(1);
+        SavepointSteps.Streams streams = new SavepointSteps()
+                .route("a", "medical", 10)
+                .record("a", "before", 15)
+                .watermark(20)
+                .pause(idle.plusMillis(100))
+                .record("a", "after", 25)
+                .watermark(30)
+                .streams(single);
+        Llamafu.complete(streams.tickets())
+                .keyBy(Ticket::tenant)
+                .id(Ticket::id)
+                .prompt(Ticket::text)
+                .routes(streams.routes())
+                .routeTtl(idle)
+                .eventTime()
+                .defaultRoute(AdapterStack.parse("legal"))
+                .with(Notes.options().build())
+                .build()
+                .sinkTo(sink);
+        JobClient job = single.executeAsync();
+        Await.until("both answers", () -> sink.committed().size() == 2);
+        job.cancel().get();
+
+        assertThat(sink.committed())
+                .extracting(Completion::getId, Completion::getText)
+                .containsExactly(
+                        tuple("before", Notes.answer(Notes.text(0), "medical")),
+                        tuple("after", Notes.answer(Notes.text(0), "legal")));
+    }
+
     @Test
     void subtasksAndJobsShareOneEngine() throws Exception {
         WatchedLeases leases = WatchedLeases.closed();
@@ -274,25 +348,33 @@ class CompletionJobIT {
         assertThat(sink.committed()).isEmpty();
     }
 
+    /** Answers that would not end by themselves: their sequences are decoded, and not to the last of their tokens. */
     @Test
-    void recordThatTakesTooLongIsACodedError() throws Exception {
-        String longText = Notes.text(0).repeat(8);
+    void recordThatTakesTooLongIsACodedErrorAndIsDecodedNoFurther() throws Exception {
+        int tokens = 480;
+        int endOfSequence = 2;
         WatchedLeases leases = WatchedLeases.open();
-        Llamafu.complete(env.fromData(longText, longText, longText))
-                .prompt(text -> text)
+        Llamafu.complete(Jobs.tickets(env, 16, 100_000))
+                .prompt(Ticket::text)
                 .with(Notes.options()
-                        .timeout(Duration.ofMillis(1))
-                        .maxTokens(200)
+                        .idleTimeout(Duration.ofSeconds(59))
+                        .timeout(Duration.ofMillis(250))
+                        .maxTokens(tokens)
                         .onError(OnError.EMIT)
+                        .build())
+                .sampling(SamplingOptions.builder()
+                        .logitBias(Map.of(endOfSequence, Float.NEGATIVE_INFINITY))
                         .build())
                 .leases(leases)
                 .build()
                 .sinkTo(sink);
         env.execute();
 
+        EngineMetrics metrics = leases.engines().get(0).metrics();
+        assertThat(metrics.decodeSteps()).isBetween(1L, tokens - 1L);
         Await.until(
                 "no active sequence", () -> leases.engines().get(0).metrics().activeSequences() == 0);
-        assertThat(sink.committed()).hasSize(3).allSatisfy(completion -> assertThat(completion.getErrorCode())
+        assertThat(sink.committed()).hasSize(16).allSatisfy(completion -> assertThat(completion.getErrorCode())
                 .isEqualTo("DEADLINE_EXCEEDED"));
     }
 

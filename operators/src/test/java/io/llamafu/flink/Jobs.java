@@ -10,8 +10,10 @@ import org.apache.flink.configuration.RestartStrategyOptions;
 import org.apache.flink.configuration.StateBackendOptions;
 import org.apache.flink.connector.datagen.source.DataGeneratorSource;
 import org.apache.flink.connector.datagen.source.GeneratorFunction;
+import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
 import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.test.junit5.MiniClusterExtension;
 
 import java.nio.file.Path;
 import java.time.Duration;
@@ -21,6 +23,14 @@ import java.util.stream.IntStream;
 /** What the jobs of the tests have in common. */
 final class Jobs {
     private Jobs() {}
+
+    /** One TaskManager. */
+    static MiniClusterExtension cluster(int slots) {
+        return new MiniClusterExtension(new MiniClusterResourceConfiguration.Builder()
+                .setNumberTaskManagers(1)
+                .setNumberSlotsPerTaskManager(slots)
+                .build());
+    }
 
     /** RocksDB, a checkpoint every 100 ms, one restart, no Kryo. */
     static Configuration configuration(Path checkpoints) {

@@ -1,18 +1,23 @@
 package io.llamafu.flink;
 
 import io.llamafu.testing.Await;
+import io.llamafu.testing.TinyModel;
 import org.apache.flink.api.common.JobStatus;
 import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.core.execution.JobClient;
 import org.apache.flink.metrics.Counter;
+import org.apache.flink.metrics.Gauge;
+import org.apache.flink.metrics.Histogram;
+import org.apache.flink.metrics.Meter;
 import org.apache.flink.metrics.Metric;
 import org.apache.flink.runtime.metrics.scope.ScopeFormat;
 import org.apache.flink.runtime.testutils.CommonTestUtils;
 import org.apache.flink.runtime.testutils.InMemoryReporter;
 import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
 import org.apache.flink.test.junit5.MiniClusterExtension;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
@@ -26,6 +31,8 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
+import java.util.function.DoublePredicate;
+import java.util.function.ToLongFunction;
 import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -49,12 +56,10 @@ class MetricsIT {
     @TempDir
     static Path folder;
 
-    /** By operator and name in its group. */
-    private final Map<String, Map<String, Metric>> metrics = new TreeMap<>();
+    private final CommittedSink sink = CommittedSink.create();
 
-    /** Something of each kind that is counted. */
-    @BeforeEach
-    void runJob() throws Exception {
+    /** The metrics of a job with something of each kind that is counted, by operator and name in its group. */
+    private Map<String, Map<String, Metric>> runJob() throws Exception {
         SavepointSteps steps = new SavepointSteps()
                 .rule("gold-*", "finance", 10)
                 .rule("malformed", "not:a:stack", 10)
@@ -69,7 +74,6 @@ class MetricsIT {
                 .record("b", "fails", 30)
                 .record("gold-1", "by rule", 30)
                 .watermark(40);
-        CommittedSink sink = CommittedSink.create();
         StreamExecutionEnvironment env = Jobs.environment(Jobs.configuration(folder.resolve("checkpoints")), 1);
         SavepointSteps.Streams streams = steps.streams(env);
         Llamafu.complete(streams.tickets())
@@ -84,29 +88,38 @@ class MetricsIT {
                 .sinkTo(sink);
         JobClient job = env.executeAsync();
         Await.until("answers to all records", () -> sink.committed().size() == 4);
-        job.cancel().get();
-        CommonTestUtils.waitForJobStatus(job, List.of(JobStatus.CANCELED));
-
-        REPORTER.getMetricsByGroup().forEach((group, ofGroup) -> {
-            if (job.getJobID().toString().equals(group.getAllVariables().get(ScopeFormat.SCOPE_JOB_ID))) {
-                ofGroup.forEach((name, metric) -> keep(List.of(group.getScopeComponents()), name, metric));
-            }
-        });
+        cancel(job);
+        return metrics(job);
     }
 
-    /** @param scope as host, taskmanager, its id, job, operator, subtask, llamafu, engine */
-    private void keep(List<String> scope, String name, Metric metric) {
-        int group = scope.indexOf("llamafu");
-        if (group >= 0) {
-            String path = String.join(".", scope.subList(group + 1, scope.size()));
-            metrics.computeIfAbsent(scope.get(group - 2), operator -> new TreeMap<>())
-                    .put(path.isEmpty() ? name : path + "." + name, metric);
-        }
+    private static void cancel(JobClient job) throws Exception {
+        job.cancel().get();
+        CommonTestUtils.waitForJobStatus(job, List.of(JobStatus.CANCELED));
+    }
+
+    private static Map<String, Map<String, Metric>> metrics(JobClient job) {
+        Map<String, Map<String, Metric>> metrics = new TreeMap<>();
+        REPORTER.getMetricsByGroup().forEach((group, ofGroup) -> {
+            if (job.getJobID().toString().equals(group.getAllVariables().get(ScopeFormat.SCOPE_JOB_ID))) {
+                // host, taskmanager, its id, job, operator, subtask, llamafu, engine
+                List<String> scope = List.of(group.getScopeComponents());
+                int llamafu = scope.indexOf("llamafu");
+                if (llamafu >= 0) {
+                    String prefix = scope.subList(llamafu + 1, scope.size()).stream()
+                            .map(name -> name + ".")
+                            .collect(Collectors.joining());
+                    Map<String, Metric> ofOperator =
+                            metrics.computeIfAbsent(scope.get(llamafu - 2), operator -> new TreeMap<>());
+                    ofGroup.forEach((name, metric) -> ofOperator.put(prefix + name, metric));
+                }
+            }
+        });
+        return metrics;
     }
 
     @Test
     void guideNamesEveryMetricAndNoOther() throws Exception {
-        Set<String> registered = metrics.values().stream()
+        Set<String> registered = runJob().values().stream()
                 .flatMap(ofOperator -> ofOperator.keySet().stream())
                 .map(name -> name.replaceFirst("^code\\.[A-Z_]+\\.", "code.<ErrorCode>.")
                         .replaceFirst("^adapter\\.[^.]+\\.", "adapter.<name>."))
@@ -138,31 +151,103 @@ class MetricsIT {
     }
 
     @Test
-    void changesAndLateComersAreCounted() {
-        assertThat(count("Llamafu rule check", "routeChanges")).isEqualTo(2);
-        assertThat(count("Llamafu rule check", "rejectedRouteChanges")).isEqualTo(1);
-        assertThat(count("Llamafu rules", "lateRecords")).isEqualTo(1);
-        assertThat(count("Llamafu rules", "lateRouteChanges")).isEqualTo(1);
-        assertThat(count("Llamafu router", "routeChanges")).isEqualTo(3);
-        assertThat(count("Llamafu router", "rejectedRouteChanges")).isEqualTo(1);
-        assertThat(count("Llamafu router", "lateRecords")).isEqualTo(1);
-        assertThat(count("Llamafu router", "lateRouteChanges")).isEqualTo(1);
+    void whatTheJobDidIsCounted() throws Exception {
+        Map<String, Map<String, Metric>> metrics = runJob();
+
+        assertThat(counts(metrics.get("Llamafu rule check")))
+                .isEqualTo(Map.of("routeChanges", 2L, "rejectedRouteChanges", 1L));
+        assertThat(counts(metrics.get("Llamafu rules"))).isEqualTo(Map.of("lateRecords", 1L, "lateRouteChanges", 1L));
+        assertThat(counts(metrics.get("Llamafu router")))
+                .isEqualTo(Map.of(
+                        "routeChanges", 3L, "rejectedRouteChanges", 1L, "lateRecords", 1L, "lateRouteChanges", 1L));
+        Map<String, Metric> ofCompletion = metrics.get("Llamafu completion");
+        assertThat(counts(ofCompletion))
+                .containsAllEntriesOf(Map.of(
+                        "requests", 4L,
+                        "completions", 3L,
+                        "errors", 1L,
+                        "code.ADAPTER_NOT_FOUND.errors", 1L,
+                        "adapter.finance.requests", 1L,
+                        "adapter.finance.completions", 1L,
+                        "adapter._others.requests", 1L,
+                        "adapter._others.completions", 0L))
+                .containsEntry("promptTokens", sum(Completion::getPromptTokens))
+                .containsEntry("cachedPromptTokens", sum(Completion::getCachedPromptTokens))
+                .containsEntry("generatedTokens", sum(Completion::getGeneratedTokens));
+        assertThat(List.of("queueMillis", "firstTokenMillis", "totalMillis"))
+                .allSatisfy(name -> assertThat(((Histogram) ofCompletion.get(name)).getCount())
+                        .as(name)
+                        .isEqualTo(3));
     }
 
+    private static Map<String, Long> counts(Map<String, Metric> ofOperator) {
+        Map<String, Long> counts = new TreeMap<>();
+        ofOperator.forEach((name, metric) -> {
+            if (metric instanceof Counter counter) {
+                counts.put(name, counter.getCount());
+            }
+        });
+        return counts;
+    }
+
+    private long sum(ToLongFunction<Completion> tokens) {
+        return sink.committed().stream()
+                .filter(completion -> completion.getText() != null)
+                .mapToLong(tokens)
+                .sum();
+    }
+
+    /** It is asked for more than it can do, by adapters that have no room beside each other, and by one that is none. */
     @Test
-    void recordsAndAdaptersAreCounted() {
-        assertThat(count("Llamafu completion", "requests")).isEqualTo(4);
-        assertThat(count("Llamafu completion", "completions")).isEqualTo(3);
-        assertThat(count("Llamafu completion", "errors")).isEqualTo(1);
-        assertThat(count("Llamafu completion", "code.ADAPTER_NOT_FOUND.errors")).isEqualTo(1);
-        assertThat(count("Llamafu completion", "adapter.finance.completions")).isEqualTo(1);
-        assertThat(count("Llamafu completion", "adapter.missing.requests")).isEqualTo(1);
-        assertThat(count("Llamafu completion", "adapter.missing.completions")).isZero();
-        assertThat(count("Llamafu completion", "promptTokens")).isPositive();
-        assertThat(count("Llamafu completion", "generatedTokens")).isPositive();
+    void gaugesShowABusyEngine(@TempDir Path adapters) throws Exception {
+        int sequences = 2;
+        TinyModel.publish(adapters, "medical", "medical");
+        TinyModel.publish(adapters, "legal", "legal");
+        Files.writeString(adapters.resolve("broken.gguf"), "no adapter");
+        long roomForOne = Files.size(adapters.resolve("medical.gguf")) * 3 / 2;
+        StreamExecutionEnvironment env = Jobs.environment(Jobs.configuration(folder.resolve("checkpoints")), 1);
+        Llamafu.complete(Jobs.tickets(env, 1_000_000, 100_000))
+                .prompt(Ticket::text)
+                .stack(ticket -> List.of("medical", "legal", "broken").get((int) (ticket.time % 3)))
+                .with(Notes.options()
+                        .adapters(adapters.toString())
+                        .adaptersMemoryBudget(new MemorySize(roomForOne))
+                        .parallelSequences(sequences)
+                        .onError(OnError.EMIT)
+                        .build())
+                .build()
+                .sinkTo(new DiscardingSink<>());
+        JobClient job = env.executeAsync();
+
+        awaitGauge(job, "activeSequences", value -> value == sequences);
+        awaitGauge(job, "batchFill", value -> value == 1);
+        awaitGauge(job, "waitingRequests", value -> value > 0);
+        awaitGauge(job, "usedCells", value -> value > 0);
+        awaitGauge(job, "contextUse", value -> value > 0 && value < 1);
+        awaitGauge(job, "residentAdapters", value -> value == 1);
+        awaitGauge(job, "adapterBytes", value -> value > 0 && value <= roomForOne);
+        awaitGauge(job, "adapterLoads", value -> value > 2);
+        awaitGauge(job, "adapterEvictions", value -> value > 1);
+        awaitGauge(job, "adapterFailures", value -> value > 0);
+        awaitRate(job, "completionsPerSecond");
+        awaitRate(job, "generatedTokensPerSecond");
+        awaitRate(job, "errorsPerSecond");
+        cancel(job);
     }
 
-    private long count(String operator, String name) {
-        return ((Counter) metrics.get(operator).get(name)).getCount();
+    private static void awaitGauge(JobClient job, String name, DoublePredicate expected) throws Exception {
+        Await.until("the gauge " + name, () -> {
+            Metric gauge = ofCompletion(job).get("engine." + name);
+            return gauge != null && expected.test(((Number) ((Gauge<?>) gauge).getValue()).doubleValue());
+        });
+    }
+
+    /** Flink looks at its counter every five seconds. */
+    private static void awaitRate(JobClient job, String name) throws Exception {
+        Await.until("the rate " + name, () -> ((Meter) ofCompletion(job).get(name)).getRate() > 0);
+    }
+
+    private static Map<String, Metric> ofCompletion(JobClient job) {
+        return metrics(job).getOrDefault("Llamafu completion", Map.of());
     }
 }

@@ -13,6 +13,7 @@ import org.apache.flink.connector.datagen.source.GeneratorFunction;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -54,6 +55,11 @@ final class SavepointSteps {
         return add("watermark of rules", "", "", time);
     }
 
+    /** After all steps before it have reached the sinks. */
+    SavepointSteps pause(Duration time) {
+        return add("pause", "", "", time.toMillis());
+    }
+
     private SavepointSteps add(String kind, String key, String value, long time) {
         steps.add(Tuple4.of(kind, key, value, time));
         return this;
@@ -65,8 +71,13 @@ final class SavepointSteps {
     Streams streams(StreamExecutionEnvironment env) {
         ArrayList<Tuple4<String, String, String, Long>> all = steps;
         Tuple4<String, String, String, Long> empty = Tuple4.of("", "", "", 0L);
-        GeneratorFunction<Long, Tuple4<String, String, String, Long>> generator =
-                index -> index < all.size() ? all.get(index.intValue()) : empty;
+        GeneratorFunction<Long, Tuple4<String, String, String, Long>> generator = index -> {
+            Tuple4<String, String, String, Long> step = index < all.size() ? all.get(index.intValue()) : empty;
+            if (step.f0.equals("pause")) {
+                Thread.sleep(step.f3);
+            }
+            return step;
+        };
         DataStream<Tuple4<String, String, String, Long>> source = env.fromSource(
                         new DataGeneratorSource<>(
                                 generator, Long.MAX_VALUE, RateLimiterStrategy.perCheckpoint(1), STEP),

@@ -1,12 +1,16 @@
 package io.llamafu.flink;
 
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.SamplingOptions;
+import io.llamafu.llamacpp.LlamaCppEngine;
+import io.llamafu.testing.TinyModel;
 import org.apache.flink.api.common.RuntimeExecutionMode;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.configuration.ExecutionOptions;
-import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.test.junit5.MiniClusterExtension;
@@ -20,12 +24,15 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -33,14 +40,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 @Timeout(value = 120, unit = TimeUnit.SECONDS)
 class StackChoiceIT {
     private static final String NOTE = Notes.text(0);
+    private static final SamplingOptions OF_THE_JOB =
+            SamplingOptions.builder().grammar("root ::= \"routine, or not?\"").build();
     /** More than any of the jobs has. */
     private static final int MOST_RESULTS = 1000;
 
     @RegisterExtension
-    static final MiniClusterExtension CLUSTER = new MiniClusterExtension(new MiniClusterResourceConfiguration.Builder()
-            .setNumberTaskManagers(1)
-            .setNumberSlotsPerTaskManager(4)
-            .build());
+    static final MiniClusterExtension CLUSTER = Jobs.cluster(4);
 
     @TempDir
     static Path folder;
@@ -129,17 +135,69 @@ class StackChoiceIT {
         assertThat(completions.get("whole").getText()).isEqualTo(Notes.answer(NOTE, "medical"));
     }
 
+    /** Of one prompt, asked one after the other of an engine that nobody has asked before, so that not a bit differs. */
     @Test
-    void recordSaysHowManyTokensItGets() throws Exception {
-        Map<String, Completion> completions = execute(complete(ticket("short", "a"), ticket("long", "a"))
-                .maxTokens(ticket -> ticket.id().equals("short") ? 2 : null)
+    void recordSaysHowItsTokensAreChosenAndHowMany() throws Exception {
+        LlamafuOptions options = Notes.options()
+                .parallelSequences(1)
+                .maxTokens(20)
+                .idleTimeout(Duration.ofMillis(1))
+                .build();
+        Ticket[] tickets = Stream.of("as the job", "greedy", "hot 1", "hot 2", "hot 1 again", "short hot 1")
+                .map(id -> ticket(id, "a"))
+                .toArray(Ticket[]::new);
+        env.setParallelism(1);
+        Map<String, Completion> completions = execute(complete(tickets)
+                .sampling(OF_THE_JOB)
+                .sampling(StackChoiceIT::sampling)
+                .maxTokens(StackChoiceIT::maxTokens)
                 .defaultRoute(AdapterStack.parse("medical"))
-                .with(Notes.options().build())
+                .with(options)
+                .ordered()
+                .capacity(1)
                 .build());
 
-        assertThat(completions.get("short").getGeneratedTokens()).isEqualTo(2);
-        assertThat(completions.get("short").getFinishReason()).isEqualTo("MAX_TOKENS");
-        assertThat(completions.get("long").getText()).isEqualTo(Notes.answer(NOTE, "medical"));
+        Map<String, String> alone = new HashMap<>();
+        try (InferenceEngine engine = LlamaCppEngine.open(options.toEngineOptions())) {
+            for (Ticket ticket : tickets) {
+                alone.put(
+                        ticket.id(), engine.submit(alone(options, ticket)).get().text());
+            }
+        }
+        assertThat(completions).hasSize(tickets.length).allSatisfy((id, completion) -> assertThat(completion.getText())
+                .as(id)
+                .isEqualTo(alone.get(id)));
+        assertThat(alone)
+                .containsEntry("as the job", "routine, or not?")
+                .containsEntry("greedy", Notes.answer(NOTE, "medical"));
+        assertThat(List.of(alone.get("greedy"), alone.get("hot 1"), alone.get("hot 2")))
+                .doesNotHaveDuplicates();
+        assertThat(completions.get("short hot 1").getGeneratedTokens()).isEqualTo(2);
+        assertThat(completions.get("short hot 1").getFinishReason()).isEqualTo("MAX_TOKENS");
+    }
+
+    private static SamplingOptions sampling(Ticket ticket) {
+        SamplingOptions.Builder hot =
+                SamplingOptions.builder().temperature(5).topK(0).topP(1).minP(0);
+        return switch (ticket.id()) {
+            case "hot 1", "hot 1 again", "short hot 1" -> hot.seed(1).build();
+            case "hot 2" -> hot.seed(2).build();
+            case "greedy" -> SamplingOptions.greedy();
+            default -> null;
+        };
+    }
+
+    private static Integer maxTokens(Ticket ticket) {
+        return ticket.id().startsWith("short") ? 2 : null;
+    }
+
+    /** What a user of the engine would ask for the same. */
+    private static CompletionRequest alone(LlamafuOptions options, Ticket ticket) {
+        SamplingOptions sampling = sampling(ticket);
+        Integer maxTokens = maxTokens(ticket);
+        return CompletionRequest.of(TinyModel.prompt(ticket.text()), AdapterStack.parse("medical"))
+                .withSampling(sampling == null ? OF_THE_JOB : sampling)
+                .withMaxTokens(maxTokens == null ? options.maxTokens() : maxTokens);
     }
 
     /** The same ids always take the same variants, so that this can count them exactly. */

@@ -4,16 +4,12 @@ import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.examples.cluster.Waiting;
-import io.llamafu.flink.LlamafuOptions;
 import org.apache.flink.core.execution.JobClient;
 import org.apache.flink.runtime.client.JobCancellationException;
 import org.apache.flink.util.ExceptionUtils;
-import org.apache.flink.util.FileUtils;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -48,7 +44,6 @@ final class CancelBenchmark implements Callable<Integer> {
     @Mixin
     private BenchmarkOptions options;
 
-    private final RandomModels files = RandomModels.inCacheFolder();
     private long seed = 1;
 
     /**
@@ -70,26 +65,15 @@ final class CancelBenchmark implements Callable<Integer> {
 
     @Override
     public Integer call() throws Exception {
-        BenchmarkOptions.warnIfBusy();
-        Path checkpoints = Files.createTempDirectory("llamafu-cancel");
-        List<Result> results = new ArrayList<>();
-        try {
-            for (RandomModel model : options.models()) {
-                results.add(measure(model, checkpoints));
-            }
-        } finally {
-            FileUtils.deleteDirectory(checkpoints.toFile());
-        }
+        List<Result> results = PipelineJob.measure(options, PARALLELISM, TOKENS, this::measure);
         print(results);
         options.output().write(results, "cancel", chart(results));
         return 0;
     }
 
-    private Result measure(RandomModel model, Path checkpoints) throws Exception {
-        LlamafuOptions settings = PipelineJob.options(files, model, options.threads(), TOKENS);
-        PipelineJob job = new PipelineJob(settings, PARALLELISM, checkpoints);
+    private Result measure(RandomModel model, PipelineJob job) throws Exception {
         List<Times> times = new ArrayList<>();
-        try (SharedEngines.Lease lease = SharedEngines.acquire(settings.toEngineOptions())) {
+        try (SharedEngines.Lease lease = SharedEngines.acquire(job.options().toEngineOptions())) {
             for (int number = 1; number <= CANCELLATIONS * options.rounds(); number++) {
                 PipelineWorkload workload = new PipelineWorkload(RECORDS, PROMPT_TOKENS, TOKENS, seed++);
                 Times one = cancelBusy(job.start(workload), lease.engine());

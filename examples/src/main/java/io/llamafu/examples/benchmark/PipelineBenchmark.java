@@ -1,14 +1,10 @@
 package io.llamafu.examples.benchmark;
 
 import io.llamafu.examples.benchmark.Competitor.Times;
-import io.llamafu.flink.LlamafuOptions;
-import org.apache.flink.util.FileUtils;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -41,31 +37,19 @@ final class PipelineBenchmark implements Callable<Integer> {
             description = "Subtasks of the job. Default: ${DEFAULT-VALUE}.")
     private int parallelism;
 
-    private final RandomModels files = RandomModels.inCacheFolder();
     private long seed = 1;
 
     @Override
     public Integer call() throws Exception {
-        BenchmarkOptions.warnIfBusy();
-        Path checkpoints = Files.createTempDirectory("llamafu-pipeline");
-        List<PipelineResult> results = new ArrayList<>();
-        try {
-            for (RandomModel model : options.models()) {
-                results.add(measure(model, checkpoints));
-            }
-        } finally {
-            FileUtils.deleteDirectory(checkpoints.toFile());
-        }
+        List<PipelineResult> results = PipelineJob.measure(options, parallelism, TOKENS, this::measure);
         System.out.print(PipelineResult.markdown(results));
         options.output().write(results, "pipeline", chart(results));
         return 0;
     }
 
-    private PipelineResult measure(RandomModel model, Path checkpoints) throws Exception {
+    private PipelineResult measure(RandomModel model, PipelineJob job) throws Exception {
         System.err.printf("%n%s%n", model);
-        LlamafuOptions settings = PipelineJob.options(files, model, options.threads(), TOKENS);
-        PipelineJob job = new PipelineJob(settings, parallelism, checkpoints);
-        try (Competitor engine = EngineCompetitor.shared(settings.toEngineOptions())) {
+        try (Competitor engine = EngineCompetitor.shared(job.options().toEngineOptions())) {
             warmUp(engine, job);
             List<Double> engineSpeeds = new ArrayList<>();
             List<Double> jobSpeeds = new ArrayList<>();

@@ -28,10 +28,14 @@ import org.apache.flink.core.execution.JobClient;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
+import org.apache.flink.util.FileUtils;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
@@ -66,8 +70,36 @@ record PipelineJob(LlamafuOptions options, int parallelism, Path checkpoints) {
     /** @param checkpoints completed since the first completion */
     record Run(double seconds, long checkpoints) {}
 
+    /** What is measured of a job with one of the models. */
+    @FunctionalInterface
+    interface Measurement<R> {
+        R of(RandomModel model, PipelineJob job) throws Exception;
+    }
+
+    /**
+     * Measures a job with each model of the options.
+     *
+     * @param maxTokens of an answer
+     */
+    static <R> List<R> measure(BenchmarkOptions benchmark, int parallelism, int maxTokens, Measurement<R> measurement)
+            throws Exception {
+        BenchmarkOptions.warnIfBusy();
+        RandomModels files = RandomModels.inCacheFolder();
+        Path checkpoints = Files.createTempDirectory("llamafu-benchmark");
+        List<R> results = new ArrayList<>();
+        try {
+            for (RandomModel model : benchmark.models()) {
+                LlamafuOptions options = options(files, model, benchmark.threads(), maxTokens);
+                results.add(measurement.of(model, new PipelineJob(options, parallelism, checkpoints)));
+            }
+        } finally {
+            FileUtils.deleteDirectory(checkpoints.toFile());
+        }
+        return results;
+    }
+
     /** Options for {@link #SEQUENCES} sequences with the adapters of a {@link PipelineWorkload}. */
-    static LlamafuOptions options(RandomModels files, RandomModel model, int threads, int maxTokens)
+    private static LlamafuOptions options(RandomModels files, RandomModel model, int threads, int maxTokens)
             throws IOException {
         return LlamafuOptions.builder()
                 .model(files.model(model).toString())

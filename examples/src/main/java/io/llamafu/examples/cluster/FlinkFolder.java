@@ -11,7 +11,7 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * A Flink distribution on disk: {@code conf}, {@code log}, {@code tmp}, and how a process is started in it, as Flink's
+ * A Flink distribution on disk: {@code conf}, {@code log}, {@code tmp}, {@code plugins}, and how a process is started in it, as Flink's
  * shell scripts would. What a distribution has in {@code lib} lies in the local Maven repository.
  */
 final class FlinkFolder {
@@ -41,10 +41,21 @@ final class FlinkFolder {
         this.classPath = classPath;
     }
 
-    /** @param libraries what would be in {@code lib} beside Flink's own jars */
-    static FlinkFolder create(Path folder, List<Path> libraries, Map<String, String> configuration) throws IOException {
+    /**
+     * Writes one.
+     *
+     * @param libraries what would be in {@code lib} beside Flink's own jars
+     * @param plugins jars, each of which gets a folder
+     */
+    static FlinkFolder create(Path folder, List<Path> libraries, List<Path> plugins, Map<String, String> configuration)
+            throws IOException {
         for (String name : List.of("conf", "log", "tmp")) {
             Files.createDirectories(folder.resolve(name));
+        }
+        for (Path plugin : plugins) {
+            String name = plugin.getFileName().toString();
+            Path own = Files.createDirectories(folder.resolve("plugins").resolve(name.replaceFirst("\\.jar$", "")));
+            Files.copy(plugin, own.resolve(name));
         }
         String classPath = Stream.concat(BuildOutput.flinkJars().stream(), libraries.stream())
                 .map(jar -> jar.toAbsolutePath().toString())

@@ -80,6 +80,7 @@ public final class LocalCluster implements AutoCloseable {
     public static final class Builder {
         private final Path folder;
         private final List<Path> libraries = new ArrayList<>();
+        private final List<Path> plugins = new ArrayList<>();
         private final Map<String, String> configuration = new LinkedHashMap<>();
         private int taskManagers = 1;
         private int slots = 1;
@@ -91,6 +92,12 @@ public final class LocalCluster implements AutoCloseable {
         /** A jar for {@code lib/}, beside Flink's own. */
         public Builder library(Path jar) {
             libraries.add(requireNonNull(jar, "jar is null"));
+            return this;
+        }
+
+        /** A jar for a folder of its own in {@code plugins/}. */
+        public Builder plugin(Path jar) {
+            plugins.add(requireNonNull(jar, "jar is null"));
             return this;
         }
 
@@ -122,7 +129,7 @@ public final class LocalCluster implements AutoCloseable {
             List<Integer> ports = FreePorts.find(3);
             Map<String, String> all = defaults(home, ports.get(0), ports.get(1));
             all.putAll(configuration);
-            FlinkFolder flink = FlinkFolder.create(home, libraries, all);
+            FlinkFolder flink = FlinkFolder.create(home, libraries, plugins, all);
             List<String> flags = Stream.of(
                             all.getOrDefault(TASK_MANAGER_FLAGS, "").split("\\s+"))
                     .filter(flag -> !flag.isEmpty())

@@ -7,7 +7,6 @@ import org.junit.jupiter.api.Timeout;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -19,7 +18,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 /** Where the jar lies decides who shares a model, on a real TaskManager. */
 @Timeout(value = 600, unit = TimeUnit.SECONDS)
 class ClassLoadersClusterIT {
-    private static final Duration WAIT = Duration.ofMinutes(2);
     private static final String MODEL_OPENED = "LlamaCppEngine - Opened";
     private static final String SECOND_CLASS_LOADER = "was loaded by class loader number 2 of this JVM";
     private static final String SMALL_MEMORY = "taskmanager.memory.task.off-heap.size is 1024.000kb";
@@ -31,6 +29,10 @@ class ClassLoadersClusterIT {
     private static final int WARM_UP = 5;
     private static final long LONG_IDLE = 60_000;
     private static final long NO_IDLE = 1;
+    /** Answers until a failure. */
+    private static final int NEVER = 0;
+
+    private static final int CPU_ONLY = 0;
 
     private final Path folder = BuildOutput.target().resolve("class-loaders");
     private LocalCluster cluster;
@@ -92,10 +94,10 @@ class ClassLoadersClusterIT {
 
     /** Two jobs at a time; each sees one model. */
     private void runTwo(Path jobJar) throws Exception {
-        String jar = cluster.rest().upload(jobJar);
-        List<String> jobs = List.of(run(jar, LONG_IDLE), run(jar, LONG_IDLE));
+        NotesJobs notes = NotesJobs.upload(cluster, jobJar);
+        List<String> jobs = List.of(notes.run(LONG_IDLE, NEVER, CPU_ONLY), notes.run(LONG_IDLE, NEVER, CPU_ONLY));
         for (String job : jobs) {
-            awaitAnswers(job);
+            notes.awaitAnswers(job);
             assertThat(modelLoads(job)).isEqualTo(Map.of("taskmanager-1", 1.0));
         }
     }
@@ -103,19 +105,15 @@ class ClassLoadersClusterIT {
     @Test
     void restartsOfJobsFindTheModelOfTheLibFolderLoaded() throws Exception {
         start(builder().library(BuildOutput.llamafuJar()));
-        String jar = cluster.rest().upload(jobAlone());
+        NotesJobs notes = NotesJobs.upload(cluster, jobAlone());
 
-        String failing = run(jar, LONG_IDLE, 10);
+        String failing = notes.run(LONG_IDLE, 10, CPU_ONLY);
         Waiting.until(
                 "the job has failed often enough",
-                WAIT.plusSeconds(10L * RESTARTS),
+                NotesJobs.WAIT.plusSeconds(10L * RESTARTS),
                 () -> cluster.rest().restarts(failing) >= RESTARTS);
-        cancel(failing);
-        for (int i = 0; i < RESTARTS; i++) {
-            String job = run(jar, LONG_IDLE);
-            awaitAnswers(job);
-            cancel(job);
-        }
+        notes.cancel(failing);
+        runAndCancel(notes, LONG_IDLE, RESTARTS);
 
         assertThat(logged(MODEL_OPENED)).isEqualTo(1);
     }
@@ -124,12 +122,12 @@ class ClassLoadersClusterIT {
     void classLoadersOfEndedJobsAreCollected() throws Exception {
         // The heap is touched at the start, so that what grows later is something else.
         start(builder().set("env.java.opts.taskmanager", "-XX:+AlwaysPreTouch"));
-        String jar = cluster.rest().upload(jobWithLlamafu());
+        NotesJobs notes = NotesJobs.upload(cluster, jobWithLlamafu());
         long pid = cluster.taskManagers().get(0).pid();
 
-        runAndCancel(jar, WARM_UP);
+        runAndCancel(notes, NO_IDLE, WARM_UP);
         MemoryOf before = MemoryOf.process(pid);
-        runAndCancel(jar, RESTARTS);
+        runAndCancel(notes, NO_IDLE, RESTARTS);
         MemoryOf after = MemoryOf.process(pid);
 
         System.out.printf("%d restarts: before %s, after %s%n", RESTARTS, before, after);
@@ -142,11 +140,11 @@ class ClassLoadersClusterIT {
         assertThat(logged(MODEL_OPENED)).isEqualTo(WARM_UP + RESTARTS);
     }
 
-    private void runAndCancel(String jar, int times) throws Exception {
+    private static void runAndCancel(NotesJobs notes, long idleMillis, int times) throws Exception {
         for (int i = 0; i < times; i++) {
-            String job = run(jar, NO_IDLE);
-            awaitAnswers(job);
-            cancel(job);
+            String job = notes.run(idleMillis, NEVER, CPU_ONLY);
+            notes.awaitAnswers(job);
+            notes.cancel(job);
         }
     }
 
@@ -171,43 +169,13 @@ class ClassLoadersClusterIT {
                 folder.resolve("notes-with-llamafu.jar"), NotesJob.class, List.of(BuildOutput.llamafuJar()));
     }
 
-    private String run(String jar, long idleMillis) throws Exception {
-        return run(jar, idleMillis, 0);
-    }
-
-    private String run(String jar, long idleMillis, int failAfter) throws Exception {
-        Path models = BuildOutput.target().resolveSibling("models");
-        return cluster.rest()
-                .run(
-                        jar,
-                        NotesJob.class.getName(),
-                        List.of(
-                                models.resolve("tiny-notes-q8_0.gguf").toString(),
-                                models.resolve("adapters").toString(),
-                                Long.toString(idleMillis),
-                                Integer.toString(failAfter)));
-    }
-
-    private void awaitAnswers(String job) throws Exception {
-        Waiting.until(
-                "job %s has answered".formatted(job),
-                WAIT,
-                () -> cluster.rest().metricByTaskManager(job, "llamafu.completions").values().stream()
-                        .anyMatch(completions -> completions > 0));
-    }
-
     private Map<String, Double> modelLoads(String job) throws Exception {
         Map<String, Double> loads = new HashMap<>();
-        Waiting.until("job %s tells its modelLoads".formatted(job), WAIT, () -> {
+        Waiting.until("job %s tells its modelLoads".formatted(job), NotesJobs.WAIT, () -> {
             loads.putAll(cluster.rest().metricByTaskManager(job, "llamafu.engine.modelLoads"));
             return !loads.isEmpty();
         });
         return loads;
-    }
-
-    private void cancel(String job) throws Exception {
-        cluster.rest().cancel(job);
-        cluster.rest().awaitState(job, "CANCELED", WAIT);
     }
 
     private long logged(String text) throws IOException {

@@ -3,6 +3,7 @@ package io.llamafu.examples.cluster;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.net.URISyntaxException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Enumeration;
@@ -14,9 +15,20 @@ import java.util.jar.JarFile;
 import java.util.jar.JarOutputStream;
 import java.util.stream.Stream;
 
-/** Packs a job as users do: its class alone, or together with other jars. */
+/** Packs a job as users do: its class alone, or together with other jars; or a plugin of Flink. */
 final class JobJar {
     private JobJar() {}
+
+    /** @param service that the class provides */
+    static Path writePlugin(Path jar, Class<?> service, Class<?> plugin) throws IOException, URISyntaxException {
+        try (OutputStream file = Files.newOutputStream(jar);
+                JarOutputStream out = new JarOutputStream(file)) {
+            writeClasses(plugin, out, new HashSet<>());
+            out.putNextEntry(new JarEntry("META-INF/services/" + service.getName()));
+            out.write(plugin.getName().getBytes(StandardCharsets.UTF_8));
+        }
+        return jar;
+    }
 
     /** @param main its class file and those of its nested classes go in */
     static Path write(Path jar, Class<?> main, List<Path> merged) throws IOException, URISyntaxException {

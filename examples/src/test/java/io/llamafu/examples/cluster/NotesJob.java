@@ -24,7 +24,7 @@ public final class NotesJob {
     /**
      * Submits the job.
      *
-     * @param arguments model, adapters, idle timeout in milliseconds, answers until a failure or 0
+     * @param arguments model, adapters, idle timeout in milliseconds, answers until a failure or 0, layers on a GPU
      */
     public static void main(String[] arguments) throws Exception {
         LlamafuOptions options = LlamafuOptions.builder()
@@ -34,6 +34,7 @@ public final class NotesJob {
                 .promptTemplate("### Text:\n{text}\n### Answer:\n")
                 .maxTokens(48)
                 .threads(1)
+                .gpuLayers(Integer.parseInt(arguments[4]))
                 .build();
         StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment();
         env.setParallelism(1);

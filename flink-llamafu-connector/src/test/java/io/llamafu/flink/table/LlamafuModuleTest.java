@@ -1,17 +1,12 @@
 package io.llamafu.flink.table;
 
 import io.llamafu.flink.Notes;
+import io.llamafu.testing.LoggedMessages;
 import org.apache.flink.table.functions.FunctionDefinition;
 import org.apache.flink.table.functions.FunctionKind;
 import org.apache.flink.table.module.Module;
-import org.apache.logging.log4j.LogManager;
-import org.apache.logging.log4j.core.LogEvent;
-import org.apache.logging.log4j.core.Logger;
-import org.apache.logging.log4j.core.appender.AbstractAppender;
-import org.apache.logging.log4j.core.config.Property;
 import org.junit.jupiter.api.Test;
 
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -24,22 +19,10 @@ class LlamafuModuleTest {
 
     /** What the module logs while it is loaded. */
     private static List<String> logged(boolean async) {
-        List<String> messages = new ArrayList<>();
-        AbstractAppender appender = new AbstractAppender("messages", null, null, true, Property.EMPTY_ARRAY) {
-            @Override
-            public void append(LogEvent event) {
-                messages.add(event.getLevel() + " " + event.getMessage().getFormattedMessage());
-            }
-        };
-        appender.start();
-        Logger logger = (Logger) LogManager.getLogger(LlamafuModule.class);
-        logger.addAppender(appender);
-        try {
+        try (LoggedMessages messages = new LoggedMessages(LlamafuModule.class.getName())) {
             assertThat(module(async).listFunctions()).hasSize(6);
-        } finally {
-            logger.removeAppender(appender);
+            return messages.all();
         }
-        return messages;
     }
 
     private static Module module(boolean async) {

@@ -72,6 +72,12 @@ class MlPredictQueriesIT {
         return Notes.answer(Notes.text(id), stack);
     }
 
+    /** Rows of id and answer. */
+    private static void assertAnswers(List<Row> rows, String stack) {
+        assertThat(rows).hasSize(TICKETS).allSatisfy(row -> assertThat(row.getField(1))
+                .isEqualTo(answer(row.<Integer>getFieldAs(0), stack)));
+    }
+
     /** Each with the columns of the tickets that fill it. */
     @ParameterizedTest
     @CsvSource(
@@ -166,9 +172,7 @@ class MlPredictQueriesIT {
         assertThat(sql.rows(predict.formatted("extractor", "note, stack", ", 'json-schema', '{\"enum\": [7]}'")))
                 .hasSize(TICKETS)
                 .allSatisfy(row -> assertThat(row.getField(1)).isEqualTo("7"));
-        assertThat(sql.rows(predict.formatted("writer", "note", "")))
-                .hasSize(TICKETS)
-                .allSatisfy(row -> assertThat(row.getField(1)).isEqualTo(answer(row.<Integer>getFieldAs(0), "")));
+        assertAnswers(sql.rows(predict.formatted("writer", "note", "")), "");
     }
 
     @InBothModesAndWays
@@ -295,14 +299,10 @@ class MlPredictQueriesIT {
         sql.createModel("triage", "text STRING, adapters STRING", "answer STRING", "adapters.files.health", medical)
                 .execute("LOAD MODULE llamafu " + Sql.with(Sql.options("adapters.files.health", medical)));
 
-        assertThat(sql.rows("SELECT id, LLM_COMPLETE(note, 'health') FROM tickets"))
-                .hasSize(TICKETS)
-                .allSatisfy(
-                        row -> assertThat(row.getField(1)).isEqualTo(answer(row.<Integer>getFieldAs(0), "medical")));
+        assertAnswers(sql.rows("SELECT id, LLM_COMPLETE(note, 'health') FROM tickets"), "medical");
         sql.execute("CREATE TEMPORARY VIEW healthy AS SELECT id, note, 'health' AS stack FROM tickets");
-        assertThat(sql.rows("SELECT id, answer FROM ML_PREDICT(TABLE healthy, MODEL triage, DESCRIPTOR(note, stack))"))
-                .hasSize(TICKETS)
-                .allSatisfy(
-                        row -> assertThat(row.getField(1)).isEqualTo(answer(row.<Integer>getFieldAs(0), "medical")));
+        assertAnswers(
+                sql.rows("SELECT id, answer FROM ML_PREDICT(TABLE healthy, MODEL triage, DESCRIPTOR(note, stack))"),
+                "medical");
     }
 }

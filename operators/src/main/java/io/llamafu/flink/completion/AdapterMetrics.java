@@ -1,54 +1,66 @@
 package io.llamafu.flink.completion;
 
+import io.llamafu.ErrorCode;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.Completion;
 import io.llamafu.engine.ResolvedAdapter;
 import org.apache.flink.metrics.Counter;
 import org.apache.flink.metrics.MetricGroup;
 
+import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 
 /**
  * Requests, completions and tokens of each adapter, in the groups {@code adapter.<name>}. A metric cannot be taken back
- * before the task ends and each costs memory in every reporter, so only the first names that are asked for have their own;
- * the others share one.
+ * before the task ends and each costs memory in every reporter, so only the first adapters have their own, and names by
+ * which no adapter was found take no place; the others share one.
  */
 final class AdapterMetrics {
     static final int MOST_ADAPTERS = 100;
     /** No name of an adapter begins with an underscore. */
     static final String OTHERS = "_others";
 
+    /** So that an adapter which never loads is seen too. */
+    private static final Set<ErrorCode> OF_ADAPTERS_THAT_EXIST =
+            EnumSet.of(ErrorCode.ADAPTER_INVALID, ErrorCode.ADAPTER_INCOMPATIBLE, ErrorCode.ADAPTER_LOAD_FAILED);
+
     private final MetricGroup group;
+    private final Counts others;
     private final Map<String, Counts> byName = new HashMap<>();
 
     private record Counts(Counter requests, Counter completions, Counter promptTokens, Counter generatedTokens) {}
 
     AdapterMetrics(MetricGroup group) {
         this.group = group;
+        this.others = register(OTHERS);
     }
 
-    void request(AdapterStack adapters) {
+    /** @param failure empty if the request was answered */
+    void request(AdapterStack adapters, Optional<ErrorCode> failure) {
+        boolean exist = failure.isEmpty() || OF_ADAPTERS_THAT_EXIST.contains(failure.get());
         for (AdapterStack.Entry adapter : adapters.entries()) {
-            counts(adapter.name()).requests().inc();
+            counts(adapter.name(), exist).requests().inc();
         }
     }
 
     void completion(Completion completion) {
         for (ResolvedAdapter adapter : completion.adapters()) {
-            Counts counts = counts(adapter.name());
+            Counts counts = counts(adapter.name(), true);
             counts.completions().inc();
             counts.promptTokens().inc(completion.promptTokens());
             counts.generatedTokens().inc(completion.generatedTokens());
         }
     }
 
-    private synchronized Counts counts(String adapter) {
+    private synchronized Counts counts(String adapter, boolean exists) {
         Counts known = byName.get(adapter);
         if (known != null) {
             return known;
         }
-        return byName.computeIfAbsent(byName.size() < MOST_ADAPTERS ? adapter : OTHERS, this::register);
+        return exists && byName.size() < MOST_ADAPTERS ? byName.computeIfAbsent(adapter, this::register) : others;
     }
 
     private Counts register(String name) {

@@ -15,6 +15,7 @@ import org.apache.flink.runtime.metrics.DescriptiveStatisticsHistogram;
 
 import java.util.EnumMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Function;
 import java.util.function.Supplier;
 
@@ -105,9 +106,9 @@ final class CompletionMetrics {
         requests.inc();
     }
 
-    /** What the engine is asked for it. */
-    void submission(CompletionRequest request) {
-        adapters.request(request.adapters());
+    /** What the engine was asked for it, once it has answered or failed. */
+    void outcome(CompletionRequest request, Optional<ErrorCode> failure) {
+        adapters.request(request.adapters(), failure);
     }
 
     void completion(Completion completion) {

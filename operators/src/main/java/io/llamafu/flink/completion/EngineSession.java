@@ -12,6 +12,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.time.Duration;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -67,9 +68,11 @@ public final class EngineSession implements AutoCloseable {
         metrics.request();
         try {
             CompletionRequest asked = request.get();
-            InferenceEngine engine = engine();
-            metrics.submission(asked);
-            return engine.submit(asked);
+            CompletableFuture<Completion> answer = engine().submit(asked);
+            CompletableFuture<Completion> unused = answer.whenComplete((completion, failure) -> metrics.outcome(
+                    asked,
+                    Optional.ofNullable(failure).map(EngineSession::coded).map(LlamafuException::code)));
+            return answer;
         } catch (RuntimeException e) {
             return CompletableFuture.failedFuture(e);
         }

@@ -164,17 +164,32 @@ class CompletionMetricsTest {
         assertThat(gauge("adapterBytes")).isEqualTo(5L);
     }
 
-    /** One that never loads is seen too. */
     @Test
-    void requestOfAnAdapterCountsWhenItIsSubmitted() {
-        submit("medical:0.5+formal");
-        assertThat(count("adapter", "medical", "requests")).isEqualTo(1);
-        assertThat(count("adapter", "formal", "requests")).isEqualTo(1);
-        assertThat(count("adapter", "medical", "completions")).isZero();
+    void requestsOfAdaptersAreThoseThatWereAnsweredOrFailed() {
+        engine.answer(submit("medical:0.5+formal"), "text");
+        engine.fail(submit("medical"), ErrorCode.PROMPT_TOO_LONG, "too long");
+        engine.fail(submit("broken"), ErrorCode.ADAPTER_INVALID, "one that never loads is seen too");
 
-        engine.fail(submit("missing"), ErrorCode.ADAPTER_NOT_FOUND, "missing");
-        assertThat(count("adapter", "missing", "requests")).isEqualTo(1);
-        assertThat(count("adapter", "missing", "completions")).isZero();
+        assertThat(count("adapter", "medical", "requests")).isEqualTo(2);
+        assertThat(count("adapter", "medical", "completions")).isEqualTo(1);
+        assertThat(count("adapter", "formal", "requests")).isEqualTo(1);
+        assertThat(count("adapter", "broken", "requests")).isEqualTo(1);
+        assertThat(count("adapter", "broken", "completions")).isZero();
+    }
+
+    @Test
+    void namesThatNoAdapterHasTakeNoPlaceAmongTheAdapters() {
+        for (int i = 0; i < 2 * AdapterMetrics.MOST_ADAPTERS; i++) {
+            engine.fail(submit("missing-" + i), ErrorCode.ADAPTER_NOT_FOUND, "missing");
+        }
+        for (int i = 0; i < AdapterMetrics.MOST_ADAPTERS; i++) {
+            engine.answer(submit("adapter-" + i), "text");
+            assertThat(count("adapter", "adapter-" + i, "requests")).isEqualTo(1);
+        }
+
+        assertThat(count("adapter", AdapterMetrics.OTHERS, "requests")).isEqualTo(2 * AdapterMetrics.MOST_ADAPTERS);
+        assertThat(metrics.getCounter("llamafu", "adapter", "missing-0", "requests"))
+                .isEmpty();
     }
 
     @Test

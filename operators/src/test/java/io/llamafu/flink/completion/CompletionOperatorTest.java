@@ -1,0 +1,276 @@
+package io.llamafu.flink.completion;
+
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.SamplingOptions;
+import io.llamafu.flink.Completion;
+import io.llamafu.flink.LlamafuOptions;
+import io.llamafu.flink.OnError;
+import io.llamafu.flink.routing.RequestOnly;
+import io.llamafu.flink.routing.RequestSampling;
+import io.llamafu.flink.routing.RoutedRequest;
+import io.llamafu.flink.routing.Samplings;
+import org.apache.flink.api.common.serialization.SerializerConfigImpl;
+import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
+import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
+import org.apache.flink.streaming.api.datastream.AsyncDataStream.OutputMode;
+import org.apache.flink.streaming.api.operators.async.AsyncWaitOperatorFactory;
+import org.apache.flink.streaming.api.watermark.Watermark;
+import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+import org.apache.flink.streaming.runtime.tasks.mailbox.Mail;
+import org.apache.flink.streaming.util.AbstractStreamOperatorTestHarness;
+import org.apache.flink.streaming.util.OneInputStreamOperatorTestHarness;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.IntStream;
+
+import static org.apache.flink.streaming.api.datastream.AsyncDataStream.OutputMode.ORDERED;
+import static org.apache.flink.streaming.api.datastream.AsyncDataStream.OutputMode.UNORDERED;
+import static org.apache.flink.streaming.runtime.tasks.mailbox.TaskMailbox.MIN_PRIORITY;
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** {@link CompletionFunction} in the operator that runs it. */
+@Timeout(60)
+class CompletionOperatorTest {
+    /** Of records and watermarks. */
+    private static final int CAPACITY = 4;
+
+    private static final int MAX_PARALLELISM = 8;
+    private static final long TIMEOUT = 17_000;
+
+    private final List<Subtask> subtasks = new ArrayList<>();
+
+    /** One of the operator's, with an engine of its own. */
+    private static final class Subtask {
+        private final ScriptedEngine engine = new ScriptedEngine();
+        private final OneInputStreamOperatorTestHarness<RoutedRequest, Completion> harness;
+
+        Subtask(OutputMode mode, int parallelism, int index) throws Exception {
+            CompletionFunction<RoutedRequest, Completion> function = new CompletionFunction<>(
+                    LlamafuOptions.builder()
+                            .model("base.gguf")
+                            .onError(OnError.EMIT)
+                            .build(),
+                    SamplingOptions.greedy(),
+                    options -> engine.lease(),
+                    new RequestOnly<>());
+            harness = new OneInputStreamOperatorTestHarness<>(
+                    new AsyncWaitOperatorFactory<>(function, TIMEOUT, CAPACITY, mode),
+                    MAX_PARALLELISM,
+                    parallelism,
+                    index);
+            harness.getStreamConfig()
+                    .setupNetworkInputs(
+                            new AvroTypeInfo<>(RoutedRequest.class).createSerializer(new SerializerConfigImpl()));
+            harness.getStreamConfig().serializeAllConfigs();
+        }
+
+        void record(String id, long time) throws Exception {
+            record(request(id, "medical"), time);
+        }
+
+        void record(RoutedRequest request, long time) throws Exception {
+            harness.processElement(request, time);
+        }
+
+        void answer(int... indexes) {
+            for (int index : indexes) {
+                engine.answer(index, "answer " + index);
+            }
+        }
+
+        /** What has left so far, records by id and time. */
+        List<String> output() throws Exception {
+            Optional<Mail> mail = harness.getTaskMailbox().tryTake(MIN_PRIORITY);
+            while (mail.isPresent()) {
+                mail.get().run();
+                mail = harness.getTaskMailbox().tryTake(MIN_PRIORITY);
+            }
+            return harness.getOutput().stream()
+                    .map(element -> element instanceof Watermark watermark
+                            ? "watermark " + watermark.getTimestamp()
+                            : idAndTime((StreamRecord<?>) element))
+                    .toList();
+        }
+
+        private static String idAndTime(StreamRecord<?> record) {
+            return "%s at %d".formatted(((Completion) record.getValue()).getId(), record.getTimestamp());
+        }
+
+        OperatorSubtaskState snapshot() throws Exception {
+            return harness.snapshot(1, 1);
+        }
+    }
+
+    private Subtask open(OutputMode mode) throws Exception {
+        Subtask subtask = new Subtask(mode, 1, 0);
+        subtask.harness.open();
+        subtasks.add(subtask);
+        return subtask;
+    }
+
+    /** All subtasks of a job that goes on from a savepoint; from nothing if that is empty. */
+    private List<Subtask> open(int parallelism, List<Subtask> before) throws Exception {
+        OperatorSubtaskState[] states = new OperatorSubtaskState[before.size()];
+        for (int index = 0; index < states.length; index++) {
+            states[index] = before.get(index).snapshot();
+        }
+        List<Subtask> after = new ArrayList<>();
+        for (int index = 0; index < parallelism; index++) {
+            Subtask subtask = new Subtask(UNORDERED, parallelism, index);
+            if (states.length > 0) {
+                subtask.harness.initializeState(AbstractStreamOperatorTestHarness.repartitionOperatorState(
+                        AbstractStreamOperatorTestHarness.repackageState(states),
+                        MAX_PARALLELISM,
+                        states.length,
+                        parallelism,
+                        index));
+            }
+            subtask.harness.open();
+            after.add(subtask);
+        }
+        subtasks.addAll(after);
+        return after;
+    }
+
+    @AfterEach
+    void close() throws Exception {
+        for (Subtask subtask : subtasks) {
+            subtask.harness.close();
+        }
+    }
+
+    private static RoutedRequest request(String id, String stack) {
+        return RoutedRequest.newBuilder()
+                .setId(id)
+                .setKey("tenant")
+                .setPrompt("prompt of " + id)
+                .setStack(stack)
+                .build();
+    }
+
+    @Test
+    void orderedKeepsTheOrderOfTheRecords() throws Exception {
+        Subtask subtask = open(ORDERED);
+        subtask.record("a", 10);
+        subtask.record("b", 20);
+
+        subtask.answer(1);
+        assertThat(subtask.output()).isEmpty();
+        subtask.answer(0);
+        assertThat(subtask.output()).containsExactly("a at 10", "b at 20");
+    }
+
+    @Test
+    void unorderedOvertakesRecordsButNoWatermark() throws Exception {
+        Subtask subtask = open(UNORDERED);
+        subtask.record("a", 10);
+        subtask.record("b", 20);
+        subtask.harness.processWatermark(25);
+        subtask.record("c", 30);
+
+        subtask.answer(2);
+        assertThat(subtask.output()).isEmpty();
+        subtask.answer(1);
+        assertThat(subtask.output()).containsExactly("b at 20");
+        subtask.answer(0);
+        assertThat(subtask.output()).containsExactly("b at 20", "a at 10", "watermark 25", "c at 30");
+    }
+
+    /** The record waits in the operator until an answer that is there has left. */
+    @Test
+    void recordBeyondTheCapacityWaitsForAnAnswer() throws Exception {
+        Subtask subtask = open(UNORDERED);
+        for (int record = 0; record < CAPACITY; record++) {
+            subtask.record("r" + record, record);
+        }
+        subtask.answer(1);
+        assertThat(subtask.harness.getOutput()).isEmpty();
+
+        subtask.record("next", CAPACITY);
+
+        assertThat(subtask.harness.getOutput()).hasSize(1);
+        assertThat(subtask.engine.requests()).hasSize(CAPACITY + 1);
+    }
+
+    @Test
+    void recordThatTheEngineDoesNotAnswerAtAllIsFlinksToEnd() throws Exception {
+        Subtask subtask = open(UNORDERED);
+        subtask.record("a", 10);
+
+        subtask.harness.setProcessingTime(TIMEOUT - 1);
+        assertThat(subtask.output()).isEmpty();
+        subtask.harness.setProcessingTime(TIMEOUT);
+
+        assertThat(subtask.output()).containsExactly("a at 10");
+        assertThat(subtask.harness.extractOutputValues().get(0).getErrorCode()).isEqualTo("DEADLINE_EXCEEDED");
+        assertThat(subtask.engine.answer(0)).isCancelled();
+    }
+
+    @Test
+    void endOfTheInputWaitsForEveryAnswer() throws Exception {
+        Subtask subtask = open(UNORDERED);
+        subtask.record("a", 10);
+        subtask.record("b", 20);
+        subtask.answer(1, 0);
+        assertThat(subtask.harness.getOutput()).isEmpty();
+
+        subtask.harness.endInput();
+
+        assertThat(subtask.harness.getOutput()).hasSize(2);
+    }
+
+    /** With all that the record says; answers that have not left are asked for again too. */
+    @Test
+    void recordsInFlightAreAskedAgainAsTheyWere() throws Exception {
+        RoutedRequest own = request("own", "medical+formal");
+        own.setScales(Map.of("formal", 0.5f));
+        own.setSampling(
+                new RequestSampling(0.5f, 40, 0.9f, 0.1f, 1f, false, 5f, 0.1f, 1f, 0f, 0f, 64, 7, List.of(), ""));
+        own.setMaxTokens(3);
+        List<Subtask> before = open(1, List.of());
+        before.get(0).record(own, 10);
+        before.get(0).record("answered", 20);
+        before.get(0).answer(1);
+
+        Subtask after = open(1, before).get(0);
+
+        assertThat(after.engine.requests())
+                .extracting(CompletionRequest::prompt)
+                .containsExactlyInAnyOrder("prompt of own", "prompt of answered");
+        assertThat(after.engine.requests()).anySatisfy(request -> {
+            assertThat(request.adapters()).isEqualTo(AdapterStack.parse("medical+formal:0.5"));
+            assertThat(request.sampling()).isEqualTo(Samplings.toOptions(own.getSampling()));
+            assertThat(request.maxTokens()).isEqualTo(3);
+        });
+        after.answer(0, 1);
+        assertThat(after.output()).containsExactlyInAnyOrder("own at 10", "answered at 20");
+    }
+
+    @Test
+    void recordsInFlightAreSharedOutWhenTheParallelismChanges() throws Exception {
+        List<Subtask> two = open(2, List.of());
+        int records = 6;
+        for (int record = 0; record < records; record++) {
+            two.get(record % 2).record("r" + record, record);
+        }
+        List<Subtask> three = open(3, two);
+        List<Subtask> one = open(1, three.subList(0, 1));
+
+        assertThat(three)
+                .allSatisfy(subtask -> assertThat(subtask.engine.requests()).hasSize(2));
+        assertThat(three.stream().flatMap(subtask -> subtask.engine.requests().stream()))
+                .extracting(CompletionRequest::prompt)
+                .containsExactlyInAnyOrderElementsOf(IntStream.range(0, records)
+                        .mapToObj(record -> "prompt of r" + record)
+                        .toList());
+        assertThat(one.get(0).engine.requests())
+                .containsExactlyInAnyOrderElementsOf(three.get(0).engine.requests());
+    }
+}
