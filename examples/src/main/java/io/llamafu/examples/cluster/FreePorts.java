@@ -1,26 +1,39 @@
 package io.llamafu.examples.cluster;
 
 import java.io.IOException;
+import java.net.BindException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.ThreadLocalRandom;
 
-/** Ports that nobody listens on now. Another process can take one before it is used, which then fails loudly. */
+/**
+ * Ports that nobody listens on now, from below those that systems give to outgoing connections (from 32,768 on in Linux):
+ * one of these would often be taken before it is used. Another process can still take one, which then fails loudly.
+ */
 final class FreePorts {
+    private static final int LOWEST = 15_000;
+    private static final int HIGHEST = 32_000;
+    private static final int MOST_ATTEMPTS = 1_000;
+
     private FreePorts() {}
 
     /** Different ones, since all are held until the last is found. */
     static List<Integer> find(int count) throws IOException {
         List<ServerSocket> held = new ArrayList<>();
         try {
-            List<Integer> ports = new ArrayList<>();
-            for (int i = 0; i < count; i++) {
-                ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
-                held.add(socket);
-                ports.add(socket.getLocalPort());
+            for (int attempt = 0; held.size() < count; attempt++) {
+                int port = ThreadLocalRandom.current().nextInt(LOWEST, HIGHEST);
+                try {
+                    held.add(new ServerSocket(port, 1, InetAddress.getLoopbackAddress()));
+                } catch (BindException e) {
+                    if (attempt == MOST_ATTEMPTS) {
+                        throw e;
+                    }
+                }
             }
-            return ports;
+            return held.stream().map(ServerSocket::getLocalPort).toList();
         } finally {
             for (ServerSocket socket : held) {
                 socket.close();
