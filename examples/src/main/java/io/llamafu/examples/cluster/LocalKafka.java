@@ -71,7 +71,10 @@ public final class LocalKafka implements AutoCloseable {
         return JavaProcess.start(name, all, home, Map.of(), home.resolve(name + ".out"));
     }
 
-    /** Its own topics have one partition and one replica, for there is one node. */
+    /**
+     * Its own topics have one partition and one replica, for there is one node. It keeps all records: their timestamps are
+     * event times, by which a broker finds records of today old enough to be deleted, read or not.
+     */
     private static String properties(Path home, int port, int controllerPort) {
         return """
                 process.roles=broker,controller
@@ -84,6 +87,7 @@ public final class LocalKafka implements AutoCloseable {
                 inter.broker.listener.name=PLAINTEXT
                 log.dirs=%3$s
                 auto.create.topics.enable=false
+                log.retention.ms=-1
                 offsets.topic.replication.factor=1
                 offsets.topic.num.partitions=1
                 transaction.state.log.replication.factor=1
