@@ -173,9 +173,7 @@ class AdapterCatalogTest {
         AdapterCatalog catalog = catalog();
         AdapterFile old = catalog.resolve("medical");
         now = now.plus(SECOND);
-        Path file = folder.resolve("medical.gguf");
-        Files.write(file, Files.readAllBytes(TinyModel.adapters().resolve("finance.gguf")));
-        Files.setLastModifiedTime(file, FileTime.from(now));
+        overwrite("medical", "finance", now);
 
         assertThat(catalog.resolve("medical")).isSameAs(old);
         assertThat(catalog.settlesIn("medical")).isEqualTo(SETTLE_TIME);
@@ -190,9 +188,7 @@ class AdapterCatalogTest {
         AdapterCatalog catalog = catalog();
         AdapterFile old = catalog.resolve("medical");
         now = now.plus(SECOND);
-        Path file = folder.resolve("medical.gguf");
-        Files.write(file, Files.readAllBytes(TinyModel.adapters().resolve("finance.gguf")));
-        Files.setLastModifiedTime(file, FileTime.from(now.plus(Duration.ofDays(1))));
+        overwrite("medical", "finance", now.plus(Duration.ofDays(1)));
 
         assertThat(catalog.settlesIn("medical")).isZero();
         assertThat(catalog.resolve("medical").digest()).isNotEqualTo(old.digest());
@@ -360,6 +356,13 @@ class AdapterCatalogTest {
 
     private void publish(String name, String content) throws IOException {
         TinyModel.publish(folder, name, content);
+    }
+
+    /** In place, which readers may see half done. */
+    private void overwrite(String name, String content, Instant time) throws IOException {
+        Path file = folder.resolve(name + ".gguf");
+        Files.write(file, Files.readAllBytes(TinyModel.adapters().resolve(content + ".gguf")));
+        Files.setLastModifiedTime(file, FileTime.from(time));
     }
 
     private static void assertCode(Runnable action, ErrorCode code, String message) {
