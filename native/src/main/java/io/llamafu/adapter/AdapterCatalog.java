@@ -198,24 +198,21 @@ public final class AdapterCatalog {
     }
 
     /**
-     * How long a look-up may still give the last known version of a name although its file holds another one: what was
+     * Whether a look-up of a name still gives its last known version although its file holds another one: what was
      * overwritten in place is not taken before it is still, and a renamed file that has inherited an inode looks the same.
      * Asks the file system.
      */
-    public Duration settlesIn(String name) {
+    public boolean isBeingOverwritten(String name) {
         Optional<AdapterFile> last = lastKnown(name);
-        return last.isPresent() ? settlesIn(last.get()) : Duration.ZERO;
+        return last.isPresent() && isBeingOverwritten(last.get());
     }
 
-    private Duration settlesIn(AdapterFile file) {
+    private boolean isBeingOverwritten(AdapterFile file) {
         try {
             AdapterFile.Stamp stamp = AdapterFile.Stamp.of(file.path());
-            Instant now = clock.instant();
-            return !stamp.equals(file.stamp()) && isUnsettled(file.stamp(), stamp, now)
-                    ? Duration.between(now, settled(stamp))
-                    : Duration.ZERO;
+            return !stamp.equals(file.stamp()) && isUnsettled(file.stamp(), stamp, clock.instant());
         } catch (IOException e) {
-            return Duration.ZERO;
+            return false;
         }
     }
 
@@ -274,12 +271,8 @@ public final class AdapterCatalog {
     /** The same inode with other content was written in place, a moment ago. A time far ahead says nothing of when. */
     private boolean isUnsettled(AdapterFile.Stamp previous, AdapterFile.Stamp stamp, Instant now) {
         return previous.fileKey().equals(stamp.fileKey())
-                && now.isBefore(settled(stamp))
+                && now.isBefore(stamp.lastModified().toInstant().plus(settleTime))
                 && now.plus(MOST_CLOCK_DIFFERENCE).isAfter(stamp.lastModified().toInstant());
-    }
-
-    private Instant settled(AdapterFile.Stamp stamp) {
-        return stamp.lastModified().toInstant().plus(settleTime);
     }
 
     private Found find(String name) {

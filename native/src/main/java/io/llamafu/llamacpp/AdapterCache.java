@@ -226,8 +226,8 @@ final class AdapterCache implements AutoCloseable {
     }
 
     private void attemptAgain(Asked asked, ChangedMeanwhile changed) {
-        boolean overwritten = asked.stack().entries().stream()
-                .anyMatch(entry -> !catalog.settlesIn(entry.name()).isZero());
+        boolean overwritten =
+                asked.stack().entries().stream().anyMatch(entry -> catalog.isBeingOverwritten(entry.name()));
         try {
             if (overwritten && System.nanoTime() - asked.since() < MOST_NANOS_OVERWRITTEN) {
                 ScheduledFuture<?> unused =

@@ -30,7 +30,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 class AdapterCatalogTest {
     private static final Duration SECOND = Duration.ofSeconds(1);
-    private static final Duration SETTLE_TIME = Duration.ofMillis(500);
 
     @TempDir
     Path parent;
@@ -176,9 +175,9 @@ class AdapterCatalogTest {
         overwrite("medical", "finance", now);
 
         assertThat(catalog.resolve("medical")).isSameAs(old);
-        assertThat(catalog.settlesIn("medical")).isEqualTo(SETTLE_TIME);
+        assertThat(catalog.isBeingOverwritten("medical")).isTrue();
         now = now.plus(SECOND);
-        assertThat(catalog.settlesIn("medical")).isZero();
+        assertThat(catalog.isBeingOverwritten("medical")).isFalse();
         assertThat(catalog.resolve("medical").digest()).isNotEqualTo(old.digest());
     }
 
@@ -190,7 +189,7 @@ class AdapterCatalogTest {
         now = now.plus(SECOND);
         overwrite("medical", "finance", now.plus(Duration.ofDays(1)));
 
-        assertThat(catalog.settlesIn("medical")).isZero();
+        assertThat(catalog.isBeingOverwritten("medical")).isFalse();
         assertThat(catalog.resolve("medical").digest()).isNotEqualTo(old.digest());
     }
 
@@ -351,7 +350,8 @@ class AdapterCatalogTest {
     }
 
     private AdapterCatalog catalog(Map<String, Path> files) {
-        return new AdapterCatalog(new AdapterLocations(Optional.of(folder), files), SECOND, SETTLE_TIME, () -> now);
+        return new AdapterCatalog(
+                new AdapterLocations(Optional.of(folder), files), SECOND, Duration.ofMillis(500), () -> now);
     }
 
     private void publish(String name, String content) throws IOException {
