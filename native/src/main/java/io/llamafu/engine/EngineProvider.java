@@ -18,6 +18,12 @@ public interface EngineProvider {
     boolean isAvailable();
 
     /**
+     * The memory that an engine of these options will need, without adapters, in bytes; 0 if that cannot be told, as when
+     * {@link #open} will say that the model file is none. Does not throw, and loads nothing.
+     */
+    long neededBytes(EngineOptions options);
+
+    /**
      * Loads the model.
      *
      * @throws io.llamafu.LlamafuException if the options, the platform or the model file do not allow it

@@ -1,14 +1,14 @@
 package io.llamafu.engine;
 
+import com.sun.management.OperatingSystemMXBean;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 
+import java.lang.management.ManagementFactory;
+import java.time.Duration;
 import java.util.Comparator;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.ServiceLoader;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.Collectors;
@@ -17,27 +17,30 @@ import static java.util.Objects.requireNonNull;
 
 /**
  * One engine for each option set in a JVM, however many subtasks and jobs use it. An engine stays warm for its idle
- * timeout after the last user, so that a restarted job finds the model loaded.
+ * timeout after the last user, so that a restarted job finds the model loaded; or until another engine is opened that
+ * would not fit beside it.
  *
- * <p>A class loader that loads these classes anew has engines of its own.
+ * <p>A class loader that loads these classes anew has engines of its own, which must be closed before it ends: see
+ * {@link #closeAll}.
  */
 public final class SharedEngines {
-    private static final Map<EngineOptions, SharedEngine> ENGINES = new HashMap<>();
-    private static final AtomicLong OPENED = new AtomicLong();
+    private static final AtomicLong RESERVED = new AtomicLong();
+    private static final EngineRegistry REGISTRY =
+            new EngineRegistry(SharedEngines::provider, SharedEngines::availableBytes);
 
     private SharedEngines() {}
 
     /** A share of an engine. */
     public static final class Lease implements AutoCloseable {
-        private final SharedEngine shared;
         private final InferenceEngine engine;
         private final boolean opened;
+        private final Runnable release;
         private final AtomicBoolean closed = new AtomicBoolean();
 
-        private Lease(SharedEngine shared, InferenceEngine engine, boolean opened) {
-            this.shared = shared;
+        Lease(InferenceEngine engine, boolean opened, Runnable release) {
             this.engine = engine;
             this.opened = opened;
+            this.release = release;
         }
 
         public InferenceEngine engine() {
@@ -53,120 +56,79 @@ public final class SharedEngines {
         @Override
         public void close() {
             if (closed.compareAndSet(false, true)) {
-                SharedEngines.release(shared);
+                release.run();
             }
         }
     }
 
-    private static final class SharedEngine {
-        private final EngineOptions options;
-        // guarded by ENGINES
-        private int leases;
-        private long generation;
-        // guarded by this
-        private InferenceEngine engine;
-
-        private SharedEngine(EngineOptions options) {
-            this.options = options;
-        }
-
-        private synchronized Lease lease() {
-            if (engine != null && !engine.isOpen()) {
-                engine.close();
-                engine = null;
-            }
-            boolean opens = engine == null;
-            if (opens) {
-                engine = SharedEngines.open(options);
-                OPENED.incrementAndGet();
-            }
-            return new Lease(this, engine, opens);
-        }
-
-        private synchronized void close() {
-            if (engine != null) {
-                engine.close();
-                engine = null;
-            }
-        }
-    }
+    /** What an engine has in memory now. */
+    public record Usage(EngineOptions options, EngineMetrics.Memory memory) {}
 
     /**
      * Opens the engine of these options, or joins it if it is open. Loading a model takes seconds to minutes; callers for
-     * the same options wait for the one that loads.
+     * the same options wait for the one that loads, until they are interrupted.
+     *
+     * <p>Closes idle engines first if the new one would not fit beside them: into the memory of the process, or into its
+     * memory budget, which an engine that was kept for nothing but a restart does not get twice.
      *
      * @throws LlamafuException if it cannot be opened
      */
     public static Lease acquire(EngineOptions options) {
-        requireNonNull(options, "options is null");
-        SharedEngine shared;
-        synchronized (ENGINES) {
-            shared = ENGINES.computeIfAbsent(options, SharedEngine::new);
-            shared.leases++;
-            shared.generation++;
-            ENGINES.notifyAll();
-        }
-        try {
-            return shared.lease();
-        } catch (RuntimeException | Error e) {
-            release(shared);
-            throw e;
-        }
+        return REGISTRY.acquire(requireNonNull(options, "options is null"));
     }
 
     /** How many engines of this class loader are open or kept warm. */
     public static int openEngines() {
-        synchronized (ENGINES) {
-            return ENGINES.size();
-        }
+        return REGISTRY.size();
     }
 
     /** How many engines this class loader has opened so far, each with a model of its own. */
     public static long openedEngines() {
-        return OPENED.get();
+        return REGISTRY.openedCount();
     }
 
-    private static void release(SharedEngine shared) {
-        synchronized (ENGINES) {
-            if (--shared.leases > 0) {
-                return;
-            }
-            long generation = ++shared.generation;
-            // A thread of its own that ends with the timeout: a lasting one would keep the class loader alive.
-            Thread reaper = new Thread(() -> closeWhenIdle(shared, generation), "llamafu-idle-engine");
-            reaper.setDaemon(true);
-            reaper.start();
-        }
+    /** What the engines of this class loader have in memory now, those that are kept warm too. */
+    public static List<Usage> usage() {
+        return REGISTRY.usage();
     }
 
-    private static void closeWhenIdle(SharedEngine shared, long generation) {
+    /** Says what others may take of the memory outside of the heap, in bytes: engines that are opened leave it to them. */
+    public static void reserve(long bytes) {
+        RESERVED.set(bytes);
+    }
+
+    /**
+     * Closes all engines of this class loader, whoever uses them, idle or not. For a class loader that ends: afterwards
+     * the code that would close them cannot be loaded any more.
+     *
+     * @param patience how long to wait for them; what is not closed by then is closed later, if it can be
+     */
+    public static void closeAll(Duration patience) {
+        Thread closer = new Thread(REGISTRY::closeAll, "llamafu-close-engines");
+        closer.setDaemon(true);
+        closer.start();
         try {
-            synchronized (ENGINES) {
-                long deadline = System.nanoTime() + shared.options.idleTimeout().toNanos();
-                long left = deadline - System.nanoTime();
-                while (shared.generation == generation && left > 0) {
-                    TimeUnit.NANOSECONDS.timedWait(ENGINES, left);
-                    left = deadline - System.nanoTime();
-                }
-                if (shared.generation != generation) {
-                    return;
-                }
-                ENGINES.remove(shared.options);
-            }
-            shared.close();
+            closer.join(patience.toMillis());
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
     }
 
-    private static InferenceEngine open(EngineOptions options) {
+    /** The memory of the machine, or of the container if that has a limit, without what the heap can take. */
+    private static long availableBytes() {
+        // The JVM reads the limits of control groups, version 1 and 2.
+        OperatingSystemMXBean system = ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class);
+        return system.getTotalMemorySize() - Runtime.getRuntime().maxMemory() - RESERVED.get();
+    }
+
+    private static EngineProvider provider(EngineOptions options) {
         List<EngineProvider> providers =
                 ServiceLoader.load(EngineProvider.class, SharedEngines.class.getClassLoader()).stream()
                         .map(ServiceLoader.Provider::get)
                         .sorted(Comparator.comparingInt(EngineProvider::priority)
                                 .reversed())
                         .toList();
-        return choose(options.engine(), providers).open(options);
+        return choose(options.engine(), providers);
     }
 
     /**

@@ -3,6 +3,7 @@ package io.llamafu.jllama;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineProvider;
 import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.support.MemoryBudget;
 
 /** Provides the engine {@code java-llama.cpp} where the jar {@code de.kherud:llama} is on the class path. */
 public final class JavaLlamaCppEngineProvider implements EngineProvider {
@@ -19,6 +20,11 @@ public final class JavaLlamaCppEngineProvider implements EngineProvider {
     @Override
     public boolean isAvailable() {
         return BindingLibrary.isPackaged();
+    }
+
+    @Override
+    public long neededBytes(EngineOptions options) {
+        return MemoryBudget.foretold(options);
     }
 
     @Override

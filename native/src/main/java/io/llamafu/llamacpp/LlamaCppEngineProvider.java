@@ -3,6 +3,7 @@ package io.llamafu.llamacpp;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineProvider;
 import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.support.MemoryBudget;
 
 /** Provides the engine {@code native}. */
 public final class LlamaCppEngineProvider implements EngineProvider {
@@ -19,6 +20,11 @@ public final class LlamaCppEngineProvider implements EngineProvider {
     @Override
     public boolean isAvailable() {
         return NativeLibrary.isPackaged();
+    }
+
+    @Override
+    public long neededBytes(EngineOptions options) {
+        return MemoryBudget.foretold(options);
     }
 
     @Override

@@ -35,6 +35,11 @@ class SharedEnginesTest {
             }
 
             @Override
+            public long neededBytes(EngineOptions options) {
+                return 0;
+            }
+
+            @Override
             public InferenceEngine open(EngineOptions options) {
                 throw new AssertionError("not asked for");
             }

@@ -23,6 +23,10 @@ class ClassLoadersClusterIT {
     private static final String SMALL_MEMORY = "taskmanager.memory.task.off-heap.size is 1024.000kb";
     private static final String REFUSED_BY_JVM = "already loaded in another classloader";
 
+    private static final String CANNOT_BE_LOADED = "NoClassDefFoundError";
+
+    private static final int JOBS_IN_A_ROW = 4;
+
     /** So often is a job restarted; 20 in the long form of this test. */
     private static final int RESTARTS = Integer.getInteger("llamafu.restarts");
 
@@ -138,6 +142,55 @@ class ClassLoadersClusterIT {
         assertThat(after.metaspaceBytes()).isLessThan(before.metaspaceBytes() * 1.05);
         assertThat(after.residentBytes()).isLessThan(before.residentBytes() * 105 / 100);
         assertThat(logged(MODEL_OPENED)).isEqualTo(WARM_UP + RESTARTS);
+    }
+
+    @Test
+    void enginesOfAJobsJarEndWithTheJobHoweverLongTheyMayBeIdle() throws Exception {
+        start(builder());
+        NotesJobs notes = NotesJobs.upload(cluster, jobWithLlamafu());
+
+        runAndCancel(notes, LONG_IDLE, JOBS_IN_A_ROW);
+
+        assertThat(logged(MODEL_OPENED)).isEqualTo(JOBS_IN_A_ROW);
+        assertNoEngineIsLeft();
+    }
+
+    @Test
+    void enginesOfAnAddedJarEndWithTheirQueries() throws Exception {
+        start(builder());
+        cluster.startSqlGateway();
+        Path script = Files.writeString(
+                folder.resolve("added.sql"),
+                """
+                ADD JAR '%s';
+                LOAD MODULE llamafu WITH ('model' = '%s', 'adapters' = '%s', 'max-tokens' = '4', 'threads' = '1', 'idle-timeout' = '60 s');
+                CREATE MODEL notes INPUT (text STRING) OUTPUT (answer STRING)
+                  WITH ('provider' = 'llamafu', 'model' = '%2$s', 'max-tokens' = '4', 'threads' = '1', 'idle-timeout' = '60 s');
+                SET 'sql-client.execution.result-mode' = 'tableau';
+                SELECT LLM_COMPLETE(text, 'medical') FROM (VALUES ('one')) AS t (text);
+                SELECT LLM_COMPLETE(text, 'legal') FROM (VALUES ('two')) AS t (text);
+                SELECT answer FROM ML_PREDICT(TABLE (SELECT text FROM (VALUES ('three')) AS t (text)), MODEL notes, DESCRIPTOR(text));
+                SELECT LLM_TOKENS(text) FROM (VALUES ('four')) AS t (text);
+                """
+                        .formatted(BuildOutput.llamafuJar(), NotesJobs.model(), NotesJobs.adapters()));
+
+        String printed = cluster.runSql(script, NotesJobs.WAIT);
+
+        assertThat(logged(MODEL_OPENED)).as(printed).isEqualTo(JOBS_IN_A_ROW);
+        assertNoEngineIsLeft();
+    }
+
+    /** The class loaders, too, but for the last one, which caches of the JVM may name. */
+    private void assertNoEngineIsLeft() throws Exception {
+        long pid = cluster.taskManagers().get(0).pid();
+        Waiting.until(
+                "all engines have ended",
+                NotesJobs.WAIT,
+                () -> MemoryOf.process(pid).engineThreads() == 0);
+        assertThat(logged(CANNOT_BE_LOADED)).isZero();
+        MemoryOf after = MemoryOf.process(pid);
+        assertThat(after.nativeLibraries()).isLessThanOrEqualTo(1);
+        assertThat(after.jobClassLoaders()).isLessThanOrEqualTo(1);
     }
 
     private static void runAndCancel(NotesJobs notes, long idleMillis, int times) throws Exception {

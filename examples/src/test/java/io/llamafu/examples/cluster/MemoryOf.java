@@ -11,10 +11,12 @@ import java.util.stream.Stream;
  *
  * @param jobClassLoaders class loaders of Flink jobs
  * @param nativeLibraries copies of the native library that are mapped
+ * @param engineThreads threads of engines, and those that wait to close one
  * @param metaspaceBytes in use
  * @param residentBytes of the whole process
  */
-record MemoryOf(long jobClassLoaders, long nativeLibraries, double metaspaceBytes, long residentBytes) {
+record MemoryOf(
+        long jobClassLoaders, long nativeLibraries, long engineThreads, double metaspaceBytes, long residentBytes) {
     private static final String JOB_CLASS_LOADER = "org.apache.flink.util.ChildFirstClassLoader";
 
     static MemoryOf process(long pid) throws IOException, InterruptedException {
@@ -27,7 +29,7 @@ record MemoryOf(long jobClassLoaders, long nativeLibraries, double metaspaceByte
                 .filter(columns -> columns.length >= 4 && columns[3].equals(JOB_CLASS_LOADER))
                 .mapToLong(columns -> Long.parseLong(columns[1]))
                 .sum();
-        return new MemoryOf(loaders, mappedLibraries(pid), metaspace(pid), resident(pid));
+        return new MemoryOf(loaders, mappedLibraries(pid), engineThreads(pid), metaspace(pid), resident(pid));
     }
 
     /** Each copy is mapped in several parts under one name, which says that the file is deleted. */
@@ -38,6 +40,13 @@ record MemoryOf(long jobClassLoaders, long nativeLibraries, double metaspaceByte
                     .distinct()
                     .count();
         }
+    }
+
+    private static long engineThreads(long pid) throws IOException, InterruptedException {
+        return jcmd(pid, "Thread.print")
+                .lines()
+                .filter(line -> line.startsWith("\"llamafu-"))
+                .count();
     }
 
     /** As in {@code Metaspace       used 45678K, committed 46000K, reserved 1114112K}. */

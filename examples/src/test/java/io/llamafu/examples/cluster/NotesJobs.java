@@ -23,6 +23,11 @@ record NotesJobs(FlinkRest rest, String jar) {
         return MODELS.resolve("tiny-notes-q8_0.gguf");
     }
 
+    /** The folder of the adapters that it may ask. */
+    static Path adapters() {
+        return MODELS.resolve("adapters");
+    }
+
     /** Submits the job with arguments as {@link NotesJob#main} takes them, and returns its id. */
     String run(long idleMillis, int failAfter, int gpuLayers) throws Exception {
         return rest.run(
@@ -30,7 +35,7 @@ record NotesJobs(FlinkRest rest, String jar) {
                 NotesJob.class.getName(),
                 List.of(
                         model().toString(),
-                        MODELS.resolve("adapters").toString(),
+                        adapters().toString(),
                         Long.toString(idleMillis),
                         Integer.toString(failAfter),
                         Integer.toString(gpuLayers)));

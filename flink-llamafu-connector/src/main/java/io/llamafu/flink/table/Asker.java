@@ -80,7 +80,7 @@ final class Asker implements Serializable {
         settings = options.settings();
         changed = new Memo<>(options::settings);
         open = ConcurrentHashMap.newKeySet();
-        TaskManager taskManager = TaskManager.of(context.getExternalResourceInfos(TaskManager.GPU_RESOURCE));
+        TaskManager taskManager = TaskManager.of(context, context.getExternalResourceInfos(TaskManager.GPU_RESOURCE));
         MetricGroup metrics = context.getMetricGroup().addGroup(group, name);
         session = EngineSession.open(settings.options(), taskManager, Leases::shared, metrics);
     }

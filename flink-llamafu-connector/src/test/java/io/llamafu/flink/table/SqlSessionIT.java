@@ -4,8 +4,11 @@ import io.llamafu.ErrorCode;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.Notes;
+import io.llamafu.flink.completion.TaskManager;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.PipelineOptions;
+import org.apache.flink.table.functions.FunctionContext;
+import org.apache.flink.table.functions.ScalarFunction;
 import org.apache.flink.test.junit5.MiniClusterExtension;
 import org.apache.flink.types.Row;
 import org.junit.jupiter.api.Test;
@@ -17,6 +20,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 
 import static org.apache.flink.api.common.RuntimeExecutionMode.BATCH;
@@ -181,6 +185,35 @@ class SqlSessionIT {
         assertThat(sql.rows("SELECT LLM_COMPLETE(text), LLM_COMPLETE(text, 'legal'), LLM_TOKENS(text) FROM " + note))
                 .hasSize(1);
         assertThat(SharedEngines.openEngines()).isEqualTo(engines);
+    }
+
+    /** Tells whether it sees how much memory its TaskManager has. */
+    public static final class SeesMemory extends ScalarFunction {
+        private static final long serialVersionUID = 1L;
+
+        private boolean seen;
+
+        @Override
+        public void open(FunctionContext context) {
+            seen = TaskManager.of(context, Set.of()).memory().isPresent();
+        }
+
+        public Boolean eval(String text) {
+            return seen;
+        }
+
+        @Override
+        public boolean isDeterministic() {
+            return false;
+        }
+    }
+
+    @Test
+    void functionsSeeTheTaskManagerBehindTheirContext() {
+        Sql sql = new Sql(STREAMING);
+        sql.env().createTemporarySystemFunction("sees_memory", SeesMemory.class);
+        assertThat(sql.value("SELECT sees_memory(text) FROM (VALUES ('a')) AS t (text)"))
+                .isEqualTo(true);
     }
 
     @Test

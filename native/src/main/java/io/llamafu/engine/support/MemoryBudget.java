@@ -23,6 +23,16 @@ public final class MemoryBudget {
                 "the weights are %d bytes and the key-value cache %d".formatted(weights, cacheBytes));
     }
 
+    /** What can be foretold from the file, in bytes; 0 if it cannot be read. */
+    public static long foretold(EngineOptions options) {
+        try {
+            ModelFile file = ModelFile.read(options.model());
+            return file.gguf().tensorBytes() + keyValueBytes(options, file);
+        } catch (LlamafuException e) {
+            return 0;
+        }
+    }
+
     /** Bytes of the key-value cache of all sequences. */
     public static long keyValueBytes(EngineOptions options, ModelFile file) {
         long cells = (long) options.parallelSequences() * Math.min(options.contextSize(), file.contextLength());

@@ -137,7 +137,7 @@ public final class EngineSession implements AutoCloseable {
     public void close() {
         try {
             held.close();
-        } catch (RuntimeException e) {
+        } catch (Throwable e) {
             LOG.warn("Closing went wrong; going on.", e);
         }
     }

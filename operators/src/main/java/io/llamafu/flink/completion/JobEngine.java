@@ -6,12 +6,14 @@ import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.ResolvedAdapter;
+import io.llamafu.engine.SharedEngines;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.artifact.Artifacts;
 import org.apache.flink.annotation.Internal;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
@@ -31,6 +33,9 @@ public final class JobEngine implements AutoCloseable {
 
     /** Of a subtask; further ones are dropped: what they name is loaded when a record asks for it. */
     static final int MOST_PREFETCHES = 8;
+
+    /** Flink's own thread may wait for it, and must send heartbeats in between. */
+    private static final Duration CLOSE_PATIENCE = Duration.ofSeconds(20);
 
     private final LlamafuOptions options;
     private final Artifacts artifacts;
@@ -52,13 +57,15 @@ public final class JobEngine implements AutoCloseable {
      * @throws LlamafuException if the files are not to be had, or the engine cannot be opened
      */
     public static JobEngine open(LlamafuOptions options, TaskManager taskManager, Leases leases) {
+        taskManager.memory().ifPresent(memory -> SharedEngines.reserve(memory.managed()));
+        taskManager.classLoader().beforeClosing("llamafu-engines", () -> SharedEngines.closeAll(CLOSE_PATIENCE));
         Artifacts artifacts = Artifacts.acquire(options.artifacts(taskManager.temporaryFolder()));
         try {
             EngineOptions engine = options.toEngineOptions(
                     artifacts.model(), artifacts.adapters(), artifacts.adapterFiles(), taskManager.gpu());
             Leases.Lease lease = acquire(leases, engine, artifacts);
             if (lease.opened()) {
-                warnIfMemoryIsShort(engine, taskManager, lease);
+                warnIfMemoryIsShort(taskManager);
             }
             JobEngine opened = new JobEngine(options, artifacts, lease);
             OPEN.add(opened);
@@ -77,12 +84,11 @@ public final class JobEngine implements AutoCloseable {
         }
     }
 
-    private static void warnIfMemoryIsShort(EngineOptions options, TaskManager taskManager, Leases.Lease lease) {
+    private static void warnIfMemoryIsShort(TaskManager taskManager) {
         Optional<String> shortage = taskManager
                 .memory()
                 .map(NativeMemory.Limits::of)
-                .flatMap(limits -> new NativeMemory(lease.engine().metrics().memory(), options.adapterMemoryBudget())
-                        .shortage(limits));
+                .flatMap(limits -> new NativeMemory(SharedEngines.usage()).shortage(limits));
         shortage.ifPresent(LOG::warn);
     }
 

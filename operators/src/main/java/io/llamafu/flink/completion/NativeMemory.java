@@ -2,6 +2,7 @@ package io.llamafu.flink.completion;
 
 import com.sun.management.OperatingSystemMXBean;
 import io.llamafu.engine.EngineMetrics;
+import io.llamafu.engine.SharedEngines;
 import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.TaskManagerOptions;
 
@@ -9,15 +10,15 @@ import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.ToLongFunction;
 
 /**
- * What an engine needs outside of the heap, against what the TaskManager has. Too little is no error, because the weights
- * are mapped from a file and the system may do with fewer of their pages; but a container may be killed for it.
+ * What the engines of a TaskManager need outside of the heap, against what it has. Too little is no error, because the
+ * weights may be mapped from a file and the system may do with fewer of their pages; but a container may be killed for it.
  *
- * @param engine bytes of the engine when it was opened
- * @param adapterBudget the most bytes of adapters; 0 if they have no limit
+ * @param engines all that are in memory
  */
-record NativeMemory(EngineMetrics.Memory engine, long adapterBudget) {
+record NativeMemory(List<SharedEngines.Usage> engines) {
 
     /**
      * What the process has.
@@ -35,8 +36,25 @@ record NativeMemory(EngineMetrics.Memory engine, long adapterBudget) {
         }
     }
 
+    private long sum(ToLongFunction<SharedEngines.Usage> bytes) {
+        return engines.stream().mapToLong(bytes).sum();
+    }
+
+    private long sumOf(ToLongFunction<EngineMetrics.Memory> bytes) {
+        return sum(engine -> bytes.applyAsLong(engine.memory()));
+    }
+
+    private static long adapters(SharedEngines.Usage engine) {
+        return Math.max(engine.memory().adapters(), engine.options().adapterMemoryBudget());
+    }
+
     private long needed() {
-        return engine.model() + engine.context() + engine.compute() + Math.max(engine.adapters(), adapterBudget);
+        return sumOf(memory -> memory.model() + memory.context() + memory.compute()) + sum(NativeMemory::adapters);
+    }
+
+    private String adaptersNeed() {
+        boolean bounded = engines.stream().allMatch(engine -> engine.options().adapterMemoryBudget() > 0);
+        return bounded ? "adapters up to " + text(sum(NativeMemory::adapters)) : "and adapters, which have no budget";
     }
 
     /** What is too small, with the figures and the cure; empty if nothing is. */
@@ -60,17 +78,17 @@ record NativeMemory(EngineMetrics.Memory engine, long adapterBudget) {
         }
         return reasons.isEmpty()
                 ? Optional.empty()
-                : Optional.of(
-                        "The engine needs %s of native memory (weights %s, key-value cache %s, scratch %s, %s), but %s."
-                                .formatted(
-                                        text(needed()),
-                                        text(engine.model()),
-                                        text(engine.context()),
-                                        text(engine.compute()),
-                                        adapterBudget > 0
-                                                ? "adapters up to " + text(adapterBudget)
-                                                : "and adapters, which have no budget",
-                                        String.join("; and ", reasons)));
+                : Optional.of("%s %s of native memory (weights %s, key-value cache %s, scratch %s, %s), but %s."
+                        .formatted(
+                                engines.size() == 1
+                                        ? "The engine needs"
+                                        : "The %d engines of this TaskManager need".formatted(engines.size()),
+                                text(needed()),
+                                text(sumOf(EngineMetrics.Memory::model)),
+                                text(sumOf(EngineMetrics.Memory::context)),
+                                text(sumOf(EngineMetrics.Memory::compute)),
+                                adaptersNeed(),
+                                String.join("; and ", reasons)));
     }
 
     private static String text(long bytes) {

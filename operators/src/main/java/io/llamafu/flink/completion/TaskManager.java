@@ -22,9 +22,11 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
  * @param temporaryFolder the first of its folders for temporary files
  * @param memory what it was told of memory; empty where that cannot be known
  * @param gpu the GPU that Flink gave it, as an index; the lowest if there are several
+ * @param classLoader that of the job
  */
 @Internal
-public record TaskManager(Path temporaryFolder, Optional<Memory> memory, OptionalInt gpu) {
+public record TaskManager(
+        Path temporaryFolder, Optional<Memory> memory, OptionalInt gpu, UserCodeClassLoader classLoader) {
 
     /** The name of the external resource, as in Flink's documentation of its GPU plugin. */
     public static final String GPU_RESOURCE = "gpu";
@@ -48,30 +50,64 @@ public record TaskManager(Path temporaryFolder, Optional<Memory> memory, Optiona
         }
     }
 
+    /** The class loader of a job's code, which Flink closes when the job has ended here. */
+    @FunctionalInterface
+    public interface UserCodeClassLoader {
+        /**
+         * Runs an action before it is closed, if it has loaded this class.
+         *
+         * @param name of the action, of which there is one of a name
+         */
+        void beforeClosing(String name, Runnable action);
+
+        /** One that has Flink in it, too, and stays. */
+        static UserCodeClassLoader lasting() {
+            return (name, action) -> {};
+        }
+
+        private static UserCodeClassLoader of(RuntimeContext context) {
+            return TaskManager.class.getClassLoader() == RuntimeContext.class.getClassLoader()
+                    ? lasting()
+                    : context::registerUserCodeClassLoaderReleaseHookIfAbsent;
+        }
+    }
+
     public TaskManager {
         checkNotNull(temporaryFolder, "temporaryFolder is null");
         checkNotNull(memory, "memory is null");
         checkNotNull(gpu, "gpu is null");
+        checkNotNull(classLoader, "classLoader is null");
+    }
+
+    TaskManager(Path temporaryFolder, Optional<Memory> memory, OptionalInt gpu) {
+        this(temporaryFolder, memory, gpu, UserCodeClassLoader.lasting());
     }
 
     /** As a DataStream operator sees it. */
     public static TaskManager of(RuntimeContext context) {
-        Set<ExternalResourceInfo> gpus = context.getExternalResourceInfos(GPU_RESOURCE);
-        if (!(context instanceof StreamingRuntimeContext streaming)) {
-            return of(gpus);
-        }
-        TaskManagerRuntimeInfo info = streaming.getTaskManagerRuntimeInfo();
-        return new TaskManager(
-                Path.of(info.getTmpDirectories()[0]), Optional.of(Memory.of(info.getConfiguration())), gpu(gpus));
+        return of(context, context.getExternalResourceInfos(GPU_RESOURCE));
     }
 
     /**
-     * As a function of SQL sees it, which is shown neither folders nor memory.
+     * As a function sees it, whose context hides the one of its task.
      *
+     * @param context such as a {@code FunctionContext} of SQL
      * @param gpus the external resources of the name {@link #GPU_RESOURCE}
      */
-    public static TaskManager of(Set<ExternalResourceInfo> gpus) {
-        return new TaskManager(Path.of(System.getProperty("java.io.tmpdir")), Optional.empty(), gpu(gpus));
+    public static TaskManager of(Object context, Set<ExternalResourceInfo> gpus) {
+        return RuntimeContexts.ofTask(context)
+                .map(found -> of(found, gpus))
+                .orElseGet(() ->
+                        new TaskManager(Path.of(System.getProperty("java.io.tmpdir")), Optional.empty(), gpu(gpus)));
+    }
+
+    private static TaskManager of(StreamingRuntimeContext context, Set<ExternalResourceInfo> gpus) {
+        TaskManagerRuntimeInfo info = context.getTaskManagerRuntimeInfo();
+        return new TaskManager(
+                Path.of(info.getTmpDirectories()[0]),
+                Optional.of(Memory.of(info.getConfiguration())),
+                gpu(gpus),
+                UserCodeClassLoader.of(context));
     }
 
     private static OptionalInt gpu(Set<ExternalResourceInfo> resources) {

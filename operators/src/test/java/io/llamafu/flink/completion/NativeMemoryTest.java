@@ -1,14 +1,25 @@
 package io.llamafu.flink.completion;
 
 import io.llamafu.engine.EngineMetrics;
+import io.llamafu.engine.EngineOptions;
+import io.llamafu.engine.SharedEngines;
 import org.junit.jupiter.api.Test;
+
+import java.nio.file.Path;
+import java.util.List;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
 class NativeMemoryTest {
     private static final long MB = 1 << 20;
-    private static final NativeMemory ENGINE =
-            new NativeMemory(new EngineMetrics.Memory(1000 * MB, 200 * MB, 50 * MB, 0), 100 * MB);
+    private static final NativeMemory ENGINE = new NativeMemory(List.of(engine(100 * MB)));
+
+    private static SharedEngines.Usage engine(long adapterBudget) {
+        EngineOptions options = EngineOptions.builder(Path.of("base.gguf"))
+                .adapterMemoryBudget(adapterBudget)
+                .build();
+        return new SharedEngines.Usage(options, new EngineMetrics.Memory(1000 * MB, 200 * MB, 50 * MB, 0));
+    }
 
     private static NativeMemory.Limits limits(long process, long heap, long taskOffHeap, long managed) {
         return new NativeMemory.Limits(process * MB, heap * MB, new TaskManager.Memory(taskOffHeap * MB, managed * MB));
@@ -42,12 +53,23 @@ class NativeMemoryTest {
 
     @Test
     void bothReasonsAreOneWarning() {
-        assertThat(new NativeMemory(ENGINE.engine(), 0).shortage(limits(1000, 400, 0, 0)))
+        assertThat(new NativeMemory(List.of(engine(0))).shortage(limits(1000, 400, 0, 0)))
                 .hasValueSatisfying(warning -> assertThat(warning)
                         .contains(
                                 "adapters, which have no budget",
                                 "taskmanager.memory.task.off-heap.size is 0 bytes",
                                 "; and the process may use"));
+    }
+
+    @Test
+    void allEnginesOfTheTaskManagerCount() {
+        NativeMemory two = new NativeMemory(List.of(engine(100 * MB), engine(50 * MB)));
+        assertThat(two.shortage(limits(8192, 1024, 2650, 512))).isEmpty();
+        assertThat(two.shortage(limits(8192, 1024, 2649, 512))).hasValueSatisfying(warning -> assertThat(warning)
+                .startsWith("The 2 engines of this TaskManager need 2.588gb")
+                .contains("weights 1.953gb", "key-value cache 400.000mb", "adapters up to 150.000mb"));
+        assertThat(new NativeMemory(List.of(engine(100 * MB), engine(0))).shortage(limits(8192, 1024, 0, 512)))
+                .hasValueSatisfying(warning -> assertThat(warning).contains("adapters, which have no budget"));
     }
 
     @Test

@@ -4,6 +4,8 @@ import org.apache.flink.api.common.externalresource.ExternalResourceInfo;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.TaskManagerOptions;
+import org.apache.flink.streaming.api.functions.async.ResultFuture;
+import org.apache.flink.streaming.api.functions.async.RichAsyncFunction;
 import org.apache.flink.streaming.util.MockStreamingRuntimeContext;
 import org.junit.jupiter.api.Test;
 
@@ -61,6 +63,33 @@ class TaskManagerTest {
     @Test
     void temporaryFolderIsTheTaskManagers() {
         assertThat(TaskManager.of(new WithGpus()).temporaryFolder()).matches(Files::isDirectory);
+    }
+
+    /** As the operators of asynchronous functions show theirs. */
+    private static final class Asynchronous extends RichAsyncFunction<String, String> {
+        private static final long serialVersionUID = 1L;
+
+        @Override
+        public void asyncInvoke(String input, ResultFuture<String> result) {
+            throw new AssertionError("not asked");
+        }
+    }
+
+    @Test
+    void contextsThatHideTheTaskAreSeenThrough() {
+        WithGpus task = new WithGpus("3");
+        Asynchronous function = new Asynchronous();
+        function.setRuntimeContext(task);
+
+        assertThat(RuntimeContexts.ofTask(function.getRuntimeContext())).hasValue(task);
+        TaskManager taskManager = TaskManager.of(function.getRuntimeContext(), Set.of(new Gpu("4")));
+        assertThat(taskManager.memory()).isPresent();
+        assertThat(taskManager.gpu()).hasValue(4);
+    }
+
+    @Test
+    void contextThatIsHiddenElsewhereIsNoError() {
+        assertThat(TaskManager.of("no context", Set.of()).memory()).isEmpty();
     }
 
     @Test

@@ -1,0 +1,261 @@
+package io.llamafu.engine;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.testing.Await;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** With engines that only count what they would hold. */
+@Timeout(value = 120, unit = TimeUnit.SECONDS)
+class EngineRegistryTest {
+    private static final long MODEL_BYTES = 1000;
+    private static final Duration LONG = Duration.ofHours(1);
+
+    private final AtomicInteger models = new AtomicInteger();
+    private final AtomicInteger mostModels = new AtomicInteger();
+    private final CopyOnWriteArrayList<Path> closed = new CopyOnWriteArrayList<>();
+    private final CountDownLatch closing = new CountDownLatch(1);
+    private CountDownLatch mayClose = new CountDownLatch(0);
+    private CountDownLatch mayOpen = new CountDownLatch(0);
+    private Throwable failsToClose;
+    private long available = Long.MAX_VALUE;
+
+    private final EngineRegistry registry = new EngineRegistry(options -> new Provider(), () -> available);
+
+    private final class Provider implements EngineProvider {
+        @Override
+        public String name() {
+            return "counting";
+        }
+
+        @Override
+        public int priority() {
+            return 0;
+        }
+
+        @Override
+        public boolean isAvailable() {
+            return true;
+        }
+
+        @Override
+        public long neededBytes(EngineOptions options) {
+            return MODEL_BYTES;
+        }
+
+        @Override
+        public InferenceEngine open(EngineOptions options) {
+            await(mayOpen);
+            mostModels.accumulateAndGet(models.incrementAndGet(), Math::max);
+            return new CountingEngine(options);
+        }
+    }
+
+    private final class CountingEngine implements InferenceEngine {
+        private final EngineOptions options;
+        private volatile boolean open = true;
+
+        private CountingEngine(EngineOptions options) {
+            this.options = options;
+        }
+
+        @Override
+        public CompletableFuture<Completion> submit(CompletionRequest request) {
+            throw new AssertionError("not asked");
+        }
+
+        @Override
+        public int countTokens(String text) {
+            throw new AssertionError("not asked");
+        }
+
+        @Override
+        public List<LoadedAdapter> adapters() {
+            return List.of();
+        }
+
+        @Override
+        public CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
+            throw new AssertionError("not asked");
+        }
+
+        @Override
+        public boolean unload(String name) {
+            return false;
+        }
+
+        @Override
+        public int clear() {
+            return 0;
+        }
+
+        @Override
+        public boolean isOpen() {
+            return open;
+        }
+
+        @Override
+        public EngineMetrics metrics() {
+            EngineMetrics.Memory memory = new EngineMetrics.Memory(MODEL_BYTES, 0, 0, 0);
+            return new EngineMetrics(0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 8, 0, 0, 0, 0, memory);
+        }
+
+        @Override
+        public void close() {
+            closing.countDown();
+            await(mayClose);
+            open = false;
+            models.decrementAndGet();
+            closed.add(options.model());
+            if (failsToClose instanceof Error error) {
+                throw error;
+            }
+        }
+    }
+
+    private static void await(CountDownLatch latch) {
+        try {
+            latch.await();
+        } catch (InterruptedException e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    private static EngineOptions options(String model, Duration idleTimeout) {
+        return EngineOptions.builder(Path.of(model)).idleTimeout(idleTimeout).build();
+    }
+
+    private void use(EngineOptions options) {
+        registry.acquire(options).close();
+    }
+
+    @Test
+    void whoComesWhileAnEngineIsClosedWaitsInsteadOfOpeningASecondModel() throws Exception {
+        EngineOptions options = options("base.gguf", Duration.ZERO);
+        mayClose = new CountDownLatch(1);
+        use(options);
+        await(closing);
+
+        CompletableFuture<SharedEngines.Lease> next = CompletableFuture.supplyAsync(() -> registry.acquire(options));
+        assertThatThrownBy(() -> next.get(200, TimeUnit.MILLISECONDS))
+                .as("it waits")
+                .isNotNull();
+        assertThat(registry.size()).isEqualTo(1);
+        mayClose.countDown();
+
+        assertThat(next.join().opened()).isTrue();
+        assertThat(mostModels).hasValue(1);
+        next.join().close();
+        Await.until("the second is closed, too", () -> registry.size() == 0);
+    }
+
+    @Test
+    void engineThatFailsToCloseInAnyWayIsForgotten() throws Exception {
+        failsToClose = new NoClassDefFoundError("io/llamafu/Gone");
+        use(options("base.gguf", Duration.ZERO));
+        Await.until("it is forgotten", () -> registry.size() == 0);
+        assertThat(closed).hasSize(1);
+    }
+
+    @Test
+    void closingAllEndsIdleEnginesAndTheirThreads() throws Exception {
+        use(options("one.gguf", LONG));
+        use(options("two.gguf", LONG));
+        SharedEngines.Lease used = registry.acquire(options("three.gguf", LONG));
+
+        registry.closeAll();
+
+        assertThat(models).hasValue(0);
+        assertThat(registry.size()).isZero();
+        used.close();
+        Await.until("no thread waits for an idle engine", () -> Thread.getAllStackTraces().keySet().stream()
+                .noneMatch(thread -> thread.getName().equals("llamafu-idle-engine")));
+    }
+
+    @Test
+    void idleEnginesLeaveForOneThatDoesNotFitBesideThem() {
+        available = 3 * MODEL_BYTES;
+        use(options("first.gguf", LONG));
+        use(options("second.gguf", LONG));
+        SharedEngines.Lease used = registry.acquire(options("used.gguf", LONG));
+        assertThat(closed).as("all fit").isEmpty();
+
+        SharedEngines.Lease other = registry.acquire(options("other.gguf", LONG));
+
+        assertThat(closed).as("as many as needed, the longest idle first").containsExactly(Path.of("first.gguf"));
+        assertThat(mostModels).hasValue(3);
+        available = 0;
+        use(options("last.gguf", LONG));
+        assertThat(closed).as("never one in use").containsExactly(Path.of("first.gguf"), Path.of("second.gguf"));
+        used.close();
+        other.close();
+        registry.closeAll();
+    }
+
+    @Test
+    void changedOptionDoesNotGetTheMemoryBudgetTwice() {
+        EngineOptions.Builder options = EngineOptions.builder(Path.of("base.gguf"))
+                .memoryBudget(2 * MODEL_BYTES - 1)
+                .idleTimeout(LONG);
+        use(options.contextSize(64).build());
+        use(options.contextSize(128).build());
+        assertThat(mostModels).hasValue(1);
+
+        use(options.memoryBudget(2 * MODEL_BYTES).build());
+        assertThat(mostModels).as("both fit").hasValue(2);
+        registry.closeAll();
+    }
+
+    @Test
+    void usageHasAllEnginesIdleOnesToo() {
+        use(options("idle.gguf", LONG));
+        SharedEngines.Lease used = registry.acquire(options("used.gguf", LONG));
+        assertThat(registry.usage())
+                .extracting(usage -> usage.options().model().toString())
+                .containsExactlyInAnyOrder("idle.gguf", "used.gguf");
+        assertThat(registry.usage())
+                .extracting(usage -> usage.memory().total())
+                .containsExactly(MODEL_BYTES, MODEL_BYTES);
+        used.close();
+        registry.closeAll();
+        assertThat(registry.usage()).isEmpty();
+    }
+
+    @Test
+    void whoeverWaitsForAnEngineCanBeInterrupted() throws Exception {
+        EngineOptions options = options("base.gguf", LONG);
+        mayOpen = new CountDownLatch(1);
+        CompletableFuture<SharedEngines.Lease> opening = CompletableFuture.supplyAsync(() -> registry.acquire(options));
+        Await.until("it is being opened", () -> registry.size() == 1);
+        CompletableFuture<Throwable> failure = new CompletableFuture<>();
+        Thread waiter = new Thread(() -> {
+            try {
+                registry.acquire(options).close();
+            } catch (LlamafuException e) {
+                failure.complete(e);
+            }
+        });
+        waiter.start();
+        waiter.interrupt();
+        assertThat(failure.get(1, TimeUnit.MINUTES))
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.ENGINE_CLOSED));
+        mayOpen.countDown();
+        opening.join().close();
+        registry.closeAll();
+    }
+}
