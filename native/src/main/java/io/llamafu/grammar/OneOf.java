@@ -71,8 +71,8 @@ final class OneOf {
             return values.get().stream().noneMatch(value -> otherValues.get().stream()
                     .anyMatch(otherValue -> value.equals(BY_VALUE, otherValue)));
         }
-        Set<JsonType> common = new HashSet<>(types(one));
-        common.retainAll(types(other));
+        Set<JsonType> common = common(written(one), admitted(other));
+        common.addAll(common(admitted(one), written(other)));
         if (common.isEmpty()) {
             return true;
         }
@@ -82,7 +82,14 @@ final class OneOf {
                         || (requiresWhatIsNeverIn(one, other) && requiresWhatIsNeverIn(other, one)));
     }
 
-    private static Set<JsonType> types(Schema schema) {
+    private static Set<JsonType> common(Set<JsonType> types, Set<JsonType> others) {
+        Set<JsonType> common = new HashSet<>(types);
+        common.retainAll(others);
+        return common;
+    }
+
+    /** The types of the answers that are written for a schema. */
+    private static Set<JsonType> written(Schema schema) {
         return schema
                 .values()
                 .map(values -> values.stream().map(JsonType::of).collect(Collectors.toSet()))
@@ -90,6 +97,11 @@ final class OneOf {
                 .stream()
                 .map(JsonType::widest)
                 .collect(Collectors.toSet());
+    }
+
+    /** The types that fit a schema: all, if it does not name any. Keywords such as properties are of one type only. */
+    private static Set<JsonType> admitted(Schema schema) {
+        return schema.has("type") || schema.values().isPresent() ? written(schema) : Set.of(JsonType.values());
     }
 
     private boolean differInARequiredProperty(Schema one, Schema other, int depth) {

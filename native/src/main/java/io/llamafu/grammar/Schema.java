@@ -115,11 +115,14 @@ record Schema(JsonNode json, String pointer) {
         if (!get(keyword).isNumber()) {
             throw invalid("%s is %s, but must be a number".formatted(keyword, get(keyword)));
         }
-        BigDecimal number = get(keyword).decimalValue();
-        if (Math.abs((long) number.scale()) > MAX_EXPONENT) {
-            throw invalid("%s is %s, but its exponent may be %d at most".formatted(keyword, number, MAX_EXPONENT));
+        requireFewDigits(keyword, get(keyword));
+        return Optional.of(get(keyword).decimalValue());
+    }
+
+    void requireFewDigits(String what, JsonNode number) {
+        if (Math.abs((long) number.decimalValue().scale()) > MAX_EXPONENT) {
+            throw invalid("%s is %s, but its exponent may be %d at most".formatted(what, number, MAX_EXPONENT));
         }
-        return Optional.of(number);
     }
 
     /** The values of {@code const} or {@code enum}; empty if it has neither. */

@@ -1,6 +1,10 @@
 package io.llamafu.grammar;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.StreamWriteFeature;
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectWriter;
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.TextNode;
 import io.llamafu.engine.support.RequestCheck;
 
@@ -31,6 +35,11 @@ final class SchemaCompiler {
             "$comment",
             "$defs",
             "definitions");
+
+    private static final ObjectWriter PLAIN = JsonMapper.builder()
+            .enable(StreamWriteFeature.WRITE_BIGDECIMAL_AS_PLAIN)
+            .build()
+            .writer();
 
     private static final String COMMA = " \",\" ";
 
@@ -132,15 +141,29 @@ final class SchemaCompiler {
             if (schema.has("type") && schema.types().stream().noneMatch(type -> type.admits(value))) {
                 throw schema.invalid("the value %s is not of its type %s".formatted(value, schema.get("type")));
             }
-            texts.add(written(value));
+            texts.add(written(schema, value));
         }
         return texts;
     }
 
-    private static String written(JsonNode value) {
-        String text = value.toString();
+    /** Numbers without exponent: 100, not 1E+2, which many read as no integer. */
+    private static String written(Schema schema, JsonNode value) {
+        requireFewDigits(schema, value);
+        String text;
+        try {
+            text = PLAIN.writeValueAsString(value);
+        } catch (JsonProcessingException e) {
+            throw schema.invalid("the value %s cannot be written: %s".formatted(value, e.getOriginalMessage()));
+        }
         RequestCheck.encode(text, "The text %s of the JSON schema".formatted(text));
         return text;
+    }
+
+    private static void requireFewDigits(Schema schema, JsonNode value) {
+        if (value.isNumber()) {
+            schema.requireFewDigits("the value", value);
+        }
+        value.forEach(part -> requireFewDigits(schema, part)); // no deeper than a schema may be
     }
 
     private void choice(String name, Schema schema, List<Schema> alternatives) {
@@ -231,7 +254,8 @@ final class SchemaCompiler {
         boolean restRequired = false;
         for (int i = properties.size() - 1; i >= 0; i--) {
             String property = properties.get(i);
-            String member = Gbnf.literal(written(TextNode.valueOf(property)) + ":") + " " + members.get(property);
+            String member =
+                    Gbnf.literal(written(schema, TextNode.valueOf(property)) + ":") + " " + members.get(property);
             String more = rest.isEmpty() ? "" : restRequired ? "\",\" " + rest : Gbnf.optional("\",\" " + rest);
             boolean skippable = !required.contains(property) && !rest.isEmpty();
             String rule = name + "-" + (i + 1);

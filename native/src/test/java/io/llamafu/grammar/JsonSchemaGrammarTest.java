@@ -213,6 +213,9 @@ class JsonSchemaGrammarTest {
                 "{\"oneOf\": [{\"type\": \"number\"}, {\"type\": \"integer\"}]} | alternatives 0 and 1 of oneOf",
                 "{\"oneOf\": [{\"enum\": [1, 2]}, {\"enum\": [2.0]}]}     | alternatives 0 and 1 of oneOf",
                 "{\"oneOf\": [{\"properties\": {\"a\": {\"type\": \"null\"}}}, {\"properties\": {}}]} | of oneOf",
+                "{\"oneOf\": [{\"properties\": {\"a\": {\"type\": \"null\"}}}, {\"type\": \"boolean\"}]} | alternatives 0 and 1 of oneOf",
+                "{\"oneOf\": [{\"const\": 1}, {\"items\": {\"type\": \"null\"}}]} | alternatives 0 and 1 of oneOf",
+                "{\"enum\": [[1e999999999]]}                              | exponent",
                 "{\"allOf\": [{\"type\": \"null\"}]}                      | #/allOf",
                 "{\"type\": \"null\", \"not\": {}}                        | #/not",
                 "{\"$ref\": \"#/$defs/none\"}                             | no such place",
@@ -228,6 +231,31 @@ class JsonSchemaGrammarTest {
             })
     void malformedAndImpossibleSchemasAreRefused(String schema, String message) {
         assertRefused(schema, message);
+    }
+
+    /** A schema without a type admits all that its keywords do not speak of, although no such answer is written. */
+    @Test
+    void alternativesWithoutATypeAreToldApartByWhatIsWritten() {
+        String schema =
+                """
+                {"oneOf": [
+                  {"properties": {"kind": {"const": "a"}}, "required": ["kind"]},
+                  {"properties": {"kind": {"const": "b"}}, "required": ["kind"]}]}""";
+        ParsedGrammar grammar = ParsedGrammar.parse(JsonSchemaGrammar.of(schema));
+
+        assertThat(grammar.follows("{\"kind\":\"b\"}")).isTrue();
+        assertRefused("{\"oneOf\": [%s, {\"type\": \"string\"}]}".formatted(schema), "of oneOf");
+    }
+
+    @Test
+    void valuesOfAnEnumAreWrittenWithoutExponent() {
+        ParsedGrammar grammar = ParsedGrammar.parse(
+                JsonSchemaGrammar.of("{\"type\": [\"integer\", \"array\"], \"enum\": [100.0, 2e3, [1.50, -1000.0]]}"));
+
+        for (String answer : List.of("100", "2000", "[1.5,-1000]")) {
+            assertThat(grammar.follows(answer)).as(answer).isTrue();
+        }
+        assertThat(grammar.follows("1E+2")).isFalse();
     }
 
     @Test
