@@ -19,7 +19,8 @@ public final class GrammarLimits {
         }
         if (grammar.indexOf('\0') >= 0) {
             throw new LlamafuException(
-                    ErrorCode.INVALID_GRAMMAR, "The grammar holds a NUL character; write it as \"\\x00\".");
+                    ErrorCode.INVALID_GRAMMAR,
+                    "The grammar holds a NUL character, which no answer can hold; leave it out.");
         }
         int depth = 0;
         for (int i = 0; i < grammar.length(); i++) {

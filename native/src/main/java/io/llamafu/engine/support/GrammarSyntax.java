@@ -4,11 +4,16 @@ import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+
+import static java.lang.Character.MAX_CODE_POINT;
+import static java.lang.Character.MAX_SURROGATE;
+import static java.lang.Character.MIN_SURROGATE;
 
 /**
  * Checks that llama.cpp will accept a GBNF grammar, by the rules of its {@code llama-grammar.cpp}, for an engine that
@@ -30,6 +35,14 @@ public final class GrammarSyntax {
      * @param unbounded whether it may be repeated without end
      */
     private record Item(String rule, boolean optional, boolean unbounded) {}
+
+    /** Characters by their code points; those that an escape names may be none. */
+    private record CharacterRange(long first, long last) {
+        private boolean isWritable() {
+            long from = Math.max(1, first >= MIN_SURROGATE && first <= MAX_SURROGATE ? MAX_SURROGATE + 1 : first);
+            return from <= Math.min(last, MAX_CODE_POINT);
+        }
+    }
 
     private GrammarSyntax(String text) {
         this.text = text;
@@ -122,7 +135,8 @@ public final class GrammarSyntax {
         int before = items.size();
         at++;
         while (peek() != '"') {
-            readCharacter();
+            long character = readCharacter();
+            requireWritable(List.of(new CharacterRange(character, character)), false);
             items.add(new Item("", false, false));
         }
         at++;
@@ -131,17 +145,43 @@ public final class GrammarSyntax {
 
     private void readClass() {
         at++;
-        if (peek() == '^') {
+        boolean others = peek() == '^';
+        if (others) {
             at++;
         }
+        List<CharacterRange> ranges = new ArrayList<>();
         while (peek() != ']') {
-            readCharacter();
+            long first = readCharacter();
+            long last = first;
             if (peek() == '-' && at + 1 < text.length() && text.charAt(at + 1) != ']') {
                 at++;
-                readCharacter();
+                last = readCharacter();
             }
+            ranges.add(new CharacterRange(first, last));
         }
         at++;
+        requireWritable(ranges, others);
+    }
+
+    /** Without a character that can go on an answer llama.cpp b4916 ends the process. */
+    private void requireWritable(List<CharacterRange> ranges, boolean others) {
+        List<CharacterRange> wanted = others ? complement(ranges) : ranges;
+        if (wanted.stream().noneMatch(CharacterRange::isWritable)) {
+            throw invalid("it demands a character that no text has, such as \\x00");
+        }
+    }
+
+    private static List<CharacterRange> complement(List<CharacterRange> ranges) {
+        List<CharacterRange> complement = new ArrayList<>();
+        long next = 0;
+        for (CharacterRange range : ranges.stream()
+                .sorted(Comparator.comparingLong(CharacterRange::first))
+                .toList()) {
+            complement.add(new CharacterRange(next, range.first() - 1));
+            next = Math.max(next, range.last() + 1);
+        }
+        complement.add(new CharacterRange(next, MAX_CODE_POINT));
+        return complement;
     }
 
     private String readGroup() {
@@ -196,14 +236,14 @@ public final class GrammarSyntax {
         return count;
     }
 
-    private void readCharacter() {
+    private long readCharacter() {
         if (at >= text.length()) {
             throw expected("a character");
         }
         int c = text.codePointAt(at);
         at += Character.charCount(c);
         if (c != '\\') {
-            return;
+            return c;
         }
         char escape = peek();
         int digits = escape == 'x' ? 2 : escape == 'u' ? 4 : escape == 'U' ? 8 : 0;
@@ -211,11 +251,20 @@ public final class GrammarSyntax {
             throw expected("one of the escapes x, u, U, t, r, n, \\, \", [ and ]");
         }
         at++;
+        long value = 0;
         for (int end = at + digits; at < end; at++) {
-            if (Character.digit(peek(), 16) < 0) {
+            int digit = Character.digit(peek(), 16);
+            if (digit < 0) {
                 throw expected("a hexadecimal digit");
             }
+            value = 16 * value + digit;
         }
+        return switch (escape) {
+            case 't' -> '\t';
+            case 'r' -> '\r';
+            case 'n' -> '\n';
+            default -> digits == 0 ? escape : value;
+        };
     }
 
     private String readName() {

@@ -19,6 +19,7 @@ class GrammarSyntaxTest {
                 "root ::= (\n  \"a\" |\n \"b\" root)? .{0,}",
                 "root ::= \"{\\\"urgent\\\": \" (\"true\" | \"false\") \", \\\"n\\\": \" [0-9] [0-9] \"}\"",
                 "root ::= \"漢😀\" [-a] [a-]{3}",
+                "root ::= [^\"\\\\\\x7F\\x00-\\x1F]* [\\x00-\\x7f] [\\n] [^\\U00010000-\\U0010ffff]",
                 "root ::= a\r\na ::= \"x\" a | \"\\U0001F600\"",
             })
     void whatLlamaCppParsesIsAccepted(String grammar) {
@@ -47,6 +48,14 @@ class GrammarSyntaxTest {
                 "root ::= \"a\"? b\nb ::= root",
                 "root ::= (\"a\"?)*",
                 "root ::= a_b",
+                "root ::= \"a\" \"\\x00\"",
+                "root ::= \"a\" [\\x00]",
+                "root ::= \"a\" []",
+                "root ::= [z-a]",
+                "root ::= \"\\ud83d\" | [\\ud800-\\udfff]",
+                "root ::= [\\ud800-\\udfff]",
+                "root ::= \"\\U00110000\"",
+                "root ::= [^\\x01-\\ud7ff\\ue000-\\U0010ffff]",
             })
     void whatLlamaCppRefusesIsRefused(String grammar) {
         assertThatThrownBy(() -> GrammarSyntax.check(grammar))
