@@ -8,8 +8,10 @@
 #include "llama-ext.h"
 #include "llama.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -44,8 +46,13 @@ public:
             throw CodedError("OUT_OF_MEMORY", "Could not start " + std::to_string(params.n_threads) + " threads.");
         }
         llama_attach_threadpool(context_.get(), pool_.get(), pool_.get());
-        if (mixed) {
-            adapters_.emplace(context_.get());
+        adapters_.emplace(context_.get());
+        products_ = adapters_->products();
+        if (!mixed) {
+            adapters_.reset(); // it has told what can be adapted
+            for (auto & [name, refusal] : products_) {
+                refusal.clear(); // of a sequence alone; llama.cpp's own adapters are of all
+            }
         }
         lay_out(batch, round);
     }
@@ -53,6 +60,7 @@ public:
     llama_context * get() const { return context_.get(); }
     llama_memory_t memory() const { return llama_get_memory(context_.get()); }
     SequenceAdapters * sequence_adapters() { return adapters_ ? &*adapters_ : nullptr; }
+    const std::map<std::string, std::string> & products() const { return products_; }
     std::atomic<bool> & aborted() { return aborted_; }
 
     int32_t decode(int32_t tokens) {
@@ -61,9 +69,10 @@ public:
         return llama_decode(context_.get(), batch);
     }
 
-    /// Samples rows [0, rows) of the round; a row that fails gets token -1. Returns how many failed.
-    int32_t sample(int32_t rows, std::string & first_failure) {
-        int32_t failures = 0;
+    /// Samples rows [0, rows) of the round; a row that fails gets token -1. Returns a line with code and message for each
+    /// of those.
+    std::string sample(int32_t rows) {
+        std::string failures;
         for (int32_t row = 0; row < rows; row++) {
             try {
                 const float * logits = llama_get_logits_ith(context_.get(), round_index_[row]);
@@ -72,17 +81,23 @@ public:
                         "Row " + std::to_string(round_index_[row]) + " of the batch has no logits.");
                 }
                 round_token_[row] = from_handle<TokenSampler>(round_sampler_[row])->sample(logits);
+            } catch (const CodedError & e) {
+                round_token_[row] = -1;
+                failures += failure(e.code(), e.what());
             } catch (const std::exception & e) {
                 round_token_[row] = -1;
-                if (failures++ == 0) {
-                    first_failure = e.what();
-                }
+                failures += failure("ENGINE_FAILED", e.what());
             }
         }
         return failures;
     }
 
 private:
+    static std::string failure(const std::string & code, std::string message) {
+        std::replace(message.begin(), message.end(), '\n', ' ');
+        return code + ' ' + message + '\n';
+    }
+
     /// The layouts of io.llamafu.llamacpp.DecodeBatch and SamplingRound.
     void lay_out(char * batch, char * round) {
         const size_t column = capacity_ * sizeof(int32_t);
@@ -110,6 +125,7 @@ private:
     std::unique_ptr<ggml_threadpool, FreeThreadpool> pool_;
     std::unique_ptr<llama_context, FreeContext> context_;
     std::optional<SequenceAdapters> adapters_;
+    std::map<std::string, std::string> products_;
 
     std::vector<int32_t> sequence_counts_;
     std::vector<llama_seq_id *> sequence_pointers_;
@@ -164,9 +180,8 @@ JNIEXPORT jint JNICALL Java_io_llamafu_llamacpp_LlamaCpp_decode(JNIEnv * env, jc
 JNIEXPORT jbyteArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_sample(
     JNIEnv * env, jclass, jlong context, jint rows) {
     return guarded(env, static_cast<jbyteArray>(nullptr), [&] {
-        std::string failure;
-        const bool failed = from_handle<DecodeContext>(context)->sample(rows, failure) > 0;
-        return failed ? to_java(env, failure) : nullptr;
+        const std::string failures = from_handle<DecodeContext>(context)->sample(rows);
+        return failures.empty() ? nullptr : to_java(env, failures);
     });
 }
 
@@ -177,7 +192,9 @@ JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_abort(JNIEnv *, jclass,
 JNIEXPORT jboolean JNICALL Java_io_llamafu_llamacpp_LlamaCpp_removeCells(
     JNIEnv * env, jclass, jlong context, jint sequence, jint from) {
     return guarded(env, jboolean{JNI_FALSE}, [&]() -> jboolean {
-        return llama_memory_seq_rm(from_handle<DecodeContext>(context)->memory(), sequence, from, -1);
+        DecodeContext * decode = from_handle<DecodeContext>(context);
+        llama_synchronize(decode->get()); // the cells are zeroed, which must not race what a GPU still computes
+        return llama_memory_seq_rm(decode->memory(), sequence, from, -1);
     });
 }
 
@@ -204,6 +221,17 @@ JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_setSequenceAdapters(
             stack.push_back({from_handle<llama_adapter_lora>(handles[i]), factors[i]});
         }
         from_handle<DecodeContext>(context)->sequence_adapters()->set(sequence, stack);
+    });
+}
+
+/// For each weight that adapters can be of a line with its name, a blank, and why they are refused or nothing.
+JNIEXPORT jbyteArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_products(JNIEnv * env, jclass, jlong context) {
+    return guarded(env, static_cast<jbyteArray>(nullptr), [&] {
+        std::string lines;
+        for (const auto & [name, refusal] : from_handle<DecodeContext>(context)->products()) {
+            lines += name + ' ' + refusal + '\n';
+        }
+        return to_java(env, lines);
     });
 }
 

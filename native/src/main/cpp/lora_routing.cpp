@@ -76,6 +76,14 @@ public:
 
     void clear(llama_seq_id sequence) { stack_of(sequence).clear(); }
 
+    std::map<std::string, std::string> products() const {
+        std::map<std::string, std::string> products;
+        for (const auto & [name, projection] : projections_) {
+            products[name] = projection.refusal;
+        }
+        return products;
+    }
+
     bool uses(const llama_adapter_lora * adapter) const {
         const auto slot = std::find(slots_.begin(), slots_.end(), adapter);
         return adapter != nullptr && slot != slots_.end() && in_use(slot - slots_.begin());
@@ -398,6 +406,10 @@ void SequenceAdapters::set(llama_seq_id sequence, const std::vector<ScaledAdapte
 
 void SequenceAdapters::clear(llama_seq_id sequence) {
     router_->clear(sequence);
+}
+
+std::map<std::string, std::string> SequenceAdapters::products() const {
+    return router_->products();
 }
 
 bool SequenceAdapters::uses(const llama_adapter_lora * adapter) const {

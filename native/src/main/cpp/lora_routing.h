@@ -3,7 +3,9 @@
 #include "llama.h"
 #include "lora_kernels.h"
 
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace llamafu {
@@ -41,6 +43,9 @@ public:
 
     /// Back to the base model.
     void clear(llama_seq_id sequence);
+
+    /// The weights that the model multiplies, by name; a text that is not empty says why adapters of one are refused.
+    std::map<std::string, std::string> products() const;
 
     /// True while a sequence's stack holds the adapter.
     bool uses(const llama_adapter_lora * adapter) const;

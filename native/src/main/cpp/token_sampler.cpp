@@ -2,7 +2,10 @@
 
 #include "jni_support.h"
 
+#include <algorithm>
+#include <cfloat>
 #include <cmath>
+#include <cstring>
 
 namespace llamafu {
 
@@ -14,11 +17,26 @@ llama_sampler * new_chain() {
     return llama_sampler_chain_init(params);
 }
 
-/// Index of the largest logit, the first of equals; -1 if none is a number.
-llama_token argmax(const float * logits, int32_t size) {
-    llama_token best = -1;
-    float best_logit = -INFINITY;
+/// Typical sampling takes the logarithm of a probability; what is further below the likeliest has none that counts.
+constexpr float least_typical = -80.0f;
+
+/// By the bits, because a compiler can do many at a time so.
+bool all_finite(const float * logits, int32_t size) {
+    constexpr uint32_t exponent = 0x7f800000;
+    uint32_t not_finite = 0;
     for (int32_t i = 0; i < size; i++) {
+        uint32_t bits;
+        std::memcpy(&bits, logits + i, sizeof bits);
+        not_finite |= (bits & exponent) == exponent;
+    }
+    return not_finite == 0;
+}
+
+/// Index of the largest logit, the first of equals.
+llama_token argmax(const float * logits, int32_t size) {
+    llama_token best = 0;
+    float best_logit = logits[0];
+    for (int32_t i = 1; i < size; i++) {
         if (logits[i] > best_logit) {
             best_logit = logits[i];
             best = i;
@@ -41,7 +59,8 @@ std::string piece(const llama_vocab * vocab, llama_token token) {
 } // namespace
 
 TokenSampler::TokenSampler(const llama_vocab * vocab, const SamplingSettings & s)
-    : vocab_(vocab), vocab_size_(llama_vocab_n_tokens(vocab)), mirostat_(s.mirostat && s.temperature > 0),
+    : vocab_(vocab), vocab_size_(llama_vocab_n_tokens(vocab)), greedy_(s.temperature == 0),
+      mirostat_(s.mirostat && !greedy_), typical_(!greedy_ && !mirostat_ && s.typical_p < 1),
       adjust_(new_chain()), choice_(new_chain()) {
     for (const llama_logit_bias & bias : s.logit_bias) {
         if (bias.token >= vocab_size_) {
@@ -66,7 +85,7 @@ TokenSampler::TokenSampler(const llama_vocab * vocab, const SamplingSettings & s
         }
     }
     llama_sampler * choice = choice_.get();
-    if (s.temperature == 0) {
+    if (greedy_) {
         llama_sampler_chain_add(choice, llama_sampler_init_greedy());
     } else if (mirostat_) {
         llama_sampler_chain_add(choice, llama_sampler_init_temp(s.temperature));
@@ -81,17 +100,16 @@ TokenSampler::TokenSampler(const llama_vocab * vocab, const SamplingSettings & s
         llama_sampler_chain_add(choice, llama_sampler_init_temp(s.temperature));
         llama_sampler_chain_add(choice, llama_sampler_init_dist(s.seed));
     }
-    argmax_only_ = s.temperature == 0 && grammar_ == nullptr && llama_sampler_chain_n(adjust_.get()) == 0;
+    argmax_only_ = greedy_ && grammar_ == nullptr && llama_sampler_chain_n(adjust_.get()) == 0;
 }
 
 llama_token TokenSampler::sample(const float * logits) {
-    const llama_token likeliest = argmax(logits, vocab_size_);
-    if (likeliest < 0) {
-        throw CodedError("ENGINE_FAILED",
-            "The model produced no finite logit; the model file, an adapter or a scale is broken.");
+    if (!all_finite(logits, vocab_size_)) {
+        throw CodedError("NON_FINITE_LOGITS", "The model computed a logit that is no finite number; lower the scales of the"
+            " adapters, or else an adapter or the model is broken.");
     }
     if (argmax_only_) {
-        return likeliest;
+        return argmax(logits, vocab_size_);
     }
     load(logits);
     if (grammar_ != nullptr && mirostat_) {
@@ -123,6 +141,10 @@ void TokenSampler::load(const float * logits) {
     }
     current_ = {candidates_.data(), candidates_.size(), -1, false};
     llama_sampler_apply(adjust_.get(), &current_);
+    for (size_t i = 0; i < current_.size; i++) {
+        float & logit = current_.data[i].logit;
+        logit = std::isnan(logit) ? -INFINITY : std::min(logit, FLT_MAX); // a bias or a penalty was larger than a float
+    }
 }
 
 void TokenSampler::constrain() {
@@ -141,10 +163,33 @@ void TokenSampler::constrain() {
 }
 
 void TokenSampler::choose() {
-    llama_sampler_apply(choice_.get(), &current_);
-    if (current_.selected < 0 || static_cast<size_t>(current_.selected) >= current_.size) {
-        throw CodedError("ENGINE_FAILED", "The samplers left no token to choose from.");
+    if (!greedy_) {
+        normalize();
     }
+    llama_sampler_apply(choice_.get(), &current_);
+    if (current_.selected < 0 || static_cast<size_t>(current_.selected) >= current_.size
+        || !std::isfinite(current_.data[current_.selected].logit)) {
+        throw CodedError("ENGINE_FAILED", "The samplers left no token to choose from; is every token banned by logit-bias?");
+    }
+}
+
+/// Leaves banned tokens out, and makes 0 of the largest logit: the probabilities are the same, a division by a low
+/// temperature gives no infinity, and llama.cpp's sort, which makes integers of logits, gets none that is too large for it.
+void TokenSampler::normalize() {
+    float most = -INFINITY;
+    for (size_t i = 0; i < current_.size; i++) {
+        most = std::max(most, current_.data[i].logit);
+    }
+    const float least = typical_ ? least_typical : -FLT_MAX;
+    size_t kept = 0;
+    for (size_t i = 0; i < current_.size; i++) {
+        llama_token_data candidate = current_.data[i];
+        candidate.logit -= most;
+        if (candidate.logit >= least) {
+            current_.data[kept++] = candidate;
+        }
+    }
+    current_.size = kept;
 }
 
 bool TokenSampler::grammar_allows(llama_token token) {

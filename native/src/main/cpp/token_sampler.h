@@ -33,8 +33,8 @@ public:
     /// Throws CodedError INVALID_GRAMMAR.
     TokenSampler(const llama_vocab * vocab, const SamplingSettings & settings);
 
-    /// The next token for a row of n_vocab logits. Throws CodedError ENGINE_FAILED when no token has a finite logit or the
-    /// grammar allows none.
+    /// The next token for a row of n_vocab logits. Throws CodedError NON_FINITE_LOGITS when one of them is no finite number,
+    /// ENGINE_FAILED when the grammar or the bias allows no token.
     llama_token sample(const float * logits);
 
 private:
@@ -46,12 +46,15 @@ private:
     void load(const float * logits);
     void constrain();
     void choose();
+    void normalize();
     bool grammar_allows(llama_token token);
     bool is_misread(llama_token token) const;
 
     const llama_vocab * vocab_;
     int32_t vocab_size_;
+    bool greedy_;
     bool mirostat_;
+    bool typical_;
     bool argmax_only_ = false; ///< greedy with nothing that changes a logit: no candidate array is needed
     Sampler adjust_;   ///< logit bias and penalties
     Sampler grammar_;  ///< null without a grammar

@@ -38,6 +38,8 @@ public enum ErrorCode {
     DEADLINE_EXCEEDED,
     /** The engine was closed before the request was answered. */
     ENGINE_CLOSED,
+    /** The model computed a logit that is no finite number, as scales or weights that are too large make it do. */
+    NON_FINITE_LOGITS,
     /** Decoding failed; the message says how. */
     ENGINE_FAILED,
     /** The native library is absent for this platform, or could not be loaded. */

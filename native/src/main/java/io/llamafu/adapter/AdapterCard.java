@@ -27,7 +27,7 @@ import static java.util.Objects.requireNonNull;
  * }</pre>
  *
  * @param description for people; at most 4,096 characters
- * @param defaultScale the scale of a stack that names none; finite
+ * @param defaultScale the scale of a stack that names none; {@link AdapterStack#MOST_SCALE} at most
  * @param tags for people and tools; at most 64 of at most 128 characters
  */
 public record AdapterCard(String description, float defaultScale, List<String> tags) {
@@ -110,8 +110,9 @@ public record AdapterCard(String description, float defaultScale, List<String> t
                 return NONE.defaultScale();
             }
             require(
-                    value.isNumber() && Float.isFinite(value.floatValue()),
-                    "has a defaultScale that is no finite number");
+                    value.isNumber() && AdapterStack.isScale(value.floatValue()),
+                    "has a defaultScale that is no number from -%s to %s"
+                            .formatted(AdapterStack.MOST_SCALE, AdapterStack.MOST_SCALE));
             return value.floatValue();
         }
 

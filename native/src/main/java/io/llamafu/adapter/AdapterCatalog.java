@@ -19,6 +19,7 @@ import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentMap;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.LongSupplier;
 
 import static java.util.Objects.requireNonNull;
 
@@ -42,16 +43,22 @@ public final class AdapterCatalog {
     /** By how much the clock of a file system may be ahead of this machine's. */
     private static final Duration MOST_CLOCK_DIFFERENCE = Duration.ofMinutes(1);
 
+    /** So that times can be subtracted. */
+    private static final Duration MOST_INTERVAL = Duration.ofDays(36_500);
+
     private static final int MOST_NAMES_IN_MESSAGE = 10;
     private static final int READ_ATTEMPTS = 5;
 
     private final AdapterLocations locations;
-    private final Duration refreshInterval;
+    private final long refreshNanos;
     private final Duration settleTime;
+    /** Of the file system, whose times are compared with it; it can be set back. */
     private final InstantSource clock;
+
+    private final LongSupplier nanoTime;
     private final ConcurrentMap<String, Entry> entries = new ConcurrentHashMap<>();
 
-    private record KnownNames(List<String> names, Instant read) {}
+    private record KnownNames(List<String> names, long readNanos) {}
 
     private volatile KnownNames lastKnown;
 
@@ -65,8 +72,8 @@ public final class AdapterCatalog {
         }
     }
 
-    private record Checked(AdapterFile file, Optional<AdapterFile.Stamp> cardStamp, Instant when) {
-        private Checked at(Instant now) {
+    private record Checked(AdapterFile file, Optional<AdapterFile.Stamp> cardStamp, long nanos) {
+        private Checked at(long now) {
             return new Checked(file, cardStamp, now);
         }
     }
@@ -86,23 +93,37 @@ public final class AdapterCatalog {
      *     for two files, or the interval is negative
      */
     public AdapterCatalog(Optional<Path> folder, Map<String, Path> files, Duration refreshInterval) {
-        this(new AdapterLocations(folder, files), refreshInterval, DEFAULT_SETTLE_TIME, InstantSource.system());
+        this(
+                new AdapterLocations(folder, files),
+                refreshInterval,
+                DEFAULT_SETTLE_TIME,
+                InstantSource.system(),
+                System::nanoTime);
     }
 
     /**
      * @param settleTime how long a file that is overwritten in place must have been still; 0 takes it at once
      * @param clock the time, in step with the file system's
+     * @param nanoTime the clock of {@link System#nanoTime}
      */
-    AdapterCatalog(AdapterLocations locations, Duration refreshInterval, Duration settleTime, InstantSource clock) {
+    AdapterCatalog(
+            AdapterLocations locations,
+            Duration refreshInterval,
+            Duration settleTime,
+            InstantSource clock,
+            LongSupplier nanoTime) {
         this.locations = requireNonNull(locations, "locations is null");
-        this.refreshInterval = requireNonNull(refreshInterval, "refreshInterval is null");
+        requireNonNull(refreshInterval, "refreshInterval is null");
         this.settleTime = requireNonNull(settleTime, "settleTime is null");
         this.clock = requireNonNull(clock, "clock is null");
+        this.nanoTime = requireNonNull(nanoTime, "nanoTime is null");
         if (refreshInterval.isNegative()) {
             throw new LlamafuException(
                     ErrorCode.INVALID_OPTION,
                     "adapters.refresh-interval is %s, but must be 0 or more.".formatted(refreshInterval));
         }
+        this.refreshNanos =
+                refreshInterval.compareTo(MOST_INTERVAL) < 0 ? refreshInterval.toNanos() : MOST_INTERVAL.toNanos();
     }
 
     /**
@@ -125,7 +146,7 @@ public final class AdapterCatalog {
         Entry entry = entry(name);
         entry.lock.lock();
         try {
-            Instant now = clock.instant();
+            long now = nanoTime.getAsLong();
             Optional<AdapterFile> fresh = fresh(entry, now);
             if (fresh.isPresent()) {
                 return fresh.get();
@@ -153,7 +174,7 @@ public final class AdapterCatalog {
             return Optional.empty();
         }
         try {
-            Instant now = clock.instant();
+            long now = nanoTime.getAsLong();
             Optional<AdapterFile> fresh = fresh(entry, now);
             if (fresh.isPresent()) {
                 return fresh;
@@ -174,7 +195,7 @@ public final class AdapterCatalog {
     /** The version that {@link #resolve} would return without asking the file system; never waits. */
     public Optional<AdapterFile> known(String name) {
         Entry entry = entries.get(requireNonNull(name, "name is null"));
-        return entry == null ? Optional.empty() : fresh(entry, clock.instant());
+        return entry == null ? Optional.empty() : fresh(entry, nanoTime.getAsLong());
     }
 
     /** The version that a name was last resolved to, however long ago; never waits. */
@@ -191,7 +212,8 @@ public final class AdapterCatalog {
         }
         entry.lock.lock();
         try {
-            entry.last = entry.last.map(last -> last.file().equals(file) ? last.at(Instant.MIN) : last);
+            entry.last = entry.last.map(
+                    last -> last.file().equals(file) ? last.at(nanoTime.getAsLong() - refreshNanos) : last);
         } finally {
             entry.lock.unlock();
         }
@@ -210,7 +232,7 @@ public final class AdapterCatalog {
     private boolean isBeingOverwritten(AdapterFile file) {
         try {
             AdapterFile.Stamp stamp = AdapterFile.Stamp.of(file.path());
-            return !stamp.equals(file.stamp()) && isUnsettled(file.stamp(), stamp, clock.instant());
+            return !stamp.equals(file.stamp()) && isUnsettled(file.stamp(), stamp);
         } catch (IOException e) {
             return false;
         }
@@ -227,13 +249,11 @@ public final class AdapterCatalog {
         entries.remove(name, entry);
     }
 
-    private Optional<AdapterFile> fresh(Entry entry, Instant now) {
-        return entry.last
-                .filter(last -> Duration.between(last.when(), now).compareTo(refreshInterval) < 0)
-                .map(Checked::file);
+    private Optional<AdapterFile> fresh(Entry entry, long now) {
+        return entry.last.filter(last -> now - last.nanos() < refreshNanos).map(Checked::file);
     }
 
-    private Checked refresh(String name, Optional<Checked> last, Instant now, Runnable betweenParts) {
+    private Checked refresh(String name, Optional<Checked> last, long now, Runnable betweenParts) {
         for (int attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
             Found found = find(name);
             Optional<Checked> standing = standing(found, last, now);
@@ -249,18 +269,18 @@ public final class AdapterCatalog {
     }
 
     /** The last version, if nothing has changed, or what changed was written in place and the writer may not be done. */
-    private Optional<Checked> standing(Found found, Optional<Checked> last, Instant now) {
-        return last.filter(checked -> stands(checked, found, now)).map(checked -> checked.at(now));
+    private Optional<Checked> standing(Found found, Optional<Checked> last, long now) {
+        return last.filter(checked -> stands(checked, found)).map(checked -> checked.at(now));
     }
 
-    private boolean stands(Checked last, Found found, Instant now) {
+    private boolean stands(Checked last, Found found) {
         boolean fileStands = isSame(last.file(), found.file())
-                || isUnsettled(last.file().stamp(), found.file().stamp(), now);
+                || isUnsettled(last.file().stamp(), found.file().stamp());
         Optional<AdapterFile.Stamp> card = found.card().map(Located::stamp);
         boolean cardStands = last.cardStamp().equals(card)
                 || (last.cardStamp().isPresent()
                         && card.isPresent()
-                        && isUnsettled(last.cardStamp().get(), card.get(), now));
+                        && isUnsettled(last.cardStamp().get(), card.get()));
         return fileStands && cardStands;
     }
 
@@ -269,7 +289,8 @@ public final class AdapterCatalog {
     }
 
     /** The same inode with other content was written in place, a moment ago. A time far ahead says nothing of when. */
-    private boolean isUnsettled(AdapterFile.Stamp previous, AdapterFile.Stamp stamp, Instant now) {
+    private boolean isUnsettled(AdapterFile.Stamp previous, AdapterFile.Stamp stamp) {
+        Instant now = clock.instant();
         return previous.fileKey().equals(stamp.fileKey())
                 && now.isBefore(stamp.lastModified().toInstant().plus(settleTime))
                 && now.plus(MOST_CLOCK_DIFFERENCE).isAfter(stamp.lastModified().toInstant());
@@ -280,17 +301,22 @@ public final class AdapterCatalog {
     }
 
     /** The card first: a bad one is found without reading the file. Only a new file is read, not one with a new card. */
-    private Checked read(String name, Found found, Optional<AdapterFile> last, Instant now, Runnable betweenParts) {
+    private Checked read(String name, Found found, Optional<AdapterFile> last, long now, Runnable betweenParts) {
         return reading(name, () -> {
             AdapterCard card = readCard(found, name);
             Located file = found.file();
             Optional<AdapterFile> same = last.filter(known -> isSame(known, file));
-            String digest = same.isPresent() ? same.get().digest() : AdapterDigest.of(file.path(), betweenParts);
-            return new Checked(
-                    new AdapterFile(name, file.path(), digest, file.stamp(), card),
-                    found.card().map(Located::stamp),
-                    now);
+            AdapterFile adapter =
+                    same.isPresent() ? same.get().withCard(card) : readContent(name, file, card, betweenParts);
+            return new Checked(adapter, found.card().map(Located::stamp), now);
         });
+    }
+
+    private static AdapterFile readContent(String name, Located file, AdapterCard card, Runnable betweenParts)
+            throws IOException {
+        WeightScan weights = WeightScan.of(file.path());
+        String digest = AdapterDigest.of(file.path(), weights::take, betweenParts);
+        return new AdapterFile(name, file.path(), digest, file.stamp(), card, weights.found());
     }
 
     @FunctionalInterface
@@ -354,8 +380,8 @@ public final class AdapterCatalog {
     /** For a message; looked up once an interval, so that a stream of unknown names does not read the folder each time. */
     private String knownNames() {
         KnownNames known = lastKnown;
-        Instant now = clock.instant();
-        if (known == null || !now.isBefore(known.read().plus(refreshInterval))) {
+        long now = nanoTime.getAsLong();
+        if (known == null || now - known.readNanos() >= refreshNanos) {
             known = new KnownNames(names(), now);
             lastKnown = known;
         }

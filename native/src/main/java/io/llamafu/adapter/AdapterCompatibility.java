@@ -14,6 +14,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -35,16 +36,28 @@ public final class AdapterCompatibility {
 
     private final GgufFile base;
     private final GgufFile adapter;
+    private final Function<String, Optional<String>> refusals;
     private final List<CompatibilityReport.Reason> reasons = new ArrayList<>();
 
-    private AdapterCompatibility(GgufFile base, GgufFile adapter) {
+    private AdapterCompatibility(GgufFile base, GgufFile adapter, Function<String, Optional<String>> refusals) {
         this.base = requireNonNull(base, "base is null");
         this.adapter = requireNonNull(adapter, "adapter is null");
+        this.refusals = requireNonNull(refusals, "refusals is null");
     }
 
     /** Checks everything and reports all reasons at once. */
     public static CompatibilityReport check(GgufFile base, GgufFile adapter) {
-        return new AdapterCompatibility(base, adapter).check();
+        return check(base, adapter, target -> Optional.empty());
+    }
+
+    /**
+     * Checks everything, and what an engine can apply, and reports all reasons at once.
+     *
+     * @param refusals why the engine that has loaded the base cannot adapt a tensor of it; empty if it can
+     */
+    public static CompatibilityReport check(
+            GgufFile base, GgufFile adapter, Function<String, Optional<String>> refusals) {
+        return new AdapterCompatibility(base, adapter, refusals).check();
     }
 
     private CompatibilityReport check() {
@@ -114,9 +127,12 @@ public final class AdapterCompatibility {
         boolean valid = alpha == null
                 || (alpha instanceof GgufValue.FloatNumber number
                         && number.type() == GgufValueType.FLOAT32
-                        && Double.isFinite(number.value()));
+                        && Math.abs(number.value()) <= WeightScan.MOST);
         if (!valid) {
-            invalid(AdapterInfo.ALPHA, "a finite FLOAT32", describe(alpha));
+            invalid(
+                    AdapterInfo.ALPHA,
+                    "a FLOAT32 from -%d to %d".formatted(WeightScan.MOST, WeightScan.MOST),
+                    describe(alpha));
         }
     }
 
@@ -149,6 +165,9 @@ public final class AdapterCompatibility {
                     pair.target(),
                     "a matrix of the base model",
                     "a vector " + target.get().shape());
+        } else {
+            refusals.apply(pair.target())
+                    .ifPresent(why -> incompatible(pair.target(), "a tensor that an adapter can change", why));
         }
         if (pair.isEmbedding() && base.findTensor("output.weight").isEmpty()) {
             incompatible(

@@ -17,29 +17,43 @@ public final class AdapterDigest {
 
     private AdapterDigest() {}
 
+    /** What is done with each part of a file on the way. */
+    @FunctionalInterface
+    interface Part {
+        void take(byte[] part, int length, long position);
+    }
+
     /** As lower-case hexadecimal. */
     public static String of(Path path) throws IOException {
-        return of(path, () -> {});
+        return of(path, (part, length, position) -> {}, () -> {});
     }
 
     /**
      * As lower-case hexadecimal.
      *
+     * @param alike gets what is read, in parts of a multiple of 4 bytes
      * @param betweenParts runs after each MiB, as for a pause in which others have the processor
      */
-    public static String of(Path path, Runnable betweenParts) throws IOException {
+    static String of(Path path, Part alike, Runnable betweenParts) throws IOException {
         MessageDigest sha256 = sha256();
         byte[] buffer = new byte[BUFFER_BYTES];
         try (InputStream in = Files.newInputStream(path)) {
             int reads = 0;
-            for (int read = in.read(buffer); read >= 0; read = in.read(buffer)) {
+            long position = 0;
+            for (int read = read(in, buffer); read > 0; read = read(in, buffer)) {
                 sha256.update(buffer, 0, read);
+                alike.take(buffer, read, position);
+                position += read;
                 if (++reads % READS_PER_PART == 0) {
                     betweenParts.run();
                 }
             }
         }
         return HexFormat.of().formatHex(sha256.digest());
+    }
+
+    private static int read(InputStream in, byte[] buffer) throws IOException {
+        return in.readNBytes(buffer, 0, buffer.length);
     }
 
     private static MessageDigest sha256() {

@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileTime;
+import java.util.Optional;
 
 import static java.util.Objects.requireNonNull;
 
@@ -20,8 +21,10 @@ import static java.util.Objects.requireNonNull;
  * @param digest lower-case hexadecimal SHA-256 of the content
  * @param stamp what told this version from another without reading it
  * @param card what {@code NAME.json} beside it says
+ * @param badTensor one with weights that no computation bears, see {@link #requireSound}
  */
-public record AdapterFile(String name, Path path, String digest, Stamp stamp, AdapterCard card) {
+public record AdapterFile(
+        String name, Path path, String digest, Stamp stamp, AdapterCard card, Optional<String> badTensor) {
 
     /**
      * What the file system says of a file. Publishing by rename changes it always, writing in place nearly always.
@@ -52,11 +55,16 @@ public record AdapterFile(String name, Path path, String digest, Stamp stamp, Ad
         requireNonNull(digest, "digest is null");
         requireNonNull(stamp, "stamp is null");
         requireNonNull(card, "card is null");
+        requireNonNull(badTensor, "badTensor is null");
     }
 
     /** The scale that an entry of a stack asks of this adapter: its own, or the adapter's default. */
     public float scaleOf(AdapterStack.Entry entry) {
         return entry.scale().orElse(card.defaultScale());
+    }
+
+    AdapterFile withCard(AdapterCard newCard) {
+        return new AdapterFile(name, path, digest, stamp, newCard, badTensor);
     }
 
     public long byteSize() {
@@ -73,6 +81,25 @@ public record AdapterFile(String name, Path path, String digest, Stamp stamp, Ad
         } catch (IOException e) {
             return false;
         }
+    }
+
+    /**
+     * Checks that its weights are finite, and not greater than any training makes them.
+     *
+     * @throws LlamafuException with {@link ErrorCode#ADAPTER_INVALID} if one is infinite, no number, or greater than 65,504,
+     *     negative or not
+     */
+    public void requireSound() {
+        badWeights().ifPresent(problem -> {
+            throw new LlamafuException(ErrorCode.ADAPTER_INVALID, problem);
+        });
+    }
+
+    /** Why {@link #requireSound} refuses it, as a sentence. */
+    public Optional<String> badWeights() {
+        return badTensor.map(tensor ->
+                "The adapter '%s' is no valid LoRA adapter: %s has a weight that is no finite number from -%d to %d; train or convert it again."
+                        .formatted(name, tensor, WeightScan.MOST, WeightScan.MOST));
     }
 
     /**

@@ -23,21 +23,28 @@ import java.util.stream.Collectors;
  */
 public record AdapterStack(List<Entry> entries) implements Serializable {
 
+    /**
+     * The largest scale, negative or not. An adapter at full strength is about as strong as the model itself; at many times
+     * that no answer is left, and what the model computes soon exceeds the numbers that it computes with.
+     */
+    public static final float MOST_SCALE = 100;
+
     private static final AdapterStack BASE = new AdapterStack(List.of());
 
     /**
      * One adapter of a stack.
      *
      * @param name the catalog name, see {@link AdapterName}
-     * @param scale the factor on top of the adapter's own alpha / rank: 0 is no effect, 1 as trained; finite. Empty is the
-     *     adapter's own default, see {@link AdapterCard#defaultScale}, which is looked up when a request is answered
+     * @param scale the factor on top of the adapter's own alpha / rank: 0 is no effect, 1 as trained; from
+     *     -{@link #MOST_SCALE} to {@link #MOST_SCALE}. Empty is the adapter's own default, see
+     *     {@link AdapterCard#defaultScale}, which is looked up when a request is answered
      */
     public record Entry(String name, Optional<Float> scale) {
         public Entry {
             AdapterName.check(name);
-            if (scale.isPresent() && !Float.isFinite(scale.get())) {
-                throw invalid(
-                        "The scale of adapter '%s' is %s, but must be a finite number.".formatted(name, scale.get()));
+            if (scale.isPresent() && !isScale(scale.get())) {
+                throw invalid("The scale of adapter '%s' is %s, but must be a number from -%s to %s."
+                        .formatted(name, scale.get(), MOST_SCALE, MOST_SCALE));
             }
         }
 
@@ -74,6 +81,11 @@ public record AdapterStack(List<Entry> entries) implements Serializable {
                         .formatted(entry.name()));
             }
         }
+    }
+
+    /** Whether a number is a scale, {@link #MOST_SCALE} at most. */
+    static boolean isScale(float number) {
+        return Math.abs(number) <= MOST_SCALE;
     }
 
     /** The base model, without adapters. */
@@ -133,7 +145,7 @@ public record AdapterStack(List<Entry> entries) implements Serializable {
      *
      * @param scales by name; adapters that are not in it keep their scale
      * @throws LlamafuException with {@link ErrorCode#INVALID_REQUEST} if it names an adapter that is not in the stack, or
-     *     a scale is not finite
+     *     a scale exceeds {@link #MOST_SCALE}
      */
     public AdapterStack withScales(Map<String, Float> scales) {
         Map<String, Float> left = new HashMap<>(scales);

@@ -13,19 +13,21 @@ import static java.util.Objects.requireNonNull;
  * greedy) top-k, typical, top-p, min-p and temperature, or Mirostat v2 in place of those four. If the grammar forbids the
  * choice, it is made again among the tokens that the grammar allows, as llama.cpp's own server does.
  *
- * @param temperature 0 is greedy decoding, which is deterministic; higher is more random
+ * @param temperature 0 is greedy decoding, which is deterministic; higher is more random. Below
+ *     {@link #LEAST_TEMPERATURE} it is greedy decoding too
  * @param topK keep the k likeliest tokens; 0 keeps all
  * @param topP keep the smallest set of tokens whose probability sums to p, in (0, 1]; 1 keeps all
  * @param minP drop tokens less likely than minP times the likeliest, in [0, 1); 0 keeps all
  * @param typicalP locally typical sampling, in (0, 1]; 1 is off
  * @param mirostat whether Mirostat v2 steers the entropy instead of top-k, typical, top-p and min-p
- * @param mirostatTau Mirostat's target surprise, in bits
- * @param mirostatEta Mirostat's learning rate
- * @param repeatPenalty divides the logits of recent tokens, 1 is off
- * @param frequencyPenalty subtracted from the logit of a token once per recent occurrence, 0 is off
- * @param presencePenalty subtracted from the logit of each recent token once, 0 is off
- * @param penaltyLastTokens how many generated tokens count as recent; 0 is off, -1 is the whole sequence
- * @param seed seed of the random choice; it repeats an answer as far as the logits repeat, whose last bits depend on what else
+ * @param mirostatTau Mirostat's target surprise, in bits; above 0, at most 1,000
+ * @param mirostatEta Mirostat's learning rate; above 0, at most 1,000
+ * @param repeatPenalty divides the logits of recent tokens; from 0.001 to 1,000, 1 is off
+ * @param frequencyPenalty subtracted from the logit of a token once per recent occurrence; from -1,000 to 1,000, 0 is off
+ * @param presencePenalty subtracted from the logit of each recent token once; from -1,000 to 1,000, 0 is off
+ * @param penaltyLastTokens how many generated tokens count as recent; 0 is off, -1 is the whole sequence, and so is what is
+ *     more than a sequence holds
+ * @param seed seed of the random choice, any number; -1, which llama.cpp keeps for a random seed, is -2. It repeats an answer as far as the logits repeat, whose last bits depend on what else
  *     is in the batch
  * @param logitBias added to the logits of these token ids; negative infinity bans a token
  * @param grammar GBNF grammar with a {@code root} rule that the answer must follow; empty for none
@@ -48,6 +50,11 @@ public record SamplingOptions(
         String grammar)
         implements Serializable {
 
+    /** At this temperature a token whose logit is 0.01 below the largest has a chance of e^-100. */
+    public static final float LEAST_TEMPERATURE = 1e-4f;
+
+    private static final float MOST = 1000;
+
     private static final SamplingOptions GREEDY = builder().build();
 
     public SamplingOptions {
@@ -56,11 +63,15 @@ public record SamplingOptions(
         require(topP > 0 && topP <= 1, "top-p", topP, "above 0 and at most 1");
         require(minP >= 0 && minP < 1, "min-p", minP, "at least 0 and below 1");
         require(typicalP > 0 && typicalP <= 1, "typical-p", typicalP, "above 0 and at most 1");
-        require(mirostatTau > 0 && Float.isFinite(mirostatTau), "mirostat-tau", mirostatTau, "above 0");
-        require(mirostatEta > 0 && Float.isFinite(mirostatEta), "mirostat-eta", mirostatEta, "above 0");
-        require(repeatPenalty > 0 && Float.isFinite(repeatPenalty), "repeat-penalty", repeatPenalty, "above 0");
-        require(Float.isFinite(frequencyPenalty), "frequency-penalty", frequencyPenalty, "finite");
-        require(Float.isFinite(presencePenalty), "presence-penalty", presencePenalty, "finite");
+        require(mirostatTau > 0 && mirostatTau <= MOST, "mirostat-tau", mirostatTau, "above 0 and at most 1000");
+        require(mirostatEta > 0 && mirostatEta <= MOST, "mirostat-eta", mirostatEta, "above 0 and at most 1000");
+        require(
+                repeatPenalty >= 1 / MOST && repeatPenalty <= MOST,
+                "repeat-penalty",
+                repeatPenalty,
+                "from 0.001 to 1000");
+        require(Math.abs(frequencyPenalty) <= MOST, "frequency-penalty", frequencyPenalty, "from -1000 to 1000");
+        require(Math.abs(presencePenalty) <= MOST, "presence-penalty", presencePenalty, "from -1000 to 1000");
         require(penaltyLastTokens >= -1, "penalty-last-tokens", penaltyLastTokens, "-1 (all), 0 (off) or more");
         logitBias = Map.copyOf(logitBias);
         logitBias.forEach((token, bias) -> {
@@ -79,6 +90,16 @@ public record SamplingOptions(
             throw new LlamafuException(
                     ErrorCode.INVALID_OPTION, "%s is %s, but must be %s.".formatted(option, value, range));
         }
+    }
+
+    /** Whether the likeliest token is chosen always. */
+    public boolean isGreedy() {
+        return temperature < LEAST_TEMPERATURE;
+    }
+
+    /** The seed to give to llama.cpp, which takes -1 for "choose one". */
+    public int fixedSeed() {
+        return seed == -1 ? -2 : seed;
     }
 
     /** Greedy decoding without penalties, bias or grammar. */

@@ -9,9 +9,6 @@ import java.util.stream.Collectors;
 
 /** Writes requests in the JSON of llama-server's {@code /completion}, which java-llama.cpp takes. */
 final class CompletionJson {
-    /** llama.cpp takes this one for "choose a seed". */
-    private static final int RANDOM_SEED = 0xffffffff;
-
     private CompletionJson() {}
 
     /**
@@ -29,8 +26,10 @@ final class CompletionJson {
      * @param adapters all others are at scale 0
      * @param slot the sequence slot that answers it
      * @param maxTokens the most tokens to generate
+     * @param sequenceTokens the most tokens of a sequence, with its prompt
      */
-    static String write(CompletionRequest request, List<ScaledAdapter> adapters, int slot, int maxTokens) {
+    static String write(
+            CompletionRequest request, List<ScaledAdapter> adapters, int slot, int maxTokens, int sequenceTokens) {
         SamplingOptions sampling = request.sampling();
         StringBuilder json = new StringBuilder(request.prompt().length() + 600).append("{\"prompt\":");
         appendText(json, request.prompt());
@@ -40,34 +39,27 @@ final class CompletionJson {
         append(json, "n_predict", maxTokens);
         append(json, "lora", adapters(adapters));
         append(json, "samplers", samplers(sampling));
-        append(json, "temperature", sampling.temperature());
-        append(json, "top_k", isGreedy(sampling) ? 1 : sampling.topK());
+        append(json, "temperature", sampling.isGreedy() ? 0 : sampling.temperature());
+        append(json, "top_k", sampling.isGreedy() ? 1 : sampling.topK());
         append(json, "top_p", sampling.topP());
         append(json, "min_p", sampling.minP());
         append(json, "typical_p", sampling.typicalP());
-        append(json, "mirostat", sampling.mirostat() && !isGreedy(sampling) ? 2 : 0);
+        append(json, "mirostat", sampling.mirostat() && !sampling.isGreedy() ? 2 : 0);
         append(json, "mirostat_tau", sampling.mirostatTau());
         append(json, "mirostat_eta", sampling.mirostatEta());
         append(json, "repeat_penalty", sampling.repeatPenalty());
         append(json, "frequency_penalty", sampling.frequencyPenalty());
         append(json, "presence_penalty", sampling.presencePenalty());
-        append(json, "repeat_last_n", sampling.penaltyLastTokens());
-        append(
-                json,
-                "seed",
-                Integer.toUnsignedLong(sampling.seed() == RANDOM_SEED ? RANDOM_SEED - 1 : sampling.seed()));
+        append(json, "repeat_last_n", Math.min(sampling.penaltyLastTokens(), sequenceTokens));
+        append(json, "seed", Integer.toUnsignedLong(sampling.fixedSeed()));
         append(json, "logit_bias", logitBias(sampling.logitBias()));
         json.append(",\"grammar\":");
         appendText(json, sampling.grammar());
         return json.append('}').toString();
     }
 
-    private static boolean isGreedy(SamplingOptions sampling) {
-        return sampling.temperature() == 0;
-    }
-
     private static String samplers(SamplingOptions sampling) {
-        return isGreedy(sampling)
+        return sampling.isGreedy()
                 ? "[\"penalties\",\"top_k\"]"
                 : "[\"penalties\",\"top_k\",\"typ_p\",\"top_p\",\"min_p\",\"temperature\"]";
     }

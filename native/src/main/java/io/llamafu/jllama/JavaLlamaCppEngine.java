@@ -83,7 +83,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         this.file = file;
         this.sequenceTokens = Math.min(options.contextSize(), file.contextLength());
         this.catalog = options.adapterCatalog();
-        this.inventory = new AdapterInventory(catalog, file.gguf());
+        this.inventory = new AdapterInventory(catalog, file.gguf(), tensor -> Optional.empty());
         this.loader = new ModelLoader(options, file, catalog, sequenceTokens);
         this.current = counted(loader.load(List.of()));
         for (int slot = 0; slot < options.parallelSequences(); slot++) {
@@ -209,6 +209,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
                     generation,
                     prompt,
                     Math.min(request.maxTokens(), sequenceTokens - prompt),
+                    sequenceTokens,
                     submittedNanos,
                     startedNanos);
             promptTokens.add(prompt);

@@ -82,6 +82,7 @@ final class ModelLoader {
     private InMemory checked(AdapterFile adapter) {
         GgufFile gguf = GgufReader.read(adapter.path(), GgufKind.ADAPTER);
         AdapterCompatibility.check(file.gguf(), gguf).requireCompatible(adapter.name());
+        adapter.requireSound();
         return new InMemory(adapter, AdapterInfo.of(gguf), gguf.tensorBytes(), 0);
     }
 

@@ -28,6 +28,7 @@ final class SlotAnswer {
     private final List<ScaledAdapter> scaled = new ArrayList<>();
     private final int promptTokens;
     private final int maxTokens;
+    private final int sequenceTokens;
     private final long submittedNanos;
     private final long startedNanos;
     private final AnswerText text;
@@ -39,6 +40,7 @@ final class SlotAnswer {
     /**
      * @param adapters those of the request's stack, in its order
      * @param maxTokens those of the request, or what its sequence has room for
+     * @param sequenceTokens the most tokens of a sequence, with its prompt
      */
     SlotAnswer(
             CompletionRequest request,
@@ -46,12 +48,14 @@ final class SlotAnswer {
             ModelGeneration generation,
             int promptTokens,
             int maxTokens,
+            int sequenceTokens,
             long submittedNanos,
             long startedNanos) {
         this.request = request;
         this.generation = generation;
         this.promptTokens = promptTokens;
         this.maxTokens = maxTokens;
+        this.sequenceTokens = sequenceTokens;
         this.submittedNanos = submittedNanos;
         this.startedNanos = startedNanos;
         this.text = new AnswerText(request.stop());
@@ -67,7 +71,7 @@ final class SlotAnswer {
     /** Sends the request and reads its answer; false if the future was done meanwhile and the rest was dropped. */
     boolean receiveAll(int slot, CompletableFuture<Completion> future) {
         BoundModel model = generation.model();
-        int task = model.request(CompletionJson.write(request, scaled, slot, maxTokens));
+        int task = model.request(CompletionJson.write(request, scaled, slot, maxTokens, sequenceTokens));
         boolean lastHadText = true;
         while (true) {
             Piece piece = model.receive(task);

@@ -11,6 +11,7 @@ import io.llamafu.llamacpp.LlamaContext.ScaledAdapter;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -386,14 +387,15 @@ final class AdapterCache implements AutoCloseable {
     }
 
     /** Takes no more stacks, and waits until every lease that was asked for is given or refused. */
-    void stop() throws InterruptedException {
+    void stop() {
         residents.stop();
         List<ExecutorService> threads = List.of(lookups, loaders, freer);
         try {
             boolean stopped = true;
             for (ExecutorService each : threads) {
                 each.shutdown();
-                stopped &= each.awaitTermination(CLOSE_SECONDS, TimeUnit.SECONDS);
+                stopped &= UninterruptedWait.await(
+                        Duration.ofSeconds(CLOSE_SECONDS), nanos -> each.awaitTermination(nanos, TimeUnit.NANOSECONDS));
             }
             if (!stopped) {
                 throw new LlamafuException(

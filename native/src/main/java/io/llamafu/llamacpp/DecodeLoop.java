@@ -1,6 +1,5 @@
 package io.llamafu.llamacpp;
 
-import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
@@ -10,6 +9,7 @@ import org.slf4j.LoggerFactory;
 
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.List;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -111,12 +111,10 @@ final class DecodeLoop {
         if (Thread.currentThread() == thread) {
             return false;
         }
-        try {
-            thread.join(timeout.toMillis());
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        }
-        return !thread.isAlive();
+        return UninterruptedWait.await(timeout, nanos -> {
+            TimeUnit.NANOSECONDS.timedJoin(thread, nanos);
+            return !thread.isAlive();
+        });
     }
 
     /** Frees what the sequences hold and the context. Only after {@link #stop} and when no command can come any more. */
@@ -210,9 +208,9 @@ final class DecodeLoop {
             if (!context.decode()) {
                 return; // aborted: the engine is closing and every future has its outcome
             }
-            String failure = context.sample();
+            List<LlamafuException> failures = context.sample();
             decodeSteps.incrementAndGet();
-            settle(failure);
+            settle(failures.iterator());
         } catch (LlamafuException e) {
             LogRelay.relay();
             LOG.warn("A decode step of {} sequences failed.", group.size(), e);
@@ -222,13 +220,14 @@ final class DecodeLoop {
         }
     }
 
-    private void settle(String samplingFailure) {
+    /** @param failures of the rows without a token, in their order */
+    private void settle(Iterator<LlamafuException> failures) {
         long now = System.nanoTime();
         for (int row = 0; row < sampled.size(); row++) {
             Sequence sequence = sampled.get(row);
             int token = context.round().token(row);
             if (token < 0) {
-                fail(sequence, new LlamafuException(ErrorCode.ENGINE_FAILED, samplingFailure));
+                fail(sequence, failures.next());
                 continue;
             }
             sequence.accept(token, model.vocabulary(), now);

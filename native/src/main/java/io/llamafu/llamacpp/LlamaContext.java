@@ -4,6 +4,10 @@ import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Function;
+import java.util.stream.Collectors;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
@@ -88,10 +92,17 @@ final class LlamaContext extends NativeHandle {
         return true;
     }
 
-    /** Samples the rows of {@link #round()}; returns null, or why the rows with token -1 failed. */
-    String sample() {
-        byte[] failure = LlamaCpp.sample(address, round.rows());
-        return failure == null ? null : new String(failure, UTF_8);
+    /** Samples the rows of {@link #round()}; returns why those with token -1 failed, in their order. */
+    List<LlamafuException> sample() {
+        byte[] failures = LlamaCpp.sample(address, round.rows());
+        return failures == null
+                ? List.of()
+                : new String(failures, UTF_8).lines().map(LlamaContext::failure).toList();
+    }
+
+    private static LlamafuException failure(String line) {
+        int space = line.indexOf(' ');
+        return new LlamafuException(ErrorCode.valueOf(line.substring(0, space)), line.substring(space + 1));
     }
 
     /** Stops a running {@link #decode} and every later one. Any thread may call it while the context is in use. */
@@ -119,6 +130,16 @@ final class LlamaContext extends NativeHandle {
     void releaseAdapter(LlamaAdapter adapter) {
         LlamaCpp.releaseAdapter(address, adapter.acquire());
         adapter.release();
+    }
+
+    /** Why adapters of a tensor of the model cannot be applied; empty if they can. */
+    Function<String, Optional<String>> refusals() {
+        Map<String, String> products = new String(LlamaCpp.products(address), UTF_8)
+                .lines()
+                .map(line -> line.split(" ", 2))
+                .collect(Collectors.toUnmodifiableMap(parts -> parts[0], parts -> parts[1]));
+        return tensor -> Optional.of(products.getOrDefault(tensor, "not multiplied by the model"))
+                .filter(refusal -> !refusal.isEmpty());
     }
 
     /** Bytes of weights, key-value cache and scratch. */

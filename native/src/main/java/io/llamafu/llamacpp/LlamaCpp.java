@@ -65,7 +65,7 @@ final class LlamaCpp {
     /** 0 is success, 1 no free cells, 2 aborted, negative an error. */
     static native int decode(long context, int tokens);
 
-    /** Null, or what went wrong with the first of the rows that got the token -1, in UTF-8. */
+    /** Null, or in UTF-8 a line for each of the rows that got the token -1: the name of an error code and a message. */
     static native byte[] sample(long context, int rows);
 
     static native void abort(long context);
@@ -76,6 +76,9 @@ final class LlamaCpp {
     static native void setContextAdapters(long context, long[] adapters, float[] scales);
 
     static native void setSequenceAdapters(long context, int sequence, long[] adapters, float[] scales);
+
+    /** In UTF-8, for each weight that the model multiplies: its name, a blank, and why adapters of it are refused. */
+    static native byte[] products(long context);
 
     static native void releaseAdapter(long context, long adapter);
 

@@ -30,11 +30,13 @@ import org.slf4j.LoggerFactory;
 
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
+import java.util.function.Function;
 
 import static java.util.Objects.requireNonNull;
 
@@ -73,10 +75,11 @@ public final class LlamaCppEngine implements InferenceEngine {
         this.maxAdapters = options.maxAdaptersPerBatch();
         this.openRequests = new OpenRequests();
         this.loop = new DecodeLoop(options, model, context, maxSequenceTokens, openRequests);
-        this.inventory = new AdapterInventory(catalog, base);
+        Function<String, Optional<String>> refusals = context.refusals();
+        this.inventory = new AdapterInventory(catalog, base, refusals);
         this.adapters = new AdapterCache(
                 catalog,
-                file -> loadAdapter(model, base, file, loop::giveWay),
+                file -> loadAdapter(model, base, refusals, file, loop::giveWay),
                 loop::forget,
                 loop::giveWay,
                 options.adapterMemoryBudget());
@@ -160,9 +163,15 @@ public final class LlamaCppEngine implements InferenceEngine {
         return new EngineMetrics.Memory(bytes[0], bytes[1], bytes[2], adapterBytes);
     }
 
-    private static LlamaAdapter loadAdapter(LlamaModel model, GgufFile base, AdapterFile file, Runnable giveWay) {
+    private static LlamaAdapter loadAdapter(
+            LlamaModel model,
+            GgufFile base,
+            Function<String, Optional<String>> refusals,
+            AdapterFile file,
+            Runnable giveWay) {
         GgufFile gguf = GgufReader.read(file.path(), GgufKind.ADAPTER);
-        AdapterCompatibility.check(base, gguf).requireCompatible(file.name());
+        AdapterCompatibility.check(base, gguf, refusals).requireCompatible(file.name());
+        file.requireSound();
         // llama.cpp must not get another file than the one that was checked
         file.requireUnchanged();
         try {
@@ -306,9 +315,6 @@ public final class LlamaCppEngine implements InferenceEngine {
             model.close();
         } catch (RuntimeException e) {
             LOG.error("Closing the engine failed; some native memory stays allocated.", e);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            LOG.warn("Interrupted while closing the engine; the model stays in memory.");
         } finally {
             LogRelay.relay();
         }

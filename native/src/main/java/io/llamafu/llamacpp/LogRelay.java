@@ -3,12 +3,18 @@ package io.llamafu.llamacpp;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
+import java.util.List;
+
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 /** Hands llama.cpp's log lines to slf4j, under the logger {@code io.llamafu.llamacpp.log}. */
 final class LogRelay {
     /** Said of every adapter tensor on a CPU that repacks weights, where it is as it should be. */
     private static final String EXPECTED_FALLBACK = "cannot use buft 'CPU_REPACK'";
+
+    /** How llama.cpp calls it an error that a decode was aborted, as it is when an engine closes. */
+    private static final List<String> ABORTED =
+            List.of("graph_compute_async failed with error 1", "compute status: 1", "failed to decode, ret = 2");
 
     private static final Logger LOG = LoggerFactory.getLogger("io.llamafu.llamacpp.log");
 
@@ -22,17 +28,15 @@ final class LogRelay {
         }
         new String(lines, UTF_8).lines().filter(line -> line.length() > 1).forEach(line -> {
             String text = line.substring(1).stripTrailing();
-            switch (line.charAt(0)) {
+            switch (isExpected(text) ? '2' : line.charAt(0)) {
                 case '4' -> LOG.error("{}", text);
-                case '3' -> {
-                    if (text.contains(EXPECTED_FALLBACK)) {
-                        LOG.debug("{}", text);
-                    } else {
-                        LOG.warn("{}", text);
-                    }
-                }
+                case '3' -> LOG.warn("{}", text);
                 default -> LOG.debug("{}", text);
             }
         });
+    }
+
+    private static boolean isExpected(String text) {
+        return text.contains(EXPECTED_FALLBACK) || ABORTED.stream().anyMatch(text::endsWith);
     }
 }

@@ -24,8 +24,11 @@ abstract class NativeHandle implements AutoCloseable {
         return address;
     }
 
+    /** Throws if nobody uses it: another's use would end too early, and its memory be freed under it. */
     final void release() {
-        users.decrementAndGet();
+        if (users.getAndUpdate(count -> count > 0 ? count - 1 : count) <= 0) {
+            throw new IllegalStateException("%s was released more often than it was acquired.".formatted(this));
+        }
     }
 
     /** Idempotent. */

@@ -4,6 +4,7 @@ import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterFile;
 
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -15,6 +16,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import java.util.function.Function;
@@ -37,6 +39,8 @@ final class Residents {
     /** How many leases of adapters in memory are given while the first in line waits for room. */
     static final int PATIENCE = 32;
 
+    private static final Duration MOST_TIME_TO_BEGIN = Duration.ofMinutes(1);
+
     private static final Comparator<Resident> LONGEST_IDLE_FIRST = Comparator.comparingLong(Resident::lastLeased);
     private static final Comparator<Resident> LEAST_USED_FIRST =
             Comparator.comparingInt(Resident::leases).thenComparing(LONGEST_IDLE_FIRST);
@@ -50,6 +54,8 @@ final class Residents {
     private final Deque<Waiter> waiting = new ArrayDeque<>();
     /** What is to be done when the lock is free. */
     private final List<Runnable> afterwards = new ArrayList<>();
+    /** Evictions that are to be begun then, before all else. */
+    private final List<Runnable> evictionsToBegin = new ArrayList<>();
 
     private long bytes;
     private long bytesBeingFreed;
@@ -58,6 +64,7 @@ final class Residents {
     private long failures;
     private long clock;
     private int passes;
+    private int evictionsBeginning;
     private boolean stopped;
 
     /** @param patient whether it waits for leases to end, and not only for idle adapters to be freed */
@@ -86,14 +93,30 @@ final class Residents {
     private <T> T change(Supplier<T> change) {
         T result;
         List<Runnable> due;
+        List<Runnable> evictionsDue;
         synchronized (this) {
             result = change.get();
             serveWaiting();
             due = List.copyOf(afterwards);
             afterwards.clear();
+            evictionsDue = List.copyOf(evictionsToBegin);
+            evictionsToBegin.clear();
+            evictionsBeginning += evictionsDue.size();
         }
+        evictionsDue.forEach(this::begin);
         due.forEach(Runnable::run);
         return result;
+    }
+
+    private void begin(Runnable eviction) {
+        try {
+            eviction.run();
+        } finally {
+            synchronized (this) {
+                evictionsBeginning--;
+                notifyAll();
+            }
+        }
     }
 
     private void change(Runnable change) {
@@ -359,7 +382,7 @@ final class Residents {
         if (!stopped && byDigest.remove(resident.digest(), resident)) {
             bytesBeingFreed += resident.bytes();
             evictions++;
-            afterwards.add(() -> evictor.accept(resident.adapter().join(), () -> freed(resident)));
+            evictionsToBegin.add(() -> evictor.accept(resident.adapter().join(), () -> freed(resident)));
         }
     }
 
@@ -433,7 +456,7 @@ final class Residents {
         return failures;
     }
 
-    /** Nobody waits for room any more. */
+    /** Nobody waits for room any more, and the evictor has been given all that it will be. */
     void stop() {
         change(() -> {
             stopped = true;
@@ -442,6 +465,21 @@ final class Residents {
             waiting.forEach(waiter -> fail(waiter, closed));
             waiting.clear();
         });
+        boolean begun = UninterruptedWait.await(MOST_TIME_TO_BEGIN, this::awaitEvictionsBegun);
+        if (!begun) {
+            throw new LlamafuException(
+                    ErrorCode.ENGINE_FAILED,
+                    "An adapter was still on its way out after %s.".formatted(MOST_TIME_TO_BEGIN));
+        }
+    }
+
+    /** Another thread may have decided to evict and not have told the evictor yet, who would be told too late. */
+    private synchronized boolean awaitEvictionsBegun(long nanos) throws InterruptedException {
+        long end = System.nanoTime() + nanos;
+        for (long left = nanos; evictionsBeginning > 0 && left > 0; left = end - System.nanoTime()) {
+            TimeUnit.NANOSECONDS.timedWait(this, left);
+        }
+        return evictionsBeginning == 0;
     }
 
     /** Frees everything at once; nobody may use an adapter any more. */

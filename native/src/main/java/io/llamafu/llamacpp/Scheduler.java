@@ -168,9 +168,10 @@ final class Scheduler {
         }
     }
 
-    /** Takes a sequence out of its slot, whose cells stay as a prefix cache. */
+    /** Takes a sequence out of its slot, whose cells stay as a prefix cache as far as a token came of them. */
     void finish(Sequence sequence) {
         running.remove(sequence);
+        sequence.slot().keepSound();
         freeSlots.add(sequence.slot());
     }
 

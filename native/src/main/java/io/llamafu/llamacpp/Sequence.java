@@ -131,6 +131,7 @@ final class Sequence {
             firstTokenNanos = nowNanos;
         }
         lastToken = token;
+        slot.confirm();
         if (vocabulary.isEndOfGeneration(token)) {
             finishReason = FinishReason.END_OF_GENERATION;
             return;

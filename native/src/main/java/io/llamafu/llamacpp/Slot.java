@@ -12,6 +12,7 @@ final class Slot {
     private final int index;
     private final int[] cells;
     private int length;
+    private int sound;
     private List<ResolvedAdapter> adapters = List.of();
 
     Slot(int index, int maxSequenceTokens) {
@@ -37,9 +38,10 @@ final class Slot {
         return common;
     }
 
-    /** Keeps the first cells, which were computed under these adapters. */
+    /** Keeps the first cells, which were computed under these adapters and are sound. */
     void keep(int count, List<ResolvedAdapter> keptAdapters) {
         length = count;
+        sound = count;
         adapters = keptAdapters;
     }
 
@@ -50,5 +52,15 @@ final class Slot {
 
     int length() {
         return length;
+    }
+
+    /** A token was sampled from what all cells hold: none of them holds an infinity or what is no number. */
+    void confirm() {
+        sound = length;
+    }
+
+    /** Forgets the cells that no token was sampled from. */
+    void keepSound() {
+        length = sound;
     }
 }

@@ -1,7 +1,7 @@
 package io.llamafu.llamacpp;
 
 import io.llamafu.engine.SamplingOptions;
-import io.llamafu.engine.support.GrammarLimits;
+import io.llamafu.engine.support.GrammarSyntax;
 
 import java.util.Map;
 
@@ -22,7 +22,9 @@ final class TokenSampler extends NativeHandle {
      * @throws io.llamafu.LlamafuException with INVALID_GRAMMAR or INVALID_OPTION
      */
     static TokenSampler create(LlamaModel model, SamplingOptions options, int maxSequenceTokens) {
-        GrammarLimits.check(options.grammar());
+        if (!options.grammar().isEmpty()) {
+            GrammarSyntax.check(options.grammar());
+        }
         int[] tokens = new int[options.logitBias().size()];
         float[] biases = new float[tokens.length];
         int next = 0;
@@ -30,12 +32,11 @@ final class TokenSampler extends NativeHandle {
             tokens[next] = bias.getKey();
             biases[next++] = bias.getValue();
         }
-        int recent = options.penaltyLastTokens() < 0 ? maxSequenceTokens : options.penaltyLastTokens();
         long modelAddress = model.acquire();
         try {
             long address = LlamaCpp.createSampler(
                     modelAddress,
-                    options.temperature(),
+                    options.isGreedy() ? 0 : options.temperature(),
                     options.topK(),
                     options.topP(),
                     options.minP(),
@@ -46,8 +47,8 @@ final class TokenSampler extends NativeHandle {
                     options.repeatPenalty(),
                     options.frequencyPenalty(),
                     options.presencePenalty(),
-                    recent,
-                    options.seed(),
+                    recentTokens(options, maxSequenceTokens),
+                    options.fixedSeed(),
                     tokens,
                     biases,
                     options.grammar().getBytes(UTF_8));
@@ -56,6 +57,12 @@ final class TokenSampler extends NativeHandle {
             model.release();
             throw e;
         }
+    }
+
+    /** llama.cpp reserves memory for as many as it is told. */
+    private static int recentTokens(SamplingOptions options, int maxSequenceTokens) {
+        int recent = options.penaltyLastTokens();
+        return recent < 0 ? maxSequenceTokens : Math.min(recent, maxSequenceTokens);
     }
 
     @Override

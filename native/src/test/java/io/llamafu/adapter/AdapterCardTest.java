@@ -38,6 +38,8 @@ class AdapterCardTest {
                 "{\"tags\": [], \"tags\": []}",
                 "{\"defaultScale\": \"1\"}",
                 "{\"defaultScale\": 1e99}",
+                "{\"defaultScale\": 1e38}",
+                "{\"defaultScale\": -100.1}",
                 "{\"defaultScale\": NaN}",
                 "{\"defaultScale\": null}",
                 "{\"description\": 1}",

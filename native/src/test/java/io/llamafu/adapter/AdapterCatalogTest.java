@@ -36,6 +36,8 @@ class AdapterCatalogTest {
 
     private Path folder;
     private Instant now = Instant.now();
+    /** By how much the clock of the machine was set back. */
+    private Duration setBack = Duration.ZERO;
 
     @BeforeEach
     void createFolder() throws IOException {
@@ -154,6 +156,18 @@ class AdapterCatalogTest {
         } finally {
             threads.shutdownNow();
         }
+    }
+
+    @Test
+    void aClockThatIsSetBackDelaysNoVersion() throws IOException {
+        AdapterCatalog catalog = catalog();
+        AdapterFile old = catalog.resolve("medical");
+        publish("medical", "legal");
+        setBack = Duration.ofHours(1);
+        now = now.plus(SECOND);
+
+        assertThat(catalog.known("medical")).isEmpty();
+        assertThat(catalog.resolve("medical").digest()).isNotEqualTo(old.digest());
     }
 
     @Test
@@ -351,7 +365,11 @@ class AdapterCatalogTest {
 
     private AdapterCatalog catalog(Map<String, Path> files) {
         return new AdapterCatalog(
-                new AdapterLocations(Optional.of(folder), files), SECOND, Duration.ofMillis(500), () -> now);
+                new AdapterLocations(Optional.of(folder), files),
+                SECOND,
+                Duration.ofMillis(500),
+                () -> now.minus(setBack),
+                () -> Duration.between(Instant.EPOCH, now).toNanos());
     }
 
     private void publish(String name, String content) throws IOException {

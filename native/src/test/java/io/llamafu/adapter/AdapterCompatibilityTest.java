@@ -67,7 +67,7 @@ class AdapterCompatibilityTest {
                 .containsExactly(
                         "adapter.type: expected 'lora', but is 'dora'",
                         "general.architecture: expected 'llama', but is 'qwen2'",
-                        "adapter.lora.alpha: expected a finite FLOAT32, but is FLOAT32 Infinity",
+                        "adapter.lora.alpha: expected a FLOAT32 from -65504 to 65504, but is FLOAT32 Infinity",
                         "adapter.alora.invocation_tokens: expected absent: activated LoRA (aLoRA) is not supported, but is present",
                         "blk.0.attn_q.weight.lora_a: expected one of the types [F32, F16, Q8_0, BF16], but is F64",
                         "blk.0.attn_norm.weight: expected a name that ends with .lora_a or .lora_b, but is a tensor that llama.cpp would not apply",

@@ -19,7 +19,16 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 class AdapterStackTest {
     @ParameterizedTest
-    @ValueSource(strings = {"", "medical", "medical:1.0", "medical:0.8", "medical:1.0+formal:0.7", "a+b:-0.5+c:0.0"})
+    @ValueSource(
+            strings = {
+                "",
+                "medical",
+                "medical:1.0",
+                "medical:0.8",
+                "medical:1.0+formal:0.7",
+                "a+b:-0.5+c:0.0",
+                "a:100.0+b:-100.0"
+            })
     void theWrittenFormIsReadBackToAnEqualStack(String text) throws Exception {
         AdapterStack stack = AdapterStack.parse(text);
 
@@ -49,7 +58,20 @@ class AdapterStackTest {
 
     @ParameterizedTest
     @ValueSource(
-            strings = {"medical:", "medical:x", "medical:NaN", "medical:Infinity", "+", "a+", "../a", "a+a", "a:1:2"})
+            strings = {
+                "medical:",
+                "medical:x",
+                "medical:NaN",
+                "medical:Infinity",
+                "medical:100.1",
+                "medical:-100.1",
+                "medical:1e38",
+                "+",
+                "a+",
+                "../a",
+                "a+a",
+                "a:1:2"
+            })
     void malformedStacksAreRefused(String text) {
         assertThatThrownBy(() -> AdapterStack.parse(text))
                 .isInstanceOfSatisfying(
@@ -80,5 +102,7 @@ class AdapterStackTest {
                         LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_REQUEST))
                 .hasMessageContainingAll("'finance', 'legal'", "'medical'");
         assertThatThrownBy(() -> stack.withScales(Map.of("medical", Float.NaN))).hasMessageContaining("NaN");
+        assertThatThrownBy(() -> stack.withScales(Map.of("medical", 1e4f)))
+                .hasMessageContaining("from -100.0 to 100.0");
     }
 }

@@ -10,6 +10,8 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -139,6 +141,25 @@ interface AdapterContract extends EngineUnderTest {
             assertThat(failure(fresh.submit(CompletionRequest.of(PROMPT, AdapterStack.parse("broken"))))
                             .code())
                     .isEqualTo(ErrorCode.ADAPTER_INVALID);
+            assertThat(answer(fresh, CompletionRequest.of(PROMPT, MEDICAL)).text())
+                    .isEqualTo("cardiology; routine");
+        }
+    }
+
+    @Test
+    default void adapterWithAWeightThatIsNoNumberIsInvalidAndListedAsSuch(@TempDir Path folder) throws Exception {
+        byte[] content = Files.readAllBytes(TinyModel.adapters().resolve("medical.gguf"));
+        ByteBuffer.wrap(content).order(ByteOrder.LITTLE_ENDIAN).putShort(content.length - 640, (short) 0x7e00);
+        Files.write(folder.resolve("broken.gguf"), content);
+        Files.copy(TinyModel.adapters().resolve("medical.gguf"), folder.resolve("medical.gguf"));
+        try (InferenceEngine fresh = open(TinyModel.options().adapters(folder).build())) {
+            LlamafuException failure =
+                    failure(fresh.submit(CompletionRequest.of(PROMPT, AdapterStack.parse("broken"))));
+
+            assertThat(failure.code()).isEqualTo(ErrorCode.ADAPTER_INVALID);
+            assertThat(failure).hasMessageContaining("has a weight that is no finite number");
+            assertThat(fresh.adapters().get(0).problem())
+                    .hasValueSatisfying(problem -> assertThat(problem).contains("has a weight"));
             assertThat(answer(fresh, CompletionRequest.of(PROMPT, MEDICAL)).text())
                     .isEqualTo("cardiology; routine");
         }

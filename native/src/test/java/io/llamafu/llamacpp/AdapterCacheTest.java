@@ -35,6 +35,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -87,6 +88,39 @@ class AdapterCacheTest {
                 (adapter, forgotten) -> forgotten.run(),
                 () -> {},
                 adapters * ADAPTER_BYTES);
+    }
+
+    /** Who unloads may be any thread, and may be slow. */
+    @Test
+    void cacheThatStopsWaitsForAnUnloadThatHasBegun() throws Exception {
+        CountDownLatch begun = new CountDownLatch(1);
+        CountDownLatch goOn = new CountDownLatch(1);
+        cache.stop();
+        cache = new AdapterCache(
+                new AdapterCatalog(folder),
+                this::load,
+                (adapter, forgotten) -> {
+                    begun.countDown();
+                    try {
+                        goOn.await();
+                    } catch (InterruptedException e) {
+                        throw new IllegalStateException(e);
+                    }
+                    forgotten.run();
+                },
+                () -> {},
+                0);
+        lease("medical").release();
+        CompletableFuture<Boolean> unloaded = CompletableFuture.supplyAsync(() -> cache.unload("medical"));
+        begun.await();
+        CompletableFuture<Void> stopped = CompletableFuture.runAsync(cache::stop);
+
+        assertThatThrownBy(() -> stopped.get(300, TimeUnit.MILLISECONDS)).isInstanceOf(TimeoutException.class);
+        goOn.countDown();
+        stopped.get(60, TimeUnit.SECONDS);
+        assertThat(unloaded.get(60, TimeUnit.SECONDS)).isTrue();
+        cache.close();
+        model.close(); // throws while an adapter of it is in memory
     }
 
     private void limit(int adapters) throws Exception {

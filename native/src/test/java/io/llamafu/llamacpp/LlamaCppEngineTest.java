@@ -11,6 +11,7 @@ import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
+import io.llamafu.engine.SamplingOptions;
 import io.llamafu.gguf.GgufTensorType;
 import io.llamafu.gguf.GgufWriter;
 import io.llamafu.testing.Await;
@@ -22,6 +23,7 @@ import org.junit.jupiter.api.io.TempDir;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 
@@ -137,6 +139,42 @@ class LlamaCppEngineTest extends EngineContractTest {
             assertThat(metrics.decodeSteps()).isEqualTo(answer.generatedTokens());
             assertThat(metrics.residentAdapters()).isEqualTo(1);
             assertThat(metrics.memory().adapters()).isBetween(70_000L, 90_000L);
+        }
+    }
+
+    private static InferenceEngine openWithSequencesThatRun() throws Exception {
+        InferenceEngine fresh = LlamaCppEngine.open(TinyModel.options().build());
+        SamplingOptions endless = SamplingOptions.builder()
+                .logitBias(Map.of(2, Float.NEGATIVE_INFINITY))
+                .build();
+        for (int i = 0; i < 32; i++) {
+            CompletableFuture<Completion> unused = fresh.submit(
+                    CompletionRequest.of(PROMPT, MEDICAL).withSampling(endless).withMaxTokens(400));
+        }
+        Await.until("steps", () -> fresh.metrics().decodeSteps() > 3);
+        return fresh;
+    }
+
+    @Test
+    void engineThatIsClosedInTheMiddleOfADecodeLogsNoError() throws Exception {
+        try (LoggedMessages messages = new LoggedMessages("io.llamafu.llamacpp")) {
+            for (int i = 0; i < 5; i++) {
+                openWithSequencesThatRun().close();
+            }
+            assertThat(messages.all()).isEmpty();
+        }
+    }
+
+    /** As by Flink, which interrupts a task that it cancels. */
+    @Test
+    void interruptedThreadThatClosesAnEngineLeavesNothingInMemory() throws Exception {
+        InferenceEngine fresh = openWithSequencesThatRun();
+        try (LoggedMessages messages = new LoggedMessages("io.llamafu.llamacpp")) {
+            Thread.currentThread().interrupt();
+            fresh.close();
+
+            assertThat(Thread.interrupted()).isTrue();
+            assertThat(messages.all()).isEmpty(); // it says what stays
         }
     }
 

@@ -187,6 +187,7 @@ class SchedulerTest {
         SamplingRound round = new SamplingRound(3);
         scheduler.fill(scheduler.running(), new DecodeBatch(200), round, new ArrayList<>());
         Sequence second = first.get(1);
+        second.accept(300, model.vocabulary(), 0);
         scheduler.finish(second);
         scheduler.finish(first.get(2));
 
@@ -198,6 +199,21 @@ class SchedulerTest {
         assertThat(alike.slot()).isSameAs(second.slot());
         assertThat(alike.reusableTokens()).isEqualTo(39);
         assertThat(other.reusableTokens()).isZero();
+    }
+
+    @Test
+    void promptThatGaveNoTokenIsNoPrefixForAnother() throws Exception {
+        Scheduler scheduler = new Scheduler(1, MAX_TOKENS, LoraBatching.MIXED, 9);
+        Sequence gaveUp = add(scheduler, "medical", 1).get(0);
+        scheduler.admit(0).forEach(sequence -> sequence.startAfter(0));
+        scheduler.fill(scheduler.running(), new DecodeBatch(39), new SamplingRound(1), new ArrayList<>());
+        scheduler.removeRunning(sequence -> sequence == gaveUp);
+
+        Sequence alike = add(scheduler, "medical", 1).get(0);
+        scheduler.admit(0);
+
+        assertThat(alike.slot()).isSameAs(gaveUp.slot());
+        assertThat(alike.reusableTokens()).isZero();
     }
 
     @Test

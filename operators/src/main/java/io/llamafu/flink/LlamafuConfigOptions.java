@@ -152,7 +152,8 @@ public final class LlamafuConfigOptions {
     public static final ConfigOption<Float> TEMPERATURE = ConfigOptions.key("temperature")
             .floatType()
             .defaultValue(0f)
-            .withDescription("0 always takes the likeliest token and is repeatable; higher is more random.");
+            .withDescription("0 (and all below 0.0001) always takes the likeliest token and is repeatable; higher"
+                    + " is more random.");
 
     public static final ConfigOption<Integer> TOP_K = ConfigOptions.key("top-k")
             .intType()
@@ -174,12 +175,13 @@ public final class LlamafuConfigOptions {
     public static final ConfigOption<Float> REPEAT_PENALTY = ConfigOptions.key("repeat-penalty")
             .floatType()
             .defaultValue(1f)
-            .withDescription("Divides the logits of recent tokens, above 0; 1 is off.");
+            .withDescription("Divides the logits of recent tokens, from 0.001 to 1000; 1 is off.");
 
     public static final ConfigOption<Integer> SEED = ConfigOptions.key("seed")
             .intType()
             .defaultValue(0)
-            .withDescription("Seed of the random choice. Needs a temperature above 0.");
+            .withDescription(
+                    "Seed of the random choice; any number, -1 is the same as -2. Needs a temperature above 0.");
 
     public static final ConfigOption<List<String>> STOP = ConfigOptions.key("stop")
             .stringType()

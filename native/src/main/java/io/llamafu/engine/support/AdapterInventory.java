@@ -19,11 +19,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Function;
 
 /** Lists the adapters of a catalog beside those in memory. */
 public final class AdapterInventory {
     private final AdapterCatalog catalog;
     private final GgufFile base;
+    private final Function<String, Optional<String>> refusals;
 
     /**
      * An adapter in memory.
@@ -51,10 +53,14 @@ public final class AdapterInventory {
         }
     }
 
-    /** @param base the model that the adapters are for */
-    public AdapterInventory(AdapterCatalog catalog, GgufFile base) {
+    /**
+     * @param base the model that the adapters are for
+     * @param refusals why a tensor of it cannot be adapted; empty if it can
+     */
+    public AdapterInventory(AdapterCatalog catalog, GgufFile base, Function<String, Optional<String>> refusals) {
         this.catalog = catalog;
         this.base = base;
+        this.refusals = refusals;
     }
 
     /** Those of the catalog by name, then versions in memory that no name stands for. */
@@ -70,7 +76,7 @@ public final class AdapterInventory {
                 named.add(version.get().digest());
                 adapters.add(resident.get().under(name, version.get().card()));
             } else {
-                adapters.add(onDisk(name, version.map(AdapterFile::digest)));
+                adapters.add(onDisk(name, version));
             }
         }
         byDigest.values().stream()
@@ -80,7 +86,7 @@ public final class AdapterInventory {
         return adapters;
     }
 
-    private LoadedAdapter onDisk(String name, Optional<String> digest) {
+    private LoadedAdapter onDisk(String name, Optional<AdapterFile> version) {
         AdapterCard card = AdapterCard.NONE;
         try {
             card = catalog.card(name);
@@ -88,7 +94,7 @@ public final class AdapterInventory {
             AdapterInfo info = AdapterInfo.of(file);
             return new LoadedAdapter(
                     name,
-                    digest,
+                    version.map(AdapterFile::digest),
                     false,
                     info.rank(),
                     info.alpha(),
@@ -99,7 +105,9 @@ public final class AdapterInventory {
                     card.defaultScale(),
                     card.description(),
                     card.tags(),
-                    AdapterCompatibility.check(base, file).problem(name));
+                    AdapterCompatibility.check(base, file, refusals)
+                            .problem(name)
+                            .or(() -> version.flatMap(AdapterFile::badWeights)));
         } catch (LlamafuException e) {
             return unreadable(name, card, e.getMessage());
         }
