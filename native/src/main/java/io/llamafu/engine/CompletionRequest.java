@@ -18,8 +18,9 @@ import static java.util.Objects.requireNonNull;
  * @param sampling how tokens are chosen
  * @param maxTokens the most tokens to generate, 1 or more
  * @param stop strings that end the answer; the answer ends before the first that appears
- * @param timeout how long after {@code submit} the request may take; then it fails with
- *     {@link ErrorCode#DEADLINE_EXCEEDED} and its sequence is freed
+ * @param timeout how long the engine may take for the request: for its adapters, and again from the moment that it has a
+ *     sequence slot. While it waits for other requests, for the slot or for room for its adapters, its time stands. Then it
+ *     fails with {@link ErrorCode#DEADLINE_EXCEEDED} and its sequence is freed
  */
 public record CompletionRequest(
         String prompt,

@@ -2,6 +2,7 @@ package io.llamafu.engine;
 
 import io.llamafu.adapter.AdapterStack;
 
+import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 
@@ -53,6 +54,11 @@ public abstract class ForwardingEngine implements InferenceEngine {
     @Override
     public boolean isOpen() {
         return engine.isOpen();
+    }
+
+    @Override
+    public Duration unattendedFor() {
+        return engine.unattendedFor();
     }
 
     @Override

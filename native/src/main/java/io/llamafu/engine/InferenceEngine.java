@@ -4,6 +4,7 @@ import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 
+import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 
@@ -77,6 +78,16 @@ public interface InferenceEngine extends AutoCloseable {
 
     /** Whether it still answers; false once it was closed or has failed for good. */
     boolean isOpen();
+
+    /**
+     * How long ago the engine last held its requests against their timeouts. As long as it does so it answers each of
+     * them itself, however long they wait for others; one that hangs no longer does, and who waits for it can give up.
+     *
+     * <p>By default longer than any timeout: of an engine that does not tell, a request is given up after its timeout.
+     */
+    default Duration unattendedFor() {
+        return Duration.ofNanos(Long.MAX_VALUE);
+    }
 
     /** What the engine is doing now; cheap enough to poll. */
     EngineMetrics metrics();

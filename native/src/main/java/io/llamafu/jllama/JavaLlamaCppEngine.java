@@ -144,6 +144,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         CompletableFuture<Completion> future = openRequests.open(request.timeout(), now);
         try {
             check(request);
+            openRequests.waits(future, now);
             workers.execute(() -> serve(request, future, now));
         } catch (RejectedExecutionException e) {
             future.completeExceptionally(openRequests.closedException());
@@ -181,6 +182,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         if (future.isDone()) {
             return;
         }
+        openRequests.proceeds(future, System.nanoTime());
         int slot = freeSlots.remove();
         Optional<Completion> completion = Optional.empty();
         Optional<LlamafuException> failure = Optional.empty();
@@ -348,6 +350,11 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     @Override
     public boolean isOpen() {
         return !closed;
+    }
+
+    @Override
+    public Duration unattendedFor() {
+        return openRequests.unattendedFor();
     }
 
     @Override

@@ -73,10 +73,26 @@ final class AdapterCache implements AutoCloseable {
         }
     }
 
+    /** Is told when a request begins and ends to wait for others to give up their room. */
+    interface Turn {
+        Turn NONE = new Turn() {
+            @Override
+            public void waits() {}
+
+            @Override
+            public void proceeds() {}
+        };
+
+        void waits();
+
+        void proceeds();
+    }
+
     /**
      * A stack that somebody waits for.
      *
      * @param patient whether for leases of others to end, too
+     * @param turn told of that wait
      * @param since when he asked, as in {@link System#nanoTime}
      * @param changes how often a file was published again before it was in memory
      * @param again whether it was looked up before
@@ -84,16 +100,17 @@ final class AdapterCache implements AutoCloseable {
     private record Asked(
             AdapterStack stack,
             boolean patient,
+            Turn turn,
             CompletableFuture<Lease> lease,
             long since,
             int changes,
             boolean again) {
         private Asked afterChange() {
-            return new Asked(stack, patient, lease, since, changes + 1, true);
+            return new Asked(stack, patient, turn, lease, since, changes + 1, true);
         }
 
         private Asked afterWait() {
-            return new Asked(stack, patient, lease, since, changes, true);
+            return new Asked(stack, patient, turn, lease, since, changes, true);
         }
     }
 
@@ -178,14 +195,14 @@ final class AdapterCache implements AutoCloseable {
      * A lease of a stack: at once when all of it is in memory, else when it has been loaded; it waits for room as long as
      * the future is not cancelled. Fails with a coded error.
      */
-    CompletableFuture<Lease> lease(AdapterStack stack) {
-        return lease(stack, true);
+    CompletableFuture<Lease> lease(AdapterStack stack, Turn turn) {
+        return lease(stack, true, turn);
     }
 
     /** Loads a stack; fails if there is no room for it now. */
     CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
         CompletableFuture<List<ResolvedAdapter>> loaded = new CompletableFuture<>();
-        CompletableFuture<Lease> unused = lease(stack, false).whenComplete((lease, failure) -> {
+        CompletableFuture<Lease> unused = lease(stack, false, Turn.NONE).whenComplete((lease, failure) -> {
             if (failure == null) {
                 lease.release();
                 loaded.complete(List.copyOf(lease.resolved()));
@@ -196,7 +213,7 @@ final class AdapterCache implements AutoCloseable {
         return loaded;
     }
 
-    private CompletableFuture<Lease> lease(AdapterStack stack, boolean patient) {
+    private CompletableFuture<Lease> lease(AdapterStack stack, boolean patient, Turn turn) {
         if (stack.isBase()) {
             return CompletableFuture.completedFuture(new Lease(stack, List.of(), List.of()));
         }
@@ -206,7 +223,7 @@ final class AdapterCache implements AutoCloseable {
             return CompletableFuture.completedFuture(new Lease(stack, known.get(), atHand.get()));
         }
         CompletableFuture<Lease> lease = new CompletableFuture<>();
-        attempt(new Asked(stack, patient, lease, System.nanoTime(), 0, false));
+        attempt(new Asked(stack, patient, turn, lease, System.nanoTime(), 0, false));
         return lease;
     }
 
@@ -251,15 +268,19 @@ final class AdapterCache implements AutoCloseable {
         if (asked.again()) {
             requireLoadable(files);
         }
+        asked.turn().waits();
         CompletableFuture<List<Resident>> room = residents.lease(files, asked.patient());
         CompletableFuture<Lease> unused = asked.lease().whenComplete((lease, failure) -> room.cancel(false));
-        return room.thenCompose(held -> allLoaded(held).handle((loaded, failure) -> {
-            if (failure != null) {
-                residents.release(held);
-                throw new CompletionException(cause(failure));
-            }
-            return new Lease(asked.stack(), files, held);
-        }));
+        return room.thenCompose(held -> {
+            asked.turn().proceeds();
+            return allLoaded(held).handle((loaded, failure) -> {
+                if (failure != null) {
+                    residents.release(held);
+                    throw new CompletionException(cause(failure));
+                }
+                return new Lease(asked.stack(), files, held);
+            });
+        });
     }
 
     /** What cannot be loaded now takes no room from others. */

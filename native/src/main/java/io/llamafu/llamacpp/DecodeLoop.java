@@ -182,6 +182,7 @@ final class DecodeLoop {
 
     /** Gives the context the adapters of a sequence, and removes the cells that its prompt cannot use. */
     private void prepareSlot(Sequence sequence) {
+        openRequests.proceeds(sequence.future(), System.nanoTime());
         int slot = sequence.slot().index();
         try {
             int cached = model.figures().cuttable() ? sequence.reusableTokens() : 0;

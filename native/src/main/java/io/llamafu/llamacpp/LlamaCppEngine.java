@@ -226,7 +226,7 @@ public final class LlamaCppEngine implements InferenceEngine {
         }
         int maxTokens = Math.min(request.maxTokens(), maxSequenceTokens - prompt.length);
         TokenSampler sampler = TokenSampler.create(model, request.sampling(), maxSequenceTokens);
-        CompletableFuture<AdapterCache.Lease> adapterLease = adapters.lease(request.adapters());
+        CompletableFuture<AdapterCache.Lease> adapterLease = adapters.lease(request.adapters(), turn(future));
         // a request that is overdue or cancelled does not wait for its adapters any more
         CompletableFuture<Completion> unused = future.whenComplete((completion, failure) -> adapterLease.cancel(false));
         CompletableFuture<AdapterCache.Lease> unusedToo = adapterLease.whenComplete((lease, failure) -> {
@@ -234,9 +234,24 @@ public final class LlamaCppEngine implements InferenceEngine {
                 sampler.close();
                 future.completeExceptionally(coded(failure));
             } else {
+                openRequests.waits(future, System.nanoTime());
                 loop.add(new Sequence(request, prompt, sampler, lease, future, maxTokens, submittedNanos));
             }
         });
+    }
+
+    private AdapterCache.Turn turn(CompletableFuture<Completion> future) {
+        return new AdapterCache.Turn() {
+            @Override
+            public void waits() {
+                openRequests.waits(future, System.nanoTime());
+            }
+
+            @Override
+            public void proceeds() {
+                openRequests.proceeds(future, System.nanoTime());
+            }
+        };
     }
 
     private static LlamafuException coded(Throwable failure) {
@@ -285,6 +300,11 @@ public final class LlamaCppEngine implements InferenceEngine {
     @Override
     public boolean isOpen() {
         return loop.isAlive();
+    }
+
+    @Override
+    public Duration unattendedFor() {
+        return openRequests.unattendedFor();
     }
 
     @Override

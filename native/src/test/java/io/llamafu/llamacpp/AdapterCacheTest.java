@@ -157,7 +157,7 @@ class AdapterCacheTest {
     }
 
     private CompletableFuture<AdapterCache.Lease> ask(String stack) {
-        return cache.lease(AdapterStack.parse(stack));
+        return cache.lease(AdapterStack.parse(stack), AdapterCache.Turn.NONE);
     }
 
     private AdapterCache.Lease lease(String stack) throws Exception {

@@ -63,7 +63,7 @@ class SchedulerTest {
                 CompletionRequest.of("a prompt", adapters),
                 prompt,
                 TokenSampler.create(model, SamplingOptions.greedy(), MAX_TOKENS),
-                cache.lease(adapters).get(10, TimeUnit.SECONDS),
+                cache.lease(adapters, AdapterCache.Turn.NONE).get(10, TimeUnit.SECONDS),
                 new CompletableFuture<>(),
                 100,
                 clock++);

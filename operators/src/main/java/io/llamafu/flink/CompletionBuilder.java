@@ -4,6 +4,7 @@ import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.affinity.AffinityPartitioner;
 import io.llamafu.flink.completion.CompletionFunction;
+import io.llamafu.flink.completion.CompletionOperatorFactory;
 import io.llamafu.flink.completion.DeadLetterSplit;
 import io.llamafu.flink.completion.EngineSession;
 import io.llamafu.flink.completion.JobEngine;
@@ -16,7 +17,6 @@ import io.llamafu.flink.routing.RequestOnly;
 import io.llamafu.flink.routing.WithRecord;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.api.java.functions.KeySelector;
-import org.apache.flink.streaming.api.datastream.AsyncDataStream;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 import org.apache.flink.util.OutputTag;
@@ -25,7 +25,6 @@ import org.apache.flink.util.function.SerializableFunction;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.TimeUnit;
 
 import static org.apache.flink.util.Preconditions.checkArgument;
 import static org.apache.flink.util.Preconditions.checkNotNull;
@@ -175,13 +174,20 @@ public final class CompletionBuilder<T> {
         return this;
     }
 
-    /** Completions leave as they are ready, though never across a watermark. The default. */
+    /**
+     * Completions leave as they are ready, and a watermark leaves when all records before it have: no completion is late
+     * that was not. The default.
+     */
     public CompletionBuilder<T> unordered() {
         ordered = false;
         return this;
     }
 
-    /** Completions leave in the order of their records; one slow record holds up those behind it. */
+    /**
+     * Completions of a subtask leave in the order of their records; one slow record holds up those behind it. A restart
+     * with another parallelism, or with unaligned checkpoints, shares out records in flight anew: their order, of a key
+     * too, is then lost once.
+     */
     public CompletionBuilder<T> ordered() {
         ordered = true;
         return this;
@@ -189,7 +195,7 @@ public final class CompletionBuilder<T> {
 
     /**
      * The most records in flight in one subtask; twice {@code parallel-sequences} unless set. They are part of each
-     * checkpoint, and the wait of those without a sequence slot counts towards {@code timeout}.
+     * checkpoint. The wait of those without a sequence slot does not count towards {@code timeout}.
      */
     public CompletionBuilder<T> capacity(int newCapacity) {
         checkArgument(newCapacity >= 1, "capacity is %s, but must be 1 or more.", newCapacity);
@@ -317,13 +323,10 @@ public final class CompletionBuilder<T> {
         LlamafuOptions settings = options.orElseThrow();
         CompletionFunction<E, R> function =
                 new CompletionFunction<>(settings, sampling.orElse(settings.sampling()), leases, carrier);
-        long timeout = EngineSession.patience(settings.timeout()).toMillis();
-        int inFlight = capacity.orElse(2 * settings.parallelSequences());
-        SingleOutputStreamOperator<R> outcomes = ordered
-                ? AsyncDataStream.orderedWait(routed, function, timeout, TimeUnit.MILLISECONDS, inFlight)
-                : AsyncDataStream.unorderedWait(routed, function, timeout, TimeUnit.MILLISECONDS, inFlight);
-        return outcomes.returns(carrier.outcomeType())
-                .name("Llamafu completion")
+        CompletionOperatorFactory.Settings limits = new CompletionOperatorFactory.Settings(
+                ordered, capacity.orElse(2 * settings.parallelSequences()), EngineSession.patience(settings.timeout()));
+        return routed.transform(
+                        "Llamafu completion", carrier.outcomeType(), new CompletionOperatorFactory<>(function, limits))
                 .uid(uid + "-completion");
     }
 }

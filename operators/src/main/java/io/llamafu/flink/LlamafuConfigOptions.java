@@ -187,8 +187,9 @@ public final class LlamafuConfigOptions {
             .stringType()
             .asList()
             .defaultValues()
-            .withDescription("Strings that end the answer, separated by ';'. The answer ends before the first that"
-                    + " appears.");
+            .withDescription(
+                    "Strings that end the answer: a JSON array, or separated by ';', each exactly as it is written."
+                            + " The answer ends before the first that appears.");
 
     public static final ConfigOption<String> GRAMMAR = ConfigOptions.key("grammar")
             .stringType()

@@ -14,6 +14,7 @@ import io.llamafu.grammar.JsonSchemaGrammar;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.ReadableConfig;
@@ -26,6 +27,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.Properties;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
@@ -53,6 +55,9 @@ public final class LlamafuOptions implements Serializable {
 
     private static final String CACHE_FOLDER = "llamafu-cache";
 
+    private static final ConfigOption<String> STOP_AS_WRITTEN =
+            ConfigOptions.key(LlamafuConfigOptions.STOP.key()).stringType().defaultValue("");
+
     private final Configuration configuration;
 
     private LlamafuOptions(Configuration configuration) {
@@ -70,7 +75,24 @@ public final class LlamafuOptions implements Serializable {
      * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if a key is unknown or a value out of its range
      */
     public static LlamafuOptions fromConfiguration(ReadableConfig configuration) {
-        return fromMap(configuration.toMap());
+        Map<String, String> options = new HashMap<>(configuration.toMap());
+        if (configuration instanceof Configuration typed) {
+            options.putAll(writtenLists(typed));
+        }
+        return fromMap(options);
+    }
+
+    /** A list that was set as one; Flink's written form of it does not tell it from a text. */
+    private static Map<String, String> writtenLists(Configuration configuration) {
+        Properties values = new Properties();
+        configuration.addAllToProperties(values);
+        return values.get(LlamafuConfigOptions.STOP.key()) instanceof List<?> stop
+                ? Map.of(LlamafuConfigOptions.STOP.key(), TextList.format(texts(stop)))
+                : Map.of();
+    }
+
+    private static List<String> texts(List<?> values) {
+        return values.stream().map(String::valueOf).toList();
     }
 
     /** Like {@link #fromConfiguration}, from the written form of each value. */
@@ -102,10 +124,11 @@ public final class LlamafuOptions implements Serializable {
             onError();
             require(maxTokens() >= 1, LlamafuConfigOptions.MAX_TOKENS, "1 or more");
             require(timeout().toMillis() >= 1, LlamafuConfigOptions.TIMEOUT, "1 ms or more");
-            require(
-                    stop().stream().noneMatch(String::isEmpty),
-                    LlamafuConfigOptions.STOP,
-                    "strings that are not empty; an empty one would end every answer at once");
+            if (stop().stream().anyMatch(String::isEmpty)) {
+                throw invalid(
+                        "stop is '%s', but must be strings that are not empty; an empty one would end every answer at once."
+                                .formatted(configuration.get(STOP_AS_WRITTEN)));
+            }
         } catch (IllegalArgumentException e) {
             throw new LlamafuException(ErrorCode.INVALID_OPTION, describe(e), e);
         }
@@ -313,7 +336,7 @@ public final class LlamafuOptions implements Serializable {
     }
 
     public List<String> stop() {
-        return List.copyOf(configuration.get(LlamafuConfigOptions.STOP));
+        return TextList.parse(LlamafuConfigOptions.STOP.key(), configuration.get(STOP_AS_WRITTEN));
     }
 
     public Duration timeout() {
@@ -456,7 +479,7 @@ public final class LlamafuOptions implements Serializable {
         }
 
         public Builder stop(String... strings) {
-            return set(LlamafuConfigOptions.STOP, List.of(strings));
+            return set(STOP_AS_WRITTEN, TextList.format(List.of(strings)));
         }
 
         public Builder grammar(String gbnf) {
@@ -479,6 +502,9 @@ public final class LlamafuOptions implements Serializable {
         /** Sets any option of {@link LlamafuConfigOptions}. */
         public <V> Builder set(ConfigOption<V> option, V value) {
             checkNotNull(option, "option is null");
+            if (option.key().equals(LlamafuConfigOptions.STOP.key()) && value instanceof List<?> strings) {
+                return set(STOP_AS_WRITTEN, TextList.format(texts(strings)));
+            }
             configuration.set(option, checkNotNull(value, "%s is null", option.key()));
             return this;
         }

@@ -95,7 +95,7 @@ final class Asker implements Serializable {
     }
 
     /**
-     * Asks and waits, at the longest for the timeout and the engine's grace.
+     * Asks and waits; of an engine that hangs, at the longest for the timeout and the engine's grace.
      *
      * @throws LlamafuException if it failed, and {@code on-error} is {@code fail}
      */
@@ -103,7 +103,7 @@ final class Asker implements Serializable {
         Asked asked = start(question);
         Duration timeout = asked.settings.timeout();
         try {
-            return asked.outcome.get(EngineSession.patience(timeout).toMillis(), TimeUnit.MILLISECONDS);
+            return await(asked, timeout);
         } catch (TimeoutException e) {
             if (open.remove(asked)) {
                 asked.answer.cancel(false);
@@ -118,6 +118,20 @@ final class Asker implements Serializable {
                     ErrorCode.ENGINE_CLOSED, "The task was cancelled while it waited for an answer.", e);
         } catch (ExecutionException e) {
             throw EngineSession.coded(e.getCause());
+        }
+    }
+
+    /** As long as the engine is at work, it answers each request itself, however long that waits for others. */
+    private Outcome await(Asked asked, Duration timeout)
+            throws InterruptedException, ExecutionException, TimeoutException {
+        while (true) {
+            try {
+                return asked.outcome.get(EngineSession.patience(timeout).toMillis(), TimeUnit.MILLISECONDS);
+            } catch (TimeoutException e) {
+                if (!session.isEngineAtWork(timeout)) {
+                    throw e;
+                }
+            }
         }
     }
 

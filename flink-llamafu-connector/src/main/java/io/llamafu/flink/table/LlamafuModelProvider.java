@@ -2,8 +2,10 @@ package io.llamafu.flink.table;
 
 import io.llamafu.flink.LlamafuConfigOptions;
 import io.llamafu.flink.OnError;
+import io.llamafu.flink.TextList;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.table.api.config.MLPredictRuntimeConfigOptions;
 import org.apache.flink.table.functions.AsyncPredictFunction;
 import org.apache.flink.table.functions.PredictFunction;
@@ -29,6 +31,10 @@ import java.util.stream.Collectors;
 public final class LlamafuModelProvider implements AsyncPredictRuntimeProvider, PredictRuntimeProvider {
 
     /** Of CONFIG, for Flink itself. */
+    private static final ConfigOption<String> LABELS_AS_WRITTEN = ConfigOptions.key(LlamafuTableOptions.LABELS.key())
+            .stringType()
+            .noDefaultValue();
+
     private static final Set<ConfigOption<?>> OF_FLINK = Set.of(
             MLPredictRuntimeConfigOptions.ASYNC,
             MLPredictRuntimeConfigOptions.ASYNC_OUTPUT_MODE,
@@ -138,7 +144,8 @@ public final class LlamafuModelProvider implements AsyncPredictRuntimeProvider, 
         }
         return switch (kind) {
             case TEXT_GENERATION -> new Task.Generation();
-            case CLASSIFICATION -> Task.Classification.of(required(kind, written, LlamafuTableOptions.LABELS));
+            case CLASSIFICATION -> Task.Classification.of(TextList.parse(
+                    LlamafuTableOptions.LABELS.key(), required(kind, written, LABELS_AS_WRITTEN)));
             case EXTRACTION -> Task.Extraction.of(required(kind, written, LlamafuConfigOptions.JSON_SCHEMA));
         };
     }

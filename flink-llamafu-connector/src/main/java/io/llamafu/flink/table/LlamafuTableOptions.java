@@ -31,7 +31,8 @@ public final class LlamafuTableOptions {
             .stringType()
             .asList()
             .noDefaultValue()
-            .withDescription("Of a model whose task is 'classification': the labels, separated by ';'.");
+            .withDescription("Of a model whose task is 'classification': the labels: a JSON array, or separated by"
+                    + " ';', each exactly as it is written.");
 
     public static final ConfigOption<String> PROFILE = ConfigOptions.key("profile")
             .stringType()

@@ -5,7 +5,8 @@ import io.llamafu.LlamafuException;
 import io.llamafu.engine.Completion;
 
 import java.time.Duration;
-import java.util.Set;
+import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.LongAdder;
@@ -15,40 +16,49 @@ import static java.util.Objects.requireNonNull;
 /**
  * Every request that has no outcome yet, in whatever state it is, so that none outlives its deadline or the engine.
  * Thread-safe.
+ *
+ * <p>A request's timeout is the time that the engine may take for it, not the time in which others are served: the clock
+ * stands while the request waits in a line, for a slot or for room for its adapters, and begins anew when its turn has
+ * come. What bounds the wait is that lines move: whoever is served is done within its own timeout. A line in which nobody
+ * had his turn for the longest timeout of all does not move, and those in it fail.
  */
+@SuppressWarnings("CollectionUndefinedEquality") // a future is equal to itself only, which is what is meant
 public final class OpenRequests {
-    private final Set<OpenRequest> open = ConcurrentHashMap.newKeySet();
+    private final Map<CompletableFuture<Completion>, OpenRequest> open = new ConcurrentHashMap<>();
     private final LongAdder submitted = new LongAdder();
     private final LongAdder completed = new LongAdder();
     private final LongAdder failed = new LongAdder();
     private volatile Throwable engineFailure;
+    private volatile long lastTurnNanos = System.nanoTime();
+    private volatile long lastCheckNanos = System.nanoTime();
 
-    private record OpenRequest(CompletableFuture<Completion> future, Duration timeout, long deadlineNanos) {
-        /** Identity: two requests are never the same. */
-        @Override
-        public boolean equals(Object other) {
-            return this == other;
+    private static final class OpenRequest {
+        private final CompletableFuture<Completion> future;
+        private final Duration timeout;
+        private final long timeoutNanos;
+        private volatile boolean inLine;
+        private volatile long sinceNanos;
+
+        private OpenRequest(CompletableFuture<Completion> future, Duration timeout, long nowNanos) {
+            this.future = future;
+            this.timeout = timeout;
+            this.timeoutNanos = saturatedNanos(timeout);
+            this.sinceNanos = nowNanos;
         }
 
-        @Override
-        public int hashCode() {
-            return System.identityHashCode(this);
-        }
-
-        private boolean isOverdue(long nowNanos) {
-            return nowNanos - deadlineNanos >= 0;
+        private void fail(String reason) {
+            future.completeExceptionally(new LlamafuException(ErrorCode.DEADLINE_EXCEEDED, reason));
         }
     }
 
-    /** A future that stays on the books until it has an outcome. */
+    /** A future that stays on the books until it has an outcome. Its time runs from now on. */
     public CompletableFuture<Completion> open(Duration timeout, long nowNanos) {
         requireNonNull(timeout, "timeout is null");
         CompletableFuture<Completion> future = new CompletableFuture<>();
-        OpenRequest request = new OpenRequest(future, timeout, nowNanos + saturatedNanos(timeout));
         submitted.increment();
-        open.add(request);
+        open.put(future, new OpenRequest(future, timeout, nowNanos));
         CompletableFuture<Completion> unused = future.whenComplete((completion, failure) -> {
-            open.remove(request);
+            open.remove(future);
             (failure == null ? completed : failed).increment();
         });
         return future;
@@ -60,19 +70,59 @@ public final class OpenRequests {
         return timeout.compareTo(Duration.ofNanos(most)) >= 0 ? most : timeout.toNanos();
     }
 
+    /** It waits for others from now on: its time stands. */
+    public void waits(CompletableFuture<Completion> future, long nowNanos) {
+        OpenRequest request = open.get(future);
+        if (request != null) {
+            request.sinceNanos = nowNanos;
+            request.inLine = true;
+        }
+    }
+
+    /** Its turn has come: it has all its time from now on. */
+    public void proceeds(CompletableFuture<Completion> future, long nowNanos) {
+        lastTurnNanos = nowNanos;
+        OpenRequest request = open.get(future);
+        if (request != null) {
+            request.sinceNanos = nowNanos;
+            request.inLine = false;
+        }
+    }
+
+    /** To be called all the time while the engine works, by a thread that hangs if the engine does. */
     public void failOverdue(long nowNanos) {
-        for (OpenRequest request : open) {
-            if (request.isOverdue(nowNanos)) {
-                request.future.completeExceptionally(new LlamafuException(
-                        ErrorCode.DEADLINE_EXCEEDED,
-                        "The request was not answered within its timeout of %s; raise 'timeout' or lower the load."
-                                .formatted(request.timeout)));
+        lastCheckNanos = nowNanos;
+        Duration longest = Duration.ZERO;
+        for (OpenRequest request : open.values()) {
+            longest = request.timeout.compareTo(longest) > 0 ? request.timeout : longest;
+        }
+        for (OpenRequest request : open.values()) {
+            if (request.inLine) {
+                failIfStuck(request, longest, nowNanos);
+            } else if (nowNanos - request.sinceNanos >= request.timeoutNanos) {
+                request.fail(
+                        "The request was not answered within its timeout of %s, waits for others not counted; raise 'timeout' or lower 'max-tokens'."
+                                .formatted(request.timeout));
             }
         }
     }
 
+    private void failIfStuck(OpenRequest request, Duration longest, long nowNanos) {
+        long stuck = saturatedNanos(longest);
+        if (nowNanos - request.sinceNanos >= stuck && nowNanos - lastTurnNanos >= stuck) {
+            request.fail(
+                    "The request waited, and no request of the engine had its turn for %s, the longest timeout; lower the load or restart the TaskManager."
+                            .formatted(longest));
+        }
+    }
+
+    /** How long ago the requests were last held against their deadlines. */
+    public Duration unattendedFor() {
+        return Duration.ofNanos(Math.max(0, System.nanoTime() - lastCheckNanos));
+    }
+
     public void failAll(LlamafuException failure) {
-        open.forEach(request -> request.future.completeExceptionally(failure));
+        List.copyOf(open.keySet()).forEach(future -> future.completeExceptionally(failure));
     }
 
     /** Remembers why the engine ended, for those who still ask it. */

@@ -116,7 +116,12 @@ public final class CompletionFunction<E, R> extends RichAsyncFunction<E, R> {
         }
     }
 
-    /** Flink's own timeout, which is longer than the engine's: the engine has not answered at all. */
+    /** Whether the engine still looks after its requests, so that it will answer or fail each of them. */
+    boolean isEngineAtWork() {
+        return session.isEngineAtWork(options.timeout());
+    }
+
+    /** The operator's own timeout: the engine hangs. */
     @Override
     public void timeout(E element, ResultFuture<R> result) {
         OpenRequest<E> opened = open.remove(result);

@@ -58,7 +58,10 @@ public final class EngineSession implements AutoCloseable {
         return new EngineSession(options, taskManager, leases, group);
     }
 
-    /** How long whoever waits for a request of this timeout waits, in case that the engine does not answer at all. */
+    /**
+     * How long whoever waits for a request of this timeout waits, in case that the engine does not answer at all: if it is
+     * still {@linkplain #isEngineAtWork at work} then, the request waits for others, and so does he.
+     */
     public static Duration patience(Duration timeout) {
         return timeout.plus(TIMEOUT_GRACE);
     }
@@ -90,6 +93,12 @@ public final class EngineSession implements AutoCloseable {
             before.close();
         }
         return held.engine();
+    }
+
+    /** Whether the engine has looked after its requests within the time that one of them may take. */
+    public boolean isEngineAtWork(Duration timeout) {
+        InferenceEngine engine = held.engine();
+        return engine.isOpen() && engine.unattendedFor().compareTo(timeout) < 0;
     }
 
     /** Counts a request that was answered. */

@@ -14,7 +14,6 @@ import org.apache.flink.api.common.serialization.SerializerConfigImpl;
 import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.apache.flink.streaming.api.datastream.AsyncDataStream.OutputMode;
-import org.apache.flink.streaming.api.operators.async.AsyncWaitOperatorFactory;
 import org.apache.flink.streaming.api.watermark.Watermark;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.apache.flink.streaming.runtime.tasks.mailbox.Mail;
@@ -24,6 +23,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -61,7 +61,10 @@ class CompletionOperatorTest {
                     options -> engine.lease(),
                     new RequestOnly<>());
             harness = new OneInputStreamOperatorTestHarness<>(
-                    new AsyncWaitOperatorFactory<>(function, TIMEOUT, CAPACITY, mode),
+                    new CompletionOperatorFactory<>(
+                            function,
+                            new CompletionOperatorFactory.Settings(
+                                    mode == ORDERED, CAPACITY, Duration.ofMillis(TIMEOUT))),
                     MAX_PARALLELISM,
                     parallelism,
                     index);
@@ -168,7 +171,7 @@ class CompletionOperatorTest {
     }
 
     @Test
-    void unorderedOvertakesRecordsButNoWatermark() throws Exception {
+    void unorderedAnswerLeavesAtOnceAndAWatermarkAfterAllRecordsBeforeIt() throws Exception {
         Subtask subtask = open(UNORDERED);
         subtask.record("a", 10);
         subtask.record("b", 20);
@@ -176,11 +179,56 @@ class CompletionOperatorTest {
         subtask.record("c", 30);
 
         subtask.answer(2);
-        assertThat(subtask.output()).isEmpty();
+        assertThat(subtask.output()).containsExactly("c at 30");
         subtask.answer(1);
-        assertThat(subtask.output()).containsExactly("b at 20");
+        assertThat(subtask.output()).containsExactly("c at 30", "b at 20");
         subtask.answer(0);
-        assertThat(subtask.output()).containsExactly("b at 20", "a at 10", "watermark 25", "c at 30");
+        assertThat(subtask.output()).containsExactly("c at 30", "b at 20", "a at 10", "watermark 25");
+    }
+
+    @Test
+    void orderedKeepsWatermarksAmongTheRecords() throws Exception {
+        Subtask subtask = open(ORDERED);
+        subtask.record("a", 10);
+        subtask.harness.processWatermark(15);
+        subtask.record("b", 20);
+        subtask.harness.processWatermark(25);
+
+        subtask.answer(1);
+        assertThat(subtask.output()).isEmpty();
+        subtask.answer(0);
+        assertThat(subtask.output()).containsExactly("a at 10", "watermark 15", "b at 20", "watermark 25");
+    }
+
+    @Test
+    void watermarkWithoutRecordsBeforeItPassesAtOnce() throws Exception {
+        Subtask subtask = open(UNORDERED);
+        subtask.harness.processWatermark(5);
+        subtask.record("a", 10);
+        subtask.harness.processWatermark(15);
+        subtask.harness.processWatermark(16);
+        assertThat(subtask.output()).containsExactly("watermark 5");
+
+        subtask.answer(0);
+        assertThat(subtask.output()).containsExactly("watermark 5", "a at 10", "watermark 16");
+    }
+
+    /** What is done takes no place: a long answer behind which watermarks come does not leave the engine without work. */
+    @Test
+    void longAnswerBeforeWatermarksDoesNotStarveTheEngine() throws Exception {
+        Subtask subtask = open(UNORDERED);
+        subtask.record("long", 0);
+        int records = 50 * CAPACITY;
+        for (int record = 1; record <= records; record++) {
+            subtask.harness.processWatermark(record - 1);
+            subtask.record("r" + record, record);
+            subtask.answer(record);
+        }
+
+        assertThat(subtask.engine.requests()).hasSize(records + 1);
+        assertThat(subtask.output()).hasSize(records).noneMatch(element -> element.startsWith("watermark"));
+        subtask.answer(0);
+        assertThat(subtask.output()).endsWith("long at 0", "watermark " + (records - 1));
     }
 
     /** The record waits in the operator until an answer that is there has left. */
@@ -211,6 +259,22 @@ class CompletionOperatorTest {
         assertThat(subtask.output()).containsExactly("a at 10");
         assertThat(subtask.harness.extractOutputValues().get(0).getErrorCode()).isEqualTo("DEADLINE_EXCEEDED");
         assertThat(subtask.engine.answer(0)).isCancelled();
+    }
+
+    /** It waits for others, and the engine will end it itself. */
+    @Test
+    void recordOfAnEngineThatIsAtWorkIsNotGivenUp() throws Exception {
+        Subtask subtask = open(UNORDERED);
+        subtask.engine.attended();
+        subtask.record("a", 10);
+
+        subtask.harness.setProcessingTime(20 * TIMEOUT);
+        assertThat(subtask.output()).isEmpty();
+        subtask.engine.unattended();
+        subtask.harness.setProcessingTime(22 * TIMEOUT);
+
+        assertThat(subtask.output()).containsExactly("a at 10");
+        assertThat(subtask.harness.extractOutputValues().get(0).getErrorCode()).isEqualTo("DEADLINE_EXCEEDED");
     }
 
     @Test

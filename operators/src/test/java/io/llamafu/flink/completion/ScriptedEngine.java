@@ -13,6 +13,7 @@ import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
 import io.llamafu.engine.ResolvedAdapter;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -25,6 +26,7 @@ final class ScriptedEngine implements InferenceEngine {
     private final List<CompletableFuture<List<ResolvedAdapter>>> preloaded = new ArrayList<>();
     private int closedLeases;
     private boolean open = true;
+    private boolean attended;
 
     Leases.Lease lease() {
         return new Leases.Lease() {
@@ -105,6 +107,19 @@ final class ScriptedEngine implements InferenceEngine {
     @Override
     public int clear() {
         return 0;
+    }
+
+    void attended() {
+        attended = true;
+    }
+
+    void unattended() {
+        attended = false;
+    }
+
+    @Override
+    public Duration unattendedFor() {
+        return attended ? Duration.ZERO : InferenceEngine.super.unattendedFor();
     }
 
     @Override

@@ -1,0 +1,86 @@
+package io.llamafu.engine.support;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.engine.Completion;
+import org.junit.jupiter.api.Test;
+
+import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+class OpenRequestsTest {
+    private static final Duration TIMEOUT = Duration.ofSeconds(2);
+
+    private final OpenRequests requests = new OpenRequests();
+    private final long start = System.nanoTime();
+
+    @Test
+    void timeIsCountedFromTheSubmission() {
+        CompletableFuture<Completion> request = requests.open(TIMEOUT, start);
+
+        requests.failOverdue(after(1_999));
+        assertThat(request).isNotDone();
+        requests.failOverdue(after(2_000));
+        assertOverdue(request, "PT2S");
+    }
+
+    @Test
+    void waitForOthersDoesNotCount() {
+        CompletableFuture<Completion> waiting = requests.open(TIMEOUT, start);
+        requests.waits(waiting, start);
+        for (long second = 1; second <= 60; second++) {
+            CompletableFuture<Completion> served = requests.open(TIMEOUT, after(second * 1_000));
+            requests.proceeds(served, after(second * 1_000));
+            served.cancel(false);
+            requests.failOverdue(after(second * 1_000 + 999));
+        }
+        assertThat(waiting).isNotDone();
+
+        requests.proceeds(waiting, after(61_000));
+        requests.failOverdue(after(62_999));
+        assertThat(waiting).isNotDone();
+        requests.failOverdue(after(63_000));
+        assertOverdue(waiting, "PT2S");
+    }
+
+    @Test
+    void lineThatDoesNotMoveEndsAfterTheLongestTimeout() {
+        CompletableFuture<Completion> running = requests.open(Duration.ofSeconds(5), start);
+        CompletableFuture<Completion> waiting = requests.open(TIMEOUT, start);
+        requests.proceeds(running, start);
+        requests.waits(waiting, start);
+
+        requests.failOverdue(after(4_999));
+        assertThat(waiting).isNotDone();
+        requests.failOverdue(after(5_000));
+        assertOverdue(waiting, "no request of the engine had its turn for PT5S");
+        assertOverdue(running, "PT5S");
+        assertThat(requests.count()).isZero();
+    }
+
+    @Test
+    void endlessTimeoutNeverEnds() {
+        CompletableFuture<Completion> request = requests.open(Duration.ofSeconds(Long.MAX_VALUE), start);
+        CompletableFuture<Completion> waiting = requests.open(Duration.ofSeconds(Long.MAX_VALUE), start);
+        requests.waits(waiting, start);
+
+        requests.failOverdue(start + Duration.ofDays(365).toNanos());
+
+        assertThat(request).isNotDone();
+        assertThat(waiting).isNotDone();
+    }
+
+    private long after(long millis) {
+        return start + Duration.ofMillis(millis).toNanos();
+    }
+
+    private static void assertOverdue(CompletableFuture<Completion> request, String reason) {
+        assertThat(request).isCompletedExceptionally();
+        assertThat(request.handle((completion, failure) -> failure).join())
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.DEADLINE_EXCEEDED))
+                .hasMessageContaining(reason);
+    }
+}

@@ -1,0 +1,217 @@
+package io.llamafu.flink.completion;
+
+import org.apache.flink.annotation.Internal;
+import org.apache.flink.api.common.functions.util.FunctionUtils;
+import org.apache.flink.api.common.operators.MailboxExecutor;
+import org.apache.flink.api.common.state.ListState;
+import org.apache.flink.api.common.state.ListStateDescriptor;
+import org.apache.flink.runtime.state.StateInitializationContext;
+import org.apache.flink.runtime.state.StateSnapshotContext;
+import org.apache.flink.streaming.api.functions.async.CollectionSupplier;
+import org.apache.flink.streaming.api.functions.async.ResultFuture;
+import org.apache.flink.streaming.api.operators.AbstractUdfStreamOperator;
+import org.apache.flink.streaming.api.operators.BoundedOneInput;
+import org.apache.flink.streaming.api.operators.OneInputStreamOperator;
+import org.apache.flink.streaming.api.operators.StreamOperatorParameters;
+import org.apache.flink.streaming.api.watermark.Watermark;
+import org.apache.flink.streaming.runtime.streamrecord.StreamElement;
+import org.apache.flink.streaming.runtime.streamrecord.StreamElementSerializer;
+import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+
+import javax.annotation.Nullable;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.ScheduledFuture;
+import java.util.concurrent.atomic.AtomicBoolean;
+
+/**
+ * Runs a {@link CompletionFunction}: hands it up to {@code capacity} records at a time and sends on what it answers.
+ *
+ * <p>Flink's async operator lets no answer pass a watermark, and counts those that wait for that towards its capacity: one
+ * long answer between two watermarks leaves the engine without work. Here an answer leaves when it is there, and a
+ * watermark leaves when all records before it have left: no record becomes late, and nothing is held that is done.
+ *
+ * <p>Everything happens in the task's thread but {@link Asked}, whose methods any thread may call.
+ */
+@Internal
+final class CompletionOperator<E, R> extends AbstractUdfStreamOperator<R, CompletionFunction<E, R>>
+        implements OneInputStreamOperator<E, R>, BoundedOneInput {
+    private static final long serialVersionUID = 1L;
+
+    /** The name and the format are those of Flink's async operator, in which this function ran in earlier versions. */
+    private static final String STATE_NAME = "_async_wait_operator_state_";
+
+    private final CompletionOperatorFactory.Settings settings;
+    private final transient MailboxExecutor mailbox;
+
+    private transient StreamElementSerializer<E> serializer;
+    private transient ListState<StreamElement> state;
+    private transient InFlight<Asked> inFlight;
+    private transient boolean copies;
+
+    CompletionOperator(
+            StreamOperatorParameters<R> parameters,
+            CompletionFunction<E, R> function,
+            CompletionOperatorFactory.Settings settings,
+            MailboxExecutor mailbox) {
+        super(parameters, function);
+        this.settings = settings;
+        this.mailbox = mailbox;
+        FunctionUtils.setFunctionRuntimeContext(function, getRuntimeContext());
+    }
+
+    /** A record that the function has and has not answered. */
+    private final class Asked implements ResultFuture<R> {
+        private final StreamRecord<E> record;
+        private final InFlight.Place<Asked> place;
+        private final AtomicBoolean settled = new AtomicBoolean();
+
+        @Nullable
+        private Collection<R> answers;
+
+        @Nullable
+        private ScheduledFuture<?> timer;
+
+        private Asked(StreamRecord<E> record) {
+            this.record = record;
+            this.place = inFlight.add(this);
+        }
+
+        @Override
+        public void complete(Collection<R> results) {
+            if (settled.compareAndSet(false, true)) {
+                mailbox.execute(() -> answered(this, results), "A completion of %s", getOperatorName());
+            }
+        }
+
+        @Override
+        public void complete(CollectionSupplier<R> supplier) {
+            throw new UnsupportedOperationException("The function completes with a value.");
+        }
+
+        @Override
+        public void completeExceptionally(Throwable error) {
+            if (settled.compareAndSet(false, true)) {
+                getContainingTask()
+                        .getEnvironment()
+                        .failExternally(new Exception("A record could not be completed.", error));
+            }
+        }
+    }
+
+    @Override
+    public void initializeState(StateInitializationContext context) throws Exception {
+        super.initializeState(context);
+        serializer = new StreamElementSerializer<>(
+                getOperatorConfig().getTypeSerializerIn(0, getContainingTask().getUserCodeClassLoader()));
+        state = context.getOperatorStateStore().getListState(new ListStateDescriptor<>(STATE_NAME, serializer));
+    }
+
+    /** Asks again what was in flight. Without regard to the capacity: a task that opens cannot send anything on yet. */
+    @Override
+    public void open() throws Exception {
+        super.open();
+        inFlight = new InFlight<>();
+        copies = getExecutionConfig().isObjectReuseEnabled();
+        AlignedCheckpoints.warn(
+                getContainingTask().getJobConfiguration(),
+                getRuntimeContext().getTaskInfo().getIndexOfThisSubtask());
+        for (StreamElement element : state.get()) {
+            // Earlier versions kept watermarks too. The next one does what they would, and after a change of the
+            // parallelism one of them would be that of another subtask.
+            if (element.isRecord()) {
+                ask(element.asRecord());
+            }
+        }
+    }
+
+    @Override
+    public void processElement(StreamRecord<E> element) throws Exception {
+        StreamRecord<E> record =
+                copies ? element.copy(serializer.getContainedTypeSerializer().copy(element.getValue())) : element;
+        while (inFlight.size() >= settings.capacity()) {
+            mailbox.yield();
+        }
+        ask(record);
+    }
+
+    private void ask(StreamRecord<E> record) {
+        Asked asked = new Asked(record);
+        watch(asked);
+        userFunction.asyncInvoke(record.getValue(), asked);
+    }
+
+    /** The engine ends what is overdue itself; this is for one that hangs. */
+    private void watch(Asked asked) {
+        long now = getProcessingTimeService().getCurrentProcessingTime();
+        asked.timer = getProcessingTimeService()
+                .registerTimer(now + settings.patience().toMillis(), time -> {
+                    if (asked.settled.get()) {
+                        return;
+                    }
+                    if (userFunction.isEngineAtWork()) {
+                        watch(asked);
+                    } else {
+                        userFunction.timeout(asked.record.getValue(), asked);
+                    }
+                });
+    }
+
+    private void answered(Asked asked, Collection<R> answers) {
+        if (asked.timer != null) {
+            asked.timer.cancel(true);
+        }
+        asked.answers = answers;
+        if (settings.ordered()) {
+            sendFirst();
+        } else {
+            send(asked);
+        }
+    }
+
+    /** One at a time, so that a checkpoint comes in between. */
+    private void sendFirst() {
+        Optional<Asked> first = inFlight.first().filter(asked -> asked.answers != null);
+        if (first.isPresent()) {
+            send(first.get());
+            if (inFlight.first().filter(asked -> asked.answers != null).isPresent()) {
+                mailbox.execute(this::sendFirst, "The next completion of %s", getOperatorName());
+            }
+        }
+    }
+
+    private void send(Asked asked) {
+        inFlight.remove(asked.place, asked);
+        for (R answer : asked.answers) {
+            StreamRecord<R> record = new StreamRecord<>(answer);
+            if (asked.record.hasTimestamp()) {
+                record.setTimestamp(asked.record.getTimestamp());
+            }
+            output.collect(record);
+        }
+        inFlight.pollWatermark().ifPresent(output::emitWatermark);
+    }
+
+    @Override
+    public void processWatermark(Watermark mark) {
+        inFlight.add(mark);
+        inFlight.pollWatermark().ifPresent(output::emitWatermark);
+    }
+
+    @Override
+    public void snapshotState(StateSnapshotContext context) throws Exception {
+        super.snapshotState(context);
+        List<StreamElement> elements = new ArrayList<>(inFlight.size());
+        inFlight.records().forEach(asked -> elements.add(asked.record));
+        state.update(elements);
+    }
+
+    @Override
+    public void endInput() throws Exception {
+        while (inFlight.size() > 0) {
+            mailbox.yield();
+        }
+    }
+}
