@@ -1,17 +1,25 @@
 package io.llamafu.flink;
 
+import org.apache.flink.api.common.serialization.SerializerConfigImpl;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
+import org.apache.flink.api.common.typeutils.TypeSerializer;
+import org.apache.flink.api.common.typeutils.TypeSerializerSnapshot;
+import org.apache.flink.core.memory.DataInputDeserializer;
+import org.apache.flink.core.memory.DataOutputSerializer;
+import org.apache.flink.formats.avro.typeutils.AvroSerializer;
+import org.apache.flink.util.InstantiationUtil;
+import org.apache.flink.util.MutableURLClassLoader;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.URL;
-import java.net.URLClassLoader;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.concurrent.Callable;
 import java.util.jar.JarFile;
 import java.util.zip.ZipEntry;
 
@@ -21,7 +29,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 class InstalledJarIT {
     private static final Path JAR = Path.of(System.getProperty("llamafu.jar"));
     private static final List<String> ROOMS =
-            List.of("io/llamafu/", "org/apache/avro/", "org/apache/flink/formats/avro/", "META-INF/");
+            List.of("io/llamafu/", "org/apache/avro/", "META-INF/");
 
     private static List<String> names;
 
@@ -47,7 +55,7 @@ class InstalledJarIT {
                         "io/llamafu/grammar/JsonSchemaGrammar.class",
                         "io/llamafu/shaded/jackson/databind/ObjectMapper.class",
                         "io/llamafu/llamacpp/LlamaCppEngine.class",
-                        "org/apache/flink/formats/avro/typeutils/AvroTypeInfo.class")
+                        "io/llamafu/shaded/flink/avro/typeutils/AvroTypeInfo.class")
                 .anyMatch(name -> name.matches("io/llamafu/native/[^/]+/libllamafu\\.so"))
                 .anyMatch(name -> name.matches("io/llamafu/native/[^/]+/build\\.properties"));
     }
@@ -75,7 +83,7 @@ class InstalledJarIT {
         }
     }
 
-    /** No Flink but flink-avro, which no distribution has and which cannot be renamed; all else is ours or relocated. */
+    /** Nothing of Flink, which would be mixed with what a cluster has; and Avro, by which others know our records. */
     @Test
     void bringsNothingThatOthersCouldSee() {
         assertThat(names)
@@ -106,14 +114,93 @@ class InstalledJarIT {
         assertThat(Files.size(JAR)).as("bytes").isLessThan(10_000_000);
     }
 
-    /** Savepoints survive a new field of a record only with Avro's own serializer. */
+    /** Without any Avro of Flink on the class path. */
     @Test
-    void recordsOfTheJarHaveAvroSerializers() throws Exception {
-        URL[] jar = {JAR.toUri().toURL()};
-        try (URLClassLoader loader = new URLClassLoader(jar, TypeInformation.class.getClassLoader())) {
-            Class<?> route = Class.forName("io.llamafu.flink.AdapterRoute", true, loader);
-            assertThat(TypeInformation.of(route).getClass().getName())
-                    .isEqualTo("org.apache.flink.formats.avro.typeutils.AvroTypeInfo");
+    void recordsOfTheJarBringTheirSerializers() throws Exception {
+        try (JobLoader loader = new JobLoader()) {
+            TypeSerializer<Object> serializer = serializer(loader);
+            assertThat(serializer.getClass().getName()).isEqualTo("io.llamafu.flink.records.RecordSerializer");
+
+            Object route = serializer.createInstance();
+            DataOutputSerializer written = new DataOutputSerializer(64);
+            set(route, "Key", "acme");
+            serializer.serialize(route, written);
+
+            assertThat(serializer.deserialize(new DataInputDeserializer(written.getCopyOfBuffer())))
+                    .hasToString("{\"key\": \"acme\", \"stack\": null, \"validFrom\": null, \"variants\": null}");
+        }
+    }
+
+    /** They name a class of Flink's Avro format, which the jar had then. */
+    @Test
+    void savepointsOfEarlierVersionsAreReadWithoutAnyAvroOfFlink() throws Exception {
+        AvroSerializer<AdapterRoute> earlier = new AvroSerializer<>(AdapterRoute.class);
+        DataOutputSerializer savepoint = new DataOutputSerializer(64);
+        TypeSerializerSnapshot.writeVersionedSnapshot(savepoint, earlier.snapshotConfiguration());
+        earlier.serialize(new AdapterRoute("acme", "medical", 7L, null), savepoint);
+        try (JobLoader loader = new JobLoader()) {
+            TypeSerializer<Object> serializer = serializer(loader);
+            // As a task does before it restores its state.
+            TypeSerializer<Object> ofTask = inContext(
+                    loader,
+                    () -> InstantiationUtil.deserializeObject(InstantiationUtil.serializeObject(serializer), loader));
+            DataInputDeserializer in = new DataInputDeserializer(savepoint.getCopyOfBuffer());
+            TypeSerializerSnapshot<Object> before = TypeSerializerSnapshot.readVersionedSnapshot(in, loader);
+
+            assertThat(ofTask.snapshotConfiguration()
+                            .resolveSchemaCompatibility(before)
+                            .isCompatibleAsIs())
+                    .isTrue();
+            assertThat(before.restoreSerializer().deserialize(in))
+                    .hasToString("{\"key\": \"acme\", \"stack\": \"medical\", \"validFrom\": 7, \"variants\": null}");
+        }
+    }
+
+    private static <V> V inContext(ClassLoader loader, Callable<V> action) throws Exception {
+        ClassLoader before = Thread.currentThread().getContextClassLoader();
+        Thread.currentThread().setContextClassLoader(loader);
+        try {
+            return action.call();
+        } finally {
+            Thread.currentThread().setContextClassLoader(before);
+        }
+    }
+
+    @SuppressWarnings("unchecked") // the record is known by name only
+    private static TypeSerializer<Object> serializer(ClassLoader loader) throws Exception {
+        Class<Object> route = (Class<Object>) Class.forName("io.llamafu.flink.AdapterRoute", true, loader);
+        return TypeInformation.of(route).createSerializer(new SerializerConfigImpl());
+    }
+
+    private static void set(Object record, String field, String value) throws ReflectiveOperationException {
+        record.getClass().getMethod("set" + field, String.class).invoke(record, value);
+    }
+
+    /** The class loader of a job in a cluster that has Flink and nothing else. */
+    private static final class JobLoader extends MutableURLClassLoader {
+        JobLoader() throws IOException {
+            super(new URL[] {JAR.toUri().toURL()}, new OnlyFlink());
+        }
+
+        @Override
+        public MutableURLClassLoader copy() {
+            throw new UnsupportedOperationException("Nobody copies it.");
+        }
+    }
+
+    private static final class OnlyFlink extends ClassLoader {
+        OnlyFlink() {
+            super(TypeInformation.class.getClassLoader());
+        }
+
+        @Override
+        protected Class<?> loadClass(String name, boolean resolve) throws ClassNotFoundException {
+            if (name.startsWith("io.llamafu.")
+                    || name.startsWith("org.apache.avro.")
+                    || name.startsWith("org.apache.flink.formats.avro.")) {
+                throw new ClassNotFoundException(name);
+            }
+            return super.loadClass(name, resolve);
         }
     }
 }

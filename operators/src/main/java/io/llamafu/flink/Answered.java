@@ -1,5 +1,6 @@
 package io.llamafu.flink;
 
+import io.llamafu.flink.records.RecordTypeInfo;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.api.common.typeinfo.TypeInfo;
@@ -7,7 +8,6 @@ import org.apache.flink.api.common.typeinfo.TypeInfoFactory;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.java.typeutils.PojoField;
 import org.apache.flink.api.java.typeutils.PojoTypeInfo;
-import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 
 import java.lang.reflect.Type;
 import java.util.List;
@@ -37,7 +37,7 @@ public record Answered<T>(T record, Completion completion) {
                             new PojoField(Answered.class.getDeclaredField("record"), recordType),
                             new PojoField(
                                     Answered.class.getDeclaredField("completion"),
-                                    new AvroTypeInfo<>(Completion.class))));
+                                    new RecordTypeInfo<>(Completion.class))));
         } catch (NoSuchFieldException e) {
             throw new IllegalStateException("A record has a field for each of its components.", e);
         }

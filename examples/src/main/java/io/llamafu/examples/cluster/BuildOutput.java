@@ -40,6 +40,11 @@ public final class BuildOutput {
         return classPath("kafka");
     }
 
+    /** Flink's Avro formats for tables, as users put them into {@code lib/}. */
+    static List<Path> avroFormatJars() throws IOException {
+        return classPath("avro-formats");
+    }
+
     private static List<Path> classPath(String distribution) throws IOException {
         Path file = EXAMPLES.resolve("distributions").resolve(distribution).resolve("target/classpath.txt");
         if (!Files.isRegularFile(file)) {

@@ -96,6 +96,26 @@ class ClassLoadersClusterIT {
         assertThat(logged(SECOND_CLASS_LOADER)).isZero();
     }
 
+    @Test
+    void jobsRunWithFlinksAvroFormatsBesideLlamafuInTheLibFolder() throws Exception {
+        start(withAvroFormats().library(BuildOutput.llamafuJar()));
+
+        runTwo(jobAlone());
+    }
+
+    @Test
+    void jobsRunWithFlinksAvroFormatsInTheLibFolderAndLlamafuInTheirJars() throws Exception {
+        start(withAvroFormats());
+
+        runTwo(jobWithLlamafu());
+    }
+
+    private LocalCluster.Builder withAvroFormats() throws IOException {
+        LocalCluster.Builder builder = builder();
+        BuildOutput.avroFormatJars().forEach(builder::library);
+        return builder;
+    }
+
     /** Two jobs at a time; each sees one model. */
     private void runTwo(Path jobJar) throws Exception {
         NotesJobs notes = NotesJobs.upload(cluster, jobJar);

@@ -17,6 +17,7 @@ import org.apache.flink.streaming.api.watermark.Watermark;
 import org.apache.flink.streaming.runtime.streamrecord.StreamElement;
 import org.apache.flink.streaming.runtime.streamrecord.StreamElementSerializer;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
 
 import javax.annotation.Nullable;
 import java.util.ArrayList;
@@ -50,6 +51,7 @@ final class CompletionOperator<E, R> extends AbstractUdfStreamOperator<R, Comple
     private transient ListState<StreamElement> state;
     private transient InFlight<Asked> inFlight;
     private transient boolean copies;
+    private transient boolean idles;
 
     CompletionOperator(
             StreamOperatorParameters<R> parameters,
@@ -192,6 +194,19 @@ final class CompletionOperator<E, R> extends AbstractUdfStreamOperator<R, Comple
             output.collect(record);
         }
         inFlight.pollWatermark().ifPresent(output::emitWatermark);
+        if (idles && inFlight.size() == 0) {
+            idles = false;
+            output.emitWatermarkStatus(WatermarkStatus.IDLE);
+        }
+    }
+
+    /** Is idle once nothing is in flight: Flink drops the watermarks of an idle operator. */
+    @Override
+    public void processWatermarkStatus(WatermarkStatus status) throws Exception {
+        idles = status.isIdle() && inFlight.size() > 0;
+        if (!idles) {
+            super.processWatermarkStatus(status);
+        }
     }
 
     @Override

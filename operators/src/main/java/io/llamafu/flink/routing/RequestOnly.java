@@ -1,9 +1,9 @@
 package io.llamafu.flink.routing;
 
 import io.llamafu.flink.Completion;
+import io.llamafu.flink.records.RecordTypeInfo;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
-import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 
 /** The record stays behind. */
 @Internal
@@ -12,7 +12,7 @@ public final class RequestOnly<T> implements Carrier<T, RoutedRequest, Completio
 
     @Override
     public TypeInformation<RoutedRequest> elementType() {
-        return new AvroTypeInfo<>(RoutedRequest.class);
+        return new RecordTypeInfo<>(RoutedRequest.class);
     }
 
     @Override
@@ -27,7 +27,7 @@ public final class RequestOnly<T> implements Carrier<T, RoutedRequest, Completio
 
     @Override
     public TypeInformation<Completion> outcomeType() {
-        return new AvroTypeInfo<>(Completion.class);
+        return new RecordTypeInfo<>(Completion.class);
     }
 
     @Override

@@ -8,8 +8,8 @@ import io.llamafu.flink.OnError;
 import io.llamafu.flink.RejectedRoute;
 import io.llamafu.flink.RouteRule;
 import io.llamafu.flink.RouteVariant;
+import io.llamafu.flink.records.RecordTypeInfo;
 import org.apache.flink.annotation.Internal;
-import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.metrics.Counter;
 import org.apache.flink.metrics.MetricGroup;
 import org.apache.flink.util.OutputTag;
@@ -63,7 +63,7 @@ public final class RouteChanges implements Serializable {
 
     /** The side output of what was rejected. */
     public static OutputTag<RejectedRoute> rejectedTag() {
-        return new OutputTag<>("llamafu-rejected-routes", new AvroTypeInfo<>(RejectedRoute.class));
+        return new OutputTag<>("llamafu-rejected-routes", new RecordTypeInfo<>(RejectedRoute.class));
     }
 
     /** Flink cannot key by null; a change without a key is rejected. */

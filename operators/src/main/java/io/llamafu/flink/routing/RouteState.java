@@ -1,10 +1,10 @@
 package io.llamafu.flink.routing;
 
+import io.llamafu.flink.records.RecordTypeInfo;
 import org.apache.avro.specific.SpecificRecordBase;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.state.StateTtlConfig;
 import org.apache.flink.api.common.state.ValueStateDescriptor;
-import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 
 import java.time.Duration;
 
@@ -23,7 +23,7 @@ public final class RouteState {
 
     static <V extends SpecificRecordBase> ValueStateDescriptor<V> descriptor(
             String name, Class<V> type, StateTtlConfig ttl) {
-        ValueStateDescriptor<V> descriptor = new ValueStateDescriptor<>(name, new AvroTypeInfo<>(type));
+        ValueStateDescriptor<V> descriptor = new ValueStateDescriptor<>(name, new RecordTypeInfo<>(type));
         if (ttl.isEnabled()) {
             descriptor.enableTimeToLive(ttl);
         }

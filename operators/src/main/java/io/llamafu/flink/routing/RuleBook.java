@@ -1,12 +1,12 @@
 package io.llamafu.flink.routing;
 
 import io.llamafu.flink.RouteRule;
+import io.llamafu.flink.records.RecordTypeInfo;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.state.BroadcastState;
 import org.apache.flink.api.common.state.MapStateDescriptor;
 import org.apache.flink.api.common.state.ReadOnlyBroadcastState;
 import org.apache.flink.api.common.typeinfo.Types;
-import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 
 import java.util.Map;
 import java.util.Map.Entry;
@@ -24,7 +24,7 @@ public final class RuleBook {
     private RuleBook() {}
 
     public static MapStateDescriptor<String, RuleHistory> descriptor() {
-        return new MapStateDescriptor<>("rules", Types.STRING, new AvroTypeInfo<>(RuleHistory.class));
+        return new MapStateDescriptor<>("rules", Types.STRING, new RecordTypeInfo<>(RuleHistory.class));
     }
 
     static RuleBook read(ReadOnlyBroadcastState<String, RuleHistory> state) throws Exception {

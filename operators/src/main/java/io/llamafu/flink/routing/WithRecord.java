@@ -2,11 +2,11 @@ package io.llamafu.flink.routing;
 
 import io.llamafu.flink.Answered;
 import io.llamafu.flink.Completion;
+import io.llamafu.flink.records.RecordTypeInfo;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.api.java.tuple.Tuple2;
-import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
@@ -23,7 +23,7 @@ public final class WithRecord<T> implements Carrier<T, Tuple2<RoutedRequest, T>,
 
     @Override
     public TypeInformation<Tuple2<RoutedRequest, T>> elementType() {
-        return Types.TUPLE(new AvroTypeInfo<>(RoutedRequest.class), recordType);
+        return Types.TUPLE(new RecordTypeInfo<>(RoutedRequest.class), recordType);
     }
 
     @Override

@@ -17,6 +17,7 @@ import org.apache.flink.streaming.api.datastream.AsyncDataStream.OutputMode;
 import org.apache.flink.streaming.api.watermark.Watermark;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.apache.flink.streaming.runtime.tasks.mailbox.Mail;
+import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
 import org.apache.flink.streaming.util.AbstractStreamOperatorTestHarness;
 import org.apache.flink.streaming.util.OneInputStreamOperatorTestHarness;
 import org.junit.jupiter.api.AfterEach;
@@ -90,16 +91,20 @@ class CompletionOperatorTest {
 
         /** What has left so far, records by id and time. */
         List<String> output() throws Exception {
-            Optional<Mail> mail = harness.getTaskMailbox().tryTake(MIN_PRIORITY);
-            while (mail.isPresent()) {
-                mail.get().run();
-                mail = harness.getTaskMailbox().tryTake(MIN_PRIORITY);
-            }
+            runMails();
             return harness.getOutput().stream()
                     .map(element -> element instanceof Watermark watermark
                             ? "watermark " + watermark.getTimestamp()
                             : idAndTime((StreamRecord<?>) element))
                     .toList();
+        }
+
+        void runMails() throws Exception {
+            Optional<Mail> mail = harness.getTaskMailbox().tryTake(MIN_PRIORITY);
+            while (mail.isPresent()) {
+                mail.get().run();
+                mail = harness.getTaskMailbox().tryTake(MIN_PRIORITY);
+            }
         }
 
         private static String idAndTime(StreamRecord<?> record) {
@@ -211,6 +216,22 @@ class CompletionOperatorTest {
 
         subtask.answer(0);
         assertThat(subtask.output()).containsExactly("watermark 5", "a at 10", "watermark 16");
+    }
+
+    /** Flink drops the watermarks of an idle operator. */
+    @Test
+    void inputThatGoesIdleHoldsNoWatermarkUp() throws Exception {
+        Subtask subtask = open(UNORDERED);
+        subtask.record("a", 10);
+        subtask.harness.processWatermark(15);
+        subtask.harness.processWatermarkStatus(WatermarkStatus.IDLE);
+        assertThat(subtask.harness.getOutput()).isEmpty();
+
+        subtask.answer(0);
+        subtask.runMails();
+        assertThat(subtask.harness.getOutput())
+                .endsWith(new Watermark(15), WatermarkStatus.IDLE)
+                .hasSize(3);
     }
 
     /** What is done takes no place: a long answer behind which watermarks come does not leave the engine without work. */
