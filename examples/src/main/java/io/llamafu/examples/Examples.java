@@ -3,11 +3,11 @@ package io.llamafu.examples;
 import picocli.CommandLine;
 
 /** How every example ends. */
-final class Examples {
+public final class Examples {
     private Examples() {}
 
     /** Exits with what the command returns, with 1 if it throws, or with 2 if its arguments are wrong. */
-    static void runAndExit(String name, Object command, String[] arguments) {
+    public static void runAndExit(String name, Object command, String[] arguments) {
         System.exit(new CommandLine(command)
                 .setCaseInsensitiveEnumValuesAllowed(true)
                 .setExecutionExceptionHandler((failure, line, parsed) -> {

@@ -26,7 +26,7 @@ import java.util.List;
  *
  * @param <T> a Java record with the fields of a line
  */
-final class JsonLines<T> extends SimpleStreamFormat<T> {
+public final class JsonLines<T> extends SimpleStreamFormat<T> {
     private static final long serialVersionUID = 1L;
 
     private static final JsonMapper MAPPER = JsonMapper.builder()
@@ -41,12 +41,12 @@ final class JsonLines<T> extends SimpleStreamFormat<T> {
         this.type = type;
     }
 
-    static <T> JsonLines<T> of(Class<T> type) {
+    public static <T> JsonLines<T> of(Class<T> type) {
         return new JsonLines<>(type);
     }
 
     /** In one line, without the line feed. */
-    static String write(Object value) {
+    public static String write(Object value) {
         try {
             return MAPPER.writeValueAsString(value);
         } catch (JsonProcessingException e) {
@@ -54,8 +54,12 @@ final class JsonLines<T> extends SimpleStreamFormat<T> {
         }
     }
 
-    /** @throws IOException if the text is no such object; the message names it */
-    T read(byte[] text) throws IOException {
+    /**
+     * Reads one object.
+     *
+     * @throws IOException if the text is no such object; the message names it
+     */
+    public T read(byte[] text) throws IOException {
         try {
             return MAPPER.readValue(text, type);
         } catch (JsonProcessingException e) {
@@ -69,7 +73,7 @@ final class JsonLines<T> extends SimpleStreamFormat<T> {
         }
     }
 
-    List<T> readAll(Path file) throws IOException {
+    public List<T> readAll(Path file) throws IOException {
         List<T> values = new ArrayList<>();
         try (LineReader<T> reader = new LineReader<>(type, Files.newInputStream(file))) {
             for (T value = reader.read(); value != null; value = reader.read()) {

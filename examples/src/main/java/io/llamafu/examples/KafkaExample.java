@@ -14,7 +14,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
-import java.util.stream.Collectors;
 
 /** Starts a Kafka broker and a Flink cluster, feeds tickets to {@link KafkaJob}, and checks the committed answers. */
 @Command(
@@ -127,17 +126,11 @@ public final class KafkaExample implements Callable<Integer> {
             throws Exception {
         List<String> arguments = new ArrayList<>(List.of(
                 "--bootstrap-servers=" + bootstrapServers,
-                "--tickets-end=" + written(KafkaFeed.ends(asked)),
-                "--routes-end=" + written(Map.of(0, routeChanges)),
+                "--tickets-end=" + KafkaConnections.written(KafkaFeed.ends(asked)),
+                "--routes-end=" + KafkaConnections.written(Map.of(0, routeChanges)),
                 "--parallelism=" + taskManagers,
                 "--checkpoint-interval=" + checkpointInterval));
         arguments.addAll(model.toArguments());
         return rest.run(rest.upload(BuildOutput.jobJar()), KafkaJob.class.getName(), arguments);
-    }
-
-    private static String written(Map<Integer, Long> offsets) {
-        return offsets.entrySet().stream()
-                .map(entry -> entry.getKey() + "=" + entry.getValue())
-                .collect(Collectors.joining(","));
     }
 }

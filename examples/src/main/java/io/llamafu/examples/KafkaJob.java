@@ -9,14 +9,10 @@ import org.apache.flink.api.common.serialization.SerializationSchema;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.PipelineOptions;
-import org.apache.flink.connector.base.DeliveryGuarantee;
-import org.apache.flink.connector.kafka.sink.KafkaRecordSerializationSchema;
-import org.apache.flink.connector.kafka.sink.KafkaSink;
 import org.apache.flink.connector.kafka.source.KafkaSource;
-import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
+import org.apache.flink.connector.kafka.source.reader.deserializer.KafkaRecordDeserializationSchema;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
-import org.apache.kafka.common.TopicPartition;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -26,7 +22,6 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Map;
-import java.util.stream.Collectors;
 
 /**
  * Answers the tickets of a topic under the routes of another, exactly once. A job for a real cluster: {@link KafkaExample}
@@ -37,9 +32,6 @@ import java.util.stream.Collectors;
  */
 @Command(name = "KafkaJob")
 public final class KafkaJob {
-    /** At most what the broker allows, and longer than a restart takes: then the transaction is lost with its answers. */
-    private static final Duration TRANSACTION_TIMEOUT = Duration.ofMinutes(10);
-
     @Option(names = "--bootstrap-servers", paramLabel = "HOST:PORT", required = true)
     private String bootstrapServers;
 
@@ -98,36 +90,14 @@ public final class KafkaJob {
                 .eventTime()
                 .with(model.toLlamafuOptions(OnError.EMIT))
                 .build()
-                .sinkTo(answers())
+                .sinkTo(new KafkaConnections(bootstrapServers).sink(KafkaTopics.ANSWERS, new AnswerValue()))
                 .name("answers")
                 .uid("answers");
     }
 
-    private <T> KafkaSource<T> source(String topic, Map<Integer, Long> end, Class<T> type) {
-        Map<TopicPartition, Long> offsets = end.entrySet().stream()
-                .collect(Collectors.toMap(entry -> new TopicPartition(topic, entry.getKey()), Map.Entry::getValue));
-        return KafkaSource.<T>builder()
-                .setBootstrapServers(bootstrapServers)
-                .setTopics(topic)
-                .setGroupId("llamafu")
-                .setStartingOffsets(OffsetsInitializer.earliest())
-                .setBounded(OffsetsInitializer.offsets(offsets))
-                .setValueOnlyDeserializer(new JsonValue<>(type))
-                .build();
-    }
-
-    /** Answers become visible to readers with isolation.level=read_committed when their checkpoint is complete. */
-    private KafkaSink<Completion> answers() {
-        return KafkaSink.<Completion>builder()
-                .setBootstrapServers(bootstrapServers)
-                .setDeliveryGuarantee(DeliveryGuarantee.EXACTLY_ONCE)
-                .setTransactionalIdPrefix("answers")
-                .setProperty("transaction.timeout.ms", Long.toString(TRANSACTION_TIMEOUT.toMillis()))
-                .setRecordSerializer(KafkaRecordSerializationSchema.<Completion>builder()
-                        .setTopic(KafkaTopics.ANSWERS)
-                        .setValueSerializationSchema(new AnswerValue())
-                        .build())
-                .build();
+    private <T> KafkaSource<T> source(String topic, Map<Integer, Long> ends, Class<T> type) {
+        return new KafkaConnections(bootstrapServers)
+                .source(topic, ends, KafkaRecordDeserializationSchema.valueOnly(new JsonValue<>(type)));
     }
 
     private static final class JsonValue<T> extends AbstractDeserializationSchema<T> {

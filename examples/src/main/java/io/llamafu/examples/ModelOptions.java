@@ -10,7 +10,7 @@ import java.nio.file.Path;
 import java.util.List;
 
 /** The part of an example's command line that says what answers. */
-final class ModelOptions {
+public final class ModelOptions {
     private static final String PROMPT_TEMPLATE = "### Text:\n{text}\n### Answer:\n";
 
     /** The longest answer that the model was trained to give has about half of it. */
@@ -38,7 +38,7 @@ final class ModelOptions {
                     "CPU threads of the model. This one is so small that to share its work costs more than it gains.")
     private int threads;
 
-    LlamafuOptions toLlamafuOptions(OnError onError) {
+    public LlamafuOptions toLlamafuOptions(OnError onError) {
         return LlamafuOptions.builder()
                 .model(model.toUri().toString())
                 .adapters(adapters.toUri().toString())
@@ -49,7 +49,7 @@ final class ModelOptions {
                 .build();
     }
 
-    void requireReadable() throws IOException {
+    public void requireReadable() throws IOException {
         requireReadable(List.of(model, adapters));
     }
 
@@ -63,7 +63,18 @@ final class ModelOptions {
 
     /** The same options for a main method that runs elsewhere on this machine. */
     List<String> toArguments() {
+        return toArguments(adapters);
+    }
+
+    /** The same with other adapters. */
+    public List<String> toArguments(Path otherAdapters) {
         return List.of(
-                "--model=" + model.toAbsolutePath(), "--adapters=" + adapters.toAbsolutePath(), "--threads=" + threads);
+                "--model=" + model.toAbsolutePath(),
+                "--adapters=" + otherAdapters.toAbsolutePath(),
+                "--threads=" + threads);
+    }
+
+    public Path adapters() {
+        return adapters;
     }
 }

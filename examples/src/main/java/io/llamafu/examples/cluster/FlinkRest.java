@@ -15,6 +15,7 @@ import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -131,6 +132,59 @@ public final class FlinkRest {
         return newest.isEmpty()
                 ? Optional.empty()
                 : Optional.of(newest.get(0).path("stacktrace").asText());
+    }
+
+    /**
+     * A failure of a job.
+     *
+     * @param epochMillis when
+     * @param taskManager the id of the TaskManager where it happened; empty if Flink names none
+     */
+    public record Failure(long epochMillis, String taskManager, String stackTrace) {}
+
+    /** Of the failures that made the job restart, those that Flink still knows: {@code web.exception-history-size}. */
+    public List<Failure> failures(String job) throws IOException, InterruptedException {
+        List<Failure> failures = new ArrayList<>();
+        for (JsonNode entry :
+                get("/jobs/" + job + "/exceptions").path("exceptionHistory").path("entries")) {
+            failures.add(new Failure(
+                    entry.path("timestamp").asLong(),
+                    entry.path("taskManagerId").asText(""),
+                    entry.path("stacktrace").asText()));
+        }
+        return failures;
+    }
+
+    /**
+     * The checkpoints of a job.
+     *
+     * @param completed how many, since the job was submitted
+     * @param latest those that Flink still knows: {@code web.checkpoints.history}
+     */
+    public record Checkpoints(long completed, List<Checkpoint> latest) {}
+
+    /**
+     * One checkpoint.
+     *
+     * @param status such as COMPLETED, FAILED, IN_PROGRESS
+     * @param triggered in milliseconds since the epoch
+     * @param millis from the trigger to the last acknowledgement
+     * @param failure why it failed; empty if it has not
+     */
+    public record Checkpoint(long id, String status, long triggered, long millis, String failure) {}
+
+    public Checkpoints checkpoints(String job) throws IOException, InterruptedException {
+        JsonNode checkpoints = get("/jobs/" + job + "/checkpoints");
+        List<Checkpoint> latest = new ArrayList<>();
+        for (JsonNode checkpoint : checkpoints.path("history")) {
+            latest.add(new Checkpoint(
+                    checkpoint.path("id").asLong(),
+                    checkpoint.path("status").asText(),
+                    checkpoint.path("trigger_timestamp").asLong(),
+                    checkpoint.path("end_to_end_duration").asLong(),
+                    checkpoint.path("failure_message").asText("")));
+        }
+        return new Checkpoints(checkpoints.path("counts").path("completed").asLong(), latest);
     }
 
     public void cancel(String job) throws IOException, InterruptedException {

@@ -7,7 +7,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.NoSuchElementException;
+import java.util.OptionalLong;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 
 /** A JVM of its own, which writes what it prints to a file. */
 public final class JavaProcess {
@@ -53,6 +56,24 @@ public final class JavaProcess {
         return process.pid();
     }
 
+    /** The memory of the process that is in RAM, in bytes; empty if it has ended. */
+    public OptionalLong residentBytes() {
+        try {
+            return OptionalLong.of(residentBytes(pid()));
+        } catch (IOException | NoSuchElementException e) {
+            return OptionalLong.empty();
+        }
+    }
+
+    /** @throws NoSuchElementException if the process has ended and its parent has not yet taken notice */
+    static long residentBytes(long pid) throws IOException {
+        try (Stream<String> status = Files.lines(Path.of("/proc/%d/status".formatted(pid)))) {
+            String line =
+                    status.filter(text -> text.startsWith("VmRSS:")).findFirst().orElseThrow();
+            return 1024L * Long.parseLong(line.replaceAll("\\D", ""));
+        }
+    }
+
     public boolean isAlive() {
         return process.isAlive();
     }
@@ -65,8 +86,12 @@ public final class JavaProcess {
     }
 
     private IllegalStateException ended() {
-        return new IllegalStateException(
-                "%s ended with %d. The end of %s:%n%s".formatted(name, process.exitValue(), output, lastLines()));
+        return new IllegalStateException(howItEnded());
+    }
+
+    /** Of a process that has ended: its exit code and its last lines. */
+    public String howItEnded() {
+        return "%s ended with %d. The end of %s:%n%s".formatted(name, process.exitValue(), output, lastLines());
     }
 
     /**

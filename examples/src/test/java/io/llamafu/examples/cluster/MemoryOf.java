@@ -29,7 +29,8 @@ record MemoryOf(
                 .filter(columns -> columns.length >= 4 && columns[3].equals(JOB_CLASS_LOADER))
                 .mapToLong(columns -> Long.parseLong(columns[1]))
                 .sum();
-        return new MemoryOf(loaders, mappedLibraries(pid), engineThreads(pid), metaspace(pid), resident(pid));
+        return new MemoryOf(
+                loaders, mappedLibraries(pid), engineThreads(pid), metaspace(pid), JavaProcess.residentBytes(pid));
     }
 
     /** Each copy is mapped in several parts under one name, which says that the file is deleted. */
@@ -58,14 +59,6 @@ record MemoryOf(
                 .findFirst()
                 .orElseThrow();
         return 1024.0 * Long.parseLong(line.replaceAll(".*used (\\d+)K.*", "$1"));
-    }
-
-    private static long resident(long pid) throws IOException {
-        try (Stream<String> status = Files.lines(Path.of("/proc/%d/status".formatted(pid)))) {
-            String line =
-                    status.filter(text -> text.startsWith("VmRSS:")).findFirst().orElseThrow();
-            return 1024L * Long.parseLong(line.replaceAll("\\D", ""));
-        }
     }
 
     private static String jcmd(long pid, String command) throws IOException, InterruptedException {
