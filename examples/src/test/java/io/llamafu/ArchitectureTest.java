@@ -174,6 +174,13 @@ class ArchitectureTest {
     }
 
     @Test
+    void soakIsWrittenAsUsersWould() {
+        ArchRule rule = mayUse("io.llamafu.examples.soak", ROOT, GGUF, ADAPTER, ENGINE, FLINK_API, EXAMPLES)
+                .because("it shows what users may rely on, on files that are spoilt");
+        rule.check(CLASSES);
+    }
+
+    @Test
     void clustersKnowNothingOfTheJobs() {
         ArchRule rule = mayUse(CLUSTER, CLUSTER).because("it starts processes, whatever runs in them");
         rule.check(CLASSES);

@@ -1,0 +1,115 @@
+package io.llamafu.examples.soak;
+
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.Completion;
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.SharedEngines;
+import io.llamafu.examples.JsonLines;
+import io.llamafu.flink.LlamafuOptions;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
+import java.util.stream.Collectors;
+
+/**
+ * What the trained model says to a text under a stack: the right answers of {@code golden.jsonl}, as far as they are
+ * certain. In some texts two answers are so near that the rounding of a batch decides; those are left out.
+ */
+final class GoldenAnswers {
+    private static final int SEED = 7;
+    private static final String BASE = "base";
+
+    /** A line of {@code golden.jsonl}; by stacks that are written {@code medical+formal}, {@code medical@0.5}, {@code base}. */
+    record Line(String set, String text, String prompt, Map<String, String> expected) {}
+
+    private final List<String> texts;
+    private final Map<String, Line> lines;
+
+    private GoldenAnswers(Map<String, Line> lines) {
+        this.lines = lines;
+        this.texts = List.copyOf(lines.keySet());
+    }
+
+    static GoldenAnswers read(Path file) throws IOException {
+        Map<String, Line> lines = new TreeMap<>();
+        for (Line line : JsonLines.of(Line.class).readAll(file)) {
+            lines.put(line.text(), line);
+        }
+        return new GoldenAnswers(lines);
+    }
+
+    /**
+     * The texts to which an engine in this JVM gives the right answer under every stack, however often and beside
+     * whatever else it is asked.
+     */
+    GoldenAnswers certain(LlamafuOptions options, int rounds) {
+        Set<String> uncertain = new HashSet<>();
+        try (SharedEngines.Lease lease = SharedEngines.acquire(options.toEngineOptions())) {
+            Random random = new Random(SEED);
+            for (int round = 0; round < rounds; round++) {
+                ask(lease.engine(), options.maxTokens(), random, uncertain);
+            }
+        }
+        Map<String, Line> left = new TreeMap<>(lines);
+        left.keySet().removeAll(uncertain);
+        return new GoldenAnswers(left);
+    }
+
+    private record Question(Line line, String stack) {
+        CompletionRequest request(int maxTokens) {
+            String written = stack.equals(BASE) ? "" : stack.replace('@', ':');
+            return CompletionRequest.of(line.prompt(), AdapterStack.parse(written))
+                    .withMaxTokens(maxTokens);
+        }
+    }
+
+    private void ask(InferenceEngine engine, int maxTokens, Random random, Set<String> uncertain) {
+        List<Question> questions = new ArrayList<>();
+        lines.values()
+                .forEach(line -> line.expected().keySet().forEach(stack -> questions.add(new Question(line, stack))));
+        Collections.shuffle(questions, random);
+        List<CompletableFuture<Completion>> answers = questions.stream()
+                .map(question -> engine.submit(question.request(maxTokens)))
+                .toList();
+        for (int i = 0; i < questions.size(); i++) {
+            Question question = questions.get(i);
+            String right = question.line().expected().get(question.stack());
+            if (!answers.get(i).join().text().equals(right)) {
+                uncertain.add(question.line().text());
+            }
+        }
+    }
+
+    List<String> texts() {
+        return texts;
+    }
+
+    /**
+     * The right answer.
+     *
+     * @param stack of trained adapters, at scales of 0, 0.5 and 1
+     */
+    String answer(String text, AdapterStack stack) {
+        String written = stack.entries().stream()
+                .filter(entry -> entry.scale().orElse(1f) != 0)
+                .map(entry -> entry.scale().orElse(1f) == 1
+                        ? entry.name()
+                        : entry.name() + "@" + entry.scale().orElseThrow())
+                .collect(Collectors.joining("+"));
+        String answer = lines.get(text).expected().get(written.isEmpty() ? BASE : written);
+        if (answer == null) {
+            throw new IllegalArgumentException("There is no golden answer under the stack '%s'.".formatted(stack));
+        }
+        return answer;
+    }
+}

@@ -1,0 +1,8 @@
+package io.llamafu.examples.soak;
+
+/**
+ * A JSON object of the topic {@code rejected-routes}.
+ *
+ * @param eventTime of the {@link RouteChange} that was rejected
+ */
+record RejectedChange(long eventTime, String errorCode, String error) {}

@@ -1,0 +1,16 @@
+package io.llamafu.examples.soak;
+
+import io.llamafu.flink.AdapterRoute;
+
+import javax.annotation.Nullable;
+
+/**
+ * A JSON object of the topic {@code routes}.
+ *
+ * @param eventTime in milliseconds since the epoch; each change has its own, which is how a rejected one is recognised
+ */
+public record RouteChange(@Nullable String key, @Nullable String stack, long eventTime) {
+    AdapterRoute toAdapterRoute() {
+        return new AdapterRoute(key, stack, eventTime, null);
+    }
+}

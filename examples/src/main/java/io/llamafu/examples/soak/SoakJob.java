@@ -1,0 +1,189 @@
+package io.llamafu.examples.soak;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.engine.SamplingOptions;
+import io.llamafu.examples.JsonLines;
+import io.llamafu.examples.KafkaConnections;
+import io.llamafu.examples.ModelOptions;
+import io.llamafu.flink.AdapterRoute;
+import io.llamafu.flink.CompletionStreams;
+import io.llamafu.flink.Llamafu;
+import io.llamafu.flink.OnError;
+import org.apache.flink.api.common.eventtime.WatermarkStrategy;
+import org.apache.flink.api.common.serialization.SerializationSchema;
+import org.apache.flink.api.common.typeinfo.TypeInformation;
+import org.apache.flink.configuration.CheckpointingOptions;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.PipelineOptions;
+import org.apache.flink.connector.kafka.source.reader.deserializer.KafkaRecordDeserializationSchema;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.util.Collector;
+import org.apache.flink.util.function.SerializableFunction;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+import javax.annotation.Nullable;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.Map;
+
+/**
+ * Answers the records of a topic, whatever they hold, under the routes of another: answers to one topic, dead letters to
+ * another, rejected route changes to a third, exactly once. A job for a real cluster: {@link SoakExample} submits it.
+ */
+@Command(name = "SoakJob")
+public final class SoakJob {
+    /** A record comes up to so long after those with later event times. */
+    static final Duration OUT_OF_ORDERNESS = Duration.ofMillis(500);
+
+    /** How Flink says that a record has no timestamp. */
+    private static final long NO_TIMESTAMP = Long.MIN_VALUE;
+
+    @Option(names = "--bootstrap-servers", paramLabel = "HOST:PORT", required = true)
+    private String bootstrapServers;
+
+    @Option(names = "--records-end", paramLabel = "PARTITION=OFFSET", split = ",", required = true)
+    private Map<Integer, Long> recordsEnd;
+
+    @Option(names = "--routes-end", paramLabel = "PARTITION=OFFSET", split = ",", required = true)
+    private Map<Integer, Long> routesEnd;
+
+    @Option(names = "--parallelism", paramLabel = "N", required = true)
+    private int parallelism;
+
+    @Option(names = "--checkpoint-interval", paramLabel = "MILLIS", required = true)
+    private long checkpointInterval;
+
+    @Mixin
+    private final ModelOptions model = new ModelOptions();
+
+    /** Runs in the JobManager, so it never exits: what is wrong is thrown. */
+    public static void main(String[] arguments) throws Exception {
+        SoakJob job = CommandLine.populateCommand(new SoakJob(), arguments);
+        StreamExecutionEnvironment env = job.environment();
+        job.build(env);
+        env.execute("soak");
+    }
+
+    private StreamExecutionEnvironment environment() {
+        Configuration configuration = new Configuration();
+        configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofMillis(checkpointInterval));
+        // After a kill records pile up before the model, and an aligned checkpoint would wait for all of them.
+        configuration.set(CheckpointingOptions.ENABLE_UNALIGNED, true);
+        configuration.set(CheckpointingOptions.CHECKPOINTING_TIMEOUT, Duration.ofMinutes(1));
+        // No record may fall back to Kryo.
+        configuration.set(PipelineOptions.GENERIC_TYPES, false);
+        StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment(configuration);
+        env.setParallelism(parallelism);
+        return env;
+    }
+
+    private void build(StreamExecutionEnvironment env) {
+        KafkaConnections kafka = new KafkaConnections(bootstrapServers);
+        DataStream<SoakRecord> records = env.fromSource(
+                        kafka.source(SoakTopics.RECORDS, recordsEnd, new ReadRecord()),
+                        WatermarkStrategy.<SoakRecord>forBoundedOutOfOrderness(OUT_OF_ORDERNESS)
+                                .withTimestampAssigner((record, time) ->
+                                        record.eventTime() == null ? NO_TIMESTAMP : record.eventTime()),
+                        "records")
+                .uid("records");
+        DataStream<AdapterRoute> routes = env.fromSource(
+                        kafka.source(SoakTopics.ROUTES, routesEnd, new ReadRoute()),
+                        WatermarkStrategy.<RouteChange>forMonotonousTimestamps()
+                                .withTimestampAssigner((route, time) -> route.eventTime()),
+                        "routes")
+                .uid("routes")
+                .setParallelism(1)
+                .map(RouteChange::toAdapterRoute)
+                .name("route changes")
+                .setParallelism(1);
+
+        CompletionStreams<SoakRecord> streams = Llamafu.complete(records)
+                .keyBy(SoakRecord::key)
+                .id(SoakRecord::id)
+                .prompt(SoakJob::text)
+                .stack(SoakRecord::stack)
+                .scales(SoakRecord::scales)
+                .sampling(SoakJob::sampling)
+                .maxTokens(SoakRecord::maxTokens)
+                .routes(routes)
+                .eventTime()
+                .with(model.toLlamafuOptions(OnError.EMIT))
+                .buildStreams();
+        sink(kafka, SoakTopics.ANSWERS, streams.answered(), Outcome::of);
+        sink(kafka, SoakTopics.DEAD_LETTERS, streams.deadLetters(), Outcome::of);
+        sink(
+                kafka,
+                SoakTopics.REJECTED_ROUTES,
+                streams.rejectedRoutes().orElseThrow(),
+                rejected -> new RejectedChange(
+                        rejected.getChange().getValidFrom(), rejected.getErrorCode(), rejected.getError()));
+    }
+
+    /** What could not be read is an error of its record. */
+    @Nullable
+    private static String text(SoakRecord record) {
+        if (record.problem() != null) {
+            throw new LlamafuException(ErrorCode.INVALID_TEXT, record.problem());
+        }
+        return record.text();
+    }
+
+    @Nullable
+    private static SamplingOptions sampling(SoakRecord record) {
+        return record.sampling() == null ? null : record.sampling().toOptions();
+    }
+
+    private static <T> void sink(
+            KafkaConnections kafka, String topic, DataStream<T> stream, SerializableFunction<T, Object> line) {
+        stream.sinkTo(kafka.sink(topic, new WriteJson<>(line))).name(topic).uid(topic);
+    }
+
+    private static final class ReadRecord implements KafkaRecordDeserializationSchema<SoakRecord> {
+        private static final long serialVersionUID = 1L;
+
+        @Override
+        public void deserialize(ConsumerRecord<byte[], byte[]> record, Collector<SoakRecord> out) {
+            out.collect(SoakRecord.read(record.key(), record.value()));
+        }
+
+        @Override
+        public TypeInformation<SoakRecord> getProducedType() {
+            return TypeInformation.of(SoakRecord.class);
+        }
+    }
+
+    private static final class ReadRoute implements KafkaRecordDeserializationSchema<RouteChange> {
+        private static final long serialVersionUID = 1L;
+
+        @Override
+        public void deserialize(ConsumerRecord<byte[], byte[]> record, Collector<RouteChange> out) throws IOException {
+            out.collect(JsonLines.of(RouteChange.class).read(record.value()));
+        }
+
+        @Override
+        public TypeInformation<RouteChange> getProducedType() {
+            return TypeInformation.of(RouteChange.class);
+        }
+    }
+
+    private static final class WriteJson<T> implements SerializationSchema<T> {
+        private static final long serialVersionUID = 1L;
+
+        private final SerializableFunction<T, Object> line;
+
+        private WriteJson(SerializableFunction<T, Object> line) {
+            this.line = line;
+        }
+
+        @Override
+        public byte[] serialize(T value) {
+            return AsciiJson.write(line.apply(value));
+        }
+    }
+}
