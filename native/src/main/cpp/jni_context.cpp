@@ -1,11 +1,12 @@
 // JNI of contexts and samplers: io.llamafu.llamacpp.LlamaCpp.
 
+#include "abort_guard.h"
 #include "jni_support.h"
+#include "loading.h"
 #include "lora_routing.h"
 #include "token_sampler.h"
 
 #include "ggml-cpu.h"
-#include "llama-ext.h"
 #include "llama.h"
 
 #include <algorithm>
@@ -34,7 +35,7 @@ public:
         : capacity_(params.n_batch), sequences_(params.n_seq_max) {
         params.abort_callback = [](void * data) { return static_cast<std::atomic<bool> *>(data)->load(); };
         params.abort_callback_data = &aborted_;
-        context_.reset(llama_init_from_model(model, params));
+        create(model, params);
         if (context_ == nullptr) {
             throw CodedError("OUT_OF_MEMORY", "llama.cpp could not create a context of " + std::to_string(params.n_ctx)
                 + " key-value cells; lower context-size or parallel-sequences. Its log lines say more.");
@@ -46,7 +47,10 @@ public:
             throw CodedError("OUT_OF_MEMORY", "Could not start " + std::to_string(params.n_threads) + " threads.");
         }
         llama_attach_threadpool(context_.get(), pool_.get(), pool_.get());
-        adapters_.emplace(context_.get());
+        {
+            AbortGuard guard; // it builds the graphs anew
+            adapters_.emplace(context_.get());
+        }
         products_ = adapters_->products();
         if (!mixed) {
             adapters_.reset(); // it has told what can be adapted
@@ -73,6 +77,7 @@ public:
     /// of those.
     std::string sample(int32_t rows) {
         std::string failures;
+        AbortGuard guard; // one row must not take the others along
         for (int32_t row = 0; row < rows; row++) {
             try {
                 const float * logits = llama_get_logits_ith(context_.get(), round_index_[row]);
@@ -96,6 +101,19 @@ private:
     static std::string failure(const std::string & code, std::string message) {
         std::replace(message.begin(), message.end(), '\n', ' ');
         return code + ' ' + message + '\n';
+    }
+
+    /// Leaves null if there is not enough memory.
+    void create(llama_model * model, const llama_context_params & params) {
+        AbortGuard guard;
+        context_.reset(llama_init_from_model(model, params));
+        if (context_ == nullptr && !guard.message().empty()) {
+            throw LlamaAbort(guard.message());
+        }
+        if (context_ != nullptr && memory() == nullptr) {
+            throw CodedError("MODEL_INVALID",
+                "The model has no memory of the tokens before, so it cannot generate; choose a decoder-only model.");
+        }
     }
 
     /// The layouts of io.llamafu.llamacpp.DecodeBatch and SamplingRound.
@@ -151,21 +169,16 @@ JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_createContext(JNIEnv *
     jint cells_per_sequence, jint max_sequences, jint batch_size, jint threads, jboolean mixed, jobject batch,
     jobject round) {
     return guarded(env, jlong{0}, [&] {
-        llama_context_params params = llama_context_default_params();
-        params.n_seq_max = static_cast<uint32_t>(max_sequences);
-        params.n_ctx = static_cast<uint32_t>(cells_per_sequence) * params.n_seq_max;
-        params.n_batch = static_cast<uint32_t>(batch_size);
-        params.n_ubatch = params.n_batch;
-        params.n_outputs_max = params.n_seq_max;
-        params.n_threads = threads;
-        params.n_threads_batch = threads;
-        // Each sequence has its own cells: attention then reads only its own, which is faster for unrelated records.
-        params.kv_unified = false;
-        params.no_perf = true;
+        const llama_context_params params = context_params({static_cast<uint32_t>(cells_per_sequence),
+            static_cast<uint32_t>(max_sequences), static_cast<uint32_t>(batch_size), threads});
         char * batch_address = address_of(env, batch, params.n_batch * (3 * sizeof(int32_t) + 1));
         char * round_address = address_of(env, round, params.n_seq_max * (sizeof(jlong) + 2 * sizeof(int32_t)));
-        return to_handle(new DecodeContext(
-            from_handle<llama_model>(model), params, mixed == JNI_TRUE, batch_address, round_address));
+        try {
+            return to_handle(new DecodeContext(
+                from_handle<llama_model>(model), params, mixed == JNI_TRUE, batch_address, round_address));
+        } catch (const LlamaAbort & e) {
+            throw CodedError("MODEL_LOAD_FAILED", std::string("llama.cpp cannot compute with this model; ") + e.what());
+        }
     });
 }
 
@@ -250,19 +263,7 @@ JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_releaseAdapter(
 /// {weights, key-value cache, scratch} in bytes
 JNIEXPORT jlongArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_memory(JNIEnv * env, jclass, jlong context) {
     return guarded(env, static_cast<jlongArray>(nullptr), [&] {
-        jlong bytes[3] = {};
-        for (const auto & [type, figures] : llama_get_memory_breakdown(from_handle<DecodeContext>(context)->get())) {
-            (void) type;
-            bytes[0] += static_cast<jlong>(figures.model);
-            bytes[1] += static_cast<jlong>(figures.context);
-            bytes[2] += static_cast<jlong>(figures.compute);
-        }
-        jlongArray result = env->NewLongArray(3);
-        if (result == nullptr) {
-            throw JavaExceptionPending();
-        }
-        env->SetLongArrayRegion(result, 0, 3, bytes);
-        return result;
+        return to_java_longs(env, memory_of(from_handle<DecodeContext>(context)->get()));
     });
 }
 

@@ -1,13 +1,16 @@
 // JNI of models, vocabularies and adapters: io.llamafu.llamacpp.LlamaCpp.
 
+#include "abort_guard.h"
 #include "buffer_pages.h"
 #include "jni_support.h"
 #include "log_queue.h"
 #include "paced_file.h"
 
 #include "llama-adapter.h"
+#include "llama-model.h"
 #include "llama.h"
 
+#include <array>
 #include <cstring>
 
 #ifdef __GLIBC__
@@ -44,38 +47,13 @@ extern "C" {
 JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_initialize(JNIEnv * env, jclass) {
     guarded(env, [] {
         capture_log();
+        install_abort_guard();
         llama_backend_init();
     });
 }
 
 JNIEXPORT jbyteArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_drainLog(JNIEnv * env, jclass) {
     return guarded(env, static_cast<jbyteArray>(nullptr), [&] { return to_java(env, drain_log()); });
-}
-
-JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_loadModel(
-    JNIEnv * env, jclass, jbyteArray path, jint gpu_layers, jint gpu_device) {
-    return guarded(env, jlong{0}, [&] {
-        llama_model_params params = llama_model_default_params();
-        params.n_gpu_layers = gpu_layers;
-        std::string place;
-        if (gpu_layers != 0 && gpu_device >= 0) {
-            params.split_mode = LLAMA_SPLIT_MODE_NONE;
-            params.main_gpu = gpu_device;
-            place = " on GPU " + std::to_string(gpu_device);
-            // llama.cpp refuses an index beyond the GPUs that it sees, but if it sees none it takes the CPU.
-            if (!llama_supports_gpu_offload()) {
-                throw CodedError("INVALID_OPTION", "Layers of the model belong" + place
-                        + ", but llama.cpp sees no GPU; set gpu-layers to 0, or build the library for the GPU.");
-            }
-        }
-        const std::string file = to_string(env, path);
-        llama_model * model = llama_model_load_from_file(file.c_str(), params);
-        if (model == nullptr) {
-            throw CodedError("MODEL_LOAD_FAILED",
-                "llama.cpp refused the model " + file + place + "; its log lines say why.");
-        }
-        return to_handle(model);
-    });
 }
 
 /// glibc's arenas keep what was freed, one for each of many threads; a process that opens models again and again would grow.
@@ -89,30 +67,24 @@ JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_freeModel(JNIEnv * env,
     });
 }
 
-/// {trained context, vocabulary size, weight bytes, parameters, 1 if one token can be decoded after the other,
+/// {trained context, vocabulary size, weight bytes, parameters, 1 if one token can be decoded after the other, each of
+/// which sees only those before it,
 /// 1 if a sequence's cached tokens can be cut at any position}
 JNIEXPORT jlongArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_modelFigures(JNIEnv * env, jclass, jlong handle) {
     return guarded(env, static_cast<jlongArray>(nullptr), [&] {
         const llama_model * model = from_handle<llama_model>(handle);
         const bool decoder = llama_model_has_decoder(model) && !llama_model_has_encoder(model)
-            && !llama_model_is_diffusion(model);
+            && !llama_model_is_diffusion(model) && model->hparams.causal_attn;
         const bool cuttable = !llama_model_is_recurrent(model) && !llama_model_is_hybrid(model)
             && llama_model_n_swa(model) == 0;
-        const jlong figures[] = {
+        return to_java_longs(env, std::array<jlong, 6>{
             llama_model_n_ctx_train(model),
             llama_vocab_n_tokens(llama_model_get_vocab(model)),
             static_cast<jlong>(llama_model_size(model)),
             static_cast<jlong>(llama_model_n_params(model)),
             decoder,
             cuttable,
-        };
-        constexpr jsize count = sizeof figures / sizeof *figures;
-        jlongArray result = env->NewLongArray(count);
-        if (result == nullptr) {
-            throw JavaExceptionPending();
-        }
-        env->SetLongArrayRegion(result, 0, count, figures);
-        return result;
+        });
     });
 }
 

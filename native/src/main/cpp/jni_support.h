@@ -64,6 +64,19 @@ jlong to_handle(T * pointer) {
 
 std::string to_string(JNIEnv * env, jbyteArray bytes);
 jbyteArray to_java(JNIEnv * env, const std::string & bytes);
+
+/// A new long[].
+template <typename Values>
+jlongArray to_java_longs(JNIEnv * env, const Values & values) {
+    const std::vector<jlong> longs(values.begin(), values.end());
+    jlongArray result = env->NewLongArray(static_cast<jsize>(longs.size()));
+    if (result == nullptr) {
+        throw JavaExceptionPending();
+    }
+    env->SetLongArrayRegion(result, 0, static_cast<jsize>(longs.size()), longs.data());
+    return result;
+}
+
 std::vector<jint> to_vector(JNIEnv * env, jintArray values);
 std::vector<jlong> to_vector(JNIEnv * env, jlongArray values);
 std::vector<jfloat> to_vector(JNIEnv * env, jfloatArray values);

@@ -30,6 +30,7 @@ import static java.util.Objects.requireNonNull;
  * @param gpuLayers layers held by a GPU; 0 is CPU only, -1 all
  * @param gpuDevice the GPU that holds those layers, counted from 0 as the backend does; empty spreads them over all GPUs,
  *     or leaves them to the CPU where there is none. Without layers for a GPU it means nothing
+ * @param modelLoading whether the model is read into memory or its file is mapped
  * @param memoryBudget the most bytes for weights, cache and scratch; 0 is no limit
  * @param adapterMemoryBudget the most bytes for adapters; 0 is no limit
  * @param adapterRefreshInterval how long the version that a name was looked up to is believed; 0 looks at the file for
@@ -52,6 +53,7 @@ public record EngineOptions(
         int threads,
         int gpuLayers,
         OptionalInt gpuDevice,
+        ModelLoading modelLoading,
         long memoryBudget,
         long adapterMemoryBudget,
         Duration adapterRefreshInterval,
@@ -60,8 +62,22 @@ public record EngineOptions(
         int maxAdaptersPerBatch,
         Duration idleTimeout) {
 
+    /** Far more than any machine computes in one step; what is shared out for each row of a batch must be countable. */
+    private static final int MOST_BATCH = 1 << 20;
+
     /** The engine of the highest priority among those that run on this machine. */
     public static final String AUTO = "auto";
+
+    /** How weights in host memory come there. */
+    public enum ModelLoading {
+        /** Copied: what becomes of the file later changes nothing. */
+        READ,
+        /**
+         * The file is mapped: engines and processes that map the same file share its memory. It must not be changed while
+         * it is in use: where it is cut off, the system ends the process.
+         */
+        MAP
+    }
 
     /** How sequences with different adapter stacks are decoded. */
     public enum LoraBatching {
@@ -84,14 +100,16 @@ public record EngineOptions(
                 parallelSequences,
                 "between 1 and 256");
         require(
-                batchSize >= parallelSequences,
+                batchSize >= parallelSequences && batchSize <= MOST_BATCH,
                 "batch-size",
                 batchSize,
-                "at least parallel-sequences (" + parallelSequences + "), one token for each sequence");
+                "at least parallel-sequences (" + parallelSequences + "), one token for each sequence, and at most "
+                        + MOST_BATCH);
         require(threads >= 1 && threads <= 512, "threads", threads, "between 1 and 512");
         require(gpuLayers >= -1, "gpu-layers", gpuLayers, "-1 (all), 0 (none) or more");
         requireNonNull(gpuDevice, "gpuDevice is null");
         require(gpuDevice.orElse(0) >= 0, "the GPU's index", gpuDevice, "0 or more");
+        requireNonNull(modelLoading, "modelLoading is null");
         require(memoryBudget >= 0, "memory-budget", memoryBudget, "0 (no limit) or more bytes");
         require(adapterMemoryBudget >= 0, "adapters.memory-budget", adapterMemoryBudget, "0 (no limit) or more bytes");
         requireNonNull(adapterRefreshInterval, "adapterRefreshInterval is null");
@@ -136,6 +154,7 @@ public record EngineOptions(
         private int threads = Runtime.getRuntime().availableProcessors();
         private int gpuLayers = 0;
         private OptionalInt gpuDevice = OptionalInt.empty();
+        private ModelLoading modelLoading = ModelLoading.READ;
         private long memoryBudget = 0;
         private long adapterMemoryBudget = 0;
         private Duration adapterRefreshInterval = AdapterCatalog.DEFAULT_REFRESH_INTERVAL;
@@ -194,6 +213,11 @@ public record EngineOptions(
             return this;
         }
 
+        public Builder modelLoading(ModelLoading modelLoading) {
+            this.modelLoading = modelLoading;
+            return this;
+        }
+
         public Builder memoryBudget(long memoryBudget) {
             this.memoryBudget = memoryBudget;
             return this;
@@ -241,6 +265,7 @@ public record EngineOptions(
                     threads,
                     gpuLayers,
                     gpuDevice,
+                    modelLoading,
                     memoryBudget,
                     adapterMemoryBudget,
                     adapterRefreshInterval,

@@ -17,9 +17,10 @@ import static java.util.Objects.requireNonNull;
  * @param blockCount layers
  * @param embeddingLength width of the residual stream
  * @param contextLength tokens the model was trained for
- * @param headCount attention heads, the most of any layer
+ * @param headCount attention heads, the most of any layer; 0 if none has attention
  * @param keyValueHeadCount key-value heads, the most of any layer
  * @param vocabularySize tokens
+ * @param memory what it keeps of earlier tokens
  */
 public record ModelFile(
         GgufFile gguf,
@@ -29,17 +30,13 @@ public record ModelFile(
         int contextLength,
         int headCount,
         int keyValueHeadCount,
-        int vocabularySize) {
+        int vocabularySize,
+        ModelMemory memory) {
 
     public ModelFile {
         requireNonNull(gguf, "gguf is null");
+        requireNonNull(memory, "memory is null");
         requireNonNull(architecture, "architecture is null");
-    }
-
-    /** Bytes that one token takes in a key-value cache of half-precision floats. */
-    public long keyValueBytesPerToken() {
-        int headWidth = embeddingLength / headCount;
-        return 2L * Short.BYTES * blockCount * keyValueHeadCount * headWidth;
     }
 
     /**
@@ -66,7 +63,8 @@ public record ModelFile(
                 parameters.contextLength(),
                 parameters.headCount(),
                 parameters.keyValueHeadCount(),
-                vocabularySize);
+                vocabularySize,
+                parameters.memory());
     }
 
     private static void checkType(GgufFile gguf) {

@@ -1,6 +1,7 @@
 package io.llamafu.gguf;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 
@@ -14,7 +15,8 @@ record ModelParameters(
         int embeddingLength,
         int contextLength,
         int headCount,
-        int keyValueHeadCount) {
+        int keyValueHeadCount,
+        ModelMemory memory) {
 
     /** {@code LLAMA_MAX_LAYERS}. */
     private static final int MAX_BLOCKS = 512;
@@ -24,6 +26,46 @@ record ModelParameters(
     private static final int MAX_LENGTH = 1 << 24;
     private static final int MAX_HEADS = 1 << 16;
     private static final Set<String> ROPE_SCALINGS = Set.of("none", "linear", "yarn", "longrope");
+    /**
+     * Those that do not generate token after token from the tokens before: encoders, of which llama.cpp's graphs have no
+     * memory and let every token see all; models that denoise a whole text; and drafts, which need another model's context.
+     */
+    private static final Set<String> NO_DECODERS = Set.of(
+            "bert",
+            "modern-bert",
+            "nomic-bert",
+            "nomic-bert-moe",
+            "neo-bert",
+            "jina-bert-v2",
+            "jina-bert-v3",
+            "eurobert",
+            "gemma-embedding",
+            "llama-embed",
+            "clip",
+            "t5",
+            "t5encoder",
+            "wavtokenizer-dec",
+            "dream",
+            "llada",
+            "llada-moe",
+            "rnd1",
+            "eagle3",
+            "dflash",
+            "gemma4-assistant");
+    /** They have a state in place of attention. */
+    private static final Set<String> RECURRENT = Set.of("mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7");
+    /** llama.cpp divides by them, and by the heads of the first block. */
+    private static final List<String> DIVISORS = List.of(
+            "ssm.conv_kernel",
+            "ssm.inner_size",
+            "ssm.state_size",
+            "ssm.time_step_rank",
+            "wkv.head_size",
+            "experts_per_group");
+    /** Its kernel reads and writes heads in blocks of so many numbers, beyond their end if they have others. */
+    private static final int RWKV7_BLOCK = 64;
+
+    private static final Set<String> RWKV7 = Set.of("rwkv7", "arwkv7");
     /** Their graphs assert that keys, values and rotations have the same width. */
     private static final Set<String> ONE_HEAD_WIDTH = Set.of(
             "llama",
@@ -59,12 +101,19 @@ record ModelParameters(
                 throw gguf.invalid("has general.architecture '%s', which is no architecture of llama.cpp."
                         .formatted(architecture.length() > 64 ? architecture.substring(0, 64) : architecture));
             }
+            if (NO_DECODERS.contains(architecture)
+                    || !gguf.findFlag(key("attention.causal")).orElse(true)) {
+                throw gguf.invalid(
+                        "is a '%s' that does not generate each token from those before it; choose a decoder-only model."
+                                .formatted(architecture));
+            }
             int blockCount = required("block_count", 1, MAX_BLOCKS);
             int embeddingLength = required("embedding_length", 1, MAX_LENGTH);
             int contextLength = required("context_length", 1, Integer.MAX_VALUE);
-            optional("nextn_predict_layers", 0, blockCount - 1);
+            int drafting = optional("nextn_predict_layers", 0, blockCount - 1).orElse(0);
             Heads heads = readHeads(blockCount);
             checkHeadWidths(embeddingLength, heads);
+            checkState(embeddingLength);
             checkExperts(blockCount);
             checkRopeScaling();
             checkEpsilon("attention.layer_norm_rms_epsilon");
@@ -73,15 +122,32 @@ record ModelParameters(
             optional("vocab_size", 1, Integer.MAX_VALUE);
             optional("feed_forward_length", 0, MAX_LENGTH, blockCount);
             return new ModelParameters(
-                    architecture, blockCount, embeddingLength, contextLength, heads.queries(), heads.keyValues());
+                    architecture,
+                    blockCount,
+                    embeddingLength,
+                    contextLength,
+                    heads.queries(),
+                    heads.keyValues(),
+                    memory(blockCount - drafting, embeddingLength, heads));
         }
 
-        private record Heads(int queries, int keyValues) {}
+        /**
+         * Heads of attention.
+         *
+         * @param queries the most of any block
+         * @param keyValues the most of any block
+         * @param first those for queries of the first block, of which llama.cpp computes the width of all
+         * @param keyValuesOf those of each block
+         */
+        private record Heads(int queries, int keyValues, int first, List<Long> keyValuesOf) {}
 
         private Heads readHeads(int blockCount) {
-            long[] queries = perBlock("attention.head_count", blockCount)
-                    .orElseThrow(() ->
-                            gguf.invalid("has no '%s', which is required.".formatted(key("attention.head_count"))));
+            boolean required = !RECURRENT.contains(architecture);
+            long[] queries = perBlock("attention.head_count", blockCount).orElseGet(() -> new long[blockCount]);
+            if (required && queries[0] < 1) {
+                throw gguf.invalid("has '%s' as %d in the first block, but it must be 1 or more."
+                        .formatted(key("attention.head_count"), queries[0]));
+            }
             long[] keyValues = perBlock("attention.head_count_kv", blockCount).orElse(queries);
             int mostQueries = 0;
             int mostKeyValues = 0;
@@ -90,7 +156,11 @@ record ModelParameters(
                 mostQueries = Math.max(mostQueries, (int) queries[block]);
                 mostKeyValues = Math.max(mostKeyValues, (int) keyValues[block]);
             }
-            return new Heads(mostQueries, mostKeyValues);
+            return new Heads(
+                    mostQueries,
+                    mostKeyValues,
+                    (int) queries[0],
+                    Arrays.stream(keyValues).boxed().toList());
         }
 
         private void checkHeads(int block, long queries, long keyValues) {
@@ -103,19 +173,91 @@ record ModelParameters(
         }
 
         private void checkHeadWidths(int embeddingLength, Heads heads) {
-            if (heads.queries() == 0) {
+            if (heads.first() == 0) {
                 return;
             }
-            int width = Math.max(1, embeddingLength / heads.queries());
-            int keys = optional("attention.key_length", 1, MAX_LENGTH).orElse(width);
-            int values = optional("attention.value_length", 1, MAX_LENGTH).orElse(width);
-            int rotated = optional("rope.dimension_count", 0, MAX_LENGTH).orElse(keys);
+            int keys = keyLength(embeddingLength, heads);
+            int values = valueLength(embeddingLength, heads);
+            int rotated = optional("rope.dimension_count", 2, MAX_LENGTH).orElse(keys);
+            int windowKeys = optional("attention.key_length_swa", 1, MAX_LENGTH).orElse(keys);
+            int windowRotated =
+                    optional("rope.dimension_count_swa", 2, MAX_LENGTH).orElse(rotated);
+            optional("attention.value_length_swa", 1, MAX_LENGTH);
             boolean different = keys != values || keys != rotated;
             if (rotated % 2 != 0 || (different && ONE_HEAD_WIDTH.contains(architecture))) {
                 throw gguf.invalid(
                         "has attention heads with %d keys, %d values and %d rotated dimensions, which '%s' cannot have."
                                 .formatted(keys, values, rotated, architecture));
             }
+            if (rotated > keys || windowRotated > windowKeys || windowRotated % 2 != 0) {
+                throw gguf.invalid(
+                        "rotates %d of %d keys and %d of %d in a window, but must rotate an even part of them."
+                                .formatted(rotated, keys, windowRotated, windowKeys));
+            }
+        }
+
+        private int keyLength(int embeddingLength, Heads heads) {
+            return optional("attention.key_length", 1, MAX_LENGTH).orElse(Math.max(1, embeddingLength / heads.first()));
+        }
+
+        private int valueLength(int embeddingLength, Heads heads) {
+            return optional("attention.value_length", 1, MAX_LENGTH)
+                    .orElse(Math.max(1, embeddingLength / heads.first()));
+        }
+
+        private void checkState(int embeddingLength) {
+            for (String divisor : DIVISORS) {
+                optional(divisor, 1, MAX_LENGTH);
+            }
+            int inner = optional("ssm.inner_size", 1, MAX_LENGTH).orElse(0);
+            int groups = optional("ssm.group_count", RECURRENT.contains(architecture) ? 0 : 1, MAX_LENGTH)
+                    .orElse(1);
+            boolean grouped = groups > 0 ? inner % groups == 0 : !architecture.equals("mamba2");
+            if (!grouped) {
+                throw gguf.invalid("has a state space of %d channels in %d groups, which does not divide evenly."
+                        .formatted(inner, groups));
+            }
+            int headSize = optional("wkv.head_size", 1, MAX_LENGTH).orElse(1);
+            if (embeddingLength % headSize != 0 || (RWKV7.contains(architecture) && headSize % RWKV7_BLOCK != 0)) {
+                throw gguf.invalid("has an embedding of %d in heads of %d, which '%s' cannot have."
+                        .formatted(embeddingLength, headSize, architecture));
+            }
+        }
+
+        private ModelMemory memory(int blockCount, int embeddingLength, Heads heads) {
+            long keyValues = 0;
+            int withoutAttention = 0;
+            long[] feedForward = perBlock(
+                            "feed_forward_length", heads.keyValuesOf().size())
+                    .orElseGet(() -> new long[heads.keyValuesOf().size()]);
+            for (int block = 0; block < blockCount; block++) {
+                keyValues += heads.keyValuesOf().get(block);
+                // in nemotron_h a feed-forward network is a block of its own
+                boolean network = architecture.startsWith("nemotron_h") && feedForward[block] > 0;
+                withoutAttention += heads.keyValuesOf().get(block) == 0 && !network ? 1 : 0;
+            }
+            long width =
+                    keyValues == 0 ? 0 : (long) keyLength(embeddingLength, heads) + valueLength(embeddingLength, heads);
+            int states = architecture.equals("falcon-h1") ? blockCount : withoutAttention;
+            return new ModelMemory(
+                    keyValues * width * Short.BYTES, states * stateLength(embeddingLength) * Float.BYTES);
+        }
+
+        /** Numbers that a sequence keeps in a block without attention, as {@code n_embd_r} and {@code n_embd_s} say. */
+        private long stateLength(long embeddingLength) {
+            Optional<Integer> headSize = optional("wkv.head_size", 1, MAX_LENGTH);
+            if (headSize.isPresent()) {
+                return embeddingLength * (optional("token_shift_count", 0, 2).orElse(2) + headSize.get());
+            }
+            Optional<Integer> shortConvolution = optional("shortconv.l_cache", 1, MAX_LENGTH);
+            if (shortConvolution.isPresent()) {
+                return embeddingLength * (shortConvolution.get() - 1);
+            }
+            long inner = optional("ssm.inner_size", 1, MAX_LENGTH).orElse(0);
+            long state = optional("ssm.state_size", 1, MAX_LENGTH).orElse(0);
+            long groups = optional("ssm.group_count", 0, MAX_LENGTH).orElse(0);
+            long kernel = optional("ssm.conv_kernel", 1, MAX_LENGTH).orElse(1);
+            return (kernel - 1) * (inner + 2 * groups * state) + state * inner;
         }
 
         private void checkExperts(int blockCount) {

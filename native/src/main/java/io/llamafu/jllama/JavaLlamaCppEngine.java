@@ -20,6 +20,7 @@ import io.llamafu.engine.support.MemoryBudget;
 import io.llamafu.engine.support.OpenRequests;
 import io.llamafu.engine.support.Preload;
 import io.llamafu.engine.support.RequestCheck;
+import io.llamafu.engine.support.SequenceTokens;
 import io.llamafu.gguf.ModelFile;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -81,7 +82,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     private JavaLlamaCppEngine(EngineOptions options, ModelFile file) {
         this.options = options;
         this.file = file;
-        this.sequenceTokens = Math.min(options.contextSize(), file.contextLength());
+        this.sequenceTokens = SequenceTokens.of(options, file);
         this.catalog = options.adapterCatalog();
         this.inventory = new AdapterInventory(catalog, file.gguf(), tensor -> Optional.empty());
         this.loader = new ModelLoader(options, file, catalog, sequenceTokens);

@@ -1,6 +1,7 @@
 package io.llamafu.llamacpp;
 
 import java.nio.ByteBuffer;
+import java.util.function.BooleanSupplier;
 
 /**
  * The JNI surface of {@code libllamafu}. Nothing is validated here: callers pass only what llama.cpp can bear, and a
@@ -21,8 +22,21 @@ final class LlamaCpp {
     /** Log lines since the last call, each as a digit (2 info, 3 warn, 4 error) and the text, in UTF-8. */
     static native byte[] drainLog();
 
-    /** A gpuDevice of -1 is all of them. */
-    static native long loadModel(byte[] path, int gpuLayers, int gpuDevice);
+    /**
+     * A gpuDevice of -1 is all of them. {@code map} maps the file in place of reading it. Asks {@code goingOn} before each
+     * tensor; if that says no, the model is not loaded.
+     */
+    static native long loadModel(byte[] path, int gpuLayers, int gpuDevice, boolean map, BooleanSupplier goingOn);
+
+    /** Bytes of weights, memory of the sequences, and scratch that a model and its context would take. */
+    static native long[] memoryNeeded(
+            byte[] path,
+            int gpuLayers,
+            int gpuDevice,
+            int cellsPerSequence,
+            int maxSequences,
+            int batchSize,
+            int threads);
 
     static native void freeModel(long model);
 

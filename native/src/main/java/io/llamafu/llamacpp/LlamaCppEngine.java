@@ -21,6 +21,7 @@ import io.llamafu.engine.support.MemoryBudget;
 import io.llamafu.engine.support.OpenRequests;
 import io.llamafu.engine.support.Preload;
 import io.llamafu.engine.support.RequestCheck;
+import io.llamafu.engine.support.SequenceTokens;
 import io.llamafu.gguf.GgufFile;
 import io.llamafu.gguf.GgufKind;
 import io.llamafu.gguf.GgufReader;
@@ -52,6 +53,7 @@ public final class LlamaCppEngine implements InferenceEngine {
     private static final Duration CLOSE_TIMEOUT = Duration.ofMinutes(2);
 
     private final LlamaModel model;
+    private final ModelWatch watch;
     private final int maxSequenceTokens;
     private final int maxAdapters;
     private final AdapterCache adapters;
@@ -67,10 +69,12 @@ public final class LlamaCppEngine implements InferenceEngine {
             EngineOptions options,
             AdapterCatalog catalog,
             LlamaModel model,
+            ModelWatch watch,
             LlamaContext context,
             int maxSequenceTokens,
             GgufFile base) {
         this.model = model;
+        this.watch = watch;
         this.maxSequenceTokens = maxSequenceTokens;
         this.maxAdapters = options.maxAdaptersPerBatch();
         this.openRequests = new OpenRequests();
@@ -100,13 +104,16 @@ public final class LlamaCppEngine implements InferenceEngine {
 
     private static LlamaCppEngine openWithoutAdapters(EngineOptions options) {
         AdapterCatalog catalog = options.adapterCatalog();
+        ModelWatch watch = ModelWatch.of(options.model(), options.modelLoading());
         ModelFile file = ModelFile.read(options.model());
-        MemoryBudget.checkBeforeLoading(options, file);
+        int maxSequenceTokens = SequenceTokens.of(options, file);
+        checkBudgetBeforeLoading(options, maxSequenceTokens);
         long start = System.nanoTime();
         LlamaModel model = loadModel(options);
         LlamaContext context = null;
         try {
-            int maxSequenceTokens = maxSequenceTokens(options, model);
+            watch.requireUnchangedByLoad();
+            requireDecoder(options, model);
             context = LlamaContext.create(
                     model,
                     maxSequenceTokens,
@@ -117,7 +124,7 @@ public final class LlamaCppEngine implements InferenceEngine {
             EngineMetrics.Memory memory = memory(context, 0);
             MemoryBudget.check(options, memory.total(), "it needs " + memory);
             LlamaCppEngine engine =
-                    new LlamaCppEngine(options, catalog, model, context, maxSequenceTokens, file.gguf());
+                    new LlamaCppEngine(options, catalog, model, watch, context, maxSequenceTokens, file.gguf());
             engine.loop.start();
             LOG.info(
                     "Opened {} ({}) in {} ms: {} sequences of {} tokens, {} threads, {}.",
@@ -140,22 +147,33 @@ public final class LlamaCppEngine implements InferenceEngine {
         }
     }
 
+    /** llama.cpp itself says what it would allocate: it differs with the architecture, layer by layer. */
+    private static void checkBudgetBeforeLoading(EngineOptions options, int maxSequenceTokens) {
+        if (options.memoryBudget() > 0) {
+            try {
+                EngineMetrics.Memory needed = LlamaModel.memoryNeeded(options, maxSequenceTokens);
+                MemoryBudget.check(options, needed.total(), "it would need " + needed);
+            } finally {
+                LogRelay.relay();
+            }
+        }
+    }
+
     private static LlamaModel loadModel(EngineOptions options) {
         try {
-            return LlamaModel.load(options.model(), options.gpuLayers(), options.gpuDevice());
+            return LlamaModel.load(options);
         } finally {
             LogRelay.relay();
         }
     }
 
-    private static int maxSequenceTokens(EngineOptions options, LlamaModel model) {
+    private static void requireDecoder(EngineOptions options, LlamaModel model) {
         if (!model.figures().decoder()) {
             throw new LlamafuException(
                     ErrorCode.MODEL_INVALID,
                     "%s (%s) does not generate token after token; choose a decoder-only model."
                             .formatted(options.model(), model.description()));
         }
-        return Math.min(options.contextSize(), model.figures().trainedContext());
     }
 
     static EngineMetrics.Memory memory(LlamaContext context, long adapterBytes) {
@@ -202,6 +220,7 @@ public final class LlamaCppEngine implements InferenceEngine {
     }
 
     private void prepare(CompletionRequest request, CompletableFuture<Completion> future, long submittedNanos) {
+        watch.requireUnchanged(submittedNanos);
         int[] prompt = model.tokenize(RequestCheck.utf8(request));
         if (prompt.length >= maxSequenceTokens) {
             throw new LlamafuException(
@@ -299,7 +318,7 @@ public final class LlamaCppEngine implements InferenceEngine {
 
     @Override
     public boolean isOpen() {
-        return loop.isAlive();
+        return loop.isAlive() && !watch.hasChanged();
     }
 
     @Override

@@ -1,7 +1,10 @@
 package io.llamafu.llamacpp;
 
-import java.nio.file.Path;
-import java.util.OptionalInt;
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.engine.EngineMetrics;
+import io.llamafu.engine.EngineOptions;
+import io.llamafu.engine.EngineOptions.ModelLoading;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
@@ -20,7 +23,7 @@ final class LlamaModel extends NativeHandle {
      * @param vocabularySize number of tokens
      * @param bytes size of the weights
      * @param parameters number of weights
-     * @param decoder whether it generates token after token, without an encoder
+     * @param decoder whether it generates token after token, each from those before it, without an encoder
      * @param cuttable whether a sequence's cells can be removed from any position on
      */
     record Figures(
@@ -41,19 +44,55 @@ final class LlamaModel extends NativeHandle {
     }
 
     /**
-     * Loads a model file that {@code io.llamafu.gguf} has validated: llama.cpp itself may abort on a hostile one.
+     * Loads a model file that {@code io.llamafu.gguf} has validated: llama.cpp itself may abort on a hostile one. If the
+     * thread is interrupted meanwhile, the load ends before the next tensor.
      *
-     * @throws io.llamafu.LlamafuException with MODEL_LOAD_FAILED, OUT_OF_MEMORY, or INVALID_OPTION for a GPU where
-     *     there is none
+     * @throws LlamafuException with MODEL_LOAD_FAILED, OUT_OF_MEMORY, INVALID_OPTION for a GPU where there is none, or
+     *     ENGINE_CLOSED if the thread was interrupted
      */
-    static LlamaModel load(Path file, int gpuLayers, OptionalInt gpuDevice) {
-        long address = LlamaCpp.loadModel(file.toString().getBytes(UTF_8), gpuLayers, gpuDevice.orElse(ALL_GPUS));
+    static LlamaModel load(EngineOptions options) {
+        long address;
+        try {
+            address = LlamaCpp.loadModel(
+                    path(options),
+                    options.gpuLayers(),
+                    options.gpuDevice().orElse(ALL_GPUS),
+                    options.modelLoading() == ModelLoading.MAP,
+                    () -> !Thread.currentThread().isInterrupted());
+        } catch (LlamafuException e) {
+            if (Thread.currentThread().isInterrupted()) {
+                throw new LlamafuException(
+                        ErrorCode.ENGINE_CLOSED, "Loading %s was cancelled.".formatted(options.model()), e);
+            }
+            throw e;
+        }
         try {
             return new LlamaModel(address);
         } catch (RuntimeException | Error e) {
             LlamaCpp.freeModel(address);
             throw e;
         }
+    }
+
+    /**
+     * What the model, loaded like this, and a context for it would take. Reads the header only.
+     *
+     * @throws LlamafuException as {@link #load}
+     */
+    static EngineMetrics.Memory memoryNeeded(EngineOptions options, int cellsPerSequence) {
+        long[] bytes = LlamaCpp.memoryNeeded(
+                path(options),
+                options.gpuLayers(),
+                options.gpuDevice().orElse(ALL_GPUS),
+                cellsPerSequence,
+                options.parallelSequences(),
+                options.batchSize(),
+                options.threads());
+        return new EngineMetrics.Memory(bytes[0], bytes[1], bytes[2], 0);
+    }
+
+    private static byte[] path(EngineOptions options) {
+        return options.model().toString().getBytes(UTF_8);
     }
 
     Figures figures() {

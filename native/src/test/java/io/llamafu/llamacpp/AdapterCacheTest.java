@@ -29,7 +29,6 @@ import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
@@ -59,7 +58,7 @@ class AdapterCacheTest {
 
     @BeforeEach
     void load() throws IOException {
-        model = LlamaModel.load(TinyModel.model(), 0, OptionalInt.empty());
+        model = LlamaModel.load(TinyModel.options().build());
         base = GgufReader.read(TinyModel.model(), GgufKind.MODEL);
         for (String name : List.of("medical", "legal", "finance", "formal")) {
             publish(name, name);

@@ -13,7 +13,6 @@ import org.junit.jupiter.api.io.TempDir;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.OptionalInt;
 import java.util.concurrent.atomic.AtomicInteger;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -34,7 +33,7 @@ class LlamaAdapterTest {
         file = folder.resolve("large.gguf");
         LargeAdapter.write(file, MEGABYTES << 20, 0);
         info = AdapterInfo.of(GgufReader.read(file, GgufKind.ADAPTER));
-        model = LlamaModel.load(TinyModel.model(), 0, OptionalInt.empty());
+        model = LlamaModel.load(TinyModel.options().build());
     }
 
     @AfterEach

@@ -17,7 +17,6 @@ import org.junit.jupiter.api.Test;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
-import java.util.OptionalInt;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -35,7 +34,7 @@ class SchedulerTest {
 
     @BeforeEach
     void load() {
-        model = LlamaModel.load(TinyModel.model(), 0, OptionalInt.empty());
+        model = LlamaModel.load(TinyModel.options().build());
         cache = new AdapterCache(
                 new AdapterCatalog(TinyModel.adapters()),
                 file -> LlamaAdapter.load(

@@ -4,6 +4,7 @@ import io.llamafu.adapter.AdapterCatalog;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
+import io.llamafu.engine.EngineOptions.ModelLoading;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.configuration.ConfigOption;
@@ -77,7 +78,7 @@ public final class LlamafuConfigOptions {
             .intType()
             .defaultValue(512)
             .withDescription("The most tokens of one decode step, prefill and decode together; at least"
-                    + " parallel-sequences.");
+                    + " parallel-sequences, at most 1048576.");
 
     public static final ConfigOption<Integer> THREADS = ConfigOptions.key("threads")
             .intType()
@@ -88,6 +89,14 @@ public final class LlamafuConfigOptions {
             .intType()
             .defaultValue(0)
             .withDescription("Layers held by a GPU; 0 is CPU only, -1 all.");
+
+    public static final ConfigOption<ModelLoading> MODEL_LOADING = ConfigOptions.key("model-loading")
+            .enumType(ModelLoading.class)
+            .defaultValue(ModelLoading.READ)
+            .withDescription(
+                    "'read' copies the model into memory of its own, and what becomes of the file later changes"
+                            + " nothing. 'map' maps the file, so that all processes of a machine share its memory; the file must"
+                            + " then not be written to while it is in use.");
 
     public static final ConfigOption<MemorySize> MEMORY_BUDGET = ConfigOptions.key("memory-budget")
             .memoryType()
@@ -225,6 +234,7 @@ public final class LlamafuConfigOptions {
             BATCH_SIZE,
             THREADS,
             GPU_LAYERS,
+            MODEL_LOADING,
             MEMORY_BUDGET,
             ADAPTERS_MEMORY_BUDGET,
             ADAPTERS_FILES,

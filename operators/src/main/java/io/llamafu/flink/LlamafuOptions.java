@@ -7,6 +7,7 @@ import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
+import io.llamafu.engine.EngineOptions.ModelLoading;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.artifact.ArtifactOptions;
 import io.llamafu.flink.artifact.Location;
@@ -226,6 +227,7 @@ public final class LlamafuOptions implements Serializable {
                 .parallelSequences(configuration.get(LlamafuConfigOptions.PARALLEL_SEQUENCES))
                 .batchSize(configuration.get(LlamafuConfigOptions.BATCH_SIZE))
                 .gpuLayers(configuration.get(LlamafuConfigOptions.GPU_LAYERS))
+                .modelLoading(configuration.get(LlamafuConfigOptions.MODEL_LOADING))
                 .memoryBudget(
                         configuration.get(LlamafuConfigOptions.MEMORY_BUDGET).getBytes())
                 .adapterMemoryBudget(adaptersMemoryBudget())
@@ -406,6 +408,10 @@ public final class LlamafuOptions implements Serializable {
 
         public Builder gpuLayers(int layers) {
             return set(LlamafuConfigOptions.GPU_LAYERS, layers);
+        }
+
+        public Builder modelLoading(ModelLoading loading) {
+            return set(LlamafuConfigOptions.MODEL_LOADING, loading);
         }
 
         public Builder memoryBudget(MemorySize budget) {

@@ -5,6 +5,7 @@ import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
+import io.llamafu.engine.EngineOptions.ModelLoading;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.artifact.ArtifactOptions;
 import io.llamafu.flink.artifact.Location;
@@ -41,6 +42,7 @@ class LlamafuOptionsTest {
             Map.entry("batch-size", "256"),
             Map.entry("threads", "3"),
             Map.entry("gpu-layers", "-1"),
+            Map.entry("model-loading", "map"),
             Map.entry("memory-budget", "2 gb"),
             Map.entry("adapters.memory-budget", "64 mb"),
             Map.entry("adapters.files", "tone:/other/tone.gguf"),
@@ -100,6 +102,7 @@ class LlamafuOptionsTest {
                 .batchSize(256)
                 .threads(3)
                 .gpuLayers(-1)
+                .modelLoading(ModelLoading.MAP)
                 .memoryBudget(MemorySize.parse("2 gb"))
                 .adaptersMemoryBudget(MemorySize.parse("64 mb"))
                 .adapter("tone", "/other/tone.gguf")
@@ -134,6 +137,7 @@ class LlamafuOptionsTest {
                         .batchSize(256)
                         .threads(3)
                         .gpuLayers(-1)
+                        .modelLoading(ModelLoading.MAP)
                         .memoryBudget(2L << 30)
                         .adapterMemoryBudget(64L << 20)
                         .adapter("tone", Path.of("/other/tone.gguf"))
@@ -233,6 +237,8 @@ class LlamafuOptionsTest {
         "context-size, many, context-size",
         "parallel-sequences, 0, parallel-sequences is 0",
         "threads, 0, threads is 0",
+        "batch-size, 1048577, batch-size is 1048577",
+        "model-loading, borrow, model-loading",
         "memory-budget, a lot, memory-budget",
         "adapters.refresh-interval, -1 s, adapters.refresh-interval",
         "adapters.preload, medical:much, 'much', which is no number",

@@ -10,7 +10,7 @@ public final class MemoryBudget {
     private MemoryBudget() {}
 
     /**
-     * Refuses what can be foretold from the file: weights and a half-precision key-value cache.
+     * Refuses what can be foretold from the file: weights, and the memory of the sequences.
      *
      * @throws LlamafuException with OUT_OF_MEMORY
      */
@@ -33,10 +33,9 @@ public final class MemoryBudget {
         }
     }
 
-    /** Bytes of the key-value cache of all sequences. */
+    /** Bytes of the key-value cache and the states of all sequences. */
     public static long keyValueBytes(EngineOptions options, ModelFile file) {
-        long cells = (long) options.parallelSequences() * Math.min(options.contextSize(), file.contextLength());
-        return cells * file.keyValueBytesPerToken();
+        return file.memory().bytes(options.parallelSequences(), Math.min(options.contextSize(), file.contextLength()));
     }
 
     /**
