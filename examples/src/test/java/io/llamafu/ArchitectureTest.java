@@ -11,6 +11,9 @@ import org.apache.flink.annotation.PublicEvolving;
 import org.junit.jupiter.api.Test;
 
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
+import java.util.concurrent.TimeUnit;
 
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
@@ -135,6 +138,22 @@ class ArchitectureTest {
     void flinkArtifact() {
         ArchRule rule = mayUse(ARTIFACT, ROOT, ADAPTER, ENGINE, ARTIFACT)
                 .because("files are brought here whatever asks for them, and for whatever");
+        rule.check(CLASSES);
+    }
+
+    /** The JVM runs these on a thread of its own, which is begun by the first job that needs it, and stays. */
+    @Test
+    void nothingRunsOnAThreadThatOutlivesItsJob() {
+        ArchRule rule = noClasses()
+                .should()
+                .callMethod(CompletableFuture.class, "orTimeout", long.class, TimeUnit.class)
+                .orShould()
+                .callMethod(CompletableFuture.class, "completeOnTimeout", Object.class, long.class, TimeUnit.class)
+                .orShould()
+                .callMethod(CompletableFuture.class, "delayedExecutor", long.class, TimeUnit.class)
+                .orShould()
+                .callMethod(CompletableFuture.class, "delayedExecutor", long.class, TimeUnit.class, Executor.class)
+                .because("that thread would keep the class loader of the job");
         rule.check(CLASSES);
     }
 

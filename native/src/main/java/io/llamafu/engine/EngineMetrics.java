@@ -19,6 +19,7 @@ package io.llamafu.engine;
  * @param adapterLoads adapter files loaded
  * @param adapterEvictions adapters that left memory; 0 if the engine does not tell
  * @param adapterFailures loads that failed; 0 if the engine does not tell
+ * @param memoHits requests answered with what the model said to an identical one
  * @param memory where the bytes are
  */
 public record EngineMetrics(
@@ -38,6 +39,7 @@ public record EngineMetrics(
         long adapterLoads,
         long adapterEvictions,
         long adapterFailures,
+        long memoHits,
         Memory memory) {
 
     /**

@@ -40,6 +40,8 @@ import static java.util.Objects.requireNonNull;
  * @param loraBatching whether sequences with different stacks share a batch
  * @param maxAdaptersPerBatch the most different adapters of the sequences that run together, 1 or more; reading many
  *     adapters' weights in every step slows all
+ * @param answerMemo the most bytes of the JVM's heap for questions and their answers, so that the model is asked once for
+ *     identical ones; 0 is off
  * @param idleTimeout how long {@link SharedEngines} keeps the engine after its last user
  */
 public record EngineOptions(
@@ -60,6 +62,7 @@ public record EngineOptions(
         List<AdapterStack> adapterPreload,
         LoraBatching loraBatching,
         int maxAdaptersPerBatch,
+        long answerMemo,
         Duration idleTimeout) {
 
     /** Far more than any machine computes in one step; what is shared out for each row of a batch must be countable. */
@@ -117,6 +120,7 @@ public record EngineOptions(
         adapterPreload = List.copyOf(adapterPreload);
         requireNonNull(loraBatching, "loraBatching is null");
         require(maxAdaptersPerBatch >= 1, "max-adapters-per-batch", maxAdaptersPerBatch, "1 or more");
+        require(answerMemo >= 0, "answer-memo", answerMemo, "0 (off) or more bytes");
         requireNonNull(idleTimeout, "idleTimeout is null");
         require(!idleTimeout.isNegative(), "idle-timeout", idleTimeout, "0 or more");
     }
@@ -137,7 +141,7 @@ public record EngineOptions(
         return new AdapterCatalog(adapters, adapterFiles, adapterRefreshInterval);
     }
 
-    /** Starts from the defaults: engine auto, 16 sequences of 2048 tokens, batches of 512 tokens, all processors, no GPU. */
+    /** Starts from the defaults: engine auto, 16 sequences of 2048 tokens, batches of 512 tokens, all processors, no GPU, no memo of answers. */
     public static Builder builder(Path model) {
         return new Builder(model);
     }
@@ -161,6 +165,7 @@ public record EngineOptions(
         private List<AdapterStack> adapterPreload = List.of();
         private LoraBatching loraBatching = LoraBatching.MIXED;
         private int maxAdaptersPerBatch = 128;
+        private long answerMemo = 0;
         private Duration idleTimeout = Duration.ofSeconds(60);
 
         private Builder(Path model) {
@@ -248,6 +253,11 @@ public record EngineOptions(
             return this;
         }
 
+        public Builder answerMemo(long bytes) {
+            this.answerMemo = bytes;
+            return this;
+        }
+
         public Builder idleTimeout(Duration idleTimeout) {
             this.idleTimeout = idleTimeout;
             return this;
@@ -272,6 +282,7 @@ public record EngineOptions(
                     adapterPreload,
                     loraBatching,
                     maxAdaptersPerBatch,
+                    answerMemo,
                     idleTimeout);
         }
     }

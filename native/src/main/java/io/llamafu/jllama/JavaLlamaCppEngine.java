@@ -15,6 +15,7 @@ import io.llamafu.engine.LoadedAdapter;
 import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.engine.support.AdapterInventory;
+import io.llamafu.engine.support.AnswerMemo;
 import io.llamafu.engine.support.GrammarSyntax;
 import io.llamafu.engine.support.MemoryBudget;
 import io.llamafu.engine.support.OpenRequests;
@@ -67,6 +68,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     private final AdapterInventory inventory;
     private final ModelLoader loader;
     private final OpenRequests openRequests = new OpenRequests();
+    private final AnswerMemo memo;
     private final ExecutorService workers;
     private final ScheduledExecutorService deadlines;
     private final Queue<Integer> freeSlots = new ConcurrentLinkedQueue<>();
@@ -83,6 +85,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         this.options = options;
         this.file = file;
         this.sequenceTokens = SequenceTokens.of(options, file);
+        this.memo = new AnswerMemo(options.answerMemo());
         this.catalog = options.adapterCatalog();
         this.inventory = new AdapterInventory(catalog, file.gguf(), tensor -> Optional.empty());
         this.loader = new ModelLoader(options, file, catalog, sequenceTokens);
@@ -178,17 +181,47 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         }
     }
 
-    /** Runs on a worker. There are as many slots as workers, so one is free. */
+    /** Runs on a worker. */
     private void serve(CompletionRequest request, CompletableFuture<Completion> future, long submittedNanos) {
         if (future.isDone()) {
             return;
         }
         openRequests.proceeds(future, System.nanoTime());
+        try {
+            List<AdapterFile> adapters = resolve(request.adapters());
+            Runnable ask = () -> askModel(request, adapters, future, submittedNanos);
+            AnswerMemo.Asker asker = new AnswerMemo.Asker(future, submittedNanos, () -> workers.execute(ask), () -> {});
+            openRequests.waits(future, System.nanoTime());
+            if (memo.mustAsk(question(request, adapters), asker)) {
+                ask.run();
+            }
+        } catch (RuntimeException | LinkageError e) {
+            future.completeExceptionally(coded(e));
+        }
+    }
+
+    private static AnswerMemo.Question question(CompletionRequest request, List<AdapterFile> adapters) {
+        return new AnswerMemo.Question(
+                request.prompt(),
+                2L * request.prompt().length(),
+                resolved(request.adapters(), adapters),
+                request.sampling(),
+                request.maxTokens(),
+                request.stop());
+    }
+
+    /** Runs on a worker. There are as many slots as workers, so one is free. */
+    private void askModel(
+            CompletionRequest request,
+            List<AdapterFile> adapters,
+            CompletableFuture<Completion> future,
+            long submittedNanos) {
+        openRequests.proceeds(future, System.nanoTime());
         int slot = freeSlots.remove();
         Optional<Completion> completion = Optional.empty();
         Optional<LlamafuException> failure = Optional.empty();
         try {
-            completion = answer(request, future, submittedNanos, slot);
+            completion = answer(request, adapters, future, submittedNanos, slot);
         } catch (RuntimeException | LinkageError e) {
             failure = Optional.of(coded(e));
         } finally {
@@ -200,9 +233,12 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     }
 
     private Optional<Completion> answer(
-            CompletionRequest request, CompletableFuture<Completion> future, long submittedNanos, int slot) {
+            CompletionRequest request,
+            List<AdapterFile> adapters,
+            CompletableFuture<Completion> future,
+            long submittedNanos,
+            int slot) {
         long startedNanos = System.nanoTime();
-        List<AdapterFile> adapters = resolve(request.adapters());
         ModelGeneration generation = acquire(adapters);
         try {
             int prompt = checkedPromptTokens(generation.model(), request);
@@ -326,6 +362,10 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     private List<ResolvedAdapter> preloadNow(AdapterStack stack) {
         List<AdapterFile> files = resolve(stack);
         acquire(files).release();
+        return resolved(stack, files);
+    }
+
+    private static List<ResolvedAdapter> resolved(AdapterStack stack, List<AdapterFile> files) {
         List<ResolvedAdapter> resolved = new ArrayList<>();
         for (int i = 0; i < files.size(); i++) {
             AdapterFile file = files.get(i);
@@ -379,6 +419,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
                 adapterLoads.get(),
                 0,
                 0,
+                memo.hits(),
                 new EngineMetrics.Memory(
                         file.gguf().tensorBytes(),
                         MemoryBudget.keyValueBytes(options, file),
@@ -396,6 +437,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
             closed = true;
             current.retire();
         }
+        memo.close();
         workers.shutdown();
         openRequests.failAll(openRequests.closedException());
         deadlines.shutdownNow();

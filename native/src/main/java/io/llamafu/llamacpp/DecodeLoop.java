@@ -254,7 +254,7 @@ final class DecodeLoop {
         sequence.dispose();
     }
 
-    EngineMetrics metrics(AdapterCache adapters) {
+    EngineMetrics metrics(AdapterCache adapters, long memoHits) {
         int active = activeSequences;
         return new EngineMetrics(
                 openRequests.submittedCount(),
@@ -273,6 +273,7 @@ final class DecodeLoop {
                 adapters.loadCount(),
                 adapters.evictionCount(),
                 adapters.failureCount(),
+                memoHits,
                 new EngineMetrics.Memory(memory.model(), memory.context(), memory.compute(), adapters.residentBytes()));
     }
 }

@@ -17,6 +17,7 @@ import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
 import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.engine.support.AdapterInventory;
+import io.llamafu.engine.support.AnswerMemo;
 import io.llamafu.engine.support.MemoryBudget;
 import io.llamafu.engine.support.OpenRequests;
 import io.llamafu.engine.support.Preload;
@@ -29,6 +30,7 @@ import io.llamafu.gguf.ModelFile;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
+import java.nio.IntBuffer;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
@@ -60,6 +62,7 @@ public final class LlamaCppEngine implements InferenceEngine {
     private final AdapterInventory inventory;
     private final OpenRequests openRequests;
     private final DecodeLoop loop;
+    private final AnswerMemo memo;
     /** Submitting shares it, closing has it alone: after close no request is on its way to the loop. */
     private final ReadWriteLock gate = new ReentrantReadWriteLock();
 
@@ -79,6 +82,7 @@ public final class LlamaCppEngine implements InferenceEngine {
         this.maxAdapters = options.maxAdaptersPerBatch();
         this.openRequests = new OpenRequests();
         this.loop = new DecodeLoop(options, model, context, maxSequenceTokens, openRequests);
+        this.memo = new AnswerMemo(options.answerMemo());
         Function<String, Optional<String>> refusals = context.refusals();
         this.inventory = new AdapterInventory(catalog, base, refusals);
         this.adapters = new AdapterCache(
@@ -254,7 +258,7 @@ public final class LlamaCppEngine implements InferenceEngine {
                 future.completeExceptionally(coded(failure));
             } else {
                 openRequests.waits(future, System.nanoTime());
-                loop.add(new Sequence(request, prompt, sampler, lease, future, maxTokens, submittedNanos));
+                ask(new Sequence(request, prompt, sampler, lease, future, maxTokens, submittedNanos), request);
             }
         });
     }
@@ -271,6 +275,21 @@ public final class LlamaCppEngine implements InferenceEngine {
                 openRequests.proceeds(future, System.nanoTime());
             }
         };
+    }
+
+    private void ask(Sequence sequence, CompletionRequest request) {
+        AnswerMemo.Question question = new AnswerMemo.Question(
+                IntBuffer.wrap(sequence.prompt()),
+                (long) Integer.BYTES * sequence.prompt().length,
+                sequence.adapters().resolved(),
+                request.sampling(),
+                request.maxTokens(),
+                request.stop());
+        AnswerMemo.Asker asker = new AnswerMemo.Asker(
+                sequence.future(), sequence.submittedNanos(), () -> loop.add(sequence), sequence::dispose);
+        if (memo.mustAsk(question, asker)) {
+            loop.add(sequence);
+        }
     }
 
     private static LlamafuException coded(Throwable failure) {
@@ -328,7 +347,7 @@ public final class LlamaCppEngine implements InferenceEngine {
 
     @Override
     public EngineMetrics metrics() {
-        return loop.metrics(adapters);
+        return loop.metrics(adapters, memo.hits());
     }
 
     @Override
@@ -342,6 +361,7 @@ public final class LlamaCppEngine implements InferenceEngine {
         } finally {
             gate.writeLock().unlock();
         }
+        memo.close();
         openRequests.failAll(openRequests.closedException());
         if (!loop.stop(CLOSE_TIMEOUT)) {
             LOG.error("The decode thread did not stop within {}; the model stays in memory.", CLOSE_TIMEOUT);

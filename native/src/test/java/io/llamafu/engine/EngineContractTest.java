@@ -10,7 +10,8 @@ import org.junit.jupiter.api.TestInstance;
  * keep is overridden there with the reason, and listed in {@code docs/engines.md}.
  */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
-public abstract class EngineContractTest implements AnswerContract, AdapterContract, SamplingContract, RequestContract {
+public abstract class EngineContractTest
+        implements AnswerContract, AdapterContract, SamplingContract, RequestContract, MemoContract {
     private InferenceEngine engine;
 
     @BeforeAll

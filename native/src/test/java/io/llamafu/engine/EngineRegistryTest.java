@@ -111,7 +111,7 @@ class EngineRegistryTest {
         @Override
         public EngineMetrics metrics() {
             EngineMetrics.Memory memory = new EngineMetrics.Memory(MODEL_BYTES, 0, 0, 0);
-            return new EngineMetrics(0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 8, 0, 0, 0, 0, memory);
+            return new EngineMetrics(0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 8, 0, 0, 0, 0, 0, memory);
         }
 
         @Override

@@ -142,6 +142,13 @@ public final class LlamafuConfigOptions {
             .withDescription("The most different adapters of the sequences that run together. The weights of each are"
                     + " read in every step.");
 
+    public static final ConfigOption<MemorySize> ANSWER_MEMO = ConfigOptions.key("answer-memo")
+            .memoryType()
+            .defaultValue(MemorySize.ofMebiBytes(8))
+            .withDescription(
+                    "The most memory of the JVM's heap for answers that the model has given, so that it is asked"
+                            + " once for identical prompts with the same adapters and options; 0 asks it each time.");
+
     public static final ConfigOption<Duration> IDLE_TIMEOUT = ConfigOptions.key("idle-timeout")
             .durationType()
             .defaultValue(Duration.ofSeconds(60))
@@ -242,6 +249,7 @@ public final class LlamafuConfigOptions {
             ADAPTERS_PRELOAD,
             LORA_BATCHING,
             MAX_ADAPTERS_PER_BATCH,
+            ANSWER_MEMO,
             IDLE_TIMEOUT,
             PROMPT_TEMPLATE,
             MAX_TOKENS,

@@ -235,6 +235,7 @@ public final class LlamafuOptions implements Serializable {
                 .adapterPreload(preloaded())
                 .loraBatching(configuration.get(LlamafuConfigOptions.LORA_BATCHING))
                 .maxAdaptersPerBatch(configuration.get(LlamafuConfigOptions.MAX_ADAPTERS_PER_BATCH))
+                .answerMemo(configuration.get(LlamafuConfigOptions.ANSWER_MEMO).getBytes())
                 .idleTimeout(configuration.get(LlamafuConfigOptions.IDLE_TIMEOUT));
         adapters.ifPresent(engine::adapters);
         if (configuration.get(LlamafuConfigOptions.GPU_LAYERS) != 0) {
@@ -445,6 +446,11 @@ public final class LlamafuOptions implements Serializable {
         /** {@link LlamafuConfigOptions#MAX_ADAPTERS_PER_BATCH}. */
         public Builder maxAdaptersPerBatch(int adapters) {
             return set(LlamafuConfigOptions.MAX_ADAPTERS_PER_BATCH, adapters);
+        }
+
+        /** {@link LlamafuConfigOptions#ANSWER_MEMO}. */
+        public Builder answerMemo(MemorySize size) {
+            return set(LlamafuConfigOptions.ANSWER_MEMO, size);
         }
 
         public Builder idleTimeout(Duration timeout) {

@@ -50,6 +50,7 @@ class LlamafuOptionsTest {
             Map.entry("adapters.preload", "medical;medical:0.5+tone"),
             Map.entry("lora-batching", "grouped"),
             Map.entry("max-adapters-per-batch", "7"),
+            Map.entry("answer-memo", "1 mb"),
             Map.entry("idle-timeout", "5 s"),
             Map.entry("prompt-template", "Q: {text}\nA:"),
             Map.entry("max-tokens", "32"),
@@ -69,7 +70,9 @@ class LlamafuOptionsTest {
         LlamafuOptions options = LlamafuOptions.builder().model("base.gguf").build();
 
         assertThat(options.toEngineOptions())
-                .isEqualTo(EngineOptions.builder(Path.of("base.gguf")).build());
+                .isEqualTo(EngineOptions.builder(Path.of("base.gguf"))
+                        .answerMemo(8L << 20)
+                        .build());
         assertThat(options.sampling()).isEqualTo(SamplingOptions.greedy());
         assertThat(options.promptTemplate()).isEqualTo(new PromptTemplate("{text}"));
         assertThat(options.parallelSequences()).isEqualTo(16);
@@ -110,6 +113,7 @@ class LlamafuOptionsTest {
                 .adaptersPreload("medical", "medical:0.5+tone")
                 .loraBatching(LoraBatching.GROUPED)
                 .maxAdaptersPerBatch(7)
+                .answerMemo(MemorySize.parse("1 mb"))
                 .idleTimeout(Duration.ofSeconds(5))
                 .promptTemplate("Q: {text}\nA:")
                 .maxTokens(32)
@@ -145,6 +149,7 @@ class LlamafuOptionsTest {
                         .adapterPreload(List.of(AdapterStack.parse("medical"), AdapterStack.parse("medical:0.5+tone")))
                         .loraBatching(LoraBatching.GROUPED)
                         .maxAdaptersPerBatch(7)
+                        .answerMemo(1L << 20)
                         .idleTimeout(Duration.ofSeconds(5))
                         .build());
         assertThat(options.artifacts(Path.of("/temporary")))

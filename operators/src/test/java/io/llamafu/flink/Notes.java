@@ -3,6 +3,7 @@ package io.llamafu.flink;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.testing.TinyModel;
 import io.llamafu.testing.TinyModel.Golden;
+import org.apache.flink.configuration.MemorySize;
 
 import java.util.HashMap;
 import java.util.LinkedHashSet;
@@ -46,12 +47,13 @@ public final class Notes {
         return requireNonNull(ANSWERS.get(question), () -> "no answer is known for " + question);
     }
 
-    /** Equal for the engine everywhere, so that all tests share one. */
+    /** Equal for the engine everywhere, so that all tests share one; it answers each request, however often it came. */
     public static LlamafuOptions.Builder options() {
         return LlamafuOptions.builder()
                 .model(TinyModel.model().toUri().toString())
                 .adapters(TinyModel.adapters().toString())
                 .promptTemplate(FRAME)
+                .answerMemo(MemorySize.ZERO)
                 .threads(1)
                 .maxTokens(48);
     }

@@ -19,6 +19,7 @@ import org.apache.flink.api.java.tuple.Tuple2;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.HeartbeatManagerOptions;
+import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.PipelineOptions;
 import org.apache.flink.configuration.RestartStrategyOptions;
 import org.apache.flink.configuration.StateBackendOptions;
@@ -108,6 +109,7 @@ record PipelineJob(LlamafuOptions options, int parallelism, Path checkpoints) {
                 .contextSize(CONTEXT_SIZE)
                 .parallelSequences(SEQUENCES)
                 .threads(threads)
+                .answerMemo(MemorySize.ZERO)
                 .maxTokens(maxTokens)
                 .timeout(REQUEST_TIMEOUT)
                 .build();

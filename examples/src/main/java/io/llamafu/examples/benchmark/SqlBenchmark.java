@@ -1,6 +1,7 @@
 package io.llamafu.examples.benchmark;
 
 import io.llamafu.flink.LlamafuOptions;
+import org.apache.flink.configuration.MemorySize;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -89,6 +90,7 @@ final class SqlBenchmark implements Callable<Integer> {
                 .adapters(files.adapters(RandomModel.SMALL, RANK, ADAPTERS).toString())
                 .contextSize(CONTEXT)
                 .parallelSequences(SEQUENCES)
+                .answerMemo(MemorySize.ZERO)
                 .maxTokens(tokensOfEach);
         if (threads != 0) {
             options.threads(threads);

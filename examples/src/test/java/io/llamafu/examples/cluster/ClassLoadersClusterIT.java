@@ -189,7 +189,8 @@ class ClassLoadersClusterIT {
                 SET 'sql-client.execution.result-mode' = 'tableau';
                 SELECT LLM_COMPLETE(text, 'medical') FROM (VALUES ('one')) AS t (text);
                 SELECT LLM_COMPLETE(text, 'legal') FROM (VALUES ('two')) AS t (text);
-                SELECT answer FROM ML_PREDICT(TABLE (SELECT text FROM (VALUES ('three')) AS t (text)), MODEL notes, DESCRIPTOR(text));
+                CREATE TEMPORARY VIEW three AS SELECT text FROM (VALUES ('three')) AS t (text);
+                SELECT answer FROM ML_PREDICT(TABLE three, MODEL notes, DESCRIPTOR(text));
                 SELECT LLM_TOKENS(text) FROM (VALUES ('four')) AS t (text);
                 """
                         .formatted(BuildOutput.llamafuJar(), NotesJobs.model(), NotesJobs.adapters()));

@@ -49,7 +49,19 @@ final class Asker implements Serializable {
      * @param stack in its written form
      * @param changes of the options
      */
-    record Question(Supplier<Task> task, List<String> texts, String stack, Map<String, String> changes) {}
+    record Question(Supplier<Task> task, List<String> texts, String stack, Map<String, String> changes) {
+        Question withChanges(Map<String, String> others) {
+            return new Question(task, texts, stack, others);
+        }
+
+        /** One that has failed before anybody could be asked. */
+        Question failing(LlamafuException failure) {
+            Supplier<Task> noTask = () -> {
+                throw failure;
+            };
+            return new Question(noTask, texts, stack, Map.of());
+        }
+    }
 
     /** A question on its way; each is itself only. */
     private static final class Asked {
@@ -73,15 +85,13 @@ final class Asker implements Serializable {
     /**
      * Opens the engine.
      *
-     * @param group of metrics, {@code function} or {@code model}
-     * @param name of the function or the model
+     * @param metrics the group of the function or the model
      */
-    void open(FunctionContext context, String group, String name) {
+    void open(FunctionContext context, MetricGroup metrics) {
         settings = options.settings();
         changed = new Memo<>(options::settings);
         open = ConcurrentHashMap.newKeySet();
         TaskManager taskManager = TaskManager.of(context, context.getExternalResourceInfos(TaskManager.GPU_RESOURCE));
-        MetricGroup metrics = context.getMetricGroup().addGroup(group, name);
         session = EngineSession.open(settings.options(), taskManager, Leases::shared, metrics);
     }
 

@@ -8,6 +8,7 @@ import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.OnError;
 import org.apache.flink.configuration.PipelineOptions;
 import org.apache.flink.configuration.ReadableConfig;
+import org.apache.flink.metrics.MetricGroup;
 import org.apache.flink.table.functions.FunctionContext;
 import org.apache.flink.table.functions.SpecializedFunction.SpecializedContext;
 
@@ -48,6 +49,8 @@ final class FunctionEngines implements Serializable {
 
     /** What the options of a call come to. */
     private record Call(String profile, Map<String, String> changes) {}
+
+    private record Addressed(Asker asker, Asker.Question question) {}
 
     private FunctionEngines(LlmFunctionName function, Map<String, String> options, Map<String, Asker> askers) {
         this.function = function;
@@ -163,16 +166,28 @@ final class FunctionEngines implements Serializable {
                                     .collect(Collectors.joining(", "))));
         }
         if (!opened.contains(profile)) {
-            asker.open(context, "function", function.name());
+            asker.open(context, metrics(profile));
             opened.add(profile);
         }
         return asker;
     }
 
+    /** A group of its own for each profile: Flink reports a metric that is registered twice in a group only once. */
+    private MetricGroup metrics(String profile) {
+        MetricGroup ofFunction = context.getMetricGroup().addGroup("function", function.name());
+        return profile.equals(OWN) ? ofFunction : ofFunction.addGroup("profile", profile);
+    }
+
     private static Call call(Map<String, String> given) {
         Map<String, String> changes = new HashMap<>(given);
+        if (!changes.containsKey(LlamafuTableOptions.PROFILE.key())) {
+            return new Call(OWN, changes);
+        }
         String profile = changes.remove(LlamafuTableOptions.PROFILE.key());
-        return new Call(profile == null ? OWN : profile, changes);
+        if (profile == null) {
+            throw invalid("The options of a call have a NULL value of 'profile'; leave it out.");
+        }
+        return new Call(profile, changes);
     }
 
     /** The engine of the function's own options. */
@@ -180,18 +195,52 @@ final class FunctionEngines implements Serializable {
         return open(OWN).engine();
     }
 
+    /** Asks without waiting. Does not throw. */
     CompletableFuture<Outcome> ask(Asker.Question question) {
-        Call call = calls.get(question.changes());
-        return open(call.profile()).ask(of(question, call));
+        try {
+            Addressed addressed = address(question);
+            return addressed.asker().ask(addressed.question());
+        } catch (LlamafuException e) {
+            return function.emitsErrors()
+                    ? CompletableFuture.completedFuture(Outcome.failed(e))
+                    : CompletableFuture.failedFuture(e);
+        }
     }
 
+    /**
+     * Asks and waits.
+     *
+     * @throws LlamafuException if it failed, and {@code on-error} is {@code fail}
+     */
     Outcome askAndWait(Asker.Question question) {
-        Call call = calls.get(question.changes());
-        return open(call.profile()).askAndWait(of(question, call));
+        Addressed addressed;
+        try {
+            addressed = address(question);
+        } catch (LlamafuException e) {
+            if (function.emitsErrors()) {
+                return Outcome.failed(e);
+            }
+            throw e;
+        }
+        return addressed.asker().askAndWait(addressed.question());
     }
 
-    private static Asker.Question of(Asker.Question question, Call call) {
-        return new Asker.Question(question.task(), question.texts(), question.stack(), call.changes());
+    /**
+     * Who answers a question. If that is nobody, it is an error of the record, about which the function's own options
+     * decide.
+     *
+     * @throws LlamafuException if it has none
+     */
+    private Addressed address(Asker.Question question) {
+        try {
+            Call call = calls.get(question.changes());
+            return new Addressed(open(call.profile()), question.withChanges(call.changes()));
+        } catch (LlamafuException e) {
+            if (!askers.containsKey(OWN)) {
+                throw e;
+            }
+            return new Addressed(open(OWN), question.failing(e));
+        }
     }
 
     /** Idempotent; does not throw. */

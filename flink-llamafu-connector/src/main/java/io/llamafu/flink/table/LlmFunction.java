@@ -17,7 +17,8 @@ import java.util.function.Supplier;
  * fill the batch.
  *
  * <p>Not deterministic: rounding depends on the other rows of a batch, so that even at temperature 0 a text can be answered
- * otherwise the next time. That also keeps the planner from asking twice what is used twice.
+ * otherwise the next time. That also keeps the planner from computing a column twice; where it calls the function twice for
+ * a record all the same, the engine's memo has the answer.
  */
 @Internal
 public abstract class LlmFunction extends ScalarFunction implements SpecializedFunction {

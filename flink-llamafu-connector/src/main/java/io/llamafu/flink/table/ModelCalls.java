@@ -26,7 +26,7 @@ final class ModelCalls implements Serializable {
     }
 
     void open(FunctionContext context) {
-        asker.open(context, "model", model);
+        asker.open(context, context.getMetricGroup().addGroup("model", model));
     }
 
     CompletableFuture<RowData> ask(RowData row) {

@@ -16,6 +16,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.util.HashMap;
 import java.util.List;
@@ -165,6 +166,56 @@ class SqlSessionIT {
                         "SELECT LLM_COMPLETE(text, 'unknown') FROM (VALUES (%s)) AS t (text)".formatted(note(0))),
                 ErrorCode.ADAPTER_NOT_FOUND,
                 "unknown");
+    }
+
+    private static final String MISSING_MODEL = "missing";
+
+    /** With the profiles {@code long}, and {@link #MISSING_MODEL}, whose model is none. */
+    private static Map<String, String> profiles() {
+        Map<String, String> parameters = new HashMap<>();
+        Sql.options().forEach((key, value) -> parameters.put("llamafu.profile.long." + key, value));
+        parameters.put("llamafu.profile.%s.model".formatted(MISSING_MODEL), "/nowhere/base.gguf");
+        return parameters;
+    }
+
+    private static String errorCodeOf(String profile) {
+        return "LLM_TRY_COMPLETE(text, '', MAP['profile', %s]).error_code".formatted(profile);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"false", "true"})
+    void tryCompleteTellsEveryErrorOfAProfileInItsRow(String async) {
+        Sql sql = new Sql(STREAMING).loadModule("async", async);
+        sql.env().getConfig().set(PipelineOptions.GLOBAL_JOB_PARAMETERS, profiles());
+        Row row = sql.rows("SELECT %s, %s, %s, %s FROM (VALUES (%s)) AS t (text)"
+                        .formatted(
+                                errorCodeOf("'long'"),
+                                errorCodeOf("'unknown'"),
+                                errorCodeOf("'" + MISSING_MODEL + "'"),
+                                errorCodeOf("CAST(NULL AS STRING)"),
+                                note(0)))
+                .get(0);
+        assertThat(row).isEqualTo(Row.of(null, "INVALID_OPTION", "MODEL_NOT_FOUND", "INVALID_OPTION"));
+    }
+
+    @Test
+    void tryCompleteWithoutOptionsOfItsOwnTellsErrorsInItsRowToo() {
+        Sql sql = new Sql(BATCH)
+                .execute("CREATE TEMPORARY FUNCTION LLM_TRY_COMPLETE AS 'io.llamafu.flink.table.LlmTryComplete'");
+        sql.env().getConfig().set(PipelineOptions.GLOBAL_JOB_PARAMETERS, profiles());
+        Row row = sql.rows("SELECT %s, LLM_TRY_COMPLETE(text).error_code FROM (VALUES (%s)) AS t (text)"
+                        .formatted(errorCodeOf("'unknown'"), note(0)))
+                .get(0);
+        assertThat(row).isEqualTo(Row.of("INVALID_OPTION", "INVALID_OPTION"));
+    }
+
+    @Test
+    void onErrorOfAFunctionDecidesAboutAnUnknownProfile() {
+        Sql sql = new Sql(STREAMING).loadModule("on-error", "null");
+        sql.env().getConfig().set(PipelineOptions.GLOBAL_JOB_PARAMETERS, profiles());
+        assertThat(sql.value("SELECT LLM_COMPLETE(text, '', MAP['profile', 'unknown']) FROM (VALUES (%s)) AS t (text)"
+                        .formatted(note(0))))
+                .isNull();
     }
 
     @Test

@@ -19,6 +19,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ScheduledFuture;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Predicate;
@@ -37,8 +39,11 @@ final class MirroredEngine extends ForwardingEngine {
             ErrorCode.ADAPTER_INCOMPATIBLE,
             ErrorCode.ADAPTER_LOAD_FAILED);
 
+    private static final Duration IDLE_THREAD = Duration.ofSeconds(1);
+
     private final AdapterMirror mirror;
     private final Predicate<String> remote;
+    private final ScheduledThreadPoolExecutor deadlines = deadlines();
 
     /**
      * An engine over a mirror.
@@ -49,6 +54,22 @@ final class MirroredEngine extends ForwardingEngine {
         super(engine);
         this.mirror = checkNotNull(mirror, "mirror is null");
         this.remote = checkNotNull(remote, "remote is null");
+    }
+
+    /**
+     * With a thread that is there as long as somebody waits: one that stays, such as the one behind
+     * {@link CompletableFuture#orTimeout}, would keep the class loader of the job that began it.
+     */
+    private static ScheduledThreadPoolExecutor deadlines() {
+        ScheduledThreadPoolExecutor deadlines = new ScheduledThreadPoolExecutor(1, task -> {
+            Thread thread = new Thread(task, "llamafu-adapter-deadlines");
+            thread.setDaemon(true);
+            return thread;
+        });
+        deadlines.setRemoveOnCancelPolicy(true);
+        deadlines.setKeepAliveTime(IDLE_THREAD.toMillis(), TimeUnit.MILLISECONDS);
+        deadlines.allowCoreThreadTimeOut(true);
+        return deadlines;
     }
 
     @Override
@@ -79,8 +100,11 @@ final class MirroredEngine extends ForwardingEngine {
     private void handOverInTime(
             CompletionRequest request, CompletableFuture<AdapterMirror.Use> use, CompletableFuture<Completion> result) {
         long start = System.nanoTime();
-        CompletableFuture<AdapterMirror.Use> inTime = new CompletableFuture<AdapterMirror.Use>()
-                .orTimeout(request.timeout().toMillis(), TimeUnit.MILLISECONDS);
+        CompletableFuture<AdapterMirror.Use> inTime = new CompletableFuture<>();
+        ScheduledFuture<?> deadline = deadlines.schedule(
+                () -> inTime.completeExceptionally(new TimeoutException()),
+                TimeUnit.MILLISECONDS.convert(request.timeout()),
+                TimeUnit.MILLISECONDS);
         use.whenComplete((held, failure) -> {
             if (failure != null) {
                 inTime.completeExceptionally(failure);
@@ -89,6 +113,7 @@ final class MirroredEngine extends ForwardingEngine {
             }
         });
         inTime.whenComplete((held, failure) -> {
+            deadline.cancel(false);
             if (failure != null) {
                 result.completeExceptionally(reason(request, failure));
             } else {
@@ -96,6 +121,8 @@ final class MirroredEngine extends ForwardingEngine {
                 handOver(request.withTimeout(left), held, result);
             }
         });
+        // Whoever gave up waits for no adapters any more.
+        result.whenComplete((completion, failure) -> inTime.cancel(false));
     }
 
     @SuppressWarnings("FutureReturnValueIgnored") // the outcome is handed on to the result

@@ -51,7 +51,9 @@ final class AdapterMetrics {
             Counts counts = counts(adapter.name(), true);
             counts.completions().inc();
             counts.promptTokens().inc(completion.promptTokens());
-            counts.generatedTokens().inc(completion.generatedTokens());
+            if (!completion.isRemembered()) {
+                counts.generatedTokens().inc(completion.generatedTokens());
+            }
         }
     }
 

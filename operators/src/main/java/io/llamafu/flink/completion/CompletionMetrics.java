@@ -34,6 +34,7 @@ final class CompletionMetrics {
     private final Counter promptTokens;
     private final Counter cachedPromptTokens;
     private final Counter generatedTokens;
+    private final Counter memoHits;
     private final Histogram queueMillis;
     private final Histogram firstTokenMillis;
     private final Histogram totalMillis;
@@ -48,6 +49,7 @@ final class CompletionMetrics {
         promptTokens = rated(group, "promptTokens");
         cachedPromptTokens = rated(group, "cachedPromptTokens");
         generatedTokens = rated(group, "generatedTokens");
+        memoHits = rated(group, "memoHits");
         queueMillis = histogram(group, "queueMillis");
         firstTokenMillis = histogram(group, "firstTokenMillis");
         totalMillis = histogram(group, "totalMillis");
@@ -68,6 +70,7 @@ final class CompletionMetrics {
         gauge(group, "contextCells", engine, EngineMetrics::contextCells);
         gauge(group, "contextUse", engine, metrics -> share(metrics.usedCells(), metrics.contextCells()));
         gauge(group, "decodeSteps", engine, EngineMetrics::decodeSteps);
+        gauge(group, "memoHits", engine, EngineMetrics::memoHits);
         gauge(group, "residentAdapters", engine, EngineMetrics::residentAdapters);
         gauge(group, "adapterLoads", engine, EngineMetrics::adapterLoads);
         gauge(group, "adapterEvictions", engine, EngineMetrics::adapterEvictions);
@@ -115,7 +118,11 @@ final class CompletionMetrics {
         completions.inc();
         promptTokens.inc(completion.promptTokens());
         cachedPromptTokens.inc(completion.cachedPromptTokens());
-        generatedTokens.inc(completion.generatedTokens());
+        if (completion.isRemembered()) {
+            memoHits.inc();
+        } else {
+            generatedTokens.inc(completion.generatedTokens());
+        }
         queueMillis.update(Math.round(completion.timings().queueMillis()));
         firstTokenMillis.update(Math.round(completion.timings().firstTokenMillis()));
         totalMillis.update(Math.round(completion.timings().totalMillis()));

@@ -104,6 +104,23 @@ class CompletionMetricsTest {
     }
 
     @Test
+    void tokensOfRememberedAnswersWereNotGenerated() {
+        engine.answer(submit("medical"), "text");
+        int again = submit("medical");
+        Completion first = engine.answer(0).join();
+        engine.answer(again).complete(first.repeated(new Completion.Timings(1, 1, 1)));
+
+        assertThat(count("completions")).isEqualTo(2);
+        assertThat(count("memoHits")).isEqualTo(1);
+        assertThat(count("generatedTokens")).isEqualTo(5);
+        assertThat(count("adapter", "medical", "completions")).isEqualTo(2);
+        assertThat(count("adapter", "medical", "generatedTokens")).isEqualTo(5);
+        assertThat(count("promptTokens") - count("cachedPromptTokens"))
+                .as("prefilled")
+                .isEqualTo(4);
+    }
+
+    @Test
     void everyCodeHasItsCounter() {
         for (ErrorCode code : ErrorCode.values()) {
             assertThat(session.failed(new LlamafuException(code, "text")).code())
@@ -157,6 +174,7 @@ class CompletionMetricsTest {
         assertThat(gauge("adapterLoads")).isEqualTo(6L);
         assertThat(gauge("adapterEvictions")).isEqualTo(2L);
         assertThat(gauge("adapterFailures")).isEqualTo(1L);
+        assertThat(gauge("memoHits")).isEqualTo(9L);
         assertThat(gauge("modelLoads")).isEqualTo(SharedEngines.openedEngines());
         assertThat(gauge("modelBytes")).isEqualTo(1000L);
         assertThat(gauge("contextBytes")).isEqualTo(200L);

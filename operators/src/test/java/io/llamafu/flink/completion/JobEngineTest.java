@@ -46,6 +46,7 @@ class JobEngineTest {
                 .containsExactly(EngineOptions.builder(Path.of("base.gguf"))
                         .gpuLayers(-1)
                         .gpuDevice(2)
+                        .answerMemo(8L << 20)
                         .build());
         assertThat(engine.closedLeases()).isEqualTo(1);
     }

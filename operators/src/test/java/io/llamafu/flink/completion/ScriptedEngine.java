@@ -124,7 +124,8 @@ final class ScriptedEngine implements InferenceEngine {
 
     @Override
     public EngineMetrics metrics() {
-        return new EngineMetrics(0, 0, 0, 0, 0, 50, 4, 2, 16, 100, 64, 8192, 3, 6, 2, 1, new Memory(1000, 200, 30, 5));
+        return new EngineMetrics(
+                0, 0, 0, 0, 0, 50, 4, 2, 16, 100, 64, 8192, 3, 6, 2, 1, 9, new Memory(1000, 200, 30, 5));
     }
 
     @Override

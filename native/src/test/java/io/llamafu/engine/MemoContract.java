@@ -1,0 +1,106 @@
+package io.llamafu.engine;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.testing.Await;
+import io.llamafu.testing.TinyModel;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+
+import static io.llamafu.engine.Answers.MEDICAL;
+import static io.llamafu.engine.Answers.PROMPT;
+import static io.llamafu.engine.Answers.answer;
+import static io.llamafu.engine.Answers.awaitActive;
+import static io.llamafu.engine.Answers.endless;
+import static io.llamafu.engine.Answers.failure;
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** What every engine promises of identical requests, if its option {@code answer-memo} is on. */
+interface MemoContract extends EngineUnderTest {
+    private InferenceEngine remembering(EngineOptions.Builder options) {
+        return open(options.answerMemo(1 << 20).build());
+    }
+
+    @Test
+    default void modelIsAskedOnceForIdenticalRequests() throws Exception {
+        try (InferenceEngine engine = remembering(TinyModel.options())) {
+            CompletionRequest request = CompletionRequest.of(PROMPT, MEDICAL);
+            List<CompletableFuture<Completion>> answers = new ArrayList<>();
+            for (int i = 0; i < 20; i++) {
+                answers.add(engine.submit(request.withTimeout(Duration.ofSeconds(60 + i))));
+            }
+            for (CompletableFuture<Completion> answer : answers) {
+                answer.get(1, TimeUnit.MINUTES);
+            }
+            Completion first = answers.get(0).join();
+            Completion later = answer(engine, request);
+
+            assertThat(answers).allSatisfy(answer -> {
+                assertThat(answer.join().text()).isEqualTo(first.text());
+                assertThat(answer.join().adapters()).isEqualTo(first.adapters());
+            });
+            assertThat(later.isRemembered()).isTrue();
+            assertThat(later.text()).isEqualTo(first.text());
+            Await.until("all are counted", () -> engine.metrics().completions() == 21);
+            EngineMetrics metrics = engine.metrics();
+            assertThat(metrics.memoHits()).isEqualTo(20);
+            assertThat(metrics.generatedTokens()).isEqualTo(first.generatedTokens());
+            assertThat(metrics.promptTokens()).isEqualTo(first.promptTokens());
+        }
+    }
+
+    @Test
+    default void adapterThatWasPublishedAnewIsNotAnsweredForByItsOldVersion(@TempDir Path folder) throws Exception {
+        TinyModel.publish(folder, "swapped", "medical");
+        EngineOptions.Builder options = TinyModel.options().adapters(folder).adapterRefreshInterval(Duration.ZERO);
+        CompletionRequest request = CompletionRequest.of(PROMPT, AdapterStack.parse("swapped"));
+        try (InferenceEngine engine = remembering(options)) {
+            Completion before = answer(engine, request);
+            assertThat(answer(engine, request).isRemembered()).isTrue();
+            TinyModel.publish(folder, "swapped", "legal");
+            Completion after = answer(engine, request);
+
+            assertThat(after.isRemembered()).isFalse();
+            assertThat(after.adapters()).isNotEqualTo(before.adapters());
+            assertThat(after.text()).isNotEqualTo(before.text());
+        }
+    }
+
+    @Test
+    default void requestOutlivesTheIdenticalOneThatItWaitedFor() throws Exception {
+        try (InferenceEngine engine = remembering(TinyModel.options())) {
+            CompletableFuture<Completion> cancelled = engine.submit(endless(400));
+            awaitActive(engine, 1);
+            CompletableFuture<Completion> overdue = engine.submit(endless(400).withTimeout(Duration.ofMillis(1)));
+            CompletableFuture<Completion> patient = engine.submit(endless(400));
+
+            assertThat(failure(overdue).code()).isEqualTo(ErrorCode.DEADLINE_EXCEEDED);
+            cancelled.cancel(false);
+
+            Completion answer = patient.get(1, TimeUnit.MINUTES);
+            assertThat(answer.generatedTokens()).isEqualTo(400);
+            assertThat(answer(engine, endless(400)).isRemembered()).isTrue();
+        }
+    }
+
+    @Test
+    default void closingFailsThoseWhoWaitForAnIdenticalRequest() throws Exception {
+        List<CompletableFuture<Completion>> waiting = new ArrayList<>();
+        try (InferenceEngine engine = remembering(TinyModel.options())) {
+            for (int i = 0; i < 10; i++) {
+                waiting.add(engine.submit(endless(400)));
+            }
+            awaitActive(engine, 1);
+        }
+        for (CompletableFuture<Completion> one : waiting) {
+            assertThat(failure(one).code()).isEqualTo(ErrorCode.ENGINE_CLOSED);
+        }
+    }
+}
