@@ -2,6 +2,7 @@ package io.llamafu.examples;
 
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.OnError;
+import org.apache.flink.configuration.MemorySize;
 import picocli.CommandLine.Option;
 
 import java.io.IOException;
@@ -39,14 +40,22 @@ public final class ModelOptions {
     private int threads;
 
     public LlamafuOptions toLlamafuOptions(OnError onError) {
+        return toBuilder(onError).build();
+    }
+
+    /** For a job that is to see what the model does, however often the same is asked. */
+    public LlamafuOptions withoutMemo(OnError onError) {
+        return toBuilder(onError).answerMemo(MemorySize.ZERO).build();
+    }
+
+    private LlamafuOptions.Builder toBuilder(OnError onError) {
         return LlamafuOptions.builder()
                 .model(model.toUri().toString())
                 .adapters(adapters.toUri().toString())
                 .promptTemplate(PROMPT_TEMPLATE)
                 .threads(threads)
                 .maxTokens(MAX_TOKENS)
-                .onError(onError)
-                .build();
+                .onError(onError);
     }
 
     public void requireReadable() throws IOException {

@@ -173,7 +173,7 @@ public final class SoakExample implements Callable<Integer> {
 
     private GoldenAnswers certainAnswers(Findings findings) throws Exception {
         GoldenAnswers all = GoldenAnswers.read(golden);
-        GoldenAnswers certain = all.certain(model.toLlamafuOptions(OnError.FAIL), CERTAIN_ROUNDS);
+        GoldenAnswers certain = all.certain(model.withoutMemo(OnError.FAIL), CERTAIN_ROUNDS);
         int uncertain = all.texts().size() - certain.texts().size();
         System.err.printf(
                 "%d of %d texts have certain answers%n",

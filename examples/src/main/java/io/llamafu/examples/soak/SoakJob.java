@@ -113,7 +113,7 @@ public final class SoakJob {
                 .maxTokens(SoakRecord::maxTokens)
                 .routes(routes)
                 .eventTime()
-                .with(model.toLlamafuOptions(OnError.EMIT))
+                .with(model.withoutMemo(OnError.EMIT))
                 .buildStreams();
         sink(kafka, SoakTopics.ANSWERS, streams.answered(), Outcome::of);
         sink(kafka, SoakTopics.DEAD_LETTERS, streams.deadLetters(), Outcome::of);
