@@ -28,8 +28,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 /** The jar that users install has all that a Flink distribution lacks, and nothing that it has. */
 class InstalledJarIT {
     private static final Path JAR = Path.of(System.getProperty("llamafu.jar"));
-    private static final List<String> ROOMS =
-            List.of("io/llamafu/", "org/apache/avro/", "META-INF/");
+    private static final List<String> ROOMS = List.of("io/llamafu/", "org/apache/avro/", "META-INF/");
 
     private static List<String> names;
 

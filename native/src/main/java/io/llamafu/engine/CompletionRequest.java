@@ -21,6 +21,8 @@ import static java.util.Objects.requireNonNull;
  * @param timeout how long the engine may take for the request: for its adapters, and again from the moment that it has a
  *     sequence slot. While it waits for other requests, for the slot or for room for its adapters, its time stands. Then it
  *     fails with {@link ErrorCode#DEADLINE_EXCEEDED} and its sequence is freed
+ * @param patience how long after {@code submit} the request may take in all, waits included; for who cannot wait until the
+ *     line has moved. Then it fails likewise
  */
 public record CompletionRequest(
         String prompt,
@@ -28,12 +30,16 @@ public record CompletionRequest(
         SamplingOptions sampling,
         int maxTokens,
         List<String> stop,
-        Duration timeout) {
+        Duration timeout,
+        Duration patience) {
 
     /** What a request gets that does not say otherwise. */
     public static final int DEFAULT_MAX_TOKENS = 256;
 
     public static final Duration DEFAULT_TIMEOUT = Duration.ofMinutes(2);
+
+    /** However long the line is. */
+    public static final Duration ENDLESS_PATIENCE = Duration.ofSeconds(Long.MAX_VALUE);
 
     public CompletionRequest {
         requireNonNull(prompt, "prompt is null");
@@ -41,6 +47,18 @@ public record CompletionRequest(
         requireNonNull(sampling, "sampling is null");
         stop = List.copyOf(stop);
         requireNonNull(timeout, "timeout is null");
+        requireNonNull(patience, "patience is null");
+    }
+
+    /** A request that waits for others as long as need be. */
+    public CompletionRequest(
+            String prompt,
+            AdapterStack adapters,
+            SamplingOptions sampling,
+            int maxTokens,
+            List<String> stop,
+            Duration timeout) {
+        this(prompt, adapters, sampling, maxTokens, stop, timeout, ENDLESS_PATIENCE);
     }
 
     /** A greedy request with the default limits. */
@@ -50,18 +68,22 @@ public record CompletionRequest(
     }
 
     public CompletionRequest withSampling(SamplingOptions newSampling) {
-        return new CompletionRequest(prompt, adapters, newSampling, maxTokens, stop, timeout);
+        return new CompletionRequest(prompt, adapters, newSampling, maxTokens, stop, timeout, patience);
     }
 
     public CompletionRequest withMaxTokens(int newMaxTokens) {
-        return new CompletionRequest(prompt, adapters, sampling, newMaxTokens, stop, timeout);
+        return new CompletionRequest(prompt, adapters, sampling, newMaxTokens, stop, timeout, patience);
     }
 
     public CompletionRequest withStop(String... newStop) {
-        return new CompletionRequest(prompt, adapters, sampling, maxTokens, List.of(newStop), timeout);
+        return new CompletionRequest(prompt, adapters, sampling, maxTokens, List.of(newStop), timeout, patience);
     }
 
     public CompletionRequest withTimeout(Duration newTimeout) {
-        return new CompletionRequest(prompt, adapters, sampling, maxTokens, stop, newTimeout);
+        return new CompletionRequest(prompt, adapters, sampling, maxTokens, stop, newTimeout, patience);
+    }
+
+    public CompletionRequest withPatience(Duration newPatience) {
+        return new CompletionRequest(prompt, adapters, sampling, maxTokens, stop, timeout, newPatience);
     }
 }

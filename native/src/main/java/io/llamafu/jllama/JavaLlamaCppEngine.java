@@ -145,7 +145,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     public CompletableFuture<Completion> submit(CompletionRequest request) {
         requireNonNull(request, "request is null");
         long now = System.nanoTime();
-        CompletableFuture<Completion> future = openRequests.open(request.timeout(), now);
+        CompletableFuture<Completion> future = openRequests.open(request.timeout(), request.patience(), now);
         try {
             check(request);
             openRequests.waits(future, now);

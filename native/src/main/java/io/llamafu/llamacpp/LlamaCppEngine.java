@@ -207,7 +207,7 @@ public final class LlamaCppEngine implements InferenceEngine {
     public CompletableFuture<Completion> submit(CompletionRequest request) {
         requireNonNull(request, "request is null");
         long now = System.nanoTime();
-        CompletableFuture<Completion> future = openRequests.open(request.timeout(), now);
+        CompletableFuture<Completion> future = openRequests.open(request.timeout(), request.patience(), now);
         gate.readLock().lock();
         try {
             if (closed) {

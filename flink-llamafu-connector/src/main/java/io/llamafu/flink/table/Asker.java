@@ -162,8 +162,9 @@ final class Asker implements Serializable {
         try {
             used = question.changes().isEmpty() ? settings : changed.get(question.changes());
             task = question.task().get();
-            CompletionRequest request =
-                    task.request(used, used.template().render(question.texts()), AdapterStack.parse(question.stack()));
+            CompletionRequest request = task.request(
+                            used, used.template().render(question.texts()), AdapterStack.parse(question.stack()))
+                    .withPatience(options.longest());
             answer = session.submit(() -> request);
         } catch (RuntimeException e) {
             answer = session.submit(() -> {

@@ -31,9 +31,8 @@ import java.util.stream.Collectors;
 public final class LlamafuModelProvider implements AsyncPredictRuntimeProvider, PredictRuntimeProvider {
 
     /** Of CONFIG, for Flink itself. */
-    private static final ConfigOption<String> LABELS_AS_WRITTEN = ConfigOptions.key(LlamafuTableOptions.LABELS.key())
-            .stringType()
-            .noDefaultValue();
+    private static final ConfigOption<String> LABELS_AS_WRITTEN =
+            ConfigOptions.key(LlamafuTableOptions.LABELS.key()).stringType().noDefaultValue();
 
     private static final Set<ConfigOption<?>> OF_FLINK = Set.of(
             MLPredictRuntimeConfigOptions.ASYNC,
@@ -144,8 +143,9 @@ public final class LlamafuModelProvider implements AsyncPredictRuntimeProvider, 
         }
         return switch (kind) {
             case TEXT_GENERATION -> new Task.Generation();
-            case CLASSIFICATION -> Task.Classification.of(TextList.parse(
-                    LlamafuTableOptions.LABELS.key(), required(kind, written, LABELS_AS_WRITTEN)));
+            case CLASSIFICATION ->
+                Task.Classification.of(
+                        TextList.parse(LlamafuTableOptions.LABELS.key(), required(kind, written, LABELS_AS_WRITTEN)));
             case EXTRACTION -> Task.Extraction.of(required(kind, written, LlamafuConfigOptions.JSON_SCHEMA));
         };
     }

@@ -3,6 +3,7 @@ package io.llamafu.flink.table;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.flink.LlamafuConfigOptions;
+import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.OnError;
 import org.junit.jupiter.api.Test;
 
@@ -41,6 +42,19 @@ class CallOptionsTest {
         assertThat(changed.sampling().temperature()).isEqualTo(0.5f);
         assertThat(changed.timeout()).isEqualTo(Duration.ofSeconds(2));
         assertThat(options.settings().options().maxTokens()).isEqualTo(9);
+    }
+
+    @Test
+    void stopStringsOfASessionHoldAsTheyAreWritten() {
+        assertThat(stop("\nUser:")).containsExactly("\nUser:");
+        assertThat(stop("- a;\n")).containsExactly("- a", "\n");
+        assertThat(stop("[\"[INST]\", \" a;b\"]")).containsExactly("[INST]", " a;b");
+        assertThatThrownBy(() -> stop("[INST]")).hasMessageContaining("JSON array");
+    }
+
+    private static List<String> stop(String written) {
+        return LlamafuOptions.fromMap(Map.of("model", "base.gguf", "stop", written))
+                .stop();
     }
 
     @Test

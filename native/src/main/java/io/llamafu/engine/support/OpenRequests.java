@@ -36,13 +36,19 @@ public final class OpenRequests {
         private final CompletableFuture<Completion> future;
         private final Duration timeout;
         private final long timeoutNanos;
+        private final Duration patience;
+        private final long patienceNanos;
+        private final long submittedNanos;
         private volatile boolean inLine;
         private volatile long sinceNanos;
 
-        private OpenRequest(CompletableFuture<Completion> future, Duration timeout, long nowNanos) {
+        private OpenRequest(CompletableFuture<Completion> future, Duration timeout, Duration patience, long nowNanos) {
             this.future = future;
             this.timeout = timeout;
             this.timeoutNanos = saturatedNanos(timeout);
+            this.patience = patience;
+            this.patienceNanos = saturatedNanos(patience);
+            this.submittedNanos = nowNanos;
             this.sinceNanos = nowNanos;
         }
 
@@ -52,11 +58,12 @@ public final class OpenRequests {
     }
 
     /** A future that stays on the books until it has an outcome. Its time runs from now on. */
-    public CompletableFuture<Completion> open(Duration timeout, long nowNanos) {
+    public CompletableFuture<Completion> open(Duration timeout, Duration patience, long nowNanos) {
         requireNonNull(timeout, "timeout is null");
+        requireNonNull(patience, "patience is null");
         CompletableFuture<Completion> future = new CompletableFuture<>();
         submitted.increment();
-        open.put(future, new OpenRequest(future, timeout, nowNanos));
+        open.put(future, new OpenRequest(future, timeout, patience, nowNanos));
         CompletableFuture<Completion> unused = future.whenComplete((completion, failure) -> {
             open.remove(future);
             (failure == null ? completed : failed).increment();
@@ -97,7 +104,11 @@ public final class OpenRequests {
             longest = request.timeout.compareTo(longest) > 0 ? request.timeout : longest;
         }
         for (OpenRequest request : open.values()) {
-            if (request.inLine) {
+            if (nowNanos - request.submittedNanos >= request.patienceNanos) {
+                request.fail(
+                        "The request was not answered within %s of its submission, waits for others included; lower the load."
+                                .formatted(request.patience));
+            } else if (request.inLine) {
                 failIfStuck(request, longest, nowNanos);
             } else if (nowNanos - request.sinceNanos >= request.timeoutNanos) {
                 request.fail(

@@ -3,6 +3,7 @@ package io.llamafu.engine.support;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.engine.Completion;
+import io.llamafu.engine.CompletionRequest;
 import org.junit.jupiter.api.Test;
 
 import java.time.Duration;
@@ -18,7 +19,7 @@ class OpenRequestsTest {
 
     @Test
     void timeIsCountedFromTheSubmission() {
-        CompletableFuture<Completion> request = requests.open(TIMEOUT, start);
+        CompletableFuture<Completion> request = open(TIMEOUT, start);
 
         requests.failOverdue(after(1_999));
         assertThat(request).isNotDone();
@@ -28,10 +29,10 @@ class OpenRequestsTest {
 
     @Test
     void waitForOthersDoesNotCount() {
-        CompletableFuture<Completion> waiting = requests.open(TIMEOUT, start);
+        CompletableFuture<Completion> waiting = open(TIMEOUT, start);
         requests.waits(waiting, start);
         for (long second = 1; second <= 60; second++) {
-            CompletableFuture<Completion> served = requests.open(TIMEOUT, after(second * 1_000));
+            CompletableFuture<Completion> served = open(TIMEOUT, after(second * 1_000));
             requests.proceeds(served, after(second * 1_000));
             served.cancel(false);
             requests.failOverdue(after(second * 1_000 + 999));
@@ -47,8 +48,8 @@ class OpenRequestsTest {
 
     @Test
     void lineThatDoesNotMoveEndsAfterTheLongestTimeout() {
-        CompletableFuture<Completion> running = requests.open(Duration.ofSeconds(5), start);
-        CompletableFuture<Completion> waiting = requests.open(TIMEOUT, start);
+        CompletableFuture<Completion> running = open(Duration.ofSeconds(5), start);
+        CompletableFuture<Completion> waiting = open(TIMEOUT, start);
         requests.proceeds(running, start);
         requests.waits(waiting, start);
 
@@ -62,14 +63,33 @@ class OpenRequestsTest {
 
     @Test
     void endlessTimeoutNeverEnds() {
-        CompletableFuture<Completion> request = requests.open(Duration.ofSeconds(Long.MAX_VALUE), start);
-        CompletableFuture<Completion> waiting = requests.open(Duration.ofSeconds(Long.MAX_VALUE), start);
+        CompletableFuture<Completion> request = open(Duration.ofSeconds(Long.MAX_VALUE), start);
+        CompletableFuture<Completion> waiting = open(Duration.ofSeconds(Long.MAX_VALUE), start);
         requests.waits(waiting, start);
 
         requests.failOverdue(start + Duration.ofDays(365).toNanos());
 
         assertThat(request).isNotDone();
         assertThat(waiting).isNotDone();
+    }
+
+    /** For who cannot wait until the line has moved. */
+    @Test
+    void patienceCountsTheWaitToo() {
+        CompletableFuture<Completion> waiting = requests.open(TIMEOUT, Duration.ofSeconds(3), start);
+        requests.waits(waiting, start);
+        for (long second = 1; second <= 2; second++) {
+            requests.proceeds(open(TIMEOUT, after(second * 1_000)), after(second * 1_000));
+        }
+
+        requests.failOverdue(after(2_999));
+        assertThat(waiting).isNotDone();
+        requests.failOverdue(after(3_000));
+        assertOverdue(waiting, "within PT3S of its submission");
+    }
+
+    private CompletableFuture<Completion> open(Duration timeout, long nowNanos) {
+        return requests.open(timeout, CompletionRequest.ENDLESS_PATIENCE, nowNanos);
     }
 
     private long after(long millis) {

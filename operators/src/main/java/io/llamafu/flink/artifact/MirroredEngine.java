@@ -117,8 +117,10 @@ final class MirroredEngine extends ForwardingEngine {
             if (failure != null) {
                 result.completeExceptionally(reason(request, failure));
             } else {
-                Duration left = request.timeout().minusNanos(System.nanoTime() - start);
-                handOver(request.withTimeout(left), held, result);
+                Duration spent = Duration.ofNanos(System.nanoTime() - start);
+                CompletionRequest left = request.withTimeout(request.timeout().minus(spent))
+                        .withPatience(request.patience().minus(spent));
+                handOver(left, held, result);
             }
         });
         // Whoever gave up waits for no adapters any more.

@@ -1,5 +1,6 @@
 package io.llamafu.flink.records;
 
+import org.apache.flink.api.common.typeutils.TypeSerializerSnapshot;
 import org.apache.flink.util.MutableURLClassLoader;
 
 import java.io.ByteArrayInputStream;
@@ -37,6 +38,11 @@ final class EarlierSavepoints {
         if (loader instanceof MutableURLClassLoader ofJob && !has(loader)) {
             ofJob.addURL(url());
         }
+    }
+
+    /** Whether it is of the class that they name, whoever has it. */
+    static boolean wrote(TypeSerializerSnapshot<?> snapshot) {
+        return snapshot.getClass().getName().equals(NAME);
     }
 
     private static boolean has(ClassLoader loader) {

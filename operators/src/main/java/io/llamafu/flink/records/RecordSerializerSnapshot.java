@@ -61,6 +61,9 @@ public class RecordSerializerSnapshot<T> implements TypeSerializerSnapshot<T> {
     /** The snapshot before may be one of an earlier version, whichever Avro format of a cluster has read it. */
     @Override
     public TypeSerializerSchemaCompatibility<T> resolveSchemaCompatibility(TypeSerializerSnapshot<T> before) {
+        if (!(before instanceof RecordSerializerSnapshot || EarlierSavepoints.wrote(before))) {
+            return TypeSerializerSchemaCompatibility.incompatible();
+        }
         Said old = Said.by(before);
         Said now = Said.by(this);
         if (!old.type().equals(now.type())) {

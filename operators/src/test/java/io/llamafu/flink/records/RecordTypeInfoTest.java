@@ -1,0 +1,123 @@
+package io.llamafu.flink.records;
+
+import io.llamafu.flink.AdapterRoute;
+import io.llamafu.flink.Completion;
+import io.llamafu.flink.routing.RoutedRequest;
+import org.apache.avro.specific.SpecificRecordBase;
+import org.apache.flink.api.common.serialization.SerializerConfigImpl;
+import org.apache.flink.api.common.typeinfo.TypeInformation;
+import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.api.common.typeutils.TypeSerializer;
+import org.apache.flink.api.common.typeutils.TypeSerializerSchemaCompatibility;
+import org.apache.flink.api.common.typeutils.TypeSerializerSnapshot;
+import org.apache.flink.core.memory.DataInputDeserializer;
+import org.apache.flink.core.memory.DataOutputSerializer;
+import org.apache.flink.formats.avro.typeutils.AvroSerializer;
+import org.apache.flink.util.InstantiationUtil;
+import org.apache.flink.util.MutableURLClassLoader;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+import java.io.IOException;
+import java.net.URL;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+class RecordTypeInfoTest {
+    private static final String EARLIER = "org.apache.flink.formats.avro.typeutils.AvroSerializerSnapshot";
+
+    @ParameterizedTest
+    @ValueSource(classes = {AdapterRoute.class, Completion.class, RoutedRequest.class})
+    void flinkFindsTheTypeOfARecordByItsAnnotation(Class<? extends SpecificRecordBase> type) {
+        assertThat(TypeInformation.of(type)).isExactlyInstanceOf(RecordTypeInfo.class);
+    }
+
+    @Test
+    void recordsWithNullsAreReadAsTheyWereWritten() throws IOException {
+        TypeSerializer<AdapterRoute> serializer = serializer();
+        AdapterRoute route = new AdapterRoute("acme", null, null, null);
+        DataOutputSerializer written = new DataOutputSerializer(64);
+        serializer.serialize(route, written);
+
+        assertThat(serializer.deserialize(new DataInputDeserializer(written.getCopyOfBuffer())))
+                .isEqualTo(route);
+        assertThat(serializer.copy(route)).isEqualTo(route).isNotSameAs(route);
+        assertThat(serializer.duplicate()).isEqualTo(serializer);
+    }
+
+    @Test
+    void savepointsOfFlinksSerializerAreCompatible() throws IOException {
+        AvroSerializer<AdapterRoute> earlier = new AvroSerializer<>(AdapterRoute.class);
+
+        assertThat(resolve(earlier.snapshotConfiguration()).isCompatibleAsIs()).isTrue();
+        assertThat(resolve(serializer().snapshotConfiguration()).isCompatibleAsIs())
+                .isTrue();
+    }
+
+    @Test
+    @SuppressWarnings({"unchecked", "rawtypes"}) // that it is of another type is what is tested
+    void savepointsOfOtherTypesAreRefused() throws IOException {
+        TypeSerializerSnapshot tuple = Types.TUPLE(Types.STRING, Types.STRING)
+                .createSerializer(new SerializerConfigImpl())
+                .snapshotConfiguration();
+        TypeSerializerSnapshot completion = new AvroSerializer<>(Completion.class).snapshotConfiguration();
+
+        assertThat(resolve(tuple).isIncompatible()).isTrue();
+        assertThat(resolve(completion).isIncompatible()).isTrue();
+    }
+
+    @Test
+    void taskOfAJobWithoutFlinksFormatReadsEarlierSavepoints() throws Exception {
+        AvroSerializer<AdapterRoute> earlier = new AvroSerializer<>(AdapterRoute.class);
+        DataOutputSerializer savepoint = new DataOutputSerializer(64);
+        TypeSerializerSnapshot.writeVersionedSnapshot(savepoint, earlier.snapshotConfiguration());
+        AdapterRoute route = new AdapterRoute("acme", "medical", 7L, null);
+        earlier.serialize(route, savepoint);
+        try (JobLoader loader = new JobLoader()) {
+            ClassLoader before = Thread.currentThread().getContextClassLoader();
+            Thread.currentThread().setContextClassLoader(loader);
+            try {
+                TypeSerializer<AdapterRoute> unused = InstantiationUtil.clone(serializer(), loader);
+            } finally {
+                Thread.currentThread().setContextClassLoader(before);
+            }
+            DataInputDeserializer in = new DataInputDeserializer(savepoint.getCopyOfBuffer());
+            TypeSerializerSnapshot<AdapterRoute> read = TypeSerializerSnapshot.readVersionedSnapshot(in, loader);
+
+            assertThat(read.getClass().getClassLoader()).isSameAs(loader);
+            assertThat(resolve(read).isCompatibleAsIs()).isTrue();
+            assertThat(read.restoreSerializer().deserialize(in)).isEqualTo(route);
+        }
+    }
+
+    private static TypeSerializer<AdapterRoute> serializer() {
+        return new RecordTypeInfo<>(AdapterRoute.class).createSerializer(new SerializerConfigImpl());
+    }
+
+    private static TypeSerializerSchemaCompatibility<AdapterRoute> resolve(
+            TypeSerializerSnapshot<AdapterRoute> before) {
+        return serializer().snapshotConfiguration().resolveSchemaCompatibility(before);
+    }
+
+    /** Of a job, where there is no class of the name. */
+    private static final class JobLoader extends MutableURLClassLoader {
+        JobLoader() {
+            super(new URL[0], RecordTypeInfoTest.class.getClassLoader());
+        }
+
+        @Override
+        protected Class<?> loadClass(String name, boolean resolve) throws ClassNotFoundException {
+            if (name.equals(EARLIER)) {
+                Class<?> loaded = findLoadedClass(name);
+                return loaded == null ? findClass(name) : loaded;
+            }
+            return super.loadClass(name, resolve);
+        }
+
+        @Override
+        public MutableURLClassLoader copy() {
+            throw new UnsupportedOperationException("Nobody copies it.");
+        }
+    }
+}
