@@ -83,6 +83,7 @@ public final class ConvertPeft implements Callable<Integer> {
         printLine(writer, "tensors", "%d %s".formatted(converted.tensors(), type));
         printLine(writer, "bytes", String.valueOf(converted.fileBytes()));
         printLine(writer, "sha256", converted.digest());
+        converted.notes().forEach(note -> printLine(writer, "note", note));
         writer.flush();
     }
 

@@ -39,6 +39,15 @@ class ConvertPeftTest {
     }
 
     @Test
+    void theBaseIsNotOverwritten() throws Exception {
+        Path base = Files.copy(MODELS.resolve("tiny-notes-q8_0.gguf"), folder.resolve("base.gguf"));
+
+        assertThat(run(base, "--base", base.toString())).isEqualTo(1);
+        assertThat(errors.toString()).contains("INVALID_OPTION", "is the input '" + base + "'");
+        assertThat(base).hasSameBinaryContentAs(MODELS.resolve("tiny-notes-q8_0.gguf"));
+    }
+
+    @Test
     void theTypeMayBeF32() throws Exception {
         Path out = folder.resolve("medical.gguf");
 

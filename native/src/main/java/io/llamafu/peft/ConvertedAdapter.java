@@ -2,6 +2,8 @@ package io.llamafu.peft;
 
 import io.llamafu.adapter.AdapterInfo;
 
+import java.util.List;
+
 import static java.util.Objects.requireNonNull;
 
 /**
@@ -11,10 +13,13 @@ import static java.util.Objects.requireNonNull;
  * @param tensors how many it has, two for each adapted matrix
  * @param fileBytes its size
  * @param digest lower-case hexadecimal SHA-256 of the file, by which completions name the adapter
+ * @param notes sentences about what the configuration says and the conversion did not use: keys that it does not know, and
+ *     target modules without tensors
  */
-public record ConvertedAdapter(AdapterInfo info, int tensors, long fileBytes, String digest) {
+public record ConvertedAdapter(AdapterInfo info, int tensors, long fileBytes, String digest, List<String> notes) {
     public ConvertedAdapter {
         requireNonNull(info, "info is null");
         requireNonNull(digest, "digest is null");
+        notes = List.copyOf(notes);
     }
 }

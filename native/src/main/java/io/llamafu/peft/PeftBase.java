@@ -14,16 +14,19 @@ import java.util.function.Function;
  * the width of an attention head.
  */
 public final class PeftBase {
+    private final Path path;
     private final PeftArchitecture architecture;
     private final int headWidth;
     private final Function<ModuleTarget, Optional<MatrixShape>> shapes;
     private final Optional<GgufFile> gguf;
 
     private PeftBase(
+            Path path,
             PeftArchitecture architecture,
             int headWidth,
             Function<ModuleTarget, Optional<MatrixShape>> shapes,
             Optional<GgufFile> gguf) {
+        this.path = path;
         this.architecture = architecture;
         this.headWidth = headWidth;
         this.shapes = shapes;
@@ -41,22 +44,22 @@ public final class PeftBase {
      */
     public static PeftBase read(Path path) {
         return path.toString().endsWith(".json")
-                ? ofConfig(HuggingFaceConfig.read(path))
-                : ofModel(ModelFile.read(path));
+                ? ofConfig(path, HuggingFaceConfig.read(path))
+                : ofModel(path, ModelFile.read(path));
     }
 
-    private static PeftBase ofConfig(HuggingFaceConfig config) {
-        return new PeftBase(config.architecture(), config.headWidth(), config::shape, Optional.empty());
+    private static PeftBase ofConfig(Path path, HuggingFaceConfig config) {
+        return new PeftBase(path, config.architecture(), config.headWidth(), config::shape, Optional.empty());
     }
 
-    private static PeftBase ofModel(ModelFile model) {
+    private static PeftBase ofModel(Path path, ModelFile model) {
         PeftArchitecture architecture = PeftArchitecture.ofGgufName(model.architecture())
                 .orElseThrow(() -> new LlamafuException(
                         ErrorCode.INVALID_OPTION,
                         "The model '%s' has the architecture '%s', but adapters are converted for %s only."
                                 .formatted(model.gguf().path(), model.architecture(), PeftArchitecture.names())));
         return new PeftBase(
-                architecture, headWidth(model), target -> shape(model.gguf(), target), Optional.of(model.gguf()));
+                path, architecture, headWidth(model), target -> shape(model.gguf(), target), Optional.of(model.gguf()));
     }
 
     private static int headWidth(ModelFile model) {
@@ -71,6 +74,11 @@ public final class PeftBase {
 
     private static Optional<MatrixShape> shape(GgufFile gguf, ModuleTarget target) {
         return gguf.findTensor(target.name()).map(tensor -> new MatrixShape(tensor.dimension(0), tensor.dimension(1)));
+    }
+
+    /** The file that it was read from. */
+    Path path() {
+        return path;
     }
 
     PeftArchitecture architecture() {

@@ -1,6 +1,7 @@
 package io.llamafu.peft;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.TextNode;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.CompatibilityReport.Reason;
@@ -8,10 +9,14 @@ import io.llamafu.gguf.GgufKind;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashSet;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.stream.Stream;
 
 /**
  * What {@code adapter_config.json} says of an adapter. The keys are those of {@code LoraConfig} in PEFT.
@@ -22,6 +27,8 @@ import java.util.Set;
  * @param rankPattern ranks of single modules
  * @param alphaPattern alphas of single modules
  * @param reasons why the adapter cannot be converted
+ * @param unknown keys that say something, and nothing is known of; each with its value, for messages
+ * @param targets names of modules that were to be adapted; empty if they are not listed
  */
 record PeftConfig(
         OptionalLong rank,
@@ -29,10 +36,15 @@ record PeftConfig(
         boolean rankStabilized,
         ModulePatterns rankPattern,
         ModulePatterns alphaPattern,
-        List<Reason> reasons) {
+        List<Reason> reasons,
+        List<String> unknown,
+        List<String> targets) {
+    private static final int MOST_NOTES = 20;
 
     PeftConfig {
         reasons = List.copyOf(reasons);
+        unknown = List.copyOf(unknown);
+        targets = List.copyOf(targets);
     }
 
     /**
@@ -43,6 +55,36 @@ record PeftConfig(
      */
     static PeftConfig read(Path path) {
         return new Reader(Json.readObject(GgufKind.ADAPTER, path)).read();
+    }
+
+    /** What is to be said of a conversion to these tensors: it may be an oversight. */
+    List<String> notes(Collection<String> tensors) {
+        List<String> notes = new ArrayList<>();
+        unknown.forEach(option -> notes.add(
+                "adapter_config.json has %s, which is not known and was ignored; check that the adapter needs no more than a plain LoRA."
+                        .formatted(option)));
+        Set<String> adapted = new HashSet<>();
+        tensors.stream()
+                .flatMap(name -> LoraTensorName.parse(name).stream())
+                .forEach(name -> adapted.addAll(ends(name.path())));
+        targets.stream()
+                .filter(target -> !adapted.contains(target))
+                .forEach(target -> notes.add("target_modules has %s, but no tensor is for such a module."
+                        .formatted(Json.brief(TextNode.valueOf(target)))));
+        int more = notes.size() - MOST_NOTES;
+        return more <= 0
+                ? notes
+                : Stream.concat(notes.stream().limit(MOST_NOTES), Stream.of("There are %d more notes.".formatted(more)))
+                        .toList();
+    }
+
+    /** By which a module of a path may be called. */
+    private static List<String> ends(String path) {
+        List<String> ends = new ArrayList<>(List.of(path));
+        for (int dot = path.indexOf('.'); dot >= 0; dot = path.indexOf('.', dot + 1)) {
+            ends.add(path.substring(dot + 1));
+        }
+        return ends;
     }
 
     /** The rank of the module of this path in the base. */
@@ -94,6 +136,37 @@ record PeftConfig(
                 Map.entry("kasa_config", "llama.cpp has no KaSA"),
                 Map.entry("monteclora_config", "llama.cpp has no MonteCLoRA"));
 
+        /** Keys that are read here, or say nothing of the weights. */
+        private static final Set<String> KNOWN = Set.of(
+                "peft_type",
+                "r",
+                "lora_alpha",
+                "use_rslora",
+                "rank_pattern",
+                "alpha_pattern",
+                "bias",
+                "init_lora_weights",
+                "target_modules",
+                "exclude_modules",
+                "layers_to_transform",
+                "layers_pattern",
+                "lora_dropout",
+                "task_type",
+                "inference_mode",
+                "base_model_name_or_path",
+                "revision",
+                "peft_version",
+                "auto_mapping",
+                "ensure_weight_tying",
+                "megatron_config",
+                "megatron_core",
+                "loftq_config",
+                "eva_config",
+                "corda_config",
+                "lora_ga_config",
+                "qalora_group_size",
+                "runtime_config");
+
         private final JsonNode root;
         private final List<Reason> reasons = new ArrayList<>();
 
@@ -111,7 +184,35 @@ record PeftConfig(
                     readFlag("use_rslora"),
                     readPatterns("rank_pattern", true),
                     readPatterns("alpha_pattern", false),
-                    reasons);
+                    reasons,
+                    findUnknown(),
+                    readTargets());
+        }
+
+        private List<String> findUnknown() {
+            List<String> unknown = new ArrayList<>();
+            for (Iterator<String> keys = root.fieldNames(); keys.hasNext(); ) {
+                String key = keys.next();
+                boolean refused =
+                        UNSUPPORTED.stream().anyMatch(option -> option.getKey().equals(key));
+                if (!refused && !KNOWN.contains(key) && isSet(key)) {
+                    JsonNode value = root.get(key);
+                    // One that has parts may be large, and is written out as a whole before it is cut.
+                    String brief = value.isValueNode() ? Json.brief(value) : value.isArray() ? "[...]" : "{...}";
+                    unknown.add(Json.brief(TextNode.valueOf(key)) + ": " + brief);
+                }
+            }
+            return unknown;
+        }
+
+        /** A single text is a pattern, or 'all-linear'; a foreign expression is not run. */
+        private List<String> readTargets() {
+            List<String> targets = new ArrayList<>();
+            JsonNode value = root.path("target_modules");
+            if (value.isArray()) {
+                value.forEach(target -> targets.add(target.asText()));
+            }
+            return targets;
         }
 
         private void checkType() {

@@ -17,6 +17,7 @@ import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.OptionalInt;
 import java.util.UUID;
+import java.util.stream.Stream;
 
 import static java.util.Objects.requireNonNull;
 
@@ -33,6 +34,11 @@ import static java.util.Objects.requireNonNull;
 public final class PeftConverter {
     private static final String CONFIG = "adapter_config.json";
     private static final String WEIGHTS = "adapter_model.safetensors";
+    private static final String WEIGHTS_IN_PARTS = WEIGHTS + ".index.json";
+    private static final String PICKLED_WEIGHTS = "adapter_model.bin";
+    /** What a training writes, whether it is read or refused. */
+    private static final List<String> INPUTS = List.of(CONFIG, WEIGHTS, WEIGHTS_IN_PARTS, PICKLED_WEIGHTS);
+
     private static final String GGUF_SUFFIX = ".gguf";
 
     private PeftConverter() {}
@@ -41,27 +47,29 @@ public final class PeftConverter {
      * Converts an adapter. The output appears, or replaces the one before, only when it is complete and checked.
      *
      * @param folder with {@code adapter_config.json} and {@code adapter_model.safetensors}
-     * @param out the file to write, in a folder that exists
+     * @param out the file to write, in a folder that exists; none of the files that are read
      * @param base the model that the adapter was trained on
      * @throws LlamafuException with {@link ErrorCode#ADAPTER_NOT_FOUND} if a file is missing, with
      *     {@link ErrorCode#ADAPTER_INVALID} if one is malformed or the adapter is more than a plain LoRA, with
      *     {@link ErrorCode#ADAPTER_INCOMPATIBLE} if it does not fit the base, and with {@link ErrorCode#INVALID_OPTION} if
-     *     the output cannot be written or a weight is too large for the type
+     *     the output is an input or cannot be written, or a weight is too large for the type
      */
     public static ConvertedAdapter convert(Path folder, Path out, PeftBase base, WeightType type) {
         requireNonNull(folder, "folder is null");
         requireNonNull(out, "out is null");
         requireNonNull(base, "base is null");
         requireNonNull(type, "type is null");
+        requireNoInput(folder, out, base);
         PeftConfig config = PeftConfig.read(folder.resolve(CONFIG));
         try (SafetensorsFile weights = SafetensorsFile.open(findWeights(folder))) {
             List<LoraModule> modules =
                     PeftCheck.check(folder.toString(), config, weights.tensors().values(), base);
+            List<String> notes = config.notes(weights.tensors().keySet());
             GgufWriter writer = header(name(out), base, (float) config.commonAlpha());
             for (LoraModule module : modules) {
                 addTensors(writer, module, weights, base, type);
             }
-            return write(writer, out, base);
+            return write(writer, out, base, notes);
         } catch (IOException e) {
             throw new LlamafuException(
                     ErrorCode.INVALID_OPTION,
@@ -70,14 +78,40 @@ public final class PeftConverter {
         }
     }
 
+    /** By any path: the output replaces what was there. */
+    private static void requireNoInput(Path folder, Path out, PeftBase base) {
+        List<Path> inputs = Stream.concat(
+                        Stream.of(base.path()), INPUTS.stream().map(folder::resolve))
+                .toList();
+        for (Path input : inputs) {
+            if (isSameFile(out, input)) {
+                throw new LlamafuException(
+                        ErrorCode.INVALID_OPTION,
+                        "The output '%s' is the input '%s', which would be lost; name another file."
+                                .formatted(out, input));
+            }
+        }
+    }
+
+    private static boolean isSameFile(Path out, Path input) {
+        try {
+            return Files.isSameFile(out, input);
+        } catch (IOException e) {
+            // One of them is missing.
+            return out.toAbsolutePath()
+                    .normalize()
+                    .equals(input.toAbsolutePath().normalize());
+        }
+    }
+
     /** Says what to do about the other forms in which weights are saved. */
     private static Path findWeights(Path folder) {
         Path weights = folder.resolve(WEIGHTS);
-        if (!Files.exists(weights) && Files.exists(folder.resolve(WEIGHTS + ".index.json"))) {
+        if (!Files.exists(weights) && Files.exists(folder.resolve(WEIGHTS_IN_PARTS))) {
             throw GgufKind.ADAPTER.invalid(
                     folder, "has its weights in several parts; save it again with a larger max_shard_size.");
         }
-        if (!Files.exists(weights) && Files.exists(folder.resolve("adapter_model.bin"))) {
+        if (!Files.exists(weights) && Files.exists(folder.resolve(PICKLED_WEIGHTS))) {
             throw GgufKind.ADAPTER.invalid(
                     folder, "has its weights as a pickle of PyTorch; save it again with safe_serialization=True.");
         }
@@ -116,7 +150,8 @@ public final class PeftConverter {
     }
 
     /** Under a name that no catalog looks at, until it is checked. */
-    private static ConvertedAdapter write(GgufWriter writer, Path out, PeftBase base) throws IOException {
+    private static ConvertedAdapter write(GgufWriter writer, Path out, PeftBase base, List<String> notes)
+            throws IOException {
         Path unchecked = out.toAbsolutePath().resolveSibling(".%s.unchecked".formatted(UUID.randomUUID()));
         try {
             writer.write(unchecked);
@@ -124,7 +159,11 @@ public final class PeftConverter {
             base.gguf().ifPresent(model -> AdapterCompatibility.check(model, adapter)
                     .requireCompatible(out.toString()));
             ConvertedAdapter converted = new ConvertedAdapter(
-                    AdapterInfo.of(adapter), adapter.tensors().size(), adapter.fileSize(), AdapterDigest.of(unchecked));
+                    AdapterInfo.of(adapter),
+                    adapter.tensors().size(),
+                    adapter.fileSize(),
+                    AdapterDigest.of(unchecked),
+                    notes);
             Files.move(unchecked, out, StandardCopyOption.ATOMIC_MOVE);
             return converted;
         } finally {

@@ -464,6 +464,71 @@ class PeftConverterTest {
     }
 
     @Test
+    void noInputIsOverwrittenByWhateverPath() throws IOException {
+        Path peft = new PeftFolder().module(V_PROJ, 128, 64).write(folder.resolve("peft"));
+        Path model = Files.copy(TinyModel.model(), folder.resolve("base.gguf"));
+        Path config = Files.createDirectory(folder.resolve("hf")).resolve("config.json");
+        Files.copy(TinyModel.folder().resolve("base-hf/config.json"), config);
+        Path softLink = Files.createSymbolicLink(folder.resolve("soft.gguf"), model);
+        Path hardLink = Files.createLink(folder.resolve("hard.gguf"), model);
+        Path weights = peft.resolve("adapter_model.safetensors");
+
+        for (Path out : List.of(model, softLink, hardLink, peft.resolve("../base.gguf"))) {
+            assertInputIsKept(peft, out, model, PeftBase.read(model));
+        }
+        assertInputIsKept(peft, config, config, PeftBase.read(config));
+        assertInputIsKept(peft, weights, weights, TINY);
+        assertInputIsKept(peft, peft.resolve("adapter_config.json"), peft.resolve("adapter_config.json"), TINY);
+    }
+
+    private static void assertInputIsKept(Path peft, Path out, Path input, PeftBase base) throws IOException {
+        byte[] before = Files.readAllBytes(input);
+        assertThatThrownBy(() -> PeftConverter.convert(peft, out, base, WeightType.F16))
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_OPTION))
+                .hasMessageContainingAll("The output '" + out, "is the input '", "name another file");
+        assertThat(Files.readAllBytes(input)).isEqualTo(before);
+    }
+
+    @Test
+    void whatTheConfigurationSaysAndNothingUsesIsSaid() throws IOException {
+        Path peft = new PeftFolder()
+                .with("use_newest_method", true)
+                .with("newest_config", null)
+                .with("another", List.of())
+                .with("lora_dropout", 0.1)
+                .module(V_PROJ, 128, 64)
+                .write(folder.resolve("peft"));
+
+        assertThat(PeftConverter.convert(peft, folder.resolve("out.gguf"), TINY, WeightType.F16)
+                        .notes())
+                .containsExactly(
+                        "adapter_config.json has \"use_newest_method\": true, which is not known and was ignored;"
+                                + " check that the adapter needs no more than a plain LoRA.",
+                        "target_modules has \"q_proj\", but no tensor is for such a module.");
+        assertThat(PeftConverter.convert(MEDICAL, folder.resolve("medical.gguf"), TINY, WeightType.F16)
+                        .notes())
+                .isEmpty();
+    }
+
+    @Test
+    void targetsMayBeEndsOfPathsAndNotesAreBounded() throws IOException {
+        PeftFolder targets = new PeftFolder()
+                .with("target_modules", List.of("layers.1.self_attn.v_proj", V_PROJ, "v_proj"))
+                .module(V_PROJ, 128, 64);
+        for (int option = 0; option < 1000; option++) {
+            targets.with("option-" + option, option);
+        }
+
+        assertThat(PeftConverter.convert(
+                                targets.write(folder.resolve("peft")), folder.resolve("out.gguf"), TINY, WeightType.F16)
+                        .notes())
+                .hasSize(21)
+                .noneMatch(note -> note.contains("target_modules"))
+                .contains("There are 980 more notes.");
+    }
+
+    @Test
     void anOutputThatCannotBeWrittenIsNamed() throws IOException {
         Files.createDirectory(folder.resolve("taken"));
 
