@@ -25,7 +25,8 @@ import static java.util.Objects.requireNonNull;
 
 /**
  * The adapters that have a name: every regular file {@code NAME.gguf} of a folder, files that are named one by one, or
- * both. An adapter's {@link AdapterCard} is {@code NAME.json} beside it.
+ * both. An adapter's {@link AdapterCard} is {@code NAME.json} beside it. Where {@code NAME.gguf} is a symbolic link to a
+ * file of that name in another folder, and there is no card beside the link, it is the one beside the file.
  *
  * <p>An adapter is published by writing it under another name and renaming it; then readers see the old version or the
  * new one, never a part. A file that is overwritten in place is left alone until it has been still for the settle time:
@@ -288,6 +289,12 @@ public final class AdapterCatalog {
         return file.path().equals(found.path()) && file.stamp().equals(found.stamp());
     }
 
+    /** Under another path it is the same file if the file system tells files apart. */
+    private static boolean hasSameContent(AdapterFile file, Located found) {
+        return isSame(file, found)
+                || (!file.stamp().fileKey().isEmpty() && file.stamp().equals(found.stamp()));
+    }
+
     /** The same inode with other content was written in place, a moment ago. A time far ahead says nothing of when. */
     private boolean isUnsettled(AdapterFile.Stamp previous, AdapterFile.Stamp stamp) {
         Instant now = clock.instant();
@@ -305,9 +312,10 @@ public final class AdapterCatalog {
         return reading(name, () -> {
             AdapterCard card = readCard(found, name);
             Located file = found.file();
-            Optional<AdapterFile> same = last.filter(known -> isSame(known, file));
-            AdapterFile adapter =
-                    same.isPresent() ? same.get().withCard(card) : readContent(name, file, card, betweenParts);
+            Optional<AdapterFile> same = last.filter(known -> hasSameContent(known, file));
+            AdapterFile adapter = same.isPresent()
+                    ? same.get().with(file.path(), card)
+                    : readContent(name, file, card, betweenParts);
             return new Checked(adapter, found.card().map(Located::stamp), now);
         });
     }

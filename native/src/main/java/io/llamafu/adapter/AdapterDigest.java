@@ -25,7 +25,16 @@ public final class AdapterDigest {
 
     /** As lower-case hexadecimal. */
     public static String of(Path path) throws IOException {
-        return of(path, (part, length, position) -> {}, () -> {});
+        return of(path, () -> {});
+    }
+
+    /**
+     * As lower-case hexadecimal.
+     *
+     * @param betweenParts runs after each MiB
+     */
+    public static String of(Path path, Runnable betweenParts) throws IOException {
+        return of(path, (part, length, position) -> {}, betweenParts);
     }
 
     /**

@@ -44,7 +44,8 @@ public record AdapterFile(
             return new Stamp(attributes.size(), attributes.lastModifiedTime(), key == null ? "" : key.toString());
         }
 
-        static Stamp of(Path path) throws IOException {
+        /** Of a file; links are followed. */
+        public static Stamp of(Path path) throws IOException {
             return of(Files.readAttributes(path, BasicFileAttributes.class));
         }
     }
@@ -63,8 +64,9 @@ public record AdapterFile(
         return entry.scale().orElse(card.defaultScale());
     }
 
-    AdapterFile withCard(AdapterCard newCard) {
-        return new AdapterFile(name, path, digest, stamp, newCard, badTensor);
+    /** The same content by another path, or with another card. */
+    AdapterFile with(Path newPath, AdapterCard newCard) {
+        return new AdapterFile(name, newPath, digest, stamp, newCard, badTensor);
     }
 
     public long byteSize() {

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
@@ -25,6 +26,7 @@ import static java.util.Objects.requireNonNull;
 final class AdapterLocations {
     private static final String SUFFIX = ".gguf";
     private static final String CARD_SUFFIX = ".json";
+    private static final int ATTEMPTS = 5;
 
     private final Optional<Path> folder;
     private final Map<String, Path> files;
@@ -89,9 +91,23 @@ final class AdapterLocations {
      *     out of the folder
      */
     Found find(String name) throws IOException {
+        NoSuchFileException missing = null;
+        for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+            try {
+                return findOnce(name);
+            } catch (NoSuchFileException e) {
+                // A link that was led to another folder while it was followed is no missing file.
+                missing = e;
+            }
+        }
+        throw missing;
+    }
+
+    private Found findOnce(String name) throws IOException {
         Path named = files.get(name);
         Path file = named == null ? withinFolder(name, name + SUFFIX) : named.toRealPath();
-        return new Found(Located.of(file, name), findCard(name));
+        Optional<Located> card = findCard(name);
+        return new Found(Located.of(file, name), card.isPresent() ? card : findCardOfLink(name, file));
     }
 
     private Optional<Located> findCard(String name) throws IOException {
@@ -104,6 +120,22 @@ final class AdapterLocations {
         } catch (NoSuchFileException e) {
             return Optional.empty();
         }
+    }
+
+    /**
+     * Where the adapter is a link to a file of its name in another folder, the card there: who leads the link elsewhere
+     * changes both at once.
+     */
+    private Optional<Located> findCardOfLink(String name, Path file) throws IOException {
+        Path link = files.getOrDefault(
+                name, folder.map(path -> path.resolve(name + SUFFIX)).orElse(file));
+        if (!Files.isSymbolicLink(link) || !file.getFileName().equals(link.getFileName())) {
+            return Optional.empty();
+        }
+        Path card = besides(file);
+        return Files.isRegularFile(card, LinkOption.NOFOLLOW_LINKS)
+                ? Optional.of(Located.of(card, name))
+                : Optional.empty();
     }
 
     private static Path besides(Path file) {

@@ -13,6 +13,7 @@ import org.junit.jupiter.api.io.TempDir;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.time.Instant;
@@ -294,6 +295,49 @@ class AdapterCatalogTest {
                 .isEqualTo(new AdapterCard("Labels notes", 0.8f, List.of("domain", "en")));
         assertThat(catalog().resolve("legal").card()).isEqualTo(AdapterCard.NONE);
         assertThat(catalog().card("medical").description()).isEqualTo("Labels notes");
+    }
+
+    @Test
+    @EnabledOnOs({OS.LINUX, OS.MAC})
+    void aLinkChangesAdapterAndCardAtOnce() throws IOException {
+        version("v1", "medical", "{\"defaultScale\": 0.5}");
+        version("v2", "finance", "{\"defaultScale\": 2}");
+        Files.createDirectory(folder.resolve("v3"));
+        Files.createLink(folder.resolve("v3/notes.gguf"), folder.resolve("v2/notes.gguf"));
+        AdapterCatalog catalog = catalog();
+        lead("v1");
+        AdapterFile one = catalog.resolve("notes");
+        assertThat(one.card().defaultScale()).isEqualTo(0.5f);
+
+        lead("v2");
+        now = now.plus(SECOND);
+        AdapterFile two = catalog.resolve("notes");
+        assertThat(two.card().defaultScale()).isEqualTo(2);
+        assertThat(two.digest()).isNotEqualTo(one.digest());
+
+        lead("v3");
+        now = now.plus(SECOND);
+        AdapterFile three = catalog.resolve("notes");
+        assertThat(three.card()).as("its folder has none").isEqualTo(AdapterCard.NONE);
+        assertThat(three.digest()).isEqualTo(two.digest());
+        assertThat(three.isUnchanged()).as("by the new path").isTrue();
+
+        Files.writeString(folder.resolve("notes.json"), "{\"defaultScale\": 3}");
+        now = now.plus(SECOND);
+        assertThat(catalog.resolve("notes").card().defaultScale())
+                .as("one beside the link comes first")
+                .isEqualTo(3);
+    }
+
+    private void version(String version, String content, String card) throws IOException {
+        Path own = Files.createDirectory(folder.resolve(version));
+        TinyModel.publish(own, "notes", content);
+        Files.writeString(own.resolve("notes.json"), card);
+    }
+
+    private void lead(String version) throws IOException {
+        Path link = Files.createSymbolicLink(folder.resolve(".link"), Path.of(version, "notes.gguf"));
+        Files.move(link, folder.resolve("notes.gguf"), StandardCopyOption.ATOMIC_MOVE);
     }
 
     @Test
