@@ -313,9 +313,8 @@ public final class AdapterCatalog {
             AdapterCard card = readCard(found, name);
             Located file = found.file();
             Optional<AdapterFile> same = last.filter(known -> hasSameContent(known, file));
-            AdapterFile adapter = same.isPresent()
-                    ? same.get().with(file.path(), card)
-                    : readContent(name, file, card, betweenParts);
+            AdapterFile adapter =
+                    same.isPresent() ? same.get().with(file.path(), card) : readContent(name, file, card, betweenParts);
             return new Checked(adapter, found.card().map(Located::stamp), now);
         });
     }

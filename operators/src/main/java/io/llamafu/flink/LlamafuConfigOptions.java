@@ -48,7 +48,8 @@ public final class LlamafuConfigOptions {
             .withDescription(
                     "Where each TaskManager keeps the remote models and adapters that it fetched: a folder on a"
                             + " local disk, which jobs and TaskManagers of a machine may share. By default 'llamafu-cache' in the"
-                            + " TaskManager's first folder for temporary files.");
+                            + " TaskManager's first folder for temporary files, with a random end if all users share that. Nobody"
+                            + " but Flink's user and root may be able to write to it.");
 
     public static final ConfigOption<MemorySize> CACHE_MAX_SIZE = ConfigOptions.key("cache.max-size")
             .memoryType()

@@ -10,6 +10,7 @@ import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.EngineOptions.ModelLoading;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.artifact.ArtifactOptions;
+import io.llamafu.flink.artifact.CacheFolder;
 import io.llamafu.flink.artifact.Location;
 import io.llamafu.grammar.JsonSchemaGrammar;
 import org.apache.flink.annotation.Internal;
@@ -53,8 +54,6 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
 @PublicEvolving
 public final class LlamafuOptions implements Serializable {
     private static final long serialVersionUID = 1L;
-
-    private static final String CACHE_FOLDER = "llamafu-cache";
 
     private static final ConfigOption<String> STOP_AS_WRITTEN =
             ConfigOptions.key(LlamafuConfigOptions.STOP.key()).stringType().defaultValue("");
@@ -278,8 +277,8 @@ public final class LlamafuOptions implements Serializable {
                 adapterFiles(),
                 configuration
                         .getOptional(LlamafuConfigOptions.CACHE_DIR)
-                        .map(Path::of)
-                        .orElse(temporaryFolder.resolve(CACHE_FOLDER)),
+                        .map(folder -> CacheFolder.at(Path.of(folder)))
+                        .orElse(CacheFolder.in(temporaryFolder)),
                 configuration.get(LlamafuConfigOptions.CACHE_MAX_SIZE).getBytes(),
                 configuration.get(LlamafuConfigOptions.ADAPTERS_REFRESH_INTERVAL),
                 preloaded());

@@ -8,6 +8,7 @@ import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.EngineOptions.ModelLoading;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.artifact.ArtifactOptions;
+import io.llamafu.flink.artifact.CacheFolder;
 import io.llamafu.flink.artifact.Location;
 import io.llamafu.grammar.JsonSchemaGrammar;
 import org.apache.flink.configuration.ConfigOption;
@@ -157,7 +158,7 @@ class LlamafuOptionsTest {
                         new Location.Local(Path.of("/models/base.gguf")),
                         Optional.of(new Location.Local(Path.of("/models/adapters"))),
                         Map.of("tone", new Location.Local(Path.of("/other/tone.gguf"))),
-                        Path.of("/data/cache"),
+                        CacheFolder.at(Path.of("/data/cache")),
                         3L << 30,
                         Duration.ofSeconds(3),
                         List.of(AdapterStack.parse("medical"), AdapterStack.parse("medical:0.5+tone"))));
@@ -297,7 +298,7 @@ class LlamafuOptionsTest {
                         new Location.Remote(URI.create("s3://bucket/base.gguf")),
                         Optional.of(new Location.Remote(URI.create("hdfs://host:8020/adapters"))),
                         Map.of("tone", new Location.Remote(URI.create("s3://other/tone.gguf"))),
-                        Path.of("/temporary/llamafu-cache"),
+                        CacheFolder.in(Path.of("/temporary")),
                         64L << 30,
                         Duration.ofMinutes(1),
                         List.of()));

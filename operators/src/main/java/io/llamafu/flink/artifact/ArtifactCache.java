@@ -2,28 +2,26 @@ package io.llamafu.flink.artifact;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
-import org.apache.flink.util.FileUtils;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
-import java.io.InputStream;
-import java.io.InterruptedIOException;
-import java.io.RandomAccessFile;
 import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.PosixFilePermission;
-import java.nio.file.attribute.PosixFilePermissions;
-import java.security.MessageDigest;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
-import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.ScheduledFuture;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.LongSupplier;
 import java.util.stream.Stream;
 
 /**
@@ -33,12 +31,13 @@ import java.util.stream.Stream;
  * content/SHA-256        complete files, never changed
  * used/SHA-256           when each was used last
  * index/URI-hash         which content a URI had, at which size and time; and the lock of who fetches it
- * sessions/ID/           of one class loader: hard links to what it uses, files being fetched, and its lock
+ * partial/URI-hash       what is here of files that are being fetched, or were when the fetch was interrupted
+ * sessions/ID/           of one class loader: hard links to what it uses, reserved room, and its lock
  * lock                   held for moments, by who counts bytes or opens and clears sessions
  * </pre>
  *
  * <p>A session of which the lock is free ended without being closed: whoever opens a session next deletes it, with its
- * temporary files and links. Thread-safe.
+ * links. Any of it may be removed from outside at any time: what is missing is made or fetched again. Thread-safe.
  */
 final class ArtifactCache implements Shared.Value {
     private static final Logger LOG = LoggerFactory.getLogger(ArtifactCache.class);
@@ -46,47 +45,66 @@ final class ArtifactCache implements Shared.Value {
     /** The same for each opening, so that an engine that is still warm is found under the same paths. */
     private static final String CLASS_LOADER_ID = UUID.randomUUID().toString();
 
-    private static final String SESSION_LOCK = "lock";
-    private static final String TEMPORARY = "temporary";
-    /** After that, the file is fetched beside who seems to hang: it costs time, and harms nothing. */
-    private static final Duration FETCH_PATIENCE = Duration.ofMinutes(10);
-
     private static final Duration LOCK_PATIENCE = Duration.ofMinutes(1);
+    private static final Duration KEEP_PARTIAL = Duration.ofDays(7);
     private static final int ATTEMPTS = 5;
-    private static final int BUFFER_BYTES = 1 << 20;
 
     private final Path folder;
-    private final long maxBytes;
+    private final Tuning tuning;
     private final CacheContents contents;
     private final CacheIndex index;
-    private final Path session;
-    private final CacheLock sessionLock;
-    private final List<IdleLinks> idleLinks = new CopyOnWriteArrayList<>();
+    private final Path partial;
+    private final CacheIndex partialNotes;
+    private final CacheSession session;
+    private final CacheRoom room;
+    private final ScheduledThreadPoolExecutor refresher;
 
     /**
      * Which cache.
      *
-     * @param folder on one local file system
+     * @param folder on one local file system; for {@link Shared}, with all links resolved
      * @param maxBytes the most bytes of all fetched files; 0 is no limit
      */
     record Settings(Path folder, long maxBytes) {}
 
-    /** A file that was linked: which version it is. */
-    record Linked(RemoteFile version, String digest) {}
-
-    /** Somebody with links that could be given up. */
-    interface IdleLinks {
-        /** Deletes the link that was used the longest ago and is not in use; false if there is none. */
-        boolean releaseOldest() throws IOException;
+    /**
+     * What tests change.
+     *
+     * @param fetchPatience how long somebody else may fetch a file without progress. After that, the file is fetched beside
+     *     who seems to hang: it costs time, and harms nothing
+     * @param refreshInterval how often a session shows that it is alive
+     * @param noteBytes how much of a file may have to be fetched again after a crash
+     */
+    record Tuning(
+            Duration fetchPatience, Duration refreshInterval, long noteBytes, CacheDisk disk, SoundContents sound) {
+        static Tuning standard(SoundContents sound) {
+            return new Tuning(Duration.ofMinutes(2), Duration.ofMinutes(1), 64 << 20, CacheDisk.LOCAL, sound);
+        }
     }
 
-    private ArtifactCache(Settings settings, Path session, CacheLock sessionLock) {
+    /**
+     * A file that was linked.
+     *
+     * @param version which one it is
+     * @param fetched whether it was not here
+     */
+    record Linked(RemoteFile version, String digest, boolean fetched) {}
+
+    private ArtifactCache(Settings settings, Tuning tuning, CacheSession session) {
         this.folder = settings.folder();
-        this.maxBytes = settings.maxBytes();
-        this.contents = new CacheContents(folder.resolve("content"), folder.resolve("used"));
-        this.index = new CacheIndex(folder.resolve("index"));
+        this.tuning = tuning;
+        this.contents = new CacheContents(folder.resolve("content"), folder.resolve("used"), tuning.sound());
+        this.index = new CacheIndex(folder.resolve("index"), CacheIndex.DIGEST);
+        this.partial = folder.resolve("partial");
+        this.partialNotes = new CacheIndex(partial, CacheIndex.FETCHED_BYTES);
         this.session = session;
-        this.sessionLock = sessionLock;
+        this.room = new CacheRoom(folder.resolve("sessions"), partial, contents, session, settings.maxBytes());
+        this.refresher = new ScheduledThreadPoolExecutor(1, DaemonThreads.named("llamafu-cache-session"));
+    }
+
+    /** Opens a session with the standard tuning, and its own memory of what is sound. */
+    static ArtifactCache open(Settings settings) {
+        return open(settings, Tuning.standard(new SoundContents()));
     }
 
     /**
@@ -94,43 +112,28 @@ final class ArtifactCache implements Shared.Value {
      *
      * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if the folder cannot be used
      */
-    static ArtifactCache open(Settings settings) {
-        Path folder = settings.folder();
+    static ArtifactCache open(Settings settings, Tuning tuning) {
+        Path folder = CacheFolder.prepare(settings.folder());
         try {
-            createFolder(folder);
-            for (String part : List.of("content", "used", "index", "sessions")) {
-                Files.createDirectories(folder.resolve(part));
-            }
+            createParts(folder);
             // Under the lock, so that nobody takes a session for a dead one before it has its own lock.
-            return locked(folder, () -> {
-                clearDeadSessions(folder);
-                Path session = folder.resolve("sessions").resolve(CLASS_LOADER_ID + "-" + settings.maxBytes());
-                Files.createDirectories(session.resolve(TEMPORARY));
-                CacheLock sessionLock = CacheLock.tryAcquire(session.resolve(SESSION_LOCK))
-                        .orElseThrow(() -> new IOException(session + " is in use"));
-                return new ArtifactCache(settings, session, sessionLock);
+            CacheSession session = locked(folder, () -> {
+                CacheSession.clearDead(folder.resolve("sessions"));
+                clearOldParts(folder.resolve("partial"));
+                return CacheSession.open(
+                        folder.resolve("sessions").resolve(CLASS_LOADER_ID + "-" + settings.maxBytes()));
             });
+            ArtifactCache cache = new ArtifactCache(new Settings(folder, settings.maxBytes()), tuning, session);
+            cache.refreshRegularly();
+            return cache;
         } catch (IOException e) {
-            throw new LlamafuException(
-                    ErrorCode.INVALID_OPTION,
-                    "cache.dir is '%s', which cannot be used (%s); name a folder on a local disk that Flink may write to."
-                            .formatted(folder, e),
-                    e);
+            throw CacheFolder.unusable(folder, e);
         }
     }
 
-    /** What others could write here would be loaded as a model. */
-    private static void createFolder(Path folder) throws IOException {
-        if (Files.isDirectory(folder)) {
-            if (Files.getPosixFilePermissions(folder).contains(PosixFilePermission.OTHERS_WRITE)) {
-                throw new IOException("everybody may write to it, and so replace a model");
-            }
-        } else {
-            if (folder.getParent() != null) {
-                Files.createDirectories(folder.getParent());
-            }
-            Files.createDirectories(
-                    folder, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+    private static void createParts(Path folder) throws IOException {
+        for (String part : List.of("content", "used", "index", "partial", "sessions")) {
+            Files.createDirectories(folder.resolve(part));
         }
     }
 
@@ -148,25 +151,51 @@ final class ArtifactCache implements Shared.Value {
         }
     }
 
-    private static void clearDeadSessions(Path folder) throws IOException {
-        try (Stream<Path> sessions = Files.list(folder.resolve("sessions"))) {
-            for (Path session : sessions.toList()) {
-                Optional<CacheLock> dead = CacheLock.tryAcquire(session.resolve(SESSION_LOCK));
-                if (dead.isPresent()) {
-                    LOG.info("Clearing {}, which an ended process left.", session);
-                    try {
-                        FileUtils.deleteDirectory(session.toFile());
-                    } finally {
-                        dead.get().close();
-                    }
+    private static void clearOldParts(Path partial) throws IOException {
+        try (Stream<Path> files = Files.list(partial)) {
+            for (Path file : files.toList()) {
+                if (Files.getLastModifiedTime(file)
+                        .toInstant()
+                        .isBefore(Instant.now().minus(KEEP_PARTIAL))) {
+                    Files.deleteIfExists(file);
                 }
             }
+        } catch (NoSuchFileException e) {
+            // Another process has fetched the rest.
+        }
+    }
+
+    private void refreshRegularly() {
+        long millis = tuning.refreshInterval().toMillis();
+        ScheduledFuture<?> unused =
+                refresher.scheduleWithFixedDelay(this::refresh, millis, millis, TimeUnit.MILLISECONDS);
+    }
+
+    /** On a thread of its own: an interrupt of the one that writes to the lock would free it. */
+    private void refresh() {
+        try {
+            refreshSession();
+        } catch (IOException | RuntimeException e) {
+            LOG.warn("{} could not be refreshed; another process may take it for a dead one.", session, e);
+        }
+    }
+
+    private void refreshSession() throws IOException {
+        if (session.isMarked()) {
+            session.refresh();
+        } else {
+            createParts(folder);
+            // Whoever clears sessions must not see it between its creation and its lock.
+            locked(folder, () -> {
+                session.refresh();
+                return session;
+            });
         }
     }
 
     /** A folder for links, gone with the session. Must be on this file system for links to be possible. */
     Path linkFolder(String name) throws IOException {
-        return Files.createDirectories(session.resolve(name));
+        return session.linkFolder(name);
     }
 
     /** Where the content lies; it stays while it is linked. */
@@ -175,158 +204,175 @@ final class ArtifactCache implements Shared.Value {
     }
 
     /** Lets links of a user be given up when room is needed. */
-    void register(IdleLinks links) {
-        idleLinks.add(links);
+    void register(CacheRoom.IdleLinks links) {
+        room.register(links);
     }
 
-    void unregister(IdleLinks links) {
-        idleLinks.remove(links);
+    void unregister(CacheRoom.IdleLinks links) {
+        room.unregister(links);
+    }
+
+    /** As {@link #link(RemoteFile, Path, Runnable)}, of the present version. */
+    Linked link(URI uri, Path target) throws IOException {
+        return link(RemoteFile.at(uri), target, () -> {});
     }
 
     /**
-     * Makes the target a link to the present content of a URI, which is fetched unless it is here. Blocks.
+     * Makes the target a link to the content of a version of a file, which is fetched unless it is here; or of a later
+     * version, if there is one by then. Blocks. As long as another process makes progress with the same file, it is waited
+     * for.
      *
+     * @param file as somebody saw it
+     * @param progress runs now and then while bytes come, or are read
      * @throws IOException if it cannot be fetched; FileNotFoundException if it is not there
      * @throws LlamafuException with {@link ErrorCode#ARTIFACT_UNAVAILABLE} if there is no room for it
      */
-    Linked link(URI uri, Path target) throws IOException {
+    Linked link(RemoteFile file, Path target, Runnable progress) throws IOException {
+        RemoteFile wanted = file;
         for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-            RemoteFile file = RemoteFile.at(uri);
-            Optional<String> known = index.digestOf(file);
-            if (known.isPresent() && contents.link(known.get(), file.byteSize(), target)) {
-                return new Linked(file, known.get());
+            Optional<Linked> linked = linkWhatIsHere(wanted, target, progress);
+            if (linked.isEmpty()) {
+                RemoteFile present = RemoteFile.at(file.uri());
+                wanted = present.isSameVersionAs(wanted) ? wanted : present;
+                linked = linkFetched(wanted, target, progress);
             }
-            Optional<CacheLock> lock = CacheLock.acquire(index.lockOf(uri), FETCH_PATIENCE);
-            try {
-                // Whoever had the lock has most likely fetched it.
-                Optional<String> fetched = index.digestOf(file);
-                if (fetched.isPresent() && contents.link(fetched.get(), file.byteSize(), target)) {
-                    return new Linked(file, fetched.get());
-                }
-                Optional<String> digest = fetch(file);
-                // The content could be evicted before it is linked; then it is fetched once more.
-                if (digest.isPresent() && contents.link(digest.get(), file.byteSize(), target)) {
-                    return new Linked(file, digest.get());
-                }
-            } finally {
-                if (lock.isPresent()) {
-                    lock.get().close();
-                }
+            if (linked.isPresent()) {
+                return linked.get();
             }
         }
         throw new IOException("it changes while it is read; publish it by renaming a complete file");
     }
 
-    /** The digest of this version; empty if it was published again while it was read. */
-    private Optional<String> fetch(RemoteFile file) throws IOException {
-        long start = System.nanoTime();
-        Path temporary = session.resolve(TEMPORARY).resolve(UUID.randomUUID().toString());
+    private Optional<Linked> linkWhatIsHere(RemoteFile file, Path target, Runnable progress) throws IOException {
+        Optional<String> known = index.find(file);
+        return known.isPresent() && contents.link(known.get(), file.byteSize(), target, progress)
+                ? Optional.of(new Linked(file, known.get(), false))
+                : Optional.empty();
+    }
+
+    private Optional<Linked> linkFetched(RemoteFile file, Path target, Runnable progress) throws IOException {
+        Optional<Linked> here = linkWhatIsHere(file, target, progress);
+        if (here.isPresent()) {
+            return here;
+        }
+        createParts(folder);
+        Path data = partial.resolve(CacheIndex.idOf(file.uri()));
+        Optional<CacheLock> lock =
+                CacheLock.acquire(index.lockOf(file.uri()), tuning.fetchPatience(), progressOf(data, progress));
         try {
-            reserve(file, temporary);
-            Optional<String> digest = copy(file, temporary);
-            if (digest.isEmpty() || !RemoteFile.at(file.uri()).equals(file)) {
-                return Optional.empty();
+            // Whoever had the lock has most likely fetched it.
+            Optional<Linked> fetched = linkWhatIsHere(file, target, progress);
+            if (fetched.isPresent()) {
+                return fetched;
             }
-            contents.add(temporary, digest.get());
-            index.put(
-                    file,
-                    digest.get(),
-                    temporary.resolveSibling(UUID.randomUUID().toString()));
-            LOG.info(
-                    "Fetched {} ({} bytes, SHA-256 {}) into {} in {} ms.",
-                    file.uri(),
-                    file.byteSize(),
-                    digest.get(),
-                    folder,
-                    Duration.ofNanos(System.nanoTime() - start).toMillis());
+            Optional<String> digest = fetch(file, lock.isPresent(), progress);
+            // The content could be evicted before it is linked; then it is fetched once more.
+            return digest.isPresent() && contents.link(digest.get(), file.byteSize(), target, progress)
+                    ? Optional.of(new Linked(file, digest.get(), true))
+                    : Optional.empty();
+        } finally {
+            if (lock.isPresent()) {
+                lock.get().close();
+            }
+        }
+    }
+
+    /** Of whoever fetches the file, told to who waits for it as well. */
+    private static LongSupplier progressOf(Path data, Runnable progress) {
+        AtomicLong last = new AtomicLong();
+        return () -> {
+            long reached = PartialFile.progressOf(data);
+            if (last.getAndSet(reached) != reached) {
+                progress.run();
+            }
+            return reached;
+        };
+    }
+
+    /**
+     * The digest of this version; empty if it was published again while it was read.
+     *
+     * @param alone whether nobody else fetches the file, so that what was fetched before may be gone on with
+     */
+    private Optional<String> fetch(RemoteFile file, boolean alone, Runnable progress) throws IOException {
+        long start = System.nanoTime();
+        String id = CacheIndex.idOf(file.uri());
+        String name = alone ? id : id + "-" + UUID.randomUUID();
+        Path reservation = locked(folder, () -> room.reserve(file, name));
+        Path data = partial.resolve(name);
+        PartialFile fetching = new PartialFile(data, partialNotes, file, alone);
+        try {
+            Optional<String> digest = fetching.complete(tuning.noteBytes(), steps(file, name, progress));
+            if (digest.isPresent() && RemoteFile.at(file.uri()).isSameVersionAs(file)) {
+                contents.add(data, digest.get(), progress);
+                index.put(file, digest.get(), session.temporary());
+                LOG.info(
+                        "Fetched {} ({} bytes, SHA-256 {}) into {} in {} ms.",
+                        file.uri(),
+                        file.byteSize(),
+                        digest.get(),
+                        folder,
+                        Duration.ofNanos(System.nanoTime() - start).toMillis());
+            } else {
+                digest = Optional.empty();
+            }
+            if (alone) {
+                fetching.discard();
+            }
             return digest;
         } finally {
-            Files.deleteIfExists(temporary);
-        }
-    }
-
-    /** A sparse file of the final length, so that others count it. */
-    private void reserve(RemoteFile file, Path temporary) throws IOException {
-        locked(folder, () -> {
-            makeRoom(file);
-            try (RandomAccessFile reserved = new RandomAccessFile(temporary.toFile(), "rw")) {
-                reserved.setLength(file.byteSize());
+            if (!alone) {
+                Files.deleteIfExists(data);
             }
-            return temporary;
-        });
+            Files.deleteIfExists(reservation);
+        }
     }
 
-    private void makeRoom(RemoteFile file) throws IOException {
-        if (maxBytes == 0) {
-            return;
-        }
-        while (contents.bytes() + temporaryBytes() + file.byteSize() > maxBytes) {
-            if (!contents.evictOldest() && !releaseOldestLink()) {
+    private PartialFile.Steps steps(RemoteFile file, String name, Runnable progress) {
+        return new PartialFile.Steps() {
+            @Override
+            public void write(FileChannel out, ByteBuffer bytes, long left) throws IOException {
+                writeMakingRoom(file, name, out, bytes, left);
+            }
+
+            @Override
+            public Path temporaryNote() throws IOException {
+                return session.temporary();
+            }
+
+            @Override
+            public void progress() {
+                progress.run();
+            }
+        };
+    }
+
+    /** A full disk makes what nobody uses leave, once, for all that is left to write. */
+    private void writeMakingRoom(RemoteFile file, String name, FileChannel out, ByteBuffer bytes, long left)
+            throws IOException {
+        try {
+            tuning.disk().write(out, bytes);
+        } catch (IOException e) {
+            if (!CacheDisk.isFull(e)) {
+                throw e;
+            }
+            LOG.warn("The disk of {} is full; contents that nobody uses make room for {}.", folder, file.uri());
+            if (!locked(folder, () -> room.free(left, name))) {
                 throw new LlamafuException(
                         ErrorCode.ARTIFACT_UNAVAILABLE,
-                        "'%s' has %d bytes, but cache.max-size is %d and %d of it are in use; raise it."
-                                .formatted(file.uri(), file.byteSize(), maxBytes, contents.bytes() + temporaryBytes()));
+                        "'%s' has %d bytes, of which %d do not fit on the disk of cache.dir '%s', and less than that is not in use; make room there, or lower cache.max-size."
+                                .formatted(file.uri(), file.byteSize(), left, folder),
+                        e);
             }
+            tuning.disk().write(out, bytes);
         }
-    }
-
-    private boolean releaseOldestLink() throws IOException {
-        for (IdleLinks links : idleLinks) {
-            if (links.releaseOldest()) {
-                return true;
-            }
-        }
-        return false;
-    }
-
-    private long temporaryBytes() throws IOException {
-        long bytes = 0;
-        try (Stream<Path> sessions = Files.list(folder.resolve("sessions"))) {
-            for (Path other : sessions.toList()) {
-                Path temporary = other.resolve(TEMPORARY);
-                if (Files.isDirectory(temporary)) {
-                    try (Stream<Path> files = Files.list(temporary)) {
-                        bytes += files.mapToLong(file -> file.toFile().length()).sum();
-                    }
-                }
-            }
-        }
-        return bytes;
-    }
-
-    /** The digest of what was copied; empty if that is not all of the version. */
-    private static Optional<String> copy(RemoteFile file, Path target) throws IOException {
-        MessageDigest digest = Sha256.start();
-        byte[] buffer = new byte[BUFFER_BYTES];
-        long copied = 0;
-        try (InputStream in = file.open();
-                FileChannel out = FileChannel.open(target, StandardOpenOption.WRITE)) {
-            for (int read = in.read(buffer); read >= 0; read = in.read(buffer)) {
-                if (Thread.currentThread().isInterrupted()) {
-                    throw new InterruptedIOException("interrupted while reading " + file.uri());
-                }
-                copied += read;
-                if (copied > file.byteSize()) {
-                    return Optional.empty();
-                }
-                digest.update(buffer, 0, read);
-                ByteBuffer bytes = ByteBuffer.wrap(buffer, 0, read);
-                while (bytes.hasRemaining()) {
-                    out.write(bytes);
-                }
-            }
-            // A name must not appear before its bytes are on the disk.
-            out.force(true);
-        } catch (RuntimeException e) {
-            throw new IOException(e.toString(), e);
-        }
-        return copied == file.byteSize() ? Optional.of(Sha256.finish(digest)) : Optional.empty();
     }
 
     /** The thread may be that of a cancelled task: an interrupt must not keep the session from being closed. */
     @Override
     public void close() {
         boolean interrupted = Thread.interrupted();
+        refresher.shutdownNow();
         try {
             clear();
         } catch (IOException e) {
@@ -341,11 +387,11 @@ final class ArtifactCache implements Shared.Value {
     private void clear() throws IOException {
         try {
             locked(folder, () -> {
-                FileUtils.deleteDirectory(session.toFile());
+                session.delete();
                 return session;
             });
         } finally {
-            sessionLock.close();
+            session.release();
         }
     }
 }

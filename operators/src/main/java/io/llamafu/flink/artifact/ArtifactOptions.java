@@ -28,7 +28,7 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
  * @param adapterFiles further adapters, by name
  * @param cacheFolder where fetched files lie, on one local file system
  * @param cacheBytes the most bytes of fetched files; 0 is no limit
- * @param refreshInterval how often remote adapters are listed
+ * @param refreshInterval how often adapters are looked for; remote ones at most once a second
  * @param preload stacks whose adapters must be here from the beginning
  */
 @Internal
@@ -36,20 +36,25 @@ public record ArtifactOptions(
         Location model,
         Optional<Location> adapters,
         Map<String, Location> adapterFiles,
-        Path cacheFolder,
+        CacheFolder cacheFolder,
         long cacheBytes,
         Duration refreshInterval,
         List<AdapterStack> preload) {
+    private static final Duration LEAST_REMOTE_INTERVAL = Duration.ofSeconds(1);
+
     public ArtifactOptions {
         checkNotNull(model, "model is null");
         checkNotNull(adapters, "adapters is null");
         adapterFiles = Map.copyOf(adapterFiles);
         adapterFiles.forEach((name, location) -> AdapterName.checkOption(name, written(location)));
-        cacheFolder = checkNotNull(cacheFolder, "cacheFolder is null")
-                .toAbsolutePath()
-                .normalize();
+        checkNotNull(cacheFolder, "cacheFolder is null");
         checkNotNull(refreshInterval, "refreshInterval is null");
         preload = List.copyOf(preload);
+    }
+
+    /** How often a remote file system is asked: an interval of 0 would mean all the time. */
+    Duration remoteRefreshInterval() {
+        return refreshInterval.compareTo(LEAST_REMOTE_INTERVAL) < 0 ? LEAST_REMOTE_INTERVAL : refreshInterval;
     }
 
     private static Object written(Location location) {
@@ -105,7 +110,8 @@ public record ArtifactOptions(
     public Predicate<String> adapterNames() {
         AdapterCatalog local = localAdapters();
         Predicate<String> remote = remoteAdapters()
-                .<Predicate<String>>map(adapters -> new RemoteAdapterNames(adapters, refreshInterval, System::nanoTime))
+                .<Predicate<String>>map(
+                        adapters -> new RemoteAdapterNames(adapters, remoteRefreshInterval(), System::nanoTime))
                 .orElse(name -> false);
         return name -> isRemote(name) ? remote.test(name) : local.contains(name);
     }

@@ -36,6 +36,9 @@ public final class Artifacts implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Artifacts.class);
     private static final Duration PRELOAD_PATIENCE = Duration.ofMinutes(10);
     private static final Shared<ArtifactCache.Settings, ArtifactCache> CACHES = new Shared<>();
+    /** Models are large: what was found to be sound is not read again when a job restarts. */
+    private static final SoundContents SOUND = new SoundContents();
+
     private static final Shared<AdapterMirror.Settings, AdapterMirror> MIRRORS = new Shared<>();
 
     private final ArtifactOptions options;
@@ -43,6 +46,7 @@ public final class Artifacts implements AutoCloseable {
     private Optional<Shared<AdapterMirror.Settings, AdapterMirror>.Share> mirror = Optional.empty();
     private Optional<AdapterMirror.Use> preloaded = Optional.empty();
     private Optional<Path> modelPin = Optional.empty();
+    private ArtifactCache.Settings settings;
     private Path model;
 
     private Artifacts(ArtifactOptions options) {
@@ -71,12 +75,14 @@ public final class Artifacts implements AutoCloseable {
     private void open() {
         Optional<RemoteAdapters> remote = options.remoteAdapters();
         if (options.model() instanceof Location.Remote || remote.isPresent()) {
-            cache = Optional.of(CACHES.acquire(settings(), ArtifactCache::open));
+            settings = new ArtifactCache.Settings(options.cacheFolder().prepare(), options.cacheBytes());
+            cache = Optional.of(CACHES.acquire(
+                    settings, missing -> ArtifactCache.open(missing, ArtifactCache.Tuning.standard(SOUND))));
         }
         model = openModel();
         if (remote.isPresent()) {
             AdapterMirror.Settings wanted =
-                    new AdapterMirror.Settings(remote.get(), settings(), options.refreshInterval());
+                    new AdapterMirror.Settings(remote.get(), settings, options.remoteRefreshInterval());
             ArtifactCache files = cache.orElseThrow().value();
             mirror = Optional.of(MIRRORS.acquire(wanted, missing -> AdapterMirror.open(missing, files)));
             requireOneFileForEachName(mirror.get().value());
@@ -103,7 +109,7 @@ public final class Artifacts implements AutoCloseable {
                 .toList();
         CompletableFuture<AdapterMirror.Use> use = adapters.use(names);
         try {
-            return use.get(PRELOAD_PATIENCE.toMillis(), TimeUnit.MILLISECONDS);
+            return get(use, adapters);
         } catch (ExecutionException e) {
             throw AdapterMirror.reason(e.getCause());
         } catch (TimeoutException | InterruptedException e) {
@@ -113,14 +119,25 @@ public final class Artifacts implements AutoCloseable {
             CompletableFuture<Void> unused = use.thenAccept(AdapterMirror.Use::close);
             throw new LlamafuException(
                     ErrorCode.ARTIFACT_UNAVAILABLE,
-                    "The adapters to preload, %s of %s, were not fetched within %s, or the task was cancelled."
+                    "The adapters to preload, %s of %s, did not get on within %s, or the task was cancelled."
                             .formatted(names, adapters.described(), PRELOAD_PATIENCE),
                     e);
         }
     }
 
-    private ArtifactCache.Settings settings() {
-        return new ArtifactCache.Settings(options.cacheFolder(), options.cacheBytes());
+    /** Waits as long as bytes come. */
+    private static AdapterMirror.Use get(CompletableFuture<AdapterMirror.Use> use, AdapterMirror adapters)
+            throws ExecutionException, InterruptedException, TimeoutException {
+        while (true) {
+            long progress = adapters.progress();
+            try {
+                return use.get(PRELOAD_PATIENCE.toMillis(), TimeUnit.MILLISECONDS);
+            } catch (TimeoutException e) {
+                if (adapters.progress() == progress) {
+                    throw e;
+                }
+            }
+        }
     }
 
     private Path openModel() {

@@ -1,6 +1,11 @@
 package io.llamafu.flink.artifact;
 
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
 import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -9,21 +14,23 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
 import java.time.Instant;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
-import java.util.Optional;
+import java.util.Map;
 import java.util.UUID;
-import java.util.stream.Stream;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * The fetched files by their SHA-256. Who uses one holds a hard link to it, so that the number of links tells whether it
- * is in use, whatever process uses it.
+ * is in use, whatever process uses it. Before a process first uses one, it reads it and compares the SHA-256.
  */
 final class CacheContents {
-    private static final String LINK_COUNT = "unix:nlink";
+    private static final Logger LOG = LoggerFactory.getLogger(CacheContents.class);
+    private static final String ATTRIBUTES = "unix:nlink,size";
 
     private final Path folder;
     private final Path uses;
+    private final SoundContents sound;
+    private final AtomicLong looks = new AtomicLong();
 
     /**
      * Contents in a folder.
@@ -32,47 +39,89 @@ final class CacheContents {
      * @param uses has an empty file for each, of which the time says when it was used last: the time of the content itself
      *     must stay, because readers tell versions apart by it
      */
-    CacheContents(Path folder, Path uses) {
+    CacheContents(Path folder, Path uses, SoundContents sound) {
         this.folder = folder;
         this.uses = uses;
+        this.sound = sound;
     }
 
-    private record Content(Path file, long bytes, boolean inUse, FileTime lastUsed) {}
+    /**
+     * A file at one moment.
+     *
+     * @param users how many links there are to it besides its own
+     */
+    record Content(String digest, long bytes, int users) {
+        boolean isIdle() {
+            return users == 0;
+        }
+    }
 
     Path fileOf(String digest) {
         return folder.resolve(digest);
     }
 
-    /** Makes a complete file the content of its digest. One that is there stays, because others have links to it. */
-    void add(Path complete, String digest) throws IOException {
+    /**
+     * Makes a complete file the content of its digest. A sound one that is there stays, because others have links to it; one
+     * that is not makes way, and who has linked it keeps it.
+     *
+     * @param complete is gone afterwards
+     * @param progress runs after each MiB of a file that is read
+     */
+    void add(Path complete, String digest, Runnable progress) throws IOException {
         Path content = fileOf(digest);
+        Files.createDirectories(folder);
         try {
             Files.createLink(content, complete);
-            Files.delete(complete);
+            sound.remember(content, digest);
         } catch (FileAlreadyExistsException e) {
-            if (Files.size(content) != Files.size(complete)) {
-                Files.move(complete, content, StandardCopyOption.ATOMIC_MOVE);
-            }
+            replaceUnlessSound(content, complete, digest, progress);
         }
+        Files.deleteIfExists(complete);
         markUsed(digest);
+    }
+
+    private void replaceUnlessSound(Path content, Path complete, String digest, Runnable progress) throws IOException {
+        try {
+            if (isSound(content, digest, progress)) {
+                return;
+            }
+            LOG.warn("{} was damaged; it is replaced.", content);
+        } catch (NoSuchFileException e) {
+            // Evicted in this moment.
+        }
+        Files.move(complete, content, StandardCopyOption.ATOMIC_MOVE);
+        sound.remember(content, digest);
+    }
+
+    private boolean isSound(Path content, String digest, Runnable progress) throws IOException {
+        try {
+            return sound.isSound(content, digest, progress);
+        } catch (InterruptedIOException | NoSuchFileException e) {
+            throw e;
+        } catch (IOException e) {
+            LOG.warn("{} cannot be read.", content, e);
+            return false;
+        }
     }
 
     /**
      * Makes the target a link to a content, in place of what the target was.
      *
-     * @return false if the content is not here, or not complete
+     * @param progress runs after each MiB of a file that is read
+     * @return false if the content is not here, not complete, or not that of its digest
      */
-    boolean link(String digest, long byteSize, Path target) throws IOException {
-        Path content = fileOf(digest);
+    boolean link(String digest, long byteSize, Path target, Runnable progress) throws IOException {
         Path link = target.resolveSibling("." + UUID.randomUUID());
+        Files.createDirectories(target.getParent());
         try {
-            if (Files.size(content) != byteSize) {
+            // Linked before it is read, so that it stays meanwhile.
+            Files.createLink(link, fileOf(digest));
+            if (Files.size(link) != byteSize || !isSound(link, digest, progress)) {
+                LOG.warn("{} is damaged and is fetched again.", fileOf(digest));
                 return false;
             }
-            if (!isSameFile(content, target)) {
-                Files.createLink(link, content);
-                Files.move(link, target, StandardCopyOption.ATOMIC_MOVE);
-            }
+            // Renaming a link over another one to the same file does nothing.
+            Files.move(link, target, StandardCopyOption.ATOMIC_MOVE);
             markUsed(digest);
             return true;
         } catch (NoSuchFileException e) {
@@ -82,56 +131,93 @@ final class CacheContents {
         }
     }
 
-    private static boolean isSameFile(Path content, Path target) throws IOException {
-        return Files.exists(target) && Files.isSameFile(content, target);
-    }
-
     private void markUsed(String digest) throws IOException {
         Path use = uses.resolve(digest);
-        if (Files.notExists(use)) {
+        try {
+            Files.setLastModifiedTime(use, FileTime.from(Instant.now()));
+        } catch (NoSuchFileException e) {
+            Files.createDirectories(uses);
             Files.write(use, new byte[0]);
         }
-        Files.setLastModifiedTime(use, FileTime.from(Instant.now()));
     }
 
-    long bytes() throws IOException {
-        return list().stream().mapToLong(Content::bytes).sum();
-    }
-
-    /** Deletes the content that is not in use and was used the longest ago; false if all are in use. */
-    boolean evictOldest() throws IOException {
-        Optional<Content> oldest =
-                list().stream().filter(content -> !content.inUse()).min(Comparator.comparing(Content::lastUsed));
-        if (oldest.isEmpty()) {
-            return false;
-        }
-        Files.deleteIfExists(oldest.get().file());
-        Files.deleteIfExists(uses.resolve(oldest.get().file().getFileName()));
-        return true;
-    }
-
-    private List<Content> list() throws IOException {
+    /** All contents; looks at each file once. */
+    List<Content> list() throws IOException {
         List<Content> contents = new ArrayList<>();
-        try (Stream<Path> files = Files.list(folder)) {
-            for (Path file : files.toList()) {
-                lookAt(file).ifPresent(contents::add);
+        if (Files.notExists(folder)) {
+            return contents;
+        }
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(folder)) {
+            for (Path file : files) {
+                looks.incrementAndGet();
+                try {
+                    Map<String, Object> attributes = Files.readAttributes(file, ATTRIBUTES);
+                    contents.add(new Content(
+                            file.getFileName().toString(),
+                            (long) attributes.get("size"),
+                            (int) attributes.get("nlink") - 1));
+                } catch (NoSuchFileException e) {
+                    // Another process evicted it since it was listed.
+                }
             }
         }
         return contents;
     }
 
-    /** Empty if another process evicted it since it was listed. */
-    private Optional<Content> lookAt(Path file) throws IOException {
+    /** When a content was used last. */
+    FileTime lastUsed(Content content) throws IOException {
+        looks.incrementAndGet();
         try {
-            boolean inUse = (int) Files.getAttribute(file, LINK_COUNT) > 1;
-            return Optional.of(new Content(file, Files.size(file), inUse, lastUsed(file)));
+            return Files.getLastModifiedTime(uses.resolve(content.digest()));
         } catch (NoSuchFileException e) {
-            return Optional.empty();
+            return FileTime.fromMillis(0);
         }
     }
 
-    private FileTime lastUsed(Path content) throws IOException {
-        Path use = uses.resolve(content.getFileName());
-        return Files.exists(use) ? Files.getLastModifiedTime(use) : Files.getLastModifiedTime(content);
+    /**
+     * Deletes a content that nobody uses.
+     *
+     * @param parked where it is put first: a file that does not exist, on the same file system. There nobody can link it any
+     *     more, and then it shows whether somebody did
+     * @return the bytes that are free now; 0 if it is in use, or gone
+     */
+    long evict(String digest, Path parked) throws IOException {
+        Path content = fileOf(digest);
+        try {
+            if (users(content) > 0) {
+                return 0;
+            }
+            Files.move(content, parked, StandardCopyOption.ATOMIC_MOVE);
+        } catch (NoSuchFileException e) {
+            return 0;
+        }
+        boolean evicted = users(parked) == 0;
+        if (!evicted) {
+            putBack(parked, content);
+        }
+        long bytes = Files.size(parked);
+        Files.delete(parked);
+        if (evicted) {
+            Files.deleteIfExists(uses.resolve(digest));
+        }
+        return evicted ? bytes : 0;
+    }
+
+    private static void putBack(Path parked, Path content) throws IOException {
+        try {
+            Files.createLink(content, parked);
+        } catch (FileAlreadyExistsException e) {
+            // Fetched again in this moment; who linked this one keeps it.
+        }
+    }
+
+    private int users(Path file) throws IOException {
+        looks.incrementAndGet();
+        return (int) Files.getAttribute(file, "unix:nlink") - 1;
+    }
+
+    /** How often a file was looked at: the work of counting and evicting. */
+    long looks() {
+        return looks.get();
     }
 }

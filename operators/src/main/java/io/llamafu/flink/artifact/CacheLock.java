@@ -2,56 +2,103 @@ package io.llamafu.flink.artifact;
 
 import java.io.IOException;
 import java.io.InterruptedIOException;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.time.Duration;
 import java.util.Optional;
 import java.util.Properties;
+import java.util.UUID;
+import java.util.function.LongSupplier;
 
 /**
  * A lock of a file that only one holder has, among all processes of the machine and all class loaders of this one. The
  * system frees it when the process ends, however it ends.
  *
  * <p>A file lock of POSIX belongs to the process, and closing any channel of the file frees it. So within the JVM the
- * holder is settled first, by a system property: nothing else is seen by all class loaders and holds on to none.
+ * holder is settled first, by a system property: nothing else is seen by all class loaders and holds on to none. Its name
+ * is the inode, because one file has many paths. A file that is locked must not be opened by other means, nor may its
+ * times be set: Java opens it for that.
  */
 final class CacheLock implements AutoCloseable {
     private static final String PROPERTY_PREFIX = "io.llamafu.lock.";
     private static final long POLL_MILLIS = 20;
 
-    private final String property;
+    private final Path file;
+    private final Object key;
     private final FileChannel channel;
     private boolean closed;
 
-    private CacheLock(String property, FileChannel channel) {
-        this.property = property;
+    private CacheLock(Path file, Object key, FileChannel channel) {
+        this.file = file;
+        this.key = key;
         this.channel = channel;
     }
 
     /** The lock, unless somebody has it. Creates the file. */
     static Optional<CacheLock> tryAcquire(Path file) throws IOException {
-        String property = PROPERTY_PREFIX + file.toAbsolutePath().normalize();
+        create(file);
+        return tryAcquireExisting(file);
+    }
+
+    /** The lock; empty if somebody has it, and if there is no such file. */
+    static Optional<CacheLock> tryAcquireExisting(Path file) throws IOException {
+        Object key;
+        try {
+            key = key(file);
+        } catch (NoSuchFileException e) {
+            return Optional.empty();
+        }
         Properties properties = System.getProperties();
-        if (properties.putIfAbsent(property, "held") != null) {
+        if (properties.putIfAbsent(PROPERTY_PREFIX + key, "held") != null) {
             return Optional.empty();
         }
         FileChannel channel = null;
         boolean acquired = false;
         try {
-            channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+            channel = FileChannel.open(file, StandardOpenOption.WRITE);
             FileLock lock = channel.tryLock();
-            acquired = lock != null;
-            return acquired ? Optional.of(new CacheLock(property, channel)) : Optional.empty();
+            // A file that was removed meanwhile is no lock any more: another one may have taken its place.
+            acquired = lock != null && key(file).equals(key);
+            return acquired ? Optional.of(new CacheLock(file, key, channel)) : Optional.empty();
+        } catch (NoSuchFileException | OverlappingFileLockException e) {
+            return Optional.empty();
         } finally {
             if (!acquired) {
                 if (channel != null) {
                     channel.close();
                 }
-                properties.remove(property);
+                properties.remove(PROPERTY_PREFIX + key);
             }
         }
+    }
+
+    /** Under another name first: who creates a file opens it, and would free the lock of a faster one by closing it. */
+    private static void create(Path file) throws IOException {
+        if (Files.exists(file)) {
+            return;
+        }
+        Path temporary = file.resolveSibling("." + UUID.randomUUID());
+        Files.createFile(temporary);
+        try {
+            Files.createLink(file, temporary);
+        } catch (FileAlreadyExistsException e) {
+            // Another one was faster.
+        } finally {
+            Files.deleteIfExists(temporary);
+        }
+    }
+
+    private static Object key(Path file) throws IOException {
+        Object key = Files.readAttributes(file, BasicFileAttributes.class).fileKey();
+        return key == null ? file.toRealPath() : key;
     }
 
     /**
@@ -61,11 +108,31 @@ final class CacheLock implements AutoCloseable {
      * @throws InterruptedIOException if the thread is interrupted
      */
     static Optional<CacheLock> acquire(Path file, Duration patience) throws IOException {
-        long deadline = System.nanoTime() + patience.toNanos();
+        return acquire(file, patience, () -> 0);
+    }
+
+    /**
+     * Waits for the lock as long as its holder gets on.
+     *
+     * @param progress of the holder: while it changes, the time begins anew
+     * @return empty if somebody still has it and made no progress in that time
+     * @throws InterruptedIOException if the thread is interrupted
+     */
+    static Optional<CacheLock> acquire(Path file, Duration patience, LongSupplier progress) throws IOException {
+        long seen = progress.getAsLong();
+        long start = System.nanoTime();
         while (true) {
             Optional<CacheLock> lock = tryAcquire(file);
-            if (lock.isPresent() || System.nanoTime() - deadline > 0) {
+            if (lock.isPresent()) {
                 return lock;
+            }
+            long now = progress.getAsLong();
+            if (now != seen) {
+                seen = now;
+                start = System.nanoTime();
+            }
+            if (System.nanoTime() - start > patience.toNanos()) {
+                return Optional.empty();
             }
             try {
                 Thread.sleep(POLL_MILLIS);
@@ -76,6 +143,22 @@ final class CacheLock implements AutoCloseable {
         }
     }
 
+    /** Whether others who look at the path see this lock: somebody may have removed or replaced the file. */
+    boolean isInPlace() throws IOException {
+        try {
+            return key(file).equals(key);
+        } catch (NoSuchFileException e) {
+            return false;
+        }
+    }
+
+    /** Makes the file young, so that who clears away old files leaves it. */
+    synchronized void touch() throws IOException {
+        if (!closed) {
+            channel.write(ByteBuffer.wrap(new byte[] {0}), 0);
+        }
+    }
+
     @Override
     public synchronized void close() throws IOException {
         if (!closed) {
@@ -83,7 +166,7 @@ final class CacheLock implements AutoCloseable {
             try {
                 channel.close();
             } finally {
-                System.getProperties().remove(property);
+                System.getProperties().remove(PROPERTY_PREFIX + key);
             }
         }
     }

@@ -28,7 +28,13 @@ record RemoteAdapters(Optional<URI> folder, SortedMap<String, URI> files) {
     static final String CARD_SUFFIX = ".json";
 
     /** The files of an adapter at one moment. */
-    record Version(RemoteFile adapter, Optional<RemoteFile> card) {}
+    record Version(RemoteFile adapter, Optional<RemoteFile> card) {
+        boolean isSameAs(Version other) {
+            return adapter.isSameVersionAs(other.adapter)
+                    && card.isPresent() == other.card.isPresent()
+                    && card.stream().allMatch(file -> file.isSameVersionAs(other.card.get()));
+        }
+    }
 
     RemoteAdapters {
         checkNotNull(folder, "folder is null");
@@ -125,6 +131,33 @@ record RemoteAdapters(Optional<URI> folder, SortedMap<String, URI> files) {
         } catch (IOException e) {
             throw ArtifactErrors.coded(what, uri, ErrorCode.ADAPTER_NOT_FOUND, e);
         }
+    }
+
+    /** The present version of an adapter of which the file is known. */
+    static Version present(URI adapter) throws IOException {
+        RemoteFile file = RemoteFile.at(adapter);
+        try {
+            return new Version(file, Optional.of(RemoteFile.at(cardOf(adapter))));
+        } catch (FileNotFoundException e) {
+            return new Version(file, Optional.empty());
+        }
+    }
+
+    /** Those of each store, because one that cannot be reached says nothing of the others. */
+    List<RemoteAdapters> byStore() {
+        Map<String, SortedMap<String, URI>> filesByStore = new TreeMap<>();
+        folder.ifPresent(uri -> filesByStore.put(storeOf(uri), new TreeMap<>()));
+        files.forEach((name, uri) -> filesByStore
+                .computeIfAbsent(storeOf(uri), store -> new TreeMap<>())
+                .put(name, uri));
+        List<RemoteAdapters> parts = new ArrayList<>();
+        filesByStore.forEach((store, some) ->
+                parts.add(new RemoteAdapters(folder.filter(uri -> storeOf(uri).equals(store)), some)));
+        return parts;
+    }
+
+    private static String storeOf(URI uri) {
+        return uri.getScheme() + "://" + uri.getAuthority();
     }
 
     private static URI cardOf(URI adapter) {

@@ -1,12 +1,12 @@
 package io.llamafu.flink.artifact;
 
+import org.apache.flink.core.fs.FSDataInputStream;
 import org.apache.flink.core.fs.FileStatus;
 import org.apache.flink.core.fs.FileSystem;
 import org.apache.flink.core.fs.Path;
 
 import java.io.FileNotFoundException;
 import java.io.IOException;
-import java.io.InputStream;
 import java.net.URI;
 import java.util.ArrayList;
 import java.util.List;
@@ -24,6 +24,8 @@ record RemoteFile(URI uri, long byteSize, long modificationTime) {
     RemoteFile {
         checkNotNull(uri, "uri is null");
     }
+
+    private static final long SECOND_MILLIS = 1000;
 
     /** An operation of a file system. */
     private interface Operation<T> {
@@ -69,7 +71,23 @@ record RemoteFile(URI uri, long byteSize, long modificationTime) {
         return files;
     }
 
-    InputStream open() throws IOException {
+    /**
+     * Whether two looks at a file saw the same version. One of them may have seen whole seconds only: the listings of some
+     * stores are more precise than what they say of a single file.
+     */
+    boolean isSameVersionAs(RemoteFile other) {
+        return uri.equals(other.uri)
+                && byteSize == other.byteSize
+                && isSameTime(modificationTime, other.modificationTime);
+    }
+
+    private static boolean isSameTime(long one, long other) {
+        boolean wholeSeconds = one % SECOND_MILLIS == 0 || other % SECOND_MILLIS == 0;
+        return one == other || (wholeSeconds && one / SECOND_MILLIS == other / SECOND_MILLIS);
+    }
+
+    /** Its bytes, from the first one on; the stream can be moved to a later one. */
+    FSDataInputStream open() throws IOException {
         return ask(uri, fileSystem -> fileSystem.open(new Path(uri)));
     }
 

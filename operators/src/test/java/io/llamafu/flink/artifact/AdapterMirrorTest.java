@@ -2,7 +2,11 @@ package io.llamafu.flink.artifact;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterCard;
+import io.llamafu.adapter.AdapterCatalog;
+import io.llamafu.adapter.AdapterFile;
 import io.llamafu.testing.Await;
+import org.apache.flink.util.FileUtils;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -13,6 +17,7 @@ import java.io.IOException;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -61,9 +66,16 @@ class AdapterMirrorTest {
     }
 
     private void open(RemoteAdapters adapters, Duration refreshInterval, long maxBytes) {
+        open(adapters, refreshInterval, maxBytes, Duration.ofMinutes(5));
+    }
+
+    private void open(RemoteAdapters adapters, Duration refreshInterval, long maxBytes, Duration stalled) {
         ArtifactCache.Settings settings = new ArtifactCache.Settings(temporary.resolve("cache"), maxBytes);
-        cache = ArtifactCache.open(settings);
-        mirror = AdapterMirror.open(new AdapterMirror.Settings(adapters, settings, refreshInterval), cache);
+        cache = ArtifactCache.open(
+                settings,
+                new ArtifactCache.Tuning(
+                        stalled.dividedBy(2), Duration.ofMinutes(1), 1 << 20, CacheDisk.LOCAL, new SoundContents()));
+        mirror = AdapterMirror.open(new AdapterMirror.Settings(adapters, settings, refreshInterval, stalled), cache);
     }
 
     private RemoteAdapters folder(Map<String, URI> files) {
@@ -88,8 +100,16 @@ class AdapterMirrorTest {
 
     private List<String> localFiles() throws IOException {
         try (Stream<Path> files = Files.list(mirror.folder())) {
-            return files.map(file -> file.getFileName().toString()).sorted().toList();
+            return files.map(file -> file.getFileName().toString())
+                    .filter(file -> !file.equals(".versions"))
+                    .sorted()
+                    .toList();
         }
+    }
+
+    /** As an engine sees it. */
+    private AdapterFile resolved(String name) {
+        return new AdapterCatalog(mirror.folder()).resolve(name);
     }
 
     private static boolean holds(Path file, String content) {
@@ -155,17 +175,184 @@ class AdapterMirrorTest {
 
     @Test
     void descriptionGoesWithItsAdapter() throws Exception {
-        publish("medical.json", "{}");
+        publish("medical.json", "{\"description\": \"one\"}");
         publish("other.json", "{}");
         open(OFTEN, 0);
         use("medical").close();
-        assertThat(localFiles()).containsExactly("medical.gguf", "medical.json");
+        assertThat(localFiles()).containsExactly("medical.gguf");
+        assertThat(resolved("medical").card().description()).isEqualTo("one");
 
-        publish("medical.json", "{ }");
-        Await.until("the new card", () -> holds(local("medical.json"), "{ }"));
+        publish("medical.json", "{\"description\": \"two\"}");
+        Await.until(
+                "the new card", () -> resolved("medical").card().description().equals("two"));
         store.remove("adapters/medical.json");
-        Await.until("no card", () -> Files.notExists(local("medical.json")));
+        Await.until("no card", () -> resolved("medical").card().equals(AdapterCard.NONE));
         assertThat(local("medical.gguf")).hasContent("medical 1");
+    }
+
+    @Test
+    void newCardNeverMeetsTheOldAdapter() throws Exception {
+        publish("medical.json", "{\"defaultScale\": 1}");
+        open(OFTEN, 0);
+        use("medical").close();
+        AdapterCatalog engine = new AdapterCatalog(Optional.of(mirror.folder()), Map.of(), Duration.ZERO);
+        String old = engine.resolve("medical").digest();
+        for (int version = 2; version < 6; version++) {
+            store.closeGate(path -> path.endsWith(".gguf"));
+            publish("medical.json", "{\"defaultScale\": " + version + "}");
+            publish("medical.gguf", "medical " + version);
+            int reads = version;
+            Await.until("the fetch", () -> store.reads("adapters/medical.gguf") >= reads);
+            assertThat(engine.resolve("medical").digest()).isEqualTo(old);
+            assertThat(engine.resolve("medical").card().defaultScale()).isEqualTo(version - 1);
+
+            store.openGate();
+            String expected = Sha256.of("medical " + version);
+            Await.until("the new version", () -> {
+                AdapterFile file = engine.resolve("medical");
+                assertThat(file.card().defaultScale() == reads)
+                        .as("card of the new, adapter %s", file.digest())
+                        .isEqualTo(file.digest().equals(expected));
+                return file.digest().equals(expected);
+            });
+            old = expected;
+        }
+    }
+
+    @Test
+    void newCardWaitsForAnAdapterThatCannotBeFetched() throws Exception {
+        publish("medical.json", "{\"defaultScale\": 1}");
+        open(OFTEN, 0);
+        use("medical").close();
+        store.breakAfter("medical 2".length() - 1);
+        publish("medical.json", "{}");
+        publish("medical.gguf", "medical 2");
+        Await.until("a second attempt", () -> store.reads("adapters/medical.gguf") >= 3);
+
+        assertThat(mirror.use(List.of("medical"))).as("the old version answers").isCompleted();
+        assertThat(resolved("medical").digest()).isEqualTo(Sha256.of("medical 1"));
+        assertThat(resolved("medical").card().defaultScale()).isEqualTo(1);
+    }
+
+    @Test
+    void largeCardIsRefusedUnread() throws Exception {
+        store.publish("adapters/medical.json", new byte[(64 << 10) + 1]);
+        open(OFTEN, 0);
+        assertFails(
+                mirror.use(List.of("medical")),
+                ErrorCode.ADAPTER_INVALID,
+                "medical.json' of the adapter 'medical' has 65537 bytes",
+                "at most 65536 are read");
+        assertThat(store.reads("adapters/medical.json")).isZero();
+        use("legal").close();
+    }
+
+    @Test
+    void unchangedAdaptersAreNotAskedForOneByOne() throws Exception {
+        store.tellWholeSeconds();
+        for (int adapter = 0; adapter < 5; adapter++) {
+            Path file = temporary.resolve("remote/adapters/a" + adapter + ".gguf");
+            Files.writeString(file, "a " + adapter);
+            Files.setLastModifiedTime(file, FileTime.fromMillis(1_700_000_000_123L));
+        }
+        open(OFTEN, 0);
+        use("a0", "a1", "a2", "a3", "a4").close();
+        awaitListings(2);
+        long calls = store.statusCalls();
+        awaitListings(5);
+        assertThat(store.statusCalls()).as("listings say enough").isEqualTo(calls);
+
+        Files.writeString(temporary.resolve("remote/adapters/a0.gguf"), "A 0");
+        Files.setLastModifiedTime(
+                temporary.resolve("remote/adapters/a0.gguf"), FileTime.fromMillis(1_700_000_000_456L));
+        Await.until("the version of the same second", () -> holds(local("a0.gguf"), "A 0"));
+    }
+
+    private void awaitListings(int count) throws Exception {
+        int before = store.listingThreads().size();
+        Await.until("listings", () -> store.listingThreads().size() >= before + count);
+    }
+
+    @Test
+    void whatSomebodyRemovedOrChangedLocallyIsFetchedAgain() throws Exception {
+        publish("medical.json", "{\"defaultScale\": 2}");
+        open(NEVER, 0);
+        use("medical").close();
+        Files.delete(local("medical.gguf"));
+        use("medical").close();
+        assertThat(local("medical.gguf")).hasContent("medical 1");
+
+        Files.delete(resolved("medical").path().resolveSibling("medical.json"));
+        use("medical").close();
+        assertThat(resolved("medical").card().defaultScale()).isEqualTo(2);
+
+        FileUtils.deleteDirectory(mirror.folder().toFile());
+        use("medical").close();
+        assertThat(local("medical.gguf")).hasContent("medical 1");
+        assertThat(store.reads("adapters/medical.gguf"))
+                .as("all from the cache")
+                .isEqualTo(1);
+
+        Files.writeString(local("medical.gguf").toRealPath(), "MEDICAL");
+        use("medical").close();
+        assertThat(local("medical.gguf")).as("a damaged file").hasContent("medical 1");
+        assertThat(store.reads("adapters/medical.gguf")).isEqualTo(2);
+    }
+
+    @Test
+    void storeThatHangsHoldsUpNoOther() throws Exception {
+        RemoteStore other = RemoteStore.over(Files.createDirectories(temporary.resolve("other")));
+        TreeMap<String, URI> files = new TreeMap<>();
+        for (int file = 0; file < 5; file++) {
+            other.publish("f" + file + ".gguf", "file".getBytes(UTF_8));
+            files.put("f" + file, other.uri("f" + file + ".gguf"));
+        }
+        open(folder(files), OFTEN, 0);
+        other.closeGate();
+        List<CompletableFuture<AdapterMirror.Use>> hanging = new ArrayList<>();
+        files.keySet().forEach(name -> hanging.add(mirror.use(List.of(name))));
+        Await.until(
+                "four fetches",
+                () -> files.keySet().stream()
+                                .filter(name -> other.reads(name + ".gguf") == 1)
+                                .count()
+                        == 4);
+
+        use("medical").close();
+        publish("medical.gguf", "medical 2");
+        Await.until("the new version", () -> holds(local("medical.gguf"), "medical 2"));
+        publish("new.gguf", "new 1");
+        use("new").close();
+        assertThat(hanging).noneMatch(CompletableFuture::isDone);
+        other.openGate();
+        for (CompletableFuture<AdapterMirror.Use> use : hanging) {
+            get(use).close();
+        }
+    }
+
+    @Test
+    void fetchesThatHangAreGivenUpAndMakePlace() throws Exception {
+        for (int adapter = 0; adapter < 5; adapter++) {
+            publish("a" + adapter + ".gguf", "a " + adapter);
+        }
+        open(folder(Map.of()), NEVER, 0, Duration.ofMillis(200));
+        store.closeGate(path -> !path.contains("a4"));
+        List<CompletableFuture<AdapterMirror.Use>> hanging = new ArrayList<>();
+        for (int adapter = 0; adapter < 4; adapter++) {
+            hanging.add(mirror.use(List.of("a" + adapter)));
+        }
+        use("a4").close();
+        for (CompletableFuture<AdapterMirror.Use> use : hanging) {
+            assertFails(
+                    use,
+                    ErrorCode.ARTIFACT_UNAVAILABLE,
+                    "made no progress",
+                    store.uri("adapters").toString());
+        }
+        store.openGate();
+        Await.until("a0 after all", () -> mirror.use(List.of("a0"))
+                .handle((use, failure) -> failure == null)
+                .get(30, TimeUnit.SECONDS));
     }
 
     @Test
@@ -233,13 +420,15 @@ class AdapterMirrorTest {
         AdapterMirror.Use medical = use("medical");
         use("legal").close();
         assertFails(mirror.use(List.of("finance")), ErrorCode.ARTIFACT_UNAVAILABLE, "cache.max-size");
-        assertThat(localFiles()).as("legal made room, which was not enough").containsExactly("medical.gguf");
+        assertThat(localFiles())
+                .as("legal would not have made enough room")
+                .containsExactly("legal.gguf", "medical.gguf");
 
         medical.close();
         Await.until("room for finance", () -> mirror.use(List.of("finance"))
                 .handle((use, failure) -> failure == null)
                 .join());
-        assertThat(localFiles()).containsExactly("finance.gguf");
+        assertThat(localFiles()).containsExactly("finance.gguf", "legal.gguf");
         use("legal").close();
         assertThat(localFiles()).as("finance and legal do fit").containsExactly("finance.gguf", "legal.gguf");
     }
@@ -252,7 +441,7 @@ class AdapterMirrorTest {
         open(folder(Map.of("tone", other.uri("v2/tone-file.gguf"), "late", other.uri("late.bin"))), OFTEN, 0);
         use("tone", "medical").close();
         assertThat(local("tone.gguf")).hasContent("tone 1");
-        assertThat(local("tone.json")).hasContent("{}");
+        assertThat(resolved("tone").path().resolveSibling("tone.json")).hasContent("{}");
         assertThat(mirror.notFetched()).isEqualTo(Map.of("legal", 7L));
         assertFails(mirror.use(List.of("late")), ErrorCode.ADAPTER_NOT_FOUND, "' and adapters.files; it has legal");
 
@@ -274,8 +463,7 @@ class AdapterMirrorTest {
                 0);
         use("x").close();
         assertThat(local("x.gguf")).hasContent("legal 1");
-        store.remove("adapters/legal.gguf");
-        assertFails(mirror.use(List.of("y")), ErrorCode.ADAPTER_NOT_FOUND, "'y' in adapters.files; no file is there");
+        assertFails(mirror.use(List.of("y")), ErrorCode.ADAPTER_NOT_FOUND, "'y' in adapters.files; it has x.");
     }
 
     @Test

@@ -2,6 +2,8 @@ package io.llamafu.flink.artifact;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.testing.Await;
+import org.apache.flink.util.FileUtils;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -12,12 +14,17 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.Stream;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
@@ -45,6 +52,20 @@ class ArtifactCacheTest {
 
     private ArtifactCache open(long maxBytes) {
         return ArtifactCache.open(new ArtifactCache.Settings(folder, maxBytes));
+    }
+
+    private ArtifactCache open(long maxBytes, Duration fetchPatience, Duration refreshInterval, CacheDisk disk) {
+        return ArtifactCache.open(
+                new ArtifactCache.Settings(folder, maxBytes),
+                new ArtifactCache.Tuning(fetchPatience, refreshInterval, 10, disk, new SoundContents()));
+    }
+
+    private static byte[] bytes(int count) {
+        byte[] bytes = new byte[count];
+        for (int index = 0; index < count; index++) {
+            bytes[index] = (byte) (index * 7);
+        }
+        return bytes;
     }
 
     private Path link(ArtifactCache cache, String file) throws IOException {
@@ -287,6 +308,259 @@ class ArtifactCacheTest {
                 .hasMessageContainingAll("cache.dir is '" + folder, "everybody may write")
                 .isInstanceOfSatisfying(
                         LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_OPTION));
+    }
+
+    @Test
+    void damagedContentIsFetchedAgainAndGoodBytesWin() throws Exception {
+        store.publish("model", "weights".getBytes(UTF_8));
+        try (ArtifactCache before = open(NO_LIMIT)) {
+            link(before, "model");
+        }
+        Path content = folder.resolve("content").resolve(Sha256.of("weights"));
+        FileTime time = Files.getLastModifiedTime(content);
+        Files.writeString(content, "weighty");
+        Files.setLastModifiedTime(content, time);
+
+        try (ArtifactCache cache = open(NO_LIMIT)) {
+            assertThat(link(cache, "model")).hasContent("weights");
+            assertThat(content).hasContent("weights");
+            assertThat(link(cache, "model")).hasContent("weights");
+        }
+        assertThat(store.reads("model")).isEqualTo(2);
+    }
+
+    @Test
+    void whoHasLinkedADamagedContentKeepsItsFile() throws Exception {
+        store.publish("model", "weights".getBytes(UTF_8));
+        store.publish("same", "weights".getBytes(UTF_8));
+        try (ArtifactCache cache = open(NO_LIMIT);
+                ArtifactCache other = open(1000)) {
+            Path mapped = link(other, "model");
+            Files.writeString(cache.fileOf(Sha256.of("weights")), "weighty");
+            Object inode = Files.getAttribute(mapped, "unix:ino");
+
+            assertThat(link(cache, "same")).hasContent("weights");
+            assertThat(Files.getAttribute(mapped, "unix:ino"))
+                    .as("nothing is written into a file that somebody may have mapped")
+                    .isEqualTo(inode);
+            assertThat(mapped).hasContent("weighty");
+            assertThat(link(other, "model")).as("linked again").hasContent("weights");
+        }
+    }
+
+    @Test
+    void sessionOutlivesTheRemovalOfItsLock() throws Exception {
+        store.publish("model", "weights".getBytes(UTF_8));
+        try (ArtifactCache cache = open(NO_LIMIT)) {
+            Path link = link(cache, "model");
+            Path session = link.getParent().getParent();
+            Files.delete(session.resolve("lock"));
+            open(1000).close();
+            assertThat(link).as("although others see no lock").hasContent("weights");
+
+            Files.setLastModifiedTime(session, FileTime.from(Instant.now().minus(Duration.ofHours(2))));
+            open(1000).close();
+            assertThat(session).as("abandoned: nobody has made the lock again").doesNotExist();
+        }
+    }
+
+    @Test
+    void lockOfASessionIsMadeAgain() throws Exception {
+        store.publish("model", "weights".getBytes(UTF_8));
+        try (ArtifactCache cache = open(NO_LIMIT, Duration.ofMinutes(1), Duration.ofMillis(20), CacheDisk.LOCAL)) {
+            Path lock = link(cache, "model").getParent().resolveSibling("lock");
+            Files.delete(lock);
+            Await.until("the lock", () -> Files.exists(lock));
+            Await.until("somebody holds it", () -> {
+                try (OtherProcess other = OtherProcess.locking(lock)) {
+                    return other.says().equals("busy");
+                }
+            });
+        }
+        assertThat(files("sessions")).isEmpty();
+    }
+
+    @Test
+    void sessionsByTwoPathsLiveSideBySide() throws Exception {
+        store.publish("model", "weights".getBytes(UTF_8));
+        Path link = Files.createSymbolicLink(temporary.resolve("link"), Files.createDirectories(folder));
+        Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwx------"));
+        try (ArtifactCache cache = open(NO_LIMIT)) {
+            Path ours = link(cache, "model");
+            try (ArtifactCache other = ArtifactCache.open(new ArtifactCache.Settings(link, 1000))) {
+                assertThat(link(other, "model")).hasContent("weights");
+            }
+            open(2000).close();
+            try (OtherProcess process = OtherProcess.locking(ours.getParent().resolveSibling("lock"))) {
+                assertThat(process.says())
+                        .as("the lock is still seen by other processes")
+                        .isEqualTo("busy");
+            }
+            assertThat(ours).hasContent("weights");
+        }
+    }
+
+    @Test
+    void whateverIsRemovedFromOutsideIsMadeAgain() throws Exception {
+        store.publish("model", "weights".getBytes(UTF_8));
+        try (ArtifactCache cache = open(NO_LIMIT)) {
+            link(cache, "model");
+            for (String part : List.of("content", "used", "index", "partial", "sessions")) {
+                FileUtils.deleteDirectory(folder.resolve(part).toFile());
+                assertThat(link(cache, "model")).as("without " + part).hasContent("weights");
+            }
+        }
+    }
+
+    @Test
+    void fileThatCannotFitMakesNothingLeave() throws Exception {
+        store.publish("idle", bytes(100));
+        store.publish("used", new byte[60]);
+        store.publish("large", bytes(201));
+        store.publish("tight", bytes(150));
+        try (ArtifactCache cache = open(200)) {
+            link(cache, "used");
+            Files.delete(link(cache, "idle"));
+            for (int retry = 0; retry < 3; retry++) {
+                assertThatThrownBy(() -> link(cache, "large"))
+                        .hasMessageContainingAll("201 bytes", "cache.max-size is 200; raise it");
+                assertThatThrownBy(() -> link(cache, "tight")).hasMessageContaining("60 of it are in use");
+            }
+            link(cache, "idle");
+        }
+        assertThat(store.reads("idle")).isEqualTo(1);
+        assertThat(store.reads("large") + store.reads("tight")).isZero();
+    }
+
+    @Test
+    void fullDiskMakesIdleContentLeave() throws Exception {
+        store.publish("idle", bytes(100));
+        store.publish("used", new byte[60]);
+        store.publish("new", bytes(90));
+        store.publish("large", bytes(120));
+        AtomicLong written = new AtomicLong();
+        try (ArtifactCache cache = open(NO_LIMIT, Duration.ofMinutes(1), Duration.ofMinutes(1), (out, bytes) -> {
+            if (written.addAndGet(bytes.remaining()) > 200 && cacheBytes() + bytes.remaining() > 200) {
+                throw new IOException("No space left on device");
+            }
+            CacheDisk.LOCAL.write(out, bytes);
+        })) {
+            link(cache, "used");
+            Files.delete(link(cache, "idle"));
+            assertThat(link(cache, "new")).hasBinaryContent(bytes(90));
+            assertThatThrownBy(() -> link(cache, "large"))
+                    .hasMessageContainingAll("120 bytes", "do not fit on the disk", folder.toString())
+                    .isInstanceOfSatisfying(LlamafuException.class, e -> assertThat(e.code())
+                            .isEqualTo(ErrorCode.ARTIFACT_UNAVAILABLE));
+            assertThat(files("partial")).as("does not keep the disk full").isEmpty();
+        }
+    }
+
+    private long cacheBytes() throws IOException {
+        long bytes = 0;
+        for (String part : List.of("content", "partial")) {
+            for (Path file : files(part)) {
+                bytes += Files.size(file);
+            }
+        }
+        return bytes;
+    }
+
+    @Test
+    void interruptedFetchGoesOnWhereItWas() throws Exception {
+        byte[] content = bytes(100);
+        store.publish("model", content);
+        store.onRead(() -> {});
+        store.breakAfter(60);
+        try (ArtifactCache cache = open(NO_LIMIT)) {
+            assertThatThrownBy(() -> link(cache, "model")).hasMessageContaining("the connection broke");
+            assertThat(store.servedBytes()).isEqualTo(60);
+        }
+        try (ArtifactCache cache = open(NO_LIMIT)) {
+            assertThat(link(cache, "model")).hasBinaryContent(content);
+        }
+        assertThat(store.servedBytes()).as("each byte once").isEqualTo(100);
+        assertThat(files("partial")).isEmpty();
+    }
+
+    @Test
+    void killedFetchGoesOnFromItsLastNote() throws Exception {
+        store.publish("model", bytes(100));
+        store.onRead(() -> {});
+        store.breakAfter(60);
+        try (ArtifactCache cache = open(NO_LIMIT, Duration.ofMinutes(1), Duration.ofMinutes(1), CacheDisk.LOCAL)) {
+            assertThatThrownBy(() -> link(cache, "model")).isInstanceOf(IOException.class);
+        }
+        // As after a crash of the machine: there are more bytes than are known to be good.
+        Path partial = files("partial").stream()
+                .filter(file -> !file.toString().endsWith(".properties"))
+                .findFirst()
+                .orElseThrow();
+        Files.write(partial, new byte[30], StandardOpenOption.APPEND);
+        try (ArtifactCache cache = open(NO_LIMIT)) {
+            assertThat(link(cache, "model")).hasBinaryContent(bytes(100));
+        }
+        assertThat(store.servedBytes()).isEqualTo(100);
+    }
+
+    @Test
+    void partOfAnotherVersionIsNotGoneOnWith() throws Exception {
+        store.publish("model", new byte[100]);
+        store.onRead(() -> {});
+        store.breakAfter(60);
+        try (ArtifactCache cache = open(NO_LIMIT)) {
+            assertThatThrownBy(() -> link(cache, "model")).isInstanceOf(IOException.class);
+            store.publish("model", bytes(100));
+            store.breakAfter(Long.MAX_VALUE);
+            assertThat(link(cache, "model")).hasBinaryContent(bytes(100));
+        }
+        assertThat(store.servedBytes()).isEqualTo(160);
+    }
+
+    @Test
+    void fetchOfAnotherIsAwaitedAsLongAsBytesCome() throws Exception {
+        store.publish("model", bytes(100));
+        Duration patience = Duration.ofMillis(500);
+        store.onRead(() -> sleep(20));
+        ExecutorService pool = Executors.newSingleThreadExecutor();
+        try (ArtifactCache one = open(NO_LIMIT, patience, patience, CacheDisk.LOCAL);
+                ArtifactCache other = open(1000, patience, patience, CacheDisk.LOCAL)) {
+            Future<Path> first = pool.submit(() -> link(one, "model"));
+            Await.until("the fetch", () -> store.servedBytes() > 0);
+            assertThat(link(other, "model")).hasBinaryContent(bytes(100));
+            assertThat(first.get()).hasBinaryContent(bytes(100));
+        } finally {
+            pool.shutdownNow();
+        }
+        assertThat(store.reads("model"))
+                .as("although it took longer than the patience")
+                .isEqualTo(1);
+    }
+
+    @Test
+    void fetchThatHangsIsDoneBesideIt() throws Exception {
+        store.publish("model", bytes(100));
+        Duration patience = Duration.ofMillis(100);
+        store.closeGate();
+        ExecutorService pool = Executors.newSingleThreadExecutor();
+        try (ArtifactCache one = open(NO_LIMIT, patience, patience, CacheDisk.LOCAL);
+                ArtifactCache other = open(1000, patience, patience, CacheDisk.LOCAL)) {
+            Future<Path> first = pool.submit(() -> link(one, "model"));
+            Await.until("the fetch", () -> store.reads("model") == 1);
+            store.closeGate(path -> false);
+            assertThat(link(other, "model")).hasBinaryContent(bytes(100));
+            first.cancel(true);
+        } finally {
+            pool.shutdownNow();
+        }
+    }
+
+    private static void sleep(long millis) {
+        try {
+            Thread.sleep(millis);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
     }
 
     private List<Path> files(String part) throws IOException {

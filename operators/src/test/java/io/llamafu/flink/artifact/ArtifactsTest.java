@@ -31,6 +31,7 @@ import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -74,7 +75,7 @@ class ArtifactsTest {
                 model,
                 Optional.of(adapters),
                 files,
-                temporary.resolve("cache"),
+                CacheFolder.at(temporary.resolve("cache")),
                 0,
                 OFTEN,
                 List.of(AdapterStack.parse(preload))));
@@ -325,6 +326,56 @@ class ArtifactsTest {
             List<String> threads = store.listingThreads();
             assertThat(threads.subList(opening, threads.size())).containsOnly("llamafu-adapter-listing");
         }
+    }
+
+    @Test
+    void remoteFolderIsListedAtMostOnceASecondWhateverTheInterval() throws Exception {
+        ArtifactOptions options = new ArtifactOptions(
+                remote("base.gguf"),
+                Optional.of(remote("adapters")),
+                Map.of(),
+                CacheFolder.at(temporary.resolve("cache")),
+                0,
+                Duration.ZERO,
+                List.of());
+        assertThat(options.remoteRefreshInterval()).isEqualTo(Duration.ofSeconds(1));
+        try (Artifacts artifacts = Artifacts.acquire(options)) {
+            assertThat(artifacts.adapters()).isPresent();
+            int before = store.listingThreads().size();
+            long start = System.nanoTime();
+            Await.until("another listing", () -> store.listingThreads().size() > before);
+            long seconds = Duration.ofNanos(System.nanoTime() - start).toSeconds();
+            assertThat(store.listingThreads().size() - before).isLessThanOrEqualTo((int) seconds + 1);
+        }
+        Predicate<String> names = options.adapterNames();
+        for (int change = 0; change < 100; change++) {
+            assertThat(names.test("medical")).isTrue();
+        }
+        assertThat(store.statusCalls()).as("of the router too").isLessThan(50);
+    }
+
+    @Test
+    void cacheByTwoPathsIsOne() throws Exception {
+        Path real = Files.createDirectories(temporary.resolve("real"));
+        Path link = Files.createSymbolicLink(temporary.resolve("linked"), real);
+        try (Artifacts one = acquireIn(real.resolve("cache"));
+                Artifacts other = acquireIn(link.resolve("cache"))) {
+            assertThat(engine(other)).as("one engine").isEqualTo(engine(one));
+            assertThat(one.model()).exists();
+        }
+        assertThat(store.reads("base.gguf")).isEqualTo(1);
+        assertThat(real.resolve("cache/sessions")).isEmptyDirectory();
+    }
+
+    private Artifacts acquireIn(Path cache) {
+        return Artifacts.acquire(new ArtifactOptions(
+                remote("base.gguf"),
+                Optional.of(remote("adapters")),
+                Map.of(),
+                CacheFolder.at(cache),
+                0,
+                OFTEN,
+                List.of()));
     }
 
     @Test

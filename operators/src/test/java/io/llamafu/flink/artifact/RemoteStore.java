@@ -21,6 +21,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Predicate;
 
 /**
  * A remote file system over a folder, under {@code store://NAME/}. Counts what is asked of it, and can be made to fail and
@@ -41,6 +42,12 @@ public final class RemoteStore {
     private volatile boolean failing;
     private volatile CompletableFuture<Void> gate = CompletableFuture.completedFuture(null);
     private volatile Runnable onOpen = () -> {};
+    private volatile Predicate<String> gated = path -> true;
+    private volatile long brokenAfter = Long.MAX_VALUE;
+    private volatile Runnable onRead = () -> {};
+    private volatile boolean paced;
+    private volatile boolean wholeSeconds;
+    private final AtomicLong servedBytes = new AtomicLong();
 
     private RemoteStore(String name, java.nio.file.Path root) {
         this.name = name;
@@ -105,7 +112,34 @@ public final class RemoteStore {
 
     /** Reads wait from now on. */
     void closeGate() {
+        closeGate(path -> true);
+    }
+
+    /** Reads of some files wait from now on. */
+    void closeGate(Predicate<String> path) {
+        gated = path;
         gate = new CompletableFuture<>();
+    }
+
+    /** From now on each stream breaks after so many bytes. */
+    void breakAfter(long bytes) {
+        brokenAfter = bytes;
+    }
+
+    /** From now on a stream gives one byte at a time, and runs this before each. */
+    void onRead(Runnable action) {
+        onRead = action;
+        paced = true;
+    }
+
+    /** From now on the status of a file has whole seconds, and a listing still has milliseconds, as in some stores. */
+    void tellWholeSeconds() {
+        wholeSeconds = true;
+    }
+
+    /** How many bytes were read from all files. */
+    long servedBytes() {
+        return servedBytes.get();
     }
 
     void openGate() {
@@ -140,6 +174,85 @@ public final class RemoteStore {
         }
     }
 
+    private record WholeSeconds(FileStatus status) implements FileStatus {
+        @Override
+        public long getLen() {
+            return status.getLen();
+        }
+
+        @Override
+        public long getBlockSize() {
+            return status.getBlockSize();
+        }
+
+        @Override
+        public short getReplication() {
+            return status.getReplication();
+        }
+
+        @Override
+        public long getModificationTime() {
+            return status.getModificationTime() / 1000 * 1000;
+        }
+
+        @Override
+        public long getAccessTime() {
+            return status.getAccessTime();
+        }
+
+        @Override
+        public boolean isDir() {
+            return status.isDir();
+        }
+
+        @Override
+        public Path getPath() {
+            return status.getPath();
+        }
+    }
+
+    private final class StoreStream extends FSDataInputStream {
+        private final FSDataInputStream in;
+        private long served;
+
+        private StoreStream(FSDataInputStream in) {
+            this.in = in;
+        }
+
+        @Override
+        public void seek(long position) throws IOException {
+            in.seek(position);
+        }
+
+        @Override
+        public long getPos() throws IOException {
+            return in.getPos();
+        }
+
+        @Override
+        public int read() throws IOException {
+            byte[] one = new byte[1];
+            return read(one, 0, 1) < 0 ? -1 : one[0] & 0xff;
+        }
+
+        @Override
+        public int read(byte[] buffer, int offset, int length) throws IOException {
+            onRead.run();
+            if (served >= brokenAfter) {
+                throw new IOException("the connection broke");
+            }
+            int read = in.read(buffer, offset, (int) Math.min(paced ? 1 : length, brokenAfter - served));
+            served += Math.max(0, read);
+            servedBytes.addAndGet(Math.max(0, read));
+            return read;
+        }
+
+        @Override
+        public void close() throws IOException {
+            in.close();
+        }
+    }
+
     private final class StoreFileSystem extends FileSystem {
         private final LocalFileSystem files = LocalFileSystem.getSharedInstance();
 
@@ -147,7 +260,8 @@ public final class RemoteStore {
         public FileStatus getFileStatus(Path path) throws IOException {
             statusCalls.incrementAndGet();
             requireReachable();
-            return files.getFileStatus(local(path));
+            FileStatus status = files.getFileStatus(local(path));
+            return wholeSeconds ? new WholeSeconds(status) : status;
         }
 
         @Override
@@ -160,13 +274,15 @@ public final class RemoteStore {
         @Override
         public FSDataInputStream open(Path path) throws IOException {
             opened.add(path.toString());
-            gate.join();
+            if (gated.test(path.getPath())) {
+                gate.join();
+            }
             requireReachable();
             FSDataInputStream in = files.open(local(path));
             Runnable action = onOpen;
             onOpen = () -> {};
             action.run();
-            return in;
+            return new StoreStream(in);
         }
 
         @Override

@@ -1,0 +1,24 @@
+package io.llamafu.flink.artifact;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+
+/** How the bytes of a fetched file get to the disk. */
+interface CacheDisk {
+    /** The disk of this machine. */
+    CacheDisk LOCAL = (out, bytes) -> {
+        while (bytes.hasRemaining()) {
+            out.write(bytes);
+        }
+    };
+
+    /** Writes all bytes. After a failure the buffer says which are left. */
+    void write(FileChannel out, ByteBuffer bytes) throws IOException;
+
+    /** Whether a write failed because there is no room, as Linux says it. */
+    static boolean isFull(IOException failure) {
+        String message = String.valueOf(failure.getMessage());
+        return message.contains("No space left on device") || message.contains("Disk quota exceeded");
+    }
+}

@@ -1,0 +1,188 @@
+package io.llamafu.flink.artifact;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import org.apache.flink.annotation.Internal;
+
+import java.io.IOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.PosixFilePermission;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
+
+import static org.apache.flink.util.Preconditions.checkNotNull;
+
+/**
+ * Where a cache is. What lies there is loaded as a model, so nobody but this user and root may be able to put another file
+ * or folder in its place.
+ *
+ * @param path the cache; or a folder for temporary files that it is to be in
+ * @param chosen whether a user has named the path as the cache
+ */
+@Internal
+public record CacheFolder(Path path, boolean chosen) {
+    private static final String NAME = "llamafu-cache";
+    private static final FileAttribute<Set<PosixFilePermission>> PRIVATE =
+            PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"));
+    private static final int STICKY = 01000;
+    private static final int OTHERS_WRITE = 0002;
+    private static final int ROOT = 0;
+    private static final int MOST_LINKS = 40;
+
+    public CacheFolder {
+        checkNotNull(path, "path is null");
+        path = path.toAbsolutePath().normalize();
+    }
+
+    /** The folder of {@code cache.dir}. */
+    public static CacheFolder at(Path path) {
+        return new CacheFolder(path, true);
+    }
+
+    /**
+     * The default: {@code llamafu-cache} in a folder for temporary files. If all users share that, the name has a random
+     * end, because another user could take one that is known. One of ours that is there is used again.
+     */
+    public static CacheFolder in(Path temporaryFolder) {
+        return new CacheFolder(temporaryFolder, false);
+    }
+
+    /**
+     * The folder with all links resolved; created if it is missing.
+     *
+     * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if it cannot be, or others could change what is in it
+     */
+    Path prepare() {
+        if (chosen) {
+            return prepare(path);
+        }
+        try {
+            Files.createDirectories(path);
+            return prepare(isShared(path) ? ownFolder(path) : path.resolve(NAME));
+        } catch (IOException e) {
+            throw unusable(path.resolve(NAME), e);
+        }
+    }
+
+    static Path prepare(Path folder) {
+        try {
+            if (!Files.isDirectory(folder)) {
+                Files.createDirectories(folder, PRIVATE);
+            }
+            requireOurs(folder);
+            return folder.toRealPath();
+        } catch (IOException e) {
+            throw unusable(folder, e);
+        }
+    }
+
+    static LlamafuException unusable(Path folder, IOException failure) {
+        return new LlamafuException(
+                ErrorCode.INVALID_OPTION,
+                "cache.dir is '%s', which cannot be used (%s); name a folder on a local disk that Flink's user may write to, and nobody else."
+                        .formatted(folder, failure.getMessage() == null ? failure : failure.getMessage()),
+                failure);
+    }
+
+    private static boolean isShared(Path folder) throws IOException {
+        return (Attributes.of(folder.toRealPath()).mode() & OTHERS_WRITE) != 0;
+    }
+
+    /** In the order of names, so that two processes that create one at the same time agree the next time. */
+    private static Path ownFolder(Path shared) throws IOException {
+        Path created = Files.createTempDirectory(shared, NAME + "-", PRIVATE);
+        int us = Attributes.of(created).owner();
+        TreeSet<Path> ours = new TreeSet<>();
+        try (DirectoryStream<Path> folders = Files.newDirectoryStream(shared, NAME + "*")) {
+            for (Path folder : folders) {
+                Optional<Attributes> attributes = Attributes.find(folder);
+                if (attributes.isPresent() && attributes.get().isPrivateFolderOf(us) && !folder.equals(created)) {
+                    ours.add(folder);
+                }
+            }
+        }
+        if (ours.isEmpty()) {
+            return created;
+        }
+        Files.delete(created);
+        return ours.first();
+    }
+
+    /** What a path is, links not followed. */
+    private record Attributes(int owner, int mode, boolean isFolder, boolean isLink) {
+        static Attributes of(Path path) throws IOException {
+            Map<String, Object> attributes =
+                    Files.readAttributes(path, "unix:uid,mode,isDirectory,isSymbolicLink", LinkOption.NOFOLLOW_LINKS);
+            return new Attributes(
+                    (int) attributes.get("uid"),
+                    (int) attributes.get("mode"),
+                    (boolean) attributes.get("isDirectory"),
+                    (boolean) attributes.get("isSymbolicLink"));
+        }
+
+        static Optional<Attributes> find(Path path) {
+            try {
+                return Optional.of(of(path));
+            } catch (IOException e) {
+                return Optional.empty();
+            }
+        }
+
+        boolean isPrivateFolderOf(int user) {
+            return isFolder && owner == user && (mode & 0077) == 0;
+        }
+
+        /** In a sticky folder, such as {@code /tmp}, nobody can replace what is not theirs. */
+        boolean letsOthersReplace() {
+            return mayOthersWrite() && (mode & STICKY) == 0;
+        }
+
+        boolean mayOthersWrite() {
+            return !isLink && (mode & OTHERS_WRITE) != 0;
+        }
+    }
+
+    private static void requireOurs(Path folder) throws IOException {
+        Path probe = Files.createTempDirectory(folder, ".owner-", PRIVATE);
+        int us = Attributes.of(probe).owner();
+        Files.delete(probe);
+        requireNobodyElseCanReplace(folder.toAbsolutePath().normalize(), us, MOST_LINKS);
+        requireNobodyElseCanReplace(folder.toRealPath(), us, 0);
+        if (Attributes.of(folder.toRealPath()).mayOthersWrite()) {
+            throw everybodyWrites(folder);
+        }
+    }
+
+    /** Looks at each folder on the way, and on the ways that links lead. */
+    private static void requireNobodyElseCanReplace(Path folder, int us, int mostLinks) throws IOException {
+        Path way = folder.getRoot();
+        for (Path name : folder) {
+            way = way.resolve(name);
+            Attributes attributes = Attributes.of(way);
+            if (attributes.owner() != us && attributes.owner() != ROOT) {
+                throw new IOException("'" + way + "' belongs to another user, who could replace a model");
+            }
+            if (attributes.letsOthersReplace()) {
+                throw everybodyWrites(way);
+            }
+            if (attributes.isLink()) {
+                if (mostLinks == 0) {
+                    throw new IOException("'" + way + "' leads over too many links");
+                }
+                Path target = way.resolveSibling(Files.readSymbolicLink(way)).normalize();
+                requireNobodyElseCanReplace(target, us, mostLinks - 1);
+            }
+        }
+    }
+
+    private static IOException everybodyWrites(Path folder) {
+        return new IOException("everybody may write to '" + folder + "', and so replace a model");
+    }
+}

@@ -1,0 +1,134 @@
+package io.llamafu.flink.artifact;
+
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
+
+/**
+ * Threads for calls to one remote store. A call that makes no progress is interrupted, and its place is given to another:
+ * clients of stores may hang for ever, and do not always heed an interrupt. Thread-safe.
+ */
+final class StoreThreads implements AutoCloseable {
+    /** Places that are given away for calls that hang. If more do, the others wait until one of them ends. */
+    static final int MOST_HANGING = 16;
+
+    private static final long KEEP_ALIVE_MILLIS = 1000;
+
+    private final int threads;
+    private final Duration patience;
+    private final ThreadPoolExecutor pool;
+
+    // guarded by this
+    private final Set<Call> running = new HashSet<>();
+    private int hanging;
+
+    /**
+     * Threads that begin when they are needed.
+     *
+     * @param threads how many calls there are at the same time
+     * @param patience how long a call may make no progress
+     */
+    StoreThreads(String name, int threads, Duration patience) {
+        this.threads = threads;
+        this.patience = patience;
+        this.pool = new ThreadPoolExecutor(
+                threads,
+                threads,
+                KEEP_ALIVE_MILLIS,
+                TimeUnit.MILLISECONDS,
+                new LinkedBlockingQueue<>(),
+                DaemonThreads.named(name));
+        pool.allowCoreThreadTimeOut(true);
+    }
+
+    private final class Call implements Runnable {
+        private final Consumer<Runnable> work;
+        private final Runnable onHanging;
+
+        private volatile long progressNanos;
+        // guarded by StoreThreads.this
+        private Thread thread;
+        private boolean givenUp;
+
+        private Call(Consumer<Runnable> work, Runnable onHanging) {
+            this.work = work;
+            this.onHanging = onHanging;
+        }
+
+        @Override
+        public void run() {
+            progressNanos = System.nanoTime();
+            synchronized (StoreThreads.this) {
+                thread = Thread.currentThread();
+                running.add(this);
+            }
+            try {
+                work.accept(() -> progressNanos = System.nanoTime());
+            } finally {
+                synchronized (StoreThreads.this) {
+                    running.remove(this);
+                    if (givenUp) {
+                        hanging--;
+                        resize();
+                    }
+                }
+                // It was for this call.
+                boolean unused = Thread.interrupted();
+            }
+        }
+
+        private boolean hangs() {
+            return !givenUp && System.nanoTime() - progressNanos > patience.toNanos();
+        }
+    }
+
+    /**
+     * Makes a call when a thread is free.
+     *
+     * @param work does not throw; is given what to run now and then while there is progress
+     * @param onHanging runs, on another thread, if the call is given up; it may end later all the same
+     */
+    void execute(Consumer<Runnable> work, Runnable onHanging) {
+        pool.execute(new Call(work, onHanging));
+    }
+
+    /** To be called regularly. */
+    void giveUpHanging() {
+        List<Call> givenUp = new ArrayList<>();
+        synchronized (this) {
+            for (Call call : running) {
+                if (call.hangs() && hanging < MOST_HANGING) {
+                    call.givenUp = true;
+                    hanging++;
+                    call.thread.interrupt();
+                    givenUp.add(call);
+                }
+            }
+            resize();
+        }
+        givenUp.forEach(call -> call.onHanging.run());
+    }
+
+    private void resize() {
+        int size = threads + hanging;
+        if (size > pool.getMaximumPoolSize()) {
+            pool.setMaximumPoolSize(size);
+            pool.setCorePoolSize(size);
+        } else {
+            pool.setCorePoolSize(size);
+            pool.setMaximumPoolSize(size);
+        }
+    }
+
+    /** Interrupts all calls and drops those that have not begun. */
+    @Override
+    public void close() {
+        pool.shutdownNow();
+    }
+}

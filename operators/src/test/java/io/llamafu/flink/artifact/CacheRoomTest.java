@@ -1,0 +1,184 @@
+package io.llamafu.flink.artifact;
+
+import io.llamafu.testing.Await;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.stream.Stream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** Contents that leave the cache. */
+@Timeout(120)
+class CacheRoomTest {
+    @TempDir
+    private Path folder;
+
+    private Path sessions;
+    private CacheContents contents;
+    private CacheSession session;
+    private CacheRoom room;
+
+    @BeforeEach
+    void open() throws IOException {
+        sessions = Files.createDirectories(folder.resolve("sessions"));
+        Files.createDirectories(folder.resolve("content"));
+        contents = new CacheContents(folder.resolve("content"), folder.resolve("used"), new SoundContents());
+        session = CacheSession.open(sessions.resolve("ours"));
+        room = new CacheRoom(sessions, folder.resolve("partial"), contents, session, 0);
+    }
+
+    @AfterEach
+    void close() throws IOException {
+        session.release();
+    }
+
+    private String add(String content) throws IOException {
+        Path file = Files.writeString(session.temporary(), content);
+        String digest = Sha256.of(content);
+        contents.add(file, digest, () -> {});
+        return digest;
+    }
+
+    private long count() throws IOException {
+        try (Stream<Path> files = Files.list(folder.resolve("content"))) {
+            return files.count();
+        }
+    }
+
+    @Test
+    void evictionLooksAtEachContentAFewTimesHoweverManyLeave() throws Exception {
+        int all = 400;
+        for (int content = 0; content < all; content++) {
+            add("%03d".formatted(content));
+        }
+        long before = contents.looks();
+        assertThat(room.free(900, "none")).isTrue();
+
+        assertThat(count()).isEqualTo(100);
+        assertThat(contents.looks() - before)
+                .as("once to list it, once for its time, twice to evict it")
+                .isLessThanOrEqualTo(4L * all);
+        assertThat(room.free(303, "none")).as("more than there is").isFalse();
+        assertThat(count()).as("nothing leaves in vain").isEqualTo(100);
+    }
+
+    @Test
+    void linksOfManyAreGivenUpByOneScan() throws Exception {
+        int all = 200;
+        List<CacheRoom.IdleLink> links = new ArrayList<>();
+        for (int content = 0; content < all; content++) {
+            String digest = add("%03d".formatted(content));
+            Path link = session.linkFolder("links").resolve(digest);
+            assertThat(contents.link(digest, 3, link, () -> {})).isTrue();
+            links.add(idle(digest, link, content));
+        }
+        room.register(() -> links);
+        long before = contents.looks();
+        assertThat(room.free(450, "none")).isTrue();
+
+        assertThat(count()).isEqualTo(50);
+        assertThat(contents.looks() - before).isLessThanOrEqualTo(4L * all);
+        assertThat(contents.fileOf(Sha256.of("149"))).doesNotExist();
+        assertThat(contents.fileOf(Sha256.of("150"))).as("used later").exists();
+    }
+
+    private static CacheRoom.IdleLink idle(String digest, Path link, long lastUsed) {
+        return new CacheRoom.IdleLink() {
+            @Override
+            public List<String> digests() {
+                return List.of(digest);
+            }
+
+            @Override
+            public long lastUsedNanos() {
+                return lastUsed;
+            }
+
+            @Override
+            public boolean release() {
+                try {
+                    return Files.deleteIfExists(link);
+                } catch (IOException e) {
+                    throw new UncheckedIOException(e);
+                }
+            }
+        };
+    }
+
+    @Test
+    void whatWasLinkedSinceTheScanStays() throws Exception {
+        String digest = add("weights");
+        assertThat(contents.list()).allMatch(CacheContents.Content::isIdle);
+        Path link = session.linkFolder("links").resolve("link");
+        assertThat(contents.link(digest, 7, link, () -> {})).isTrue();
+
+        assertThat(contents.evict(digest, session.temporary())).isZero();
+        assertThat(contents.fileOf(digest)).hasContent("weights");
+        Files.delete(link);
+        assertThat(contents.evict(digest, session.temporary())).isEqualTo(7);
+        assertThat(contents.evict(digest, session.temporary())).as("gone").isZero();
+    }
+
+    /** Whoever has a link has the content, at whatever moment the other looks. */
+    @Test
+    void linkingAndEvictingAtOnceLosesNothing() throws Exception {
+        String digest = Sha256.of("weights");
+        AtomicBoolean stopped = new AtomicBoolean();
+        ExecutorService threads = Executors.newSingleThreadExecutor();
+        try {
+            Future<Integer> evicted = threads.submit(() -> {
+                int count = 0;
+                while (!stopped.get()) {
+                    count += contents.evict(digest, session.temporary()) > 0 ? 1 : 0;
+                }
+                return count;
+            });
+            Path link = session.linkFolder("links").resolve("link");
+            for (int round = 0; round < 500; round++) {
+                add("weights");
+                if (contents.link(digest, 7, link, () -> {})) {
+                    assertThat(link).hasContent("weights");
+                    // It may be away for a moment while the other looks at its links.
+                    Path content = contents.fileOf(digest);
+                    Await.until("the content", () -> Files.exists(content));
+                    Files.delete(link);
+                }
+            }
+            stopped.set(true);
+            assertThat(evicted.get()).isPositive();
+        } finally {
+            stopped.set(true);
+            threads.shutdownNow();
+        }
+    }
+
+    @Test
+    void interruptedFetchesLeaveFirstAndThoseUnderWayStay() throws Exception {
+        String digest = add("weights");
+        Path partial = Files.createDirectories(folder.resolve("partial"));
+        Path interrupted = Files.writeString(partial.resolve("one"), "1234567");
+        Path underWay = Files.writeString(partial.resolve("two"), "1234567");
+        Files.writeString(partial.resolve("two.properties"), "");
+        Files.createFile(session.temporary("two"));
+
+        assertThat(room.free(7, "three")).isTrue();
+        assertThat(interrupted).doesNotExist();
+        assertThat(underWay).exists();
+        assertThat(partial.resolve("two.properties")).exists();
+        assertThat(contents.fileOf(digest)).exists();
+    }
+}
