@@ -56,6 +56,11 @@ final class CacheContents {
         }
     }
 
+    /** Gives a place for a file. */
+    interface Parking {
+        Path file() throws IOException;
+    }
+
     Path fileOf(String digest) {
         return folder.resolve(digest);
     }
@@ -177,16 +182,18 @@ final class CacheContents {
     /**
      * Deletes a content that nobody uses.
      *
-     * @param parked where it is put first: a file that does not exist, on the same file system. There nobody can link it any
+     * @param parking where it is put first: a file that does not exist, on the same file system. There nobody can link it any
      *     more, and then it shows whether somebody did
      * @return the bytes that are free now; 0 if it is in use, or gone
      */
-    long evict(String digest, Path parked) throws IOException {
+    long evict(String digest, Parking parking) throws IOException {
         Path content = fileOf(digest);
+        Path parked;
         try {
             if (users(content) > 0) {
                 return 0;
             }
+            parked = parking.file();
             Files.move(content, parked, StandardCopyOption.ATOMIC_MOVE);
         } catch (NoSuchFileException e) {
             return 0;

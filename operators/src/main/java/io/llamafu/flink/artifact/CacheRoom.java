@@ -236,7 +236,7 @@ final class CacheRoom {
             if (freed >= bytes) {
                 break;
             }
-            freed += contents.evict(content.value().digest(), session.temporary());
+            freed += contents.evict(content.value().digest(), session::temporary);
         }
         return freed;
     }
@@ -249,7 +249,7 @@ final class CacheRoom {
             }
             if (link.release()) {
                 for (String digest : link.digests()) {
-                    freed += contents.evict(digest, session.temporary());
+                    freed += contents.evict(digest, session::temporary);
                 }
             }
         }

@@ -126,11 +126,25 @@ class CacheRoomTest {
         Path link = session.linkFolder("links").resolve("link");
         assertThat(contents.link(digest, 7, link, () -> {})).isTrue();
 
-        assertThat(contents.evict(digest, session.temporary())).isZero();
+        assertThat(contents.evict(digest, session::temporary)).isZero();
         assertThat(contents.fileOf(digest)).hasContent("weights");
         Files.delete(link);
-        assertThat(contents.evict(digest, session.temporary())).isEqualTo(7);
-        assertThat(contents.evict(digest, session.temporary())).as("gone").isZero();
+        assertThat(contents.evict(digest, session::temporary)).isEqualTo(7);
+        assertThat(contents.evict(digest, session::temporary)).as("gone").isZero();
+    }
+
+    @Test
+    void whatIsLinkedWhileItIsEvictedIsPutBack() throws Exception {
+        String digest = add("weights");
+        Path link = session.linkFolder("links").resolve("link");
+
+        assertThat(contents.evict(digest, () -> {
+                    assertThat(contents.link(digest, 7, link, () -> {})).isTrue();
+                    return session.temporary();
+                }))
+                .isZero();
+        assertThat(contents.fileOf(digest)).hasContent("weights").hasSameBinaryContentAs(link);
+        assertThat(Files.isSameFile(contents.fileOf(digest), link)).isTrue();
     }
 
     /** Whoever has a link has the content, at whatever moment the other looks. */
@@ -143,7 +157,7 @@ class CacheRoomTest {
             Future<Integer> evicted = threads.submit(() -> {
                 int count = 0;
                 while (!stopped.get()) {
-                    count += contents.evict(digest, session.temporary()) > 0 ? 1 : 0;
+                    count += contents.evict(digest, session::temporary) > 0 ? 1 : 0;
                 }
                 return count;
             });
