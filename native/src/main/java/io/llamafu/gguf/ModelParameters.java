@@ -61,7 +61,8 @@ record ModelParameters(
             "ssm.state_size",
             "ssm.time_step_rank",
             "wkv.head_size",
-            "experts_per_group");
+            "experts_per_group",
+            "attention.output_group_count");
     /** Its kernel reads and writes heads in blocks of so many numbers, beyond their end if they have others. */
     private static final int RWKV7_BLOCK = 64;
 
@@ -183,6 +184,7 @@ record ModelParameters(
             int windowRotated =
                     optional("rope.dimension_count_swa", 2, MAX_LENGTH).orElse(rotated);
             optional("attention.value_length_swa", 1, MAX_LENGTH);
+            checkSections(keys);
             boolean different = keys != values || keys != rotated;
             if (rotated % 2 != 0 || (different && ONE_HEAD_WIDTH.contains(architecture))) {
                 throw gguf.invalid(
@@ -193,6 +195,25 @@ record ModelParameters(
                 throw gguf.invalid(
                         "rotates %d of %d keys and %d of %d in a window, but must rotate an even part of them."
                                 .formatted(rotated, keys, windowRotated, windowKeys));
+            }
+        }
+
+        /** Of rotations by several positions; llama.cpp divides by their sum. */
+        private void checkSections(int keys) {
+            String key = key("rope.dimension_sections");
+            Optional<GgufValue.Array> array = gguf.findArray(key);
+            if (array.isEmpty()) {
+                return;
+            }
+            long[] sections = new long[4];
+            if (array.get().count() <= sections.length) {
+                GgufArrays.forEachInteger(gguf, key, (index, value) -> sections[(int) index] = value);
+            }
+            boolean countable = Arrays.stream(sections).allMatch(section -> section >= 0 && section <= keys);
+            boolean used = sections[0] > 0 || sections[1] > 0 || sections[2] > 0;
+            if (!countable || !used || Arrays.stream(sections).sum() > keys) {
+                throw gguf.invalid("has %d sections %s of %d rotated keys, which do not fit."
+                        .formatted(array.get().count(), Arrays.toString(sections), keys));
             }
         }
 
@@ -266,6 +287,12 @@ record ModelParameters(
             if (experts > 0 && used < 1) {
                 throw gguf.invalid("has %d experts, but '%s' is 0.".formatted(experts, key("expert_used_count")));
             }
+            // without their widths llama.cpp divides by how many each block uses
+            boolean widths = leastOfAnyBlock("expert_feed_forward_length", blockCount) > 0;
+            if (experts > 0 && !widths && leastOfAnyBlock("expert_used_count", blockCount) < 1) {
+                throw gguf.invalid("has %d experts, of which a block uses none, and no '%s'."
+                        .formatted(experts, key("expert_feed_forward_length")));
+            }
             int groups =
                     optional("expert_group_count", 0, Math.max(0, experts - 1)).orElse(0);
             int groupsUsed =
@@ -329,6 +356,13 @@ record ModelParameters(
                 greatest = Math.max(greatest, inRange(name, value, least, most));
             }
             return greatest;
+        }
+
+        /** 0 if the key is absent. */
+        private long leastOfAnyBlock(String name, int blockCount) {
+            return perBlock(name, blockCount)
+                    .map(values -> Arrays.stream(values).min().orElse(0))
+                    .orElse(0L);
         }
 
         private int inRange(String name, long value, int least, int most) {

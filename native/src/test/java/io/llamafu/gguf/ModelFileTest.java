@@ -74,6 +74,43 @@ class ModelFileTest {
                         model -> model.with(writer -> writer.uint32("llama.expert_used_count", 2)),
                         "has 'llama.expert_used_count' as 2"),
                 fault(
+                        "experts of a block",
+                        model -> model.blocks(2).with(writer -> writer.uint32("llama.expert_count", 4)
+                                .uint32s("llama.expert_used_count", new int[] {0, 2})),
+                        "of which a block uses none"),
+                fault(
+                        "no sections",
+                        model -> model.with(
+                                writer -> writer.int32s("llama.rope.dimension_sections", new int[] {0, 0, 0, 4})),
+                        "do not fit"),
+                fault(
+                        "many sections",
+                        model -> model.with(
+                                writer -> writer.int32s("llama.rope.dimension_sections", new int[] {1, 1, 1, 1, 1})),
+                        "has 5 sections"),
+                fault(
+                        "long sections",
+                        model -> model.with(
+                                writer -> writer.int32s("llama.rope.dimension_sections", new int[] {4, 4, 4, 0})),
+                        "do not fit"),
+                fault(
+                        "more rotated than there is",
+                        model -> model.with(writer -> writer.uint32("llama.rope.dimension_count_swa", 16)),
+                        "16 of 8 in a window"),
+                fault(
+                        "nothing rotated",
+                        model -> model.with(writer -> writer.uint32("llama.rope.dimension_count", 0)),
+                        "has 'llama.rope.dimension_count' as 0"),
+                fault("no heads", model -> model.heads(0, 0), "as 0 in the first block"),
+                fault(
+                        "an empty state",
+                        model -> model.with(writer -> writer.uint32("llama.ssm.time_step_rank", 0)),
+                        "has 'llama.ssm.time_step_rank' as 0"),
+                fault(
+                        "looks ahead",
+                        model -> model.with(writer -> writer.bool("llama.attention.causal", false)),
+                        "choose a decoder-only model"),
+                fault(
                         "rope scaling",
                         model -> model.with(writer -> writer.string("llama.rope.scaling.type", "warp")),
                         "'warp'"),
