@@ -127,7 +127,7 @@ final class PacedEngine implements InferenceEngine {
 
     @Override
     public EngineMetrics metrics() {
-        return new EngineMetrics(0, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, new Memory(0, 0, 0, 0));
+        return new EngineMetrics(0, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, new Memory(0, 0, 0, 0));
     }
 
     @Override
