@@ -50,8 +50,10 @@ public final class LocalCluster implements AutoCloseable {
     private final int gatewayPort;
     private final Resources taskManagerResources;
     private final List<String> taskManagerFlags;
-    /** In the order of their start. */
+    /** In the order of their start; guards {@code stopped}, too. */
     private final List<JavaProcess> processes = new ArrayList<>();
+
+    private boolean stopped;
 
     private final List<JavaProcess> taskManagers = new ArrayList<>();
     private final Thread stopAtExit = new Thread(this::stopProcesses, "stop-local-cluster");
@@ -199,6 +201,10 @@ public final class LocalCluster implements AutoCloseable {
     private JavaProcess add(JavaProcess process) {
         synchronized (processes) {
             processes.add(process);
+            if (stopped) {
+                // This JVM was told to end while it started one more.
+                process.askToEnd();
+            }
         }
         return process;
     }
@@ -299,6 +305,7 @@ public final class LocalCluster implements AutoCloseable {
     private void stopProcesses() {
         List<JavaProcess> all;
         synchronized (processes) {
+            stopped = true;
             all = List.copyOf(processes);
         }
         all.forEach(JavaProcess::askToEnd);

@@ -48,6 +48,15 @@ final class GoldenAnswers {
         return new GoldenAnswers(lines);
     }
 
+    /** Some of the texts, always the same. */
+    GoldenAnswers some(int count) {
+        List<Line> shuffled = new ArrayList<>(lines.values());
+        Collections.shuffle(shuffled, new Random(SEED));
+        Map<String, Line> chosen = new TreeMap<>();
+        shuffled.stream().limit(count).forEach(line -> chosen.put(line.text(), line));
+        return new GoldenAnswers(chosen);
+    }
+
     /**
      * The texts to which an engine in this JVM gives the right answer under every stack, however often and beside
      * whatever else it is asked.

@@ -16,7 +16,8 @@ import java.util.stream.IntStream;
  * What a record can do to a job that takes whatever comes. A kind has variants, which take turns.
  *
  * <p>Each record of a kind must give one outcome: an answer where {@link #mayBeAnswered} says so, or an error with one of
- * {@link #codes}. An error that blames the engine, the deadline or the memory is none of them.
+ * {@link #codes}. An error that blames the deadline or the memory is none of them, and one that blames the engine only
+ * where a record leaves it no token to choose.
  */
 enum HostileKind {
     LONG_RUN(true, ErrorCode.PROMPT_TOO_LONG) {
@@ -138,14 +139,14 @@ enum HostileKind {
             return record.withStack(variant / names.size() % 2 == 0 ? name : "formal+" + name);
         }
     },
-    ABSURD_GRAMMAR(true, ErrorCode.INVALID_GRAMMAR) {
+    ABSURD_GRAMMAR(true, ErrorCode.INVALID_GRAMMAR, ErrorCode.ENGINE_FAILED) {
         @Override
         SoakRecord spoil(SoakRecord record, int variant) {
             List<String> grammars = HostileGrammars.ALL;
             return record.withSampling(SoakSampling.grammar(grammars.get(variant % grammars.size())));
         }
     },
-    ABSURD_SAMPLING(true, ErrorCode.INVALID_OPTION, ErrorCode.INVALID_REQUEST) {
+    ABSURD_SAMPLING(true, ErrorCode.INVALID_OPTION, ErrorCode.INVALID_REQUEST, ErrorCode.ENGINE_FAILED) {
         @Override
         SoakRecord spoil(SoakRecord record, int variant) {
             return record.withSampling(SAMPLINGS.get(variant % SAMPLINGS.size()));

@@ -41,7 +41,7 @@ record Outcome(
 
     /** A stack may be as long as a hostile sender likes, and an error may cite it. */
     @Nullable
-    private static String shortened(@Nullable String text) {
+    static String shortened(@Nullable String text) {
         return text == null || text.length() <= SHOWN_CHARACTERS ? text : text.substring(0, SHOWN_CHARACTERS) + "...";
     }
 

@@ -122,7 +122,9 @@ public final class SoakJob {
                 SoakTopics.REJECTED_ROUTES,
                 streams.rejectedRoutes().orElseThrow(),
                 rejected -> new RejectedChange(
-                        rejected.getChange().getValidFrom(), rejected.getErrorCode(), rejected.getError()));
+                        rejected.getChange().getValidFrom(),
+                        rejected.getErrorCode(),
+                        Outcome.shortened(rejected.getError())));
     }
 
     /** What could not be read is an error of its record. */
