@@ -4,7 +4,6 @@ import io.llamafu.flink.Notes;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.PipelineOptions;
 import org.apache.flink.metrics.Counter;
-import org.apache.flink.metrics.MetricGroup;
 import org.apache.flink.runtime.testutils.InMemoryReporter;
 import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
 import org.apache.flink.test.junit5.MiniClusterExtension;
@@ -13,6 +12,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
@@ -46,19 +46,18 @@ class ProfileMetricsIT {
                 .hasSize(1);
 
         Map<String, Long> tokens = new TreeMap<>();
-        for (MetricGroup group : REPORTER.findGroups(".*llamafu.*")) {
-            REPORTER.getMetricsByGroup(group).forEach((name, metric) -> {
-                if (name.equals("generatedTokens")
-                        && group.getMetricIdentifier("").endsWith("llamafu.")) {
-                    String id = group.getMetricIdentifier("");
-                    tokens.put(id.substring(id.indexOf(".function.")), ((Counter) metric).getCount());
-                }
-            });
-        }
+        REPORTER.getMetricsByGroup().forEach((group, metrics) -> {
+            List<String> scope = List.of(group.getScopeComponents());
+            int function = scope.indexOf("function");
+            if (function >= 0 && scope.get(scope.size() - 1).equals("llamafu")) {
+                String name = String.join(".", scope.subList(function, scope.size()));
+                tokens.merge(name, ((Counter) metrics.get("generatedTokens")).getCount(), Long::sum);
+            }
+        });
         assertThat(tokens)
                 .containsExactly(
-                        Map.entry(".function.LLM_COMPLETE.llamafu.", 1L),
-                        Map.entry(".function.LLM_COMPLETE.profile.one.llamafu.", 2L),
-                        Map.entry(".function.LLM_COMPLETE.profile.two.llamafu.", 3L));
+                        Map.entry("function.LLM_COMPLETE.llamafu", 1L),
+                        Map.entry("function.LLM_COMPLETE.profile.one.llamafu", 2L),
+                        Map.entry("function.LLM_COMPLETE.profile.two.llamafu", 3L));
     }
 }
