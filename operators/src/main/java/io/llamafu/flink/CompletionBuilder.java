@@ -135,7 +135,8 @@ public final class CompletionBuilder<T> {
 
     /**
      * Forgets the route of a key that has had neither a record nor a change for this long, by the clock of the
-     * TaskManager; the key's records then go by the rules and the default route. Unless set, routes stay forever.
+     * TaskManager; the key's records then go by the rules and the default route. A record that waits uses its route, and
+     * the time before a restart does not count. Unless set, routes stay forever.
      */
     public CompletionBuilder<T> routeTtl(Duration ttl) {
         checkArgument(
@@ -165,7 +166,8 @@ public final class CompletionBuilder<T> {
     /**
      * A record of time t takes the newest route with a time of t or earlier, decided when the watermark passes t, so
      * that the same input is always routed alike. All streams need timestamps and watermarks; where route changes are
-     * rare, give them {@code WatermarkStrategy.withIdleness}, or records wait for the next change.
+     * rare, records wait for the next one, unless they have watermarks in between. {@code WatermarkStrategy.withIdleness}
+     * helps too, but changes that come after a pause can then be late, by the clock.
      *
      * <p>A record that is late (its time is not after the watermark) is routed at once, with the routes still held.
      */

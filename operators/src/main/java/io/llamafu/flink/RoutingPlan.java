@@ -1,5 +1,6 @@
 package io.llamafu.flink;
 
+import io.llamafu.flink.records.RecordTypeInfo;
 import io.llamafu.flink.routing.AdapterNames;
 import io.llamafu.flink.routing.AdapterPrefetch;
 import io.llamafu.flink.routing.Carrier;
@@ -8,15 +9,19 @@ import io.llamafu.flink.routing.EventTimeRules;
 import io.llamafu.flink.routing.ProcessingTimeRouter;
 import io.llamafu.flink.routing.ProcessingTimeRules;
 import io.llamafu.flink.routing.RouteChanges;
-import io.llamafu.flink.routing.RouteState;
+import io.llamafu.flink.routing.RouteCheck;
 import io.llamafu.flink.routing.RuleBook;
 import io.llamafu.flink.routing.RuleCheck;
-import org.apache.flink.api.common.state.StateTtlConfig;
+import io.llamafu.flink.routing.RuleTexts;
+import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeinfo.Types;
-import org.apache.flink.streaming.api.datastream.BroadcastStream;
 import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.datastream.KeyedStream;
 import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
-import org.apache.flink.streaming.api.functions.co.KeyedCoProcessFunction;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.streaming.api.operators.ProcessOperator;
+import org.apache.flink.streaming.api.operators.TwoInputStreamOperator;
+import org.apache.flink.streaming.api.transformations.TwoInputTransformation;
 
 import java.time.Duration;
 import java.util.Optional;
@@ -92,13 +97,13 @@ final class RoutingPlan {
             AdapterPrefetch prefetch,
             String uid) {
         boolean reject = unknownAdapters.equals(Optional.of(UnknownAdapters.REJECT_CHANGE));
-        RouteChanges changes = new RouteChanges(options.onError(), reject ? AdapterNames.of(options) : null, prefetch);
+        RouteChanges changes = new RouteChanges(options.onError(), reject ? AdapterNames.of(options) : null);
         Routed<E> routed = new Routed<>(requests, Optional.empty());
         if (rules.isPresent()) {
             routed = applyRules(routed, rules.get(), carrier, changes, prefetch, uid);
         }
         if (routes.isPresent()) {
-            routed = applyRoutes(routed, routes.get(), carrier, changes, uid);
+            routed = applyRoutes(routed, routes.get(), carrier, changes, prefetch, uid);
         }
         return routed;
     }
@@ -110,22 +115,49 @@ final class RoutingPlan {
             RouteChanges changes,
             AdapterPrefetch prefetch,
             String uid) {
-        SingleOutputStreamOperator<RouteRule> checked = newRules.process(new RuleCheck(changes, isEventTime()))
-                .setParallelism(1)
-                .name("Llamafu rule check")
+        TypeInformation<RouteRule> type = new RecordTypeInfo<>(RouteRule.class);
+        SingleOutputStreamOperator<RouteRule> written = besideTheSource(newRules)
+                .transform("Llamafu rule texts", type, new ProcessOperator<>(new RuleTexts(changes)))
+                .setParallelism(newRules.getParallelism())
                 .uid(uid + "-rule-check");
-        BroadcastStream<RouteRule> broadcast = checked.broadcast(RuleBook.descriptor());
-        SingleOutputStreamOperator<E> elements = isEventTime()
-                ? before.elements()
-                        .keyBy(carrier::keyOf, Types.STRING)
-                        .connect(broadcast)
-                        .process(new EventTimeRules<>(carrier, prefetch), carrier.elementType())
-                        .uid(uid + "-event-time-rules")
+        SingleOutputStreamOperator<RouteRule> checked = written.transform(
+                        "Llamafu rule check", type, new RuleCheck(changes, isEventTime()))
+                .forceNonParallel()
+                // The other one was that of this operator before its maximum parallelism was 1: Flink would compare
+                // them.
+                .uid(uid + "-rule-check-in-one");
+        DataStream<E> elements = isEventTime()
+                ? eventTimeRules(before.elements(), checked, carrier, prefetch, uid)
                 : before.elements()
-                        .connect(broadcast)
+                        .connect(checked.broadcast(RuleBook.descriptor()))
                         .process(new ProcessingTimeRules<>(carrier, prefetch), carrier.elementType())
+                        .name("Llamafu rules")
                         .uid(uid + "-rules");
-        return after(before, elements.name("Llamafu rules"), checked);
+        return after(after(before, elements, written), elements, checked);
+    }
+
+    /** Only the records are keyed. In batch execution Flink then reads all rules first. */
+    private static <E> DataStream<E> eventTimeRules(
+            DataStream<E> elements,
+            DataStream<RouteRule> checked,
+            Carrier<?, E, ?> carrier,
+            AdapterPrefetch prefetch,
+            String uid) {
+        StreamExecutionEnvironment env = elements.getExecutionEnvironment();
+        KeyedStream<E, String> keyed = elements.keyBy(carrier::keyOf, Types.STRING);
+        TwoInputTransformation<E, RouteRule, E> rules = new TwoInputTransformation<>(
+                keyed.getTransformation(),
+                checked.broadcast().getTransformation(),
+                "Llamafu rules",
+                new EventTimeRules<>(prefetch, carrier),
+                carrier.elementType(),
+                env.getParallelism(),
+                false);
+        rules.setStateKeySelectors(keyed.getKeySelector(), null);
+        rules.setStateKeyType(keyed.getKeyType());
+        rules.setUid(uid + "-event-time-rules");
+        env.addOperator(rules);
+        return new DataStream<>(env, rules);
     }
 
     private <E> Routed<E> applyRoutes(
@@ -133,18 +165,30 @@ final class RoutingPlan {
             DataStream<AdapterRoute> newRoutes,
             Carrier<?, E, ?> carrier,
             RouteChanges changes,
+            AdapterPrefetch prefetch,
             String uid) {
-        StateTtlConfig ttl = routeTtl.map(RouteState::forgottenAfter).orElse(StateTtlConfig.DISABLED);
-        KeyedCoProcessFunction<String, E, AdapterRoute, E> router = isEventTime()
-                ? new EventTimeRouter<>(changes, carrier, ttl)
-                : new ProcessingTimeRouter<>(changes, carrier, ttl);
+        SingleOutputStreamOperator<AdapterRoute> checked = besideTheSource(newRoutes)
+                .transform(
+                        "Llamafu route check",
+                        new RecordTypeInfo<>(AdapterRoute.class),
+                        new RouteCheck(changes, isEventTime()))
+                .setParallelism(newRoutes.getParallelism())
+                .uid(uid + "-route-check");
+        Duration ttl = routeTtl.orElse(null);
+        TwoInputStreamOperator<E, AdapterRoute, E> router = isEventTime()
+                ? new EventTimeRouter<>(prefetch, carrier, ttl)
+                : new ProcessingTimeRouter<>(prefetch, carrier, ttl);
         SingleOutputStreamOperator<E> elements = before.elements()
                 .keyBy(carrier::keyOf, Types.STRING)
-                .connect(newRoutes.keyBy(RouteChanges::keyOf, Types.STRING))
-                .process(router, carrier.elementType())
-                .name("Llamafu router")
+                .connect(checked.keyBy(RouteChanges::keyOf, Types.STRING))
+                .transform("Llamafu router", carrier.elementType(), router)
                 .uid(uid + (isEventTime() ? "-event-time-router" : "-router"));
-        return after(before, elements, elements);
+        return after(before, elements, checked);
+    }
+
+    /** As a plain stream: what checks changes has no state, even if they come keyed. */
+    private static <T> DataStream<T> besideTheSource(DataStream<T> changes) {
+        return new DataStream<>(changes.getExecutionEnvironment(), changes.getTransformation());
     }
 
     /** A stage more, and what it rejected beside what those before it did. */

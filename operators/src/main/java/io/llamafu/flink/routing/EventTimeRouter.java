@@ -1,104 +1,204 @@
 package io.llamafu.flink.routing;
 
 import io.llamafu.flink.AdapterRoute;
+import io.llamafu.flink.records.RecordTypeInfo;
 import org.apache.flink.annotation.Internal;
-import org.apache.flink.api.common.functions.OpenContext;
-import org.apache.flink.api.common.state.StateTtlConfig;
+import org.apache.flink.api.common.state.MapState;
+import org.apache.flink.api.common.state.MapStateDescriptor;
 import org.apache.flink.api.common.state.ValueState;
-import org.apache.flink.metrics.Counter;
-import org.apache.flink.metrics.MetricGroup;
-import org.apache.flink.streaming.api.functions.co.KeyedCoProcessFunction;
-import org.apache.flink.util.Collector;
+import org.apache.flink.api.common.state.ValueStateDescriptor;
+import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.runtime.state.StateInitializationContext;
+import org.apache.flink.runtime.state.StateSnapshotContext;
+import org.apache.flink.runtime.state.VoidNamespace;
+import org.apache.flink.streaming.api.operators.InternalTimer;
+import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 
-import java.util.Optional;
+import javax.annotation.Nullable;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.NavigableMap;
+import java.util.TreeMap;
 
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
  * Gives a record of time t the newest route of its key with a time of t or earlier, once the watermark has passed t.
  *
- * <p>Each record and each route change sets a timer at its own time. Timers of a key fire in the order of time, so when
- * the timer of a time fires all older records are decided, and the versions before the one that holds then go.
+ * <p>Each record and each route change sets a timer at its own time. Timers of a key fire in the order of time, so one
+ * route is enough for those that wait: a change takes its place when its timer fires.
  */
 @Internal
-public final class EventTimeRouter<E> extends KeyedCoProcessFunction<String, E, AdapterRoute, E> {
+public final class EventTimeRouter<E> extends EventTimeOperator<E, AdapterRoute> {
     private static final long serialVersionUID = 1L;
 
-    private final RouteChanges changes;
-    private final Carrier<?, E, ?> carrier;
-    private final StateTtlConfig ttl;
+    private final AdapterPrefetch prefetch;
+
+    @Nullable
+    private final Duration ttl;
+
+    /** The route that holds at the time that timers have reached. */
     private transient ValueState<RouteHistory> history;
-    private transient WatermarkGate<E> gate;
-    private transient Counter lateRouteChanges;
+    /** The changes after that time. */
+    private transient MapState<Long, RouteVersion> coming;
 
-    public EventTimeRouter(RouteChanges changes, Carrier<?, E, ?> carrier, StateTtlConfig ttl) {
-        this.changes = checkNotNull(changes, "changes is null");
-        this.carrier = checkNotNull(carrier, "carrier is null");
-        this.ttl = checkNotNull(ttl, "ttl is null");
+    private transient IdleRoutes idle;
+
+    /** In batch execution, the key that has come last, and all that is known of it. */
+    private transient Object batchKey;
+
+    private transient NavigableMap<Long, RouteVersion> batchRoutes;
+
+    /** @param ttl how long a key keeps its route without a record or change; null is forever */
+    public EventTimeRouter(AdapterPrefetch prefetch, Carrier<?, E, ?> carrier, @Nullable Duration ttl) {
+        super(carrier);
+        this.prefetch = checkNotNull(prefetch, "prefetch is null");
+        this.ttl = ttl;
     }
 
     @Override
-    public void open(OpenContext context) {
-        MetricGroup metrics = getRuntimeContext().getMetricGroup().addGroup("llamafu");
-        changes.open(metrics);
-        lateRouteChanges = metrics.counter("lateRouteChanges");
-        history = getRuntimeContext().getState(RouteState.descriptor("route-history", RouteHistory.class, ttl));
-        gate = new WatermarkGate<>(getRuntimeContext(), metrics, carrier);
+    public void initializeState(StateInitializationContext context) throws Exception {
+        super.initializeState(context);
+        idle = new IdleRoutes(ttl, context);
     }
 
     @Override
-    public void processElement1(E element, Context context, Collector<E> out) throws Exception {
-        switch (gate.admit(element, context.timestamp(), context.timerService())) {
-            case PASSES -> out.collect(element);
-            case LATE -> {
-                route(element, timeline(), context.timestamp());
-                out.collect(element);
-            }
-            case WAITS -> {}
-        }
+    public void snapshotState(StateSnapshotContext context) throws Exception {
+        super.snapshotState(context);
+        idle.snapshot();
     }
 
     @Override
-    public void processElement2(AdapterRoute change, Context context, Collector<E> out) throws Exception {
-        Long validFrom = change.getValidFrom() == null ? context.timestamp() : change.getValidFrom();
-        Optional<RouteVersion> version =
-                changes.accept(change, validFrom, rejected -> context.output(RouteChanges.rejectedTag(), rejected));
-        if (version.isEmpty()) {
+    public void open() throws Exception {
+        super.open();
+        ValueStateDescriptor<RouteHistory> descriptor = RouteState.descriptor("route-history", RouteHistory.class);
+        history = getRuntimeContext().getState(descriptor);
+        coming = getRuntimeContext()
+                .getMapState(new MapStateDescriptor<>(
+                        "coming-routes", Types.LONG, new RecordTypeInfo<>(RouteVersion.class)));
+        batchRoutes = new TreeMap<>();
+        idle.open(getRuntimeContext(), timers(), getKeyedStateBackend(), descriptor);
+    }
+
+    @Override
+    public void processElement2(StreamRecord<AdapterRoute> element) throws Exception {
+        AdapterRoute change = element.getValue();
+        long validFrom = change.getValidFrom();
+        RouteVersion version = new RouteVersion(validFrom, change.getStack(), change.getVariants());
+        prefetch.prefetch(version.getStack(), version.getVariants());
+        if (isBatch()) {
+            batchRoutes().put(validFrom, version);
             return;
         }
-        Timeline<RouteVersion> timeline = timeline();
-        timeline.add(version.get());
-        long watermark = context.timerService().currentWatermark();
-        if (version.get().getValidFrom() <= watermark) {
-            lateRouteChanges.inc();
-            timeline.trim(watermark);
+        countIfLate(validFrom);
+        if (hasPassed(validFrom)) {
+            settle(version, released());
         } else {
-            context.timerService().registerEventTimeTimer(version.get().getValidFrom());
+            coming.put(validFrom, version);
+            callOnTime(validFrom);
         }
-        keep(timeline);
     }
 
     @Override
-    public void onTimer(long time, OnTimerContext context, Collector<E> out) throws Exception {
-        Timeline<RouteVersion> timeline = timeline();
-        for (E element : gate.release(time)) {
-            route(element, timeline, time);
-            out.collect(element);
+    void decide(RoutedRequest request, long time) throws Exception {
+        if (isBatch()) {
+            Map.Entry<Long, RouteVersion> holds = batchRoutes().floorEntry(time);
+            if (holds != null) {
+                RouteState.apply(holds.getValue(), request);
+            }
+            return;
         }
-        if (timeline.trim(time)) {
-            keep(timeline);
+        RouteHistory held = held(Math.max(time, released()));
+        if (held == null) {
+            return;
+        }
+        idle.used();
+        RouteVersion version = held.getVersions().get(0);
+        // What held before it is gone: then it is the nearest that is still known.
+        if (version.getValidFrom() <= time || held.getTrimmed()) {
+            RouteState.apply(version, request);
         }
     }
 
-    private void route(E element, Timeline<RouteVersion> timeline, long time) {
-        timeline.at(time).ifPresent(version -> RouteState.apply(version, carrier.request(element)));
+    @Override
+    void onTime(long time) throws Exception {
+        RouteHistory held = held(time);
+        RouteVersion version = coming.get(time);
+        if (version != null) {
+            coming.remove(time);
+            settle(version, time);
+        } else if (held != null && isForgotten(held.getVersions().get(0), time)) {
+            history.clear();
+        }
     }
 
-    private Timeline<RouteVersion> timeline() throws Exception {
-        return Timeline.of(history.value());
+    @Override
+    void onReleased(long watermark) {}
+
+    @Override
+    public void onProcessingTime(InternalTimer<String, VoidNamespace> timer) throws Exception {
+        if (idle.isIdle(hasWaitingElements() || !coming.isEmpty())) {
+            history.clear();
+        }
     }
 
-    private void keep(Timeline<RouteVersion> timeline) throws Exception {
-        history.update(new RouteHistory(timeline.versions(), timeline.trimmed()));
+    /**
+     * Lets a version hold from now on, unless a newer one does already.
+     *
+     * <p>A removal is a version too, so that a late change of an older time does not outlive it. After a while it goes.
+     */
+    private void settle(RouteVersion version, long now) throws Exception {
+        RouteHistory held = held(now);
+        RouteVersion before = held == null ? null : held.getVersions().get(0);
+        boolean isNewest = before == null || version.getValidFrom() >= before.getValidFrom();
+        RouteVersion holds = isNewest ? version : before;
+        boolean trimmed = before != null && (held.getTrimmed() || before.getValidFrom() != version.getValidFrom());
+        history.update(new RouteHistory(List.of(holds), trimmed, true));
+        idle.used();
+        if (isNewest && RouteState.isRemoval(version)) {
+            callOnTime(RouteState.forgottenFrom(version.getValidFrom()));
+        }
+    }
+
+    private static boolean isForgotten(RouteVersion version, long time) {
+        return RouteState.isRemoval(version) && RouteState.forgottenFrom(version.getValidFrom()) <= time;
+    }
+
+    /**
+     * What holds. Earlier versions of Llamafu wrote all versions of a key as one list.
+     *
+     * @param now what it has of this time or earlier holds or is gone
+     */
+    @Nullable
+    private RouteHistory held(long now) throws Exception {
+        RouteHistory held = history.value();
+        if (held == null || held.getSettled()) {
+            return held;
+        }
+        RouteHistory settled = null;
+        for (RouteVersion version : held.getVersions()) {
+            boolean isOldestKnown = settled == null && held.getTrimmed();
+            if (version.getValidFrom() <= now || isOldestKnown) {
+                settled = new RouteHistory(List.of(version), settled != null || held.getTrimmed(), true);
+            } else {
+                coming.put(version.getValidFrom(), version);
+                callOnTime(version.getValidFrom());
+            }
+        }
+        if (settled == null) {
+            history.clear();
+        } else {
+            history.update(settled);
+        }
+        return settled;
+    }
+
+    private NavigableMap<Long, RouteVersion> batchRoutes() {
+        if (!getCurrentKey().equals(batchKey)) {
+            batchKey = getCurrentKey();
+            batchRoutes.clear();
+        }
+        return batchRoutes;
     }
 }

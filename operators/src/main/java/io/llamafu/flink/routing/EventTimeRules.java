@@ -1,79 +1,107 @@
 package io.llamafu.flink.routing;
 
 import io.llamafu.flink.RouteRule;
+import io.llamafu.flink.records.RecordTypeInfo;
 import org.apache.flink.annotation.Internal;
-import org.apache.flink.api.common.functions.OpenContext;
-import org.apache.flink.api.common.state.MapStateDescriptor;
-import org.apache.flink.metrics.Counter;
-import org.apache.flink.metrics.MetricGroup;
-import org.apache.flink.streaming.api.functions.co.KeyedBroadcastProcessFunction;
-import org.apache.flink.util.Collector;
+import org.apache.flink.api.common.state.BroadcastState;
+import org.apache.flink.api.common.state.ListState;
+import org.apache.flink.api.common.state.ListStateDescriptor;
+import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.api.java.tuple.Tuple2;
+import org.apache.flink.runtime.state.StateInitializationContext;
+import org.apache.flink.runtime.state.StateSnapshotContext;
+import org.apache.flink.runtime.state.VoidNamespace;
+import org.apache.flink.streaming.api.operators.InternalTimer;
+import org.apache.flink.streaming.api.watermark.Watermark;
+import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
 
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
  * Gives a record of time t the stack of the rule that holds for its key at t, once the watermark has passed t. A router
  * after it overrides that.
+ *
+ * <p>All subtasks get the same rules, but drop old versions as their own records are decided. When the parallelism
+ * changes, Flink gives a subtask the rules of any other. So each also writes, for all to read, what another may have
+ * dropped already: the rules with several versions.
  */
 @Internal
-public final class EventTimeRules<E> extends KeyedBroadcastProcessFunction<String, E, RouteRule, E> {
+public final class EventTimeRules<E> extends EventTimeOperator<E, RouteRule> {
     private static final long serialVersionUID = 1L;
 
-    private final Carrier<?, E, ?> carrier;
     private final AdapterPrefetch prefetch;
-    private final MapStateDescriptor<String, RuleHistory> rules = RuleBook.descriptor();
-    private transient WatermarkGate<E> gate;
-    private transient Counter lateRules;
-    /** Null until it is read from the state, which changes with each rule. */
+    private transient BroadcastState<String, RuleHistory> rules;
+    private transient ListState<Tuple2<String, RuleHistory>> unsettled;
     private transient RuleBook book;
+    private transient long watermarkOfRules;
 
-    public EventTimeRules(Carrier<?, E, ?> carrier, AdapterPrefetch prefetch) {
-        this.carrier = checkNotNull(carrier, "carrier is null");
+    public EventTimeRules(AdapterPrefetch prefetch, Carrier<?, E, ?> carrier) {
+        super(carrier);
         this.prefetch = checkNotNull(prefetch, "prefetch is null");
     }
 
     @Override
-    public void open(OpenContext context) {
-        MetricGroup metrics = getRuntimeContext().getMetricGroup().addGroup("llamafu");
-        gate = new WatermarkGate<>(getRuntimeContext(), metrics, carrier);
-        lateRules = metrics.counter("lateRouteChanges");
-    }
-
-    @Override
-    public void processElement(E element, ReadOnlyContext context, Collector<E> out) throws Exception {
-        switch (gate.admit(element, context.timestamp(), context.timerService())) {
-            case PASSES -> out.collect(element);
-            case LATE -> {
-                book(context).apply(carrier.request(element), context.timestamp());
-                out.collect(element);
+    public void initializeState(StateInitializationContext context) throws Exception {
+        super.initializeState(context);
+        rules = context.getOperatorStateStore().getBroadcastState(RuleBook.descriptor());
+        unsettled = context.getOperatorStateStore()
+                .getUnionListState(new ListStateDescriptor<>(
+                        "unsettled-rules", Types.TUPLE(Types.STRING, new RecordTypeInfo<>(RuleHistory.class))));
+        for (Tuple2<String, RuleHistory> other : unsettled.get()) {
+            // Of the same rules, who dropped less has all that the others have.
+            RuleHistory own = rules.get(other.f0);
+            if (own == null || own.getVersions().size() < other.f1.getVersions().size()) {
+                rules.put(other.f0, other.f1);
             }
-            case WAITS -> {}
         }
+        book = RuleBook.read(rules);
+        watermarkOfRules = Long.MIN_VALUE;
     }
 
     @Override
-    public void processBroadcastElement(RouteRule rule, Context context, Collector<E> out) throws Exception {
-        if (rule.getValidFrom() <= context.currentWatermark()) {
-            lateRules.inc();
+    public void snapshotState(StateSnapshotContext context) throws Exception {
+        super.snapshotState(context);
+        List<Tuple2<String, RuleHistory>> histories = new ArrayList<>();
+        for (Map.Entry<String, RuleHistory> rule : book.unsettled()) {
+            histories.add(Tuple2.of(rule.getKey(), rule.getValue()));
         }
-        RuleBook.keep(rule, context.currentWatermark(), context.getBroadcastState(rules));
-        book = null;
+        unsettled.update(histories);
+    }
+
+    @Override
+    public void processElement2(StreamRecord<RouteRule> element) throws Exception {
+        RouteRule rule = element.getValue();
+        countIfLate(rule.getValidFrom());
+        book.keep(rule, element.getTimestamp(), rules);
+        book.trim(released(), watermarkOfRules, rules);
         prefetch.prefetch(rule.getStack(), rule.getVariants());
     }
 
     @Override
-    public void onTimer(long time, OnTimerContext context, Collector<E> out) throws Exception {
-        RuleBook current = book(context);
-        for (E element : gate.release(time)) {
-            current.apply(carrier.request(element), time);
-            out.collect(element);
-        }
+    public void processWatermark2(Watermark mark) throws Exception {
+        watermarkOfRules = mark.getTimestamp();
+        super.processWatermark2(mark);
     }
 
-    private RuleBook book(ReadOnlyContext context) throws Exception {
-        if (book == null) {
-            book = RuleBook.read(context.getBroadcastState(rules));
-        }
-        return book;
+    @Override
+    void decide(RoutedRequest request, long time) {
+        book.apply(request, time);
+    }
+
+    @Override
+    void onTime(long time) {}
+
+    @Override
+    void onReleased(long watermark) throws Exception {
+        book.trim(watermark, watermarkOfRules, rules);
+    }
+
+    @Override
+    public void onProcessingTime(InternalTimer<String, VoidNamespace> timer) {
+        throw new IllegalStateException("Rules set no timers in processing time.");
     }
 }

@@ -2,7 +2,9 @@ package io.llamafu.flink.routing;
 
 import io.llamafu.flink.RouteRule;
 import org.apache.flink.annotation.Internal;
+import org.apache.flink.api.common.state.BroadcastState;
 import org.apache.flink.api.common.state.MapStateDescriptor;
+import org.apache.flink.api.common.state.ReadOnlyBroadcastState;
 import org.apache.flink.streaming.api.functions.co.BroadcastProcessFunction;
 import org.apache.flink.util.Collector;
 
@@ -16,7 +18,7 @@ public final class ProcessingTimeRules<E> extends BroadcastProcessFunction<E, Ro
     private final Carrier<?, E, ?> carrier;
     private final AdapterPrefetch prefetch;
     private final MapStateDescriptor<String, RuleHistory> rules = RuleBook.descriptor();
-    /** Null until it is read from the state, which changes with each rule. */
+    /** Null until it is read from the state. */
     private transient RuleBook book;
 
     public ProcessingTimeRules(Carrier<?, E, ?> carrier, AdapterPrefetch prefetch) {
@@ -28,18 +30,22 @@ public final class ProcessingTimeRules<E> extends BroadcastProcessFunction<E, Ro
     public void processElement(E element, ReadOnlyContext context, Collector<E> out) throws Exception {
         RoutedRequest request = carrier.request(element);
         if (request.getErrorCode() == null && !request.getPinned()) {
-            if (book == null) {
-                book = RuleBook.read(context.getBroadcastState(rules));
-            }
-            book.apply(request, RuleBook.ALWAYS);
+            book(context.getBroadcastState(rules)).apply(request, RuleBook.ALWAYS);
         }
         out.collect(element);
     }
 
     @Override
     public void processBroadcastElement(RouteRule rule, Context context, Collector<E> out) throws Exception {
-        RuleBook.replace(rule, context.getBroadcastState(rules));
-        book = null;
+        BroadcastState<String, RuleHistory> state = context.getBroadcastState(rules);
+        book(state).replace(rule, state);
         prefetch.prefetch(rule.getStack(), rule.getVariants());
+    }
+
+    private RuleBook book(ReadOnlyBroadcastState<String, RuleHistory> state) throws Exception {
+        if (book == null) {
+            book = RuleBook.read(state);
+        }
+        return book;
     }
 }

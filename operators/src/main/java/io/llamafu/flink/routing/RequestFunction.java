@@ -8,6 +8,7 @@ import io.llamafu.flink.PromptTemplate;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.streaming.api.functions.ProcessFunction;
 import org.apache.flink.util.Collector;
+import org.apache.flink.util.function.ThrowingRunnable;
 
 import java.util.HashMap;
 import java.util.Map;
@@ -34,21 +35,55 @@ public final class RequestFunction<T, E> extends ProcessFunction<T, E> {
 
     @Override
     public void processElement(T value, Context context, Collector<E> out) throws Exception {
-        String text = fields.prompt().apply(value);
         RoutedRequest request = RoutedRequest.newBuilder()
-                .setId(RecordFields.apply(fields.id(), value))
-                .setKey(fields.key() == null ? null : fields.key().getKey(value))
-                .setPrompt(text == null ? null : template.render(text))
                 .setStack(defaultRoute.toString())
-                .setEventTime(context.timestamp())
+                .setEventTime(EventTimes.of(context.timestamp()))
                 .build();
-        try {
-            takeOverrides(value, request);
-            requireAnswerable(request);
-        } catch (LlamafuException e) {
-            reject(request, e);
-        }
+        // Each by itself, so that an outcome whose prompt is bad still says whose it is.
+        attempt(request, () -> takeId(value, request));
+        attempt(request, () -> takeKey(value, request));
+        attempt(request, () -> takePrompt(value, request));
+        attempt(request, () -> takeOverrides(value, request));
         out.collect(carrier.carry(value, request));
+    }
+
+    private static void attempt(RoutedRequest request, ThrowingRunnable<Exception> step) throws Exception {
+        try {
+            step.run();
+        } catch (LlamafuException e) {
+            if (request.getErrorCode() == null) {
+                reject(request, e);
+            }
+        }
+    }
+
+    private void takeId(T value, RoutedRequest request) {
+        String id = RecordFields.apply(fields.id(), value);
+        Texts.requireWellFormed("The id of the record", id);
+        request.setId(id);
+    }
+
+    private void takeKey(T value, RoutedRequest request) throws Exception {
+        if (fields.key() == null) {
+            return;
+        }
+        String key = fields.key().getKey(value);
+        if (key == null) {
+            throw new LlamafuException(
+                    ErrorCode.INVALID_REQUEST, "The record has a null key, so no route can be chosen for it.");
+        }
+        Texts.requireWellFormed("The key of the record", key);
+        request.setKey(key);
+    }
+
+    private void takePrompt(T value, RoutedRequest request) {
+        String text = fields.prompt().apply(value);
+        if (text == null) {
+            throw new LlamafuException(
+                    ErrorCode.INVALID_REQUEST, "The record has a null prompt, so there is nothing to answer.");
+        }
+        Texts.requireWellFormed("The prompt", text);
+        request.setPrompt(template.render(text));
     }
 
     private void takeOverrides(T value, RoutedRequest request) {
@@ -63,6 +98,7 @@ public final class RequestFunction<T, E> extends ProcessFunction<T, E> {
         }
         SamplingOptions sampling = RecordFields.apply(fields.sampling(), value);
         if (sampling != null) {
+            Texts.requireWellFormed("The grammar", sampling.grammar());
             request.setSampling(Samplings.toAvro(sampling));
         }
         request.setMaxTokens(RecordFields.apply(fields.maxTokens(), value));
@@ -71,6 +107,7 @@ public final class RequestFunction<T, E> extends ProcessFunction<T, E> {
     /** Avro can write no null in a map. */
     private static Map<String, Float> checkedScales(Map<String, Float> scales) {
         scales.forEach((adapter, scale) -> {
+            Texts.requireWellFormed("The name of an adapter", adapter);
             if (adapter == null || scale == null) {
                 throw new LlamafuException(
                         ErrorCode.INVALID_REQUEST,
@@ -79,17 +116,6 @@ public final class RequestFunction<T, E> extends ProcessFunction<T, E> {
             }
         });
         return new HashMap<>(scales);
-    }
-
-    private void requireAnswerable(RoutedRequest request) {
-        if (fields.key() != null && request.getKey() == null) {
-            throw new LlamafuException(
-                    ErrorCode.INVALID_REQUEST, "The record has a null key, so no route can be chosen for it.");
-        }
-        if (request.getPrompt() == null) {
-            throw new LlamafuException(
-                    ErrorCode.INVALID_REQUEST, "The record has a null prompt, so there is nothing to answer.");
-        }
     }
 
     /** Lets the record pass the routers, and the engine never see it. */

@@ -40,9 +40,8 @@ public final class RouteChanges implements Serializable {
     @Nullable
     private final AdapterNames names;
 
-    private final AdapterPrefetch prefetch;
-
     private transient Predicate<String> exists;
+    private transient Optional<PatientNames> asked;
     private transient Counter accepted;
     private transient Counter rejected;
 
@@ -53,12 +52,10 @@ public final class RouteChanges implements Serializable {
      * A judge of changes.
      *
      * @param names the adapters that a change may name; null for any, and the engine tells when a record is answered
-     * @param prefetch told of the routes that are let through, not of rules: those are kept elsewhere
      */
-    public RouteChanges(OnError onError, @Nullable AdapterNames names, AdapterPrefetch prefetch) {
+    public RouteChanges(OnError onError, @Nullable AdapterNames names) {
         this.onError = checkNotNull(onError, "onError is null");
         this.names = names;
-        this.prefetch = checkNotNull(prefetch, "prefetch is null");
     }
 
     /** The side output of what was rejected. */
@@ -74,28 +71,49 @@ public final class RouteChanges implements Serializable {
     void open(MetricGroup metrics) {
         accepted = metrics.counter("routeChanges");
         rejected = metrics.counter("rejectedRouteChanges");
-        exists = names == null ? name -> true : names.open();
+        asked = Optional.ofNullable(names).map(found -> new PatientNames(found.open()));
+        exists = asked.<Predicate<String>>map(found -> found).orElse(name -> true);
+    }
+
+    /** Idempotent; does not throw. */
+    void close() {
+        if (asked != null) {
+            asked.ifPresent(PatientNames::close);
+        }
     }
 
     /**
-     * The change as a version to keep, or empty if it was rejected.
+     * The change in its normal form, or empty if it was rejected.
      *
      * @param validFrom null if nobody said when the change begins
      */
-    Optional<RouteVersion> accept(AdapterRoute change, @Nullable Long validFrom, Consumer<RejectedRoute> out) {
-        Optional<RouteVersion> judged = judge(
-                () -> toVersion(change, validFrom), RejectedRoute.newBuilder().setChange(change), out);
-        judged.ifPresent(version -> prefetch.prefetch(version.getStack(), version.getVariants()));
-        return judged;
+    Optional<AdapterRoute> accept(AdapterRoute change, @Nullable Long validFrom, Consumer<RejectedRoute> out) {
+        return judge(
+                () -> normalize(change, validFrom),
+                () -> RejectedRoute.newBuilder().setChange(Variants.writable(change)),
+                out);
     }
 
     /** The rule in its normal form, or empty if it was rejected. */
     Optional<RouteRule> accept(RouteRule rule, @Nullable Long validFrom, Consumer<RejectedRoute> out) {
         return judge(
-                () -> normalize(rule, validFrom), RejectedRoute.newBuilder().setRule(rule), out);
+                () -> normalize(rule, validFrom),
+                () -> RejectedRoute.newBuilder().setRule(Variants.writable(rule)),
+                out);
     }
 
-    private <V> Optional<V> judge(Supplier<V> change, RejectedRoute.Builder rejection, Consumer<RejectedRoute> out) {
+    /** The rule as it is if it can be sent to another task, or empty if it was rejected. */
+    Optional<RouteRule> acceptTexts(RouteRule rule, Consumer<RejectedRoute> out) {
+        if (Texts.isWellFormed(rule.getName())
+                && Texts.isWellFormed(rule.getKeyPattern())
+                && Variants.areWritable(rule.getVariants())) {
+            return Optional.of(rule);
+        }
+        return accept(rule, RuleBook.ALWAYS, out);
+    }
+
+    private <V> Optional<V> judge(
+            Supplier<V> change, Supplier<RejectedRoute.Builder> rejection, Consumer<RejectedRoute> out) {
         try {
             V version = change.get();
             accepted.inc();
@@ -107,6 +125,7 @@ public final class RouteChanges implements Serializable {
             }
             LOG.warn("Rejected a route change, the previous route stays: {}", e.toString());
             out.accept(rejection
+                    .get()
                     .setErrorCode(e.code().name())
                     .setError(e.getMessage())
                     .build());
@@ -114,20 +133,30 @@ public final class RouteChanges implements Serializable {
         }
     }
 
-    private RouteVersion toVersion(AdapterRoute change, @Nullable Long validFrom) {
+    private AdapterRoute normalize(AdapterRoute change, @Nullable Long validFrom) {
+        Texts.requireWellFormed("The key of a route change", change.getKey());
         String described = "The route change of key '%s'".formatted(change.getKey());
         if (change.getKey() == null) {
             throw invalid(described, "its key is null", null);
         }
         requireTime(described, validFrom);
         Target target = target(described, change.getStack(), change.getVariants());
-        return new RouteVersion(validFrom, target.stack(), target.variants());
+        return new AdapterRoute(change.getKey(), target.stack(), validFrom, target.variants());
     }
 
     private RouteRule normalize(RouteRule rule, @Nullable Long validFrom) {
+        Texts.requireWellFormed("The name of a rule", rule.getName());
         String described = "The rule '%s'".formatted(rule.getName());
         if (rule.getName() == null) {
             throw invalid(described, "its name is null, so it could not be replaced", null);
+        }
+        Texts.requireWellFormed("The pattern of rule '%s'".formatted(rule.getName()), rule.getKeyPattern());
+        if (rule.getKeyPattern() != null && rule.getKeyPattern().length() > KeyPattern.LONGEST) {
+            throw invalid(
+                    described,
+                    "its pattern has %d characters, but %d are the most"
+                            .formatted(rule.getKeyPattern().length(), KeyPattern.LONGEST),
+                    null);
         }
         requireTime(described, validFrom);
         Target target = target(described, rule.getStack(), rule.getVariants());

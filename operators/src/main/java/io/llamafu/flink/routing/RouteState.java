@@ -2,36 +2,29 @@ package io.llamafu.flink.routing;
 
 import io.llamafu.flink.records.RecordTypeInfo;
 import org.apache.avro.specific.SpecificRecordBase;
-import org.apache.flink.annotation.Internal;
-import org.apache.flink.api.common.state.StateTtlConfig;
 import org.apache.flink.api.common.state.ValueStateDescriptor;
 
 import java.time.Duration;
 
 /** The routes of a key in keyed state. */
-@Internal
-public final class RouteState {
+final class RouteState {
+    /** How long it is remembered, in event time, that a route or rule was taken away: late changes may come so late. */
+    static final Duration REMOVAL_REMEMBERED = Duration.ofHours(1);
+
     private RouteState() {}
 
-    /** Forgets the route of a key that has had neither a record nor a change for that long. */
-    public static StateTtlConfig forgottenAfter(Duration idle) {
-        return StateTtlConfig.newBuilder(idle)
-                .updateTtlOnReadAndWrite()
-                .neverReturnExpired()
-                .build();
-    }
-
-    static <V extends SpecificRecordBase> ValueStateDescriptor<V> descriptor(
-            String name, Class<V> type, StateTtlConfig ttl) {
-        ValueStateDescriptor<V> descriptor = new ValueStateDescriptor<>(name, new RecordTypeInfo<>(type));
-        if (ttl.isEnabled()) {
-            descriptor.enableTimeToLive(ttl);
-        }
-        return descriptor;
+    static <V extends SpecificRecordBase> ValueStateDescriptor<V> descriptor(String name, Class<V> type) {
+        return new ValueStateDescriptor<>(name, new RecordTypeInfo<>(type));
     }
 
     static boolean isRemoval(RouteVersion version) {
         return version.getStack() == null && version.getVariants() == null;
+    }
+
+    /** When a removal of a time leaves the state. */
+    static long forgottenFrom(long removal) {
+        long remembered = REMOVAL_REMEMBERED.toMillis();
+        return removal > Long.MAX_VALUE - remembered ? Long.MAX_VALUE : removal + remembered;
     }
 
     /** Gives a request the stack of a route, unless that was taken away. */

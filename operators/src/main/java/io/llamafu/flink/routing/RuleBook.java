@@ -1,5 +1,7 @@
 package io.llamafu.flink.routing;
 
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
 import io.llamafu.flink.RouteRule;
 import io.llamafu.flink.records.RecordTypeInfo;
 import org.apache.flink.annotation.Internal;
@@ -8,18 +10,29 @@ import org.apache.flink.api.common.state.MapStateDescriptor;
 import org.apache.flink.api.common.state.ReadOnlyBroadcastState;
 import org.apache.flink.api.common.typeinfo.Types;
 
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Map.Entry;
+import java.util.NavigableMap;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 
-/** The rules that the broadcast state holds, read once for many records. */
+/** The rules that the broadcast state holds, so that one is found fast. Whoever changes a rule changes both by it. */
 @Internal
 public final class RuleBook {
     /** The time of all rules in processing time: whichever arrives last replaces the other, whatever clocks say. */
     static final long ALWAYS = Long.MIN_VALUE;
 
-    private final Map<String, Timeline<RuleVersion>> rules = new TreeMap<>();
+    private final Map<String, Timeline> rules = new HashMap<>();
+    private final RuleIndex index = new RuleIndex();
+    /** The rules that have an older version to drop, by the time from which they can. */
+    private final Agenda trims = new Agenda();
+    /** The rules of which nothing is left but that they were taken away. */
+    private final Agenda removals = new Agenda();
 
     private RuleBook() {}
 
@@ -30,7 +43,10 @@ public final class RuleBook {
     static RuleBook read(ReadOnlyBroadcastState<String, RuleHistory> state) throws Exception {
         RuleBook book = new RuleBook();
         for (Entry<String, RuleHistory> rule : state.immutableEntries()) {
-            book.rules.put(rule.getKey(), Timeline.of(rule.getValue()));
+            Timeline timeline = Timeline.of(rule.getValue());
+            book.rules.put(rule.getKey(), timeline);
+            timeline.versions().forEach(version -> book.index.add(rule.getKey(), version, timeline));
+            book.plan(rule.getKey(), timeline);
         }
         return book;
     }
@@ -38,47 +54,142 @@ public final class RuleBook {
     /**
      * Keeps a rule as the newest word of its name for its time.
      *
-     * @param watermark only late records have this time or an earlier one
+     * @param judged the watermark when the rule was judged, the same in all subtasks
      */
-    static void keep(RouteRule rule, long watermark, BroadcastState<String, RuleHistory> state) throws Exception {
-        Timeline<RuleVersion> timeline = Timeline.of(state.get(rule.getName()));
-        timeline.add(new RuleVersion(
-                rule.getValidFrom(), rule.getKeyPattern(), rule.getPosition(), rule.getStack(), rule.getVariants()));
-        timeline.trim(watermark);
-        state.put(rule.getName(), new RuleHistory(timeline.versions(), timeline.trimmed()));
+    void keep(RouteRule rule, long judged, BroadcastState<String, RuleHistory> state) throws Exception {
+        Timeline timeline = rules.computeIfAbsent(rule.getName(), name -> Timeline.of(null));
+        RuleVersion version = new RuleVersion(
+                validFrom(rule, judged, timeline),
+                rule.getKeyPattern(),
+                rule.getPosition(),
+                rule.getStack(),
+                rule.getVariants());
+        timeline.add(version).ifPresent(replaced -> index.remove(rule.getName(), replaced, timeline));
+        index.add(rule.getName(), version, timeline);
+        plan(rule.getName(), timeline);
+        state.put(rule.getName(), timeline.history());
+    }
+
+    /**
+     * The time of a rule. A removal that is old enough counts as forgotten in all subtasks, also in those that still have
+     * it: the rule takes its place.
+     */
+    private static long validFrom(RouteRule rule, long judged, Timeline timeline) {
+        long forgotten = judged < Long.MIN_VALUE + RouteState.REMOVAL_REMEMBERED.toMillis()
+                ? Long.MIN_VALUE
+                : judged - RouteState.REMOVAL_REMEMBERED.toMillis();
+        return timeline.newest(forgotten)
+                .filter(RuleBook::isRemoval)
+                .map(removal -> Math.max(removal.getValidFrom(), rule.getValidFrom()))
+                .orElse(rule.getValidFrom());
     }
 
     /** Keeps a rule whose name has one version only. */
-    static void replace(RouteRule rule, BroadcastState<String, RuleHistory> state) throws Exception {
+    void replace(RouteRule rule, BroadcastState<String, RuleHistory> state) throws Exception {
         if (rule.getStack() == null && rule.getVariants() == null) {
-            state.remove(rule.getName());
+            remove(rule.getName(), state);
         } else {
-            keep(rule, Long.MIN_VALUE, state);
+            keep(rule, ALWAYS, state);
         }
+    }
+
+    private void remove(String name, BroadcastState<String, RuleHistory> state) throws Exception {
+        Timeline timeline = rules.remove(name);
+        if (timeline != null) {
+            timeline.versions().forEach(version -> index.remove(name, version, timeline));
+            trims.remove(name);
+            removals.remove(name);
+        }
+        state.remove(name);
+    }
+
+    /**
+     * Drops what no record needs.
+     *
+     * @param released all records until this time are decided
+     * @param judged no rule comes that was judged at an earlier watermark
+     */
+    void trim(long released, long judged, BroadcastState<String, RuleHistory> state) throws Exception {
+        for (String name : trims.due(released)) {
+            Timeline timeline = rules.get(name);
+            timeline.trim(released).forEach(dropped -> index.remove(name, dropped, timeline));
+            plan(name, timeline);
+            state.put(name, timeline.history());
+        }
+        for (String name : removals.due(Math.min(released, judged))) {
+            remove(name, state);
+        }
+    }
+
+    private void plan(String name, Timeline timeline) {
+        trims.set(name, timeline.nextTrim());
+        removals.set(name, timeline.removal().map(RouteState::forgottenFrom));
+    }
+
+    /** What another subtask, which is not as far, may still need and this one does not have. */
+    List<Entry<String, RuleHistory>> unsettled() {
+        List<Entry<String, RuleHistory>> unsettled = new ArrayList<>();
+        for (String name : trims.names()) {
+            unsettled.add(Map.entry(name, rules.get(name).history()));
+        }
+        for (String name : removals.names()) {
+            unsettled.add(Map.entry(name, rules.get(name).history()));
+        }
+        return unsettled;
     }
 
     /** Gives a request the stack of the rule that holds for its key at a time, if there is one. */
     void apply(RoutedRequest request, long time) {
-        Optional<RuleVersion> holds = Optional.empty();
-        for (Timeline<RuleVersion> rule : rules.values()) {
-            Optional<RuleVersion> version = rule.at(time).filter(candidate -> matches(candidate, request.getKey()));
-            if (version.isPresent() && (holds.isEmpty() || isBefore(version.get(), holds.get()))) {
-                holds = version;
-            }
+        if (request.getKey().length() > KeyPattern.LONGEST_KEY) {
+            RequestFunction.reject(
+                    request,
+                    new LlamafuException(
+                            ErrorCode.INVALID_REQUEST,
+                            "The key of the record has %d characters, but %d are the most where rules choose by patterns."
+                                    .formatted(request.getKey().length(), KeyPattern.LONGEST_KEY)));
+            return;
         }
-        holds.map(version -> Variants.choose(version.getStack(), version.getVariants(), request))
+        index.find(request.getKey(), time)
+                .map(version -> Variants.choose(version.getStack(), version.getVariants(), request))
                 .ifPresent(request::setStack);
     }
 
-    private static boolean matches(RuleVersion rule, String key) {
-        boolean isRemoval = rule.getStack() == null && rule.getVariants() == null;
-        return !isRemoval && (rule.getKeyPattern() == null || KeyPattern.matches(rule.getKeyPattern(), key));
+    static boolean isRemoval(RuleVersion version) {
+        return version.getStack() == null && version.getVariants() == null;
     }
 
-    /** Rules for some keys come before the default route, then the lowest position; equals stay in the order of names. */
-    private static boolean isBefore(RuleVersion rule, RuleVersion other) {
-        boolean isDefault = rule.getKeyPattern() == null;
-        boolean otherIsDefault = other.getKeyPattern() == null;
-        return isDefault == otherIsDefault ? rule.getPosition() < other.getPosition() : otherIsDefault;
+    /** Names by a time of each. */
+    private static final class Agenda {
+        private final Map<String, Long> times = new HashMap<>();
+        private final NavigableMap<Long, Set<String>> names = new TreeMap<>();
+
+        private void set(String name, Optional<Long> time) {
+            remove(name);
+            time.ifPresent(when -> {
+                times.put(name, when);
+                names.computeIfAbsent(when, added -> new HashSet<>()).add(name);
+            });
+        }
+
+        private void remove(String name) {
+            Long time = times.remove(name);
+            if (time != null) {
+                Set<String> ofTime = names.get(time);
+                ofTime.remove(name);
+                if (ofTime.isEmpty()) {
+                    names.remove(time);
+                }
+            }
+        }
+
+        private List<String> due(long until) {
+            List<String> due = new ArrayList<>();
+            names.headMap(until, true).values().forEach(due::addAll);
+            return due;
+        }
+
+        private Set<String> names() {
+            return times.keySet();
+        }
     }
 }

@@ -1,25 +1,32 @@
 package io.llamafu.flink.routing;
 
+import io.llamafu.flink.RejectedRoute;
 import io.llamafu.flink.RouteRule;
 import org.apache.flink.annotation.Internal;
-import org.apache.flink.api.common.functions.OpenContext;
-import org.apache.flink.streaming.api.functions.ProcessFunction;
-import org.apache.flink.util.Collector;
+import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
+import org.apache.flink.streaming.api.operators.OneInputStreamOperator;
+import org.apache.flink.streaming.api.watermark.Watermark;
+import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 
 import javax.annotation.Nullable;
+import java.util.function.Consumer;
 
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
  * Lets only valid rules go on to the broadcast, each with its time. Runs in one subtask: the subtasks that keep the
  * rules must all have the same, whatever the adapter folders of their TaskManagers hold at that moment.
+ *
+ * <p>The timestamp of what it lets through is its watermark, by which all those subtasks judge alike how late a rule is.
  */
 @Internal
-public final class RuleCheck extends ProcessFunction<RouteRule, RouteRule> {
+public final class RuleCheck extends AbstractStreamOperator<RouteRule>
+        implements OneInputStreamOperator<RouteRule, RouteRule> {
     private static final long serialVersionUID = 1L;
 
     private final RouteChanges changes;
     private final boolean eventTime;
+    private transient long watermark;
 
     public RuleCheck(RouteChanges changes, boolean eventTime) {
         this.changes = checkNotNull(changes, "changes is null");
@@ -27,21 +34,38 @@ public final class RuleCheck extends ProcessFunction<RouteRule, RouteRule> {
     }
 
     @Override
-    public void open(OpenContext context) {
+    public void open() throws Exception {
+        super.open();
         changes.open(getRuntimeContext().getMetricGroup().addGroup("llamafu"));
+        watermark = Long.MIN_VALUE;
     }
 
     @Override
-    public void processElement(RouteRule rule, Context context, Collector<RouteRule> out) {
-        changes.accept(rule, validFrom(rule, context), rejected -> context.output(RouteChanges.rejectedTag(), rejected))
-                .ifPresent(out::collect);
+    public void processElement(StreamRecord<RouteRule> element) {
+        Consumer<RejectedRoute> rejected =
+                reason -> output.collect(RouteChanges.rejectedTag(), Rejections.at(element, reason));
+        changes.accept(element.getValue(), validFrom(element), rejected)
+                .ifPresent(rule -> output.collect(new StreamRecord<>(rule, watermark)));
     }
 
     @Nullable
-    private Long validFrom(RouteRule rule, Context context) {
+    private Long validFrom(StreamRecord<RouteRule> element) {
         if (!eventTime) {
             return RuleBook.ALWAYS;
         }
-        return rule.getValidFrom() == null ? context.timestamp() : rule.getValidFrom();
+        Long validFrom = element.getValue().getValidFrom();
+        return validFrom == null ? EventTimes.of(element) : validFrom;
+    }
+
+    @Override
+    public void processWatermark(Watermark mark) throws Exception {
+        watermark = mark.getTimestamp();
+        super.processWatermark(mark);
+    }
+
+    @Override
+    public void close() throws Exception {
+        changes.close();
+        super.close();
     }
 }

@@ -1,44 +1,39 @@
 package io.llamafu.flink.routing;
 
+import javax.annotation.Nullable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.function.ToLongFunction;
 
-/**
- * The versions of a route or rule over event time, as far as a record can still need them.
- *
- * @param <V> a version
- */
-final class Timeline<V> {
-    private final List<V> versions;
-    private final ToLongFunction<V> validFrom;
+/** The versions of a rule over event time, as far as a record can still need them. */
+final class Timeline {
+    private final List<RuleVersion> versions;
     private boolean trimmed;
 
-    private Timeline(List<V> versions, boolean trimmed, ToLongFunction<V> validFrom) {
+    private Timeline(List<RuleVersion> versions, boolean trimmed) {
         this.versions = versions;
         this.trimmed = trimmed;
-        this.validFrom = validFrom;
     }
 
     /** Null is a history without versions. */
-    static Timeline<RouteVersion> of(RouteHistory history) {
+    static Timeline of(@Nullable RuleHistory history) {
         return history == null
-                ? new Timeline<>(new ArrayList<>(), false, RouteVersion::getValidFrom)
-                : new Timeline<>(
-                        new ArrayList<>(history.getVersions()), history.getTrimmed(), RouteVersion::getValidFrom);
+                ? new Timeline(new ArrayList<>(), false)
+                : new Timeline(new ArrayList<>(history.getVersions()), history.getTrimmed());
     }
 
-    /** Null is a history without versions. */
-    static Timeline<RuleVersion> of(RuleHistory history) {
-        return history == null
-                ? new Timeline<>(new ArrayList<>(), false, RuleVersion::getValidFrom)
-                : new Timeline<>(
-                        new ArrayList<>(history.getVersions()), history.getTrimmed(), RuleVersion::getValidFrom);
+    /** To be kept; it changes with this timeline. */
+    RuleHistory history() {
+        return new RuleHistory(versions, trimmed);
     }
 
-    List<V> versions() {
+    /** Oldest first. */
+    List<RuleVersion> versions() {
         return List.copyOf(versions);
+    }
+
+    boolean isEmpty() {
+        return versions.isEmpty();
     }
 
     /** Whether older versions were dropped. */
@@ -46,21 +41,25 @@ final class Timeline<V> {
         return trimmed;
     }
 
-    /** Adds a version; it replaces one of the same time. */
-    void add(V version) {
-        int index = newestUntil(validFrom.applyAsLong(version));
-        if (index >= 0 && validFrom.applyAsLong(versions.get(index)) == validFrom.applyAsLong(version)) {
-            versions.set(index, version);
-        } else {
-            versions.add(index + 1, version);
+    /**
+     * Adds a version; it replaces one of the same time.
+     *
+     * @return what it replaced
+     */
+    Optional<RuleVersion> add(RuleVersion version) {
+        int index = newestUntil(version.getValidFrom());
+        if (index >= 0 && versions.get(index).getValidFrom() == version.getValidFrom()) {
+            return Optional.of(versions.set(index, version));
         }
+        versions.add(index + 1, version);
+        return Optional.empty();
     }
 
     /**
      * The newest version at a time. For a time older than all versions there is none, unless older versions were dropped:
      * then it is the oldest left, the nearest that is still known.
      */
-    Optional<V> at(long time) {
+    Optional<RuleVersion> at(long time) {
         int index = newestUntil(time);
         if (index >= 0) {
             return Optional.of(versions.get(index));
@@ -68,28 +67,56 @@ final class Timeline<V> {
         return trimmed && !versions.isEmpty() ? Optional.of(versions.get(0)) : Optional.empty();
     }
 
+    /** The newest version at a time, even if only late records could ask for it; empty for a time before all. */
+    Optional<RuleVersion> newest(long time) {
+        int index = newestUntil(time);
+        return index < 0 ? Optional.empty() : Optional.of(versions.get(index));
+    }
+
     /**
      * Drops the versions that no record after this time needs.
      *
-     * <p>The newest one stays even if it takes the route away: a late change of an older time must not outlive it.
+     * <p>The newest one stays even if it takes the rule away: a late change of an older time must not outlive it.
      *
-     * @return whether there were any
+     * @return what was dropped
      */
-    boolean trim(long time) {
+    List<RuleVersion> trim(long time) {
         int index = newestUntil(time);
         if (index <= 0) {
-            return false;
+            return List.of();
         }
-        versions.subList(0, index).clear();
+        List<RuleVersion> old = versions.subList(0, index);
+        List<RuleVersion> dropped = List.copyOf(old);
+        old.clear();
         trimmed = true;
-        return true;
+        return dropped;
+    }
+
+    /** The time from which the oldest version can be dropped, if a newer one is known. */
+    Optional<Long> nextTrim() {
+        return versions.size() < 2
+                ? Optional.empty()
+                : Optional.of(versions.get(1).getValidFrom());
+    }
+
+    /** Whether nothing is left but that the rule was taken away, and when. */
+    Optional<Long> removal() {
+        return versions.size() == 1 && RuleBook.isRemoval(versions.get(0))
+                ? Optional.of(versions.get(0).getValidFrom())
+                : Optional.empty();
     }
 
     private int newestUntil(long time) {
-        int index = versions.size() - 1;
-        while (index >= 0 && validFrom.applyAsLong(versions.get(index)) > time) {
-            index--;
+        int low = 0;
+        int high = versions.size();
+        while (low < high) {
+            int middle = (low + high) >>> 1;
+            if (versions.get(middle).getValidFrom() <= time) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
         }
-        return index;
+        return low - 1;
     }
 }

@@ -3,6 +3,8 @@ package io.llamafu.flink.routing;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.flink.AdapterRoute;
+import io.llamafu.flink.RouteRule;
 import io.llamafu.flink.RouteVariant;
 
 import javax.annotation.Nullable;
@@ -58,7 +60,12 @@ final class Variants {
         }
         List<RouteVariant> checked = new ArrayList<>();
         long total = 0;
-        for (RouteVariant variant : variants) {
+        for (int i = 0; i < variants.size(); i++) {
+            RouteVariant variant = variants.get(i);
+            if (!isWritable(variant)) {
+                throw invalid("its variant %d has no stack; give it one, the empty string for the base model"
+                        .formatted(i + 1));
+            }
             if (variant.getWeight() < 0) {
                 throw invalid("the weight of variant '%s' is %d, but must be 0 or more"
                         .formatted(variant.getStack(), variant.getWeight()));
@@ -70,6 +77,35 @@ final class Variants {
             throw invalid("the weights of its variants are all 0, so no record could take one");
         }
         return checked;
+    }
+
+    /** Whether Avro can write them. */
+    static boolean areWritable(@Nullable List<RouteVariant> variants) {
+        return variants == null || variants.stream().allMatch(Variants::isWritable);
+    }
+
+    private static boolean isWritable(@Nullable RouteVariant variant) {
+        return variant != null && variant.getStack() != null;
+    }
+
+    /** The change, without variants that Avro cannot write. */
+    static AdapterRoute writable(AdapterRoute change) {
+        return areWritable(change.getVariants())
+                ? change
+                : new AdapterRoute(change.getKey(), change.getStack(), change.getValidFrom(), null);
+    }
+
+    /** The rule, without variants that Avro cannot write. */
+    static RouteRule writable(RouteRule rule) {
+        return areWritable(rule.getVariants())
+                ? rule
+                : new RouteRule(
+                        rule.getName(),
+                        rule.getKeyPattern(),
+                        rule.getPosition(),
+                        rule.getStack(),
+                        null,
+                        rule.getValidFrom());
     }
 
     private static LlamafuException invalid(String why) {

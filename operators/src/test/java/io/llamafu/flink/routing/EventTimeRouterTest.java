@@ -11,6 +11,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -145,14 +146,56 @@ class EventTimeRouterTest {
             for (int time = 1; time <= 100; time++) {
                 router.route("a", "stack-" + time, time);
             }
-            assertThat(router.history("a").getVersions()).hasSize(100);
+            assertThat(router.coming("a")).isEqualTo(100);
             router.watermark(90);
 
             assertThat(router.history("a").getVersions())
-                    .as("the one that holds at 90, and ten of the future")
-                    .hasSize(11);
+                    .as("the one that holds at 90")
+                    .containsExactly(new RouteVersion(90L, "stack-90", null));
+            assertThat(router.coming("a")).isEqualTo(10);
             router.watermark(200);
             assertThat(router.history("a").getVersions()).containsExactly(new RouteVersion(100L, "stack-100", null));
+            assertThat(router.coming("a")).isZero();
+        }
+    }
+
+    /** The state of each change is written once and read once, however many there are. */
+    @ParameterizedTest
+    @EnumSource
+    void stormOfChangesOfOneKeyIsKeptChangeByChange(Backend backend) throws Exception {
+        int changes = 10_000;
+        try (RouterHarness router = RouterHarness.eventTime(backend)) {
+            for (int time = 1; time <= changes; time++) {
+                router.route("a", "stack-" + time, time);
+                assertThat(router.history("a")).as("what holds is not written").isNull();
+            }
+            router.record("a", "middle", changes / 2);
+            router.watermark(changes);
+            router.record("a", "end", changes);
+
+            assertThat(router.routed()).containsExactly("middle=stack-" + changes / 2, "end=stack-" + changes);
+        }
+    }
+
+    /** A removal is remembered for a while, because late changes must not outlive it. */
+    @ParameterizedTest
+    @EnumSource
+    void routeThatWasTakenAwayLeavesTheState(Backend backend) throws Exception {
+        long removal = 50;
+        long forgotten = RouteState.forgottenFrom(removal);
+        try (RouterHarness router = RouterHarness.eventTime(backend)) {
+            router.route("a", "medical", 10);
+            router.route("a", null, removal);
+            router.watermark(forgotten - 1);
+            router.route("a", "late", 30);
+            router.record("a", "1", forgotten);
+            assertThat(router.history("a")).isNotNull();
+            router.watermark(forgotten);
+
+            assertThat(router.routed()).containsExactly("1=default");
+            assertThat(router.history("a")).isNull();
+            assertThat(router.coming("a")).isZero();
+            assertThat(router.waitingTimers()).isZero();
         }
     }
 
@@ -273,19 +316,210 @@ class EventTimeRouterTest {
         }
     }
 
-    /** Only routes expire: a record that waits is never lost. */
+    /** A record that waits for the watermark uses its route all the while. */
     @ParameterizedTest
     @EnumSource
-    void routeOfAnIdleKeyIsForgottenAndItsWaitingRecordsAreNot(Backend backend) throws Exception {
+    void routeThatARecordWaitsForIsNotForgotten(Backend backend) throws Exception {
         try (RouterHarness router =
                 Setting.eventTime(backend).ttl(Duration.ofHours(1)).open()) {
             router.clock(Duration.ZERO);
             router.route("a", "medical", 5);
+            router.watermark(5);
             router.record("a", "1", 10);
-            router.clock(Duration.ofHours(2));
+            router.route("idle", "legal", 5);
+            router.clock(Duration.ofHours(5));
             router.watermark(10);
+            router.record("idle", "2", 20);
+            router.clock(Duration.ofMinutes(359));
+            router.record("a", "3", 20);
+            router.watermark(20);
 
-            assertThat(router.routed()).containsExactly("1=default");
+            assertThat(router.routed()).containsExactlyInAnyOrder("1=medical", "2=default", "3=medical");
+        }
+    }
+
+    /** The changes that are still to come are no idle routes. */
+    @ParameterizedTest
+    @EnumSource
+    void announcedRouteIsNotForgottenBeforeItsTime(Backend backend) throws Exception {
+        try (RouterHarness router =
+                Setting.eventTime(backend).ttl(Duration.ofHours(1)).open()) {
+            router.clock(Duration.ZERO);
+            router.route("a", "first", 5);
+            router.route("a", "second", 50);
+            router.watermark(5);
+            router.clock(Duration.ofHours(5));
+            router.record("a", "1", 10);
+            router.watermark(10);
+            router.record("a", "2", 60);
+            router.watermark(60);
+
+            assertThat(router.routed()).containsExactly("1=first", "2=second");
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void outageForgetsNoRoute(Backend backend) throws Exception {
+        Setting setting = Setting.eventTime(backend).ttl(Duration.ofHours(1));
+        OperatorSubtaskState snapshot;
+        try (RouterHarness router = setting.open()) {
+            router.clock(Duration.ZERO);
+            router.route("a", "medical", 5);
+            router.watermark(5);
+            snapshot = router.snapshot();
+        }
+        try (RouterHarness router = setting.open(snapshot, Duration.ofHours(30))) {
+            router.clock(Duration.ofHours(30).plusMinutes(59));
+            router.record("a", "1", 10);
+            router.watermark(10);
+            assertThat(router.routed()).containsExactly("1=medical");
+
+            router.clock(Duration.ofHours(32));
+            router.record("a", "2", 20);
+            router.watermark(20);
+            assertThat(router.routed())
+                    .as("an hour without use, while the job ran")
+                    .containsExactly("2=default");
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void routesFromBeforeTheTtlWasSetAreForgottenToo(Backend backend) throws Exception {
+        OperatorSubtaskState snapshot;
+        try (RouterHarness router = RouterHarness.eventTime(backend)) {
+            router.route("a", "medical", 5);
+            router.watermark(5);
+            snapshot = router.snapshot();
+        }
+        try (RouterHarness router =
+                Setting.eventTime(backend).ttl(Duration.ofHours(1)).open(snapshot, Duration.ofHours(30))) {
+            router.clock(Duration.ofHours(32));
+
+            assertThat(router.history("a")).isNull();
+        }
+    }
+
+    /** The task has something else to do, such as a checkpoint, after each record. */
+    @ParameterizedTest
+    @EnumSource
+    void recordsGoOneByOneIfTheTaskHasSomethingElseToDo(Backend backend) throws Exception {
+        try (RouterHarness router = RouterHarness.eventTime(backend)) {
+            router.route("a", "medical", 10);
+            router.route("a", "legal", 11);
+            for (int i = 0; i < 5; i++) {
+                router.record("a", "a" + i, 10);
+                router.record("b", "b" + i, 10);
+            }
+            router.record("a", "after", 11);
+            router.interrupt();
+            router.watermark(11);
+
+            List<String> routed = new ArrayList<>(router.routed());
+            assertThat(routed).as("the rest waits until the task was there").hasSizeBetween(1, 2);
+            assertThat(router.watermarkOut()).isEmpty();
+            while (routed.size() < 11) {
+                router.interrupt();
+                router.runMail();
+                Optional<Long> watermark = router.watermarkOut();
+                routed.addAll(router.routed());
+                assertThat(watermark.isPresent() && routed.size() < 11)
+                        .as("the watermark overtakes a record")
+                        .isFalse();
+            }
+
+            assertThat(routed)
+                    .filteredOn(one -> one.startsWith("a"))
+                    .containsExactly(
+                            "a0=medical", "a1=medical", "a2=medical", "a3=medical", "a4=medical", "after=legal");
+            assertThat(routed)
+                    .filteredOn(one -> one.startsWith("b"))
+                    .containsExactly("b0=default", "b1=default", "b2=default", "b3=default", "b4=default");
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void whatIsLeftOfAnInterruptedReleaseIsInTheCheckpoint(Backend backend) throws Exception {
+        List<String> before;
+        OperatorSubtaskState snapshot;
+        try (RouterHarness router = RouterHarness.eventTime(backend)) {
+            router.route("a", "medical", 10);
+            for (int i = 0; i < 5; i++) {
+                router.record("a", String.valueOf(i), 10);
+            }
+            router.interrupt();
+            router.watermark(20);
+            before = router.routed();
+            snapshot = router.snapshot();
+        }
+        try (RouterHarness router = Setting.eventTime(backend).open(snapshot)) {
+            router.record("a", "5", 10);
+            router.watermark(20);
+
+            List<String> all = new ArrayList<>(before);
+            all.addAll(router.routed());
+            assertThat(before).hasSizeLessThan(5);
+            assertThat(all)
+                    .containsExactly("0=medical", "1=medical", "2=medical", "3=medical", "4=medical", "5=medical");
+        }
+    }
+
+    /** A late change must not drop what those that still wait need. */
+    @ParameterizedTest
+    @EnumSource
+    void lateChangeDuringAnInterruptedReleaseDropsNothing(Backend backend) throws Exception {
+        try (RouterHarness router = RouterHarness.eventTime(backend)) {
+            router.route("a", "first", 10);
+            router.route("a", "second", 30);
+            router.record("a", "at 10", 10);
+            router.record("a", "at 20", 20);
+            router.record("a", "at 40", 40);
+            router.interrupt();
+            router.watermark(50);
+            router.route("a", "late", 45);
+            router.record("a", "late at 46", 46);
+            router.record("a", "late at 5", 5);
+            while (router.runMail()) {
+                // until all have gone
+            }
+
+            assertThat(router.routed())
+                    .containsExactlyInAnyOrder(
+                            "at 10=first", "at 20=first", "at 40=second", "late at 46=late", "late at 5=default");
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void atTheEndOfTheInputAnInterruptedReleaseIsCompleted(Backend backend) throws Exception {
+        try (RouterHarness router = RouterHarness.eventTime(backend)) {
+            for (int i = 0; i < 5; i++) {
+                router.record("a", String.valueOf(i), 10);
+            }
+            router.interrupt();
+            router.watermark(Long.MAX_VALUE);
+            assertThat(router.watermarkOut()).isEmpty();
+            router.finish();
+
+            assertThat(router.watermarkOut()).contains(Long.MAX_VALUE);
+            assertThat(router.routed()).hasSize(5);
+        }
+    }
+
+    /** Flink's sources give the smallest timestamp to what has none. */
+    @ParameterizedTest
+    @EnumSource
+    void smallestTimestampIsNone(Backend backend) throws Exception {
+        try (RouterHarness router = RouterHarness.eventTime(backend)) {
+            router.record("a", "1", Long.MIN_VALUE);
+            router.route("a", "medical", Long.MIN_VALUE);
+
+            assertThat(router.requests()).singleElement().satisfies(request -> assertThat(request.getError())
+                    .contains("no timestamp"));
+            assertThat(router.rejected()).singleElement().satisfies(rejected -> assertThat(rejected.getError())
+                    .contains("no time"));
         }
     }
 }

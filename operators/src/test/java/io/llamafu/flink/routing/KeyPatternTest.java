@@ -1,6 +1,7 @@
 package io.llamafu.flink.routing;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -37,12 +38,37 @@ class KeyPatternTest {
         "a\\, a\\, true",
     })
     void matches(String pattern, String key, boolean expected) {
-        assertThat(KeyPattern.matches(pattern, key)).isEqualTo(expected);
+        assertThat(KeyPattern.of(pattern).matches(key)).isEqualTo(expected);
     }
 
     /** A backtracking matcher would take longer than the universe is old. */
     @Test
     void manyStarsTakeNoTime() {
-        assertThat(KeyPattern.matches("*a".repeat(50) + "b", "a".repeat(2000))).isFalse();
+        assertThat(KeyPattern.of("*a".repeat(50) + "b").matches("a".repeat(2000)))
+                .isFalse();
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "?, \uD83D\uDE00, true",
+        "??, \uD83D\uDE00, false",
+        "a?c, a\uD83D\uDE00c, true",
+        "*?, \uD83D\uDE00, true",
+        "*\uD83D\uDE00, \uD83D\uDE00\uD83D\uDE00, true",
+        "\uD83D\uDE00?, \uD83D\uDE00\uD83D\uDE01, true",
+        "\uD83D\uDE00, \uD83D\uDE01, false",
+    })
+    void questionMarkIsOneCharacterAnEmojiIncluded(String pattern, String key, boolean expected) {
+        assertThat(KeyPattern.of(pattern).matches(key)).isEqualTo(expected);
+    }
+
+    /** The longest there may be, of the worst kind: the steps are the product of their lengths. */
+    @Test
+    @Timeout(10)
+    void longestPatternAndKeyTakeNoSeconds() {
+        KeyPattern pattern = KeyPattern.of("*" + "a".repeat(KeyPattern.LONGEST - 2) + "b");
+        for (int i = 0; i < 10; i++) {
+            assertThat(pattern.matches("a".repeat(KeyPattern.LONGEST_KEY))).isFalse();
+        }
     }
 }

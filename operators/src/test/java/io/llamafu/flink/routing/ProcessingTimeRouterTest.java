@@ -218,4 +218,61 @@ class ProcessingTimeRouterTest {
             assertThat(router.routed()).containsExactly("1=medical", "2=medical", "3=default");
         }
     }
+
+    @ParameterizedTest
+    @EnumSource
+    void outageForgetsNoRoute(Backend backend) throws Exception {
+        Setting setting = Setting.processingTime(backend).ttl(Duration.ofHours(1));
+        OperatorSubtaskState snapshot;
+        try (RouterHarness router = setting.open()) {
+            router.clock(Duration.ZERO);
+            router.route("a", "medical");
+            snapshot = router.snapshot();
+        }
+        try (RouterHarness router = setting.open(snapshot, Duration.ofHours(30))) {
+            router.clock(Duration.ofHours(30).plusMinutes(59));
+            router.record("a", "1");
+            router.clock(Duration.ofHours(32));
+            router.record("a", "2");
+
+            assertThat(router.routed()).containsExactly("1=medical", "2=default");
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void keyThatCannotBeWrittenIsRejectedBeforeItIsSent(Backend backend) throws Exception {
+        try (RouterHarness router = RouterHarness.processingTime(backend)) {
+            router.route("\uD83Dx", "medical");
+            router.route("\uD83D\uDE00", "legal");
+            router.record("\uD83D\uDE00", "1");
+
+            assertThat(router.routed()).containsExactly("1=legal");
+            assertThat(router.rejected()).singleElement().satisfies(rejected -> {
+                assertThat(rejected.getErrorCode()).isEqualTo("INVALID_TEXT");
+                assertThat(rejected.getError()).contains("\\uD83Dx", "index 0");
+            });
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void variantWithoutAStackIsRejectedWithTheReason(Backend backend) throws Exception {
+        try (RouterHarness router = RouterHarness.processingTime(backend)) {
+            router.variants("a", new RouteVariant("medical", 1), new RouteVariant(null, 1));
+            router.variants("a", (RouteVariant) null);
+            router.record("a", "1");
+
+            assertThat(router.routed()).containsExactly("1=default");
+            assertThat(router.rejected()).hasSize(2).allSatisfy(rejected -> {
+                assertThat(rejected.getErrorCode()).isEqualTo("INVALID_REQUEST");
+                assertThat(rejected.getError()).contains("has no stack");
+                assertThat(rejected.getChange().getKey()).isEqualTo("a");
+                assertThat(rejected.getChange().getVariants())
+                        .as("it can be written")
+                        .isNull();
+            });
+            assertThat(router.rejected().get(0).getError()).contains("variant 2");
+        }
+    }
 }

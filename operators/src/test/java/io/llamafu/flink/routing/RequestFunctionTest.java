@@ -15,6 +15,7 @@ import org.apache.flink.util.function.SerializableFunction;
 import org.junit.jupiter.api.Test;
 
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -128,13 +129,98 @@ class RequestFunctionTest {
                 .isNull();
     }
 
+    /** Whichever function throws it; the outcome still says whose it is. */
+    @Test
+    void codedErrorsOfKeyPromptAndIdAreTheRecords() throws Exception {
+        LlamafuException error = new LlamafuException(ErrorCode.INVALID_REQUEST, "the record is damaged");
+        RoutedRequest badKey = request(
+                idOf(
+                        text -> {
+                            throw error;
+                        },
+                        text -> text,
+                        text -> "id"),
+                "abc");
+        RoutedRequest badPrompt = request(
+                idOf(
+                        KEY,
+                        text -> {
+                            throw error;
+                        },
+                        text -> "id"),
+                "abc");
+        RoutedRequest badId = request(
+                idOf(KEY, text -> text, text -> {
+                    throw error;
+                }),
+                "abc");
+
+        assertThat(List.of(badKey, badPrompt, badId)).allSatisfy(request -> {
+            assertThat(request.getErrorCode()).isEqualTo("INVALID_REQUEST");
+            assertThat(request.getError()).isEqualTo("the record is damaged");
+        });
+        assertThat(badKey.getId()).isEqualTo("id");
+        assertThat(badPrompt.getId()).isEqualTo("id");
+        assertThat(badPrompt.getKey()).isEqualTo("a");
+        assertThat(badId.getKey()).isEqualTo("a");
+    }
+
+    /** It would arrive in another subtask, as another key, or as another id or prompt. */
+    @Test
+    void textsThatCannotBeWrittenAreErrorsBeforeTheyAreSent() throws Exception {
+        String bad = "\uD83Dx";
+        RoutedRequest badKey = request(idOf(text -> bad, text -> text, text -> "id"), "abc");
+        RoutedRequest badId = request(idOf(KEY, text -> text, text -> "a\uDE00"), "abc");
+        RoutedRequest badPrompt = request(idOf(KEY, text -> "\uDE00\uD83D", text -> "id"), "abc");
+        RoutedRequest badGrammar = request(
+                new RecordFields<>(
+                        KEY,
+                        text -> text,
+                        null,
+                        null,
+                        null,
+                        text -> SamplingOptions.builder()
+                                .grammar("root ::= \"" + bad + "\"")
+                                .build(),
+                        null),
+                "abc");
+
+        assertThat(List.of(badKey, badId, badPrompt, badGrammar))
+                .extracting(RoutedRequest::getErrorCode)
+                .containsOnly("INVALID_TEXT");
+        assertThat(badKey.getKey()).isNull();
+        assertThat(badKey.getError()).contains("key of the record", "\\uD83Dx", "index 0");
+        assertThat(badId.getId()).as("not another one in silence").isNull();
+        assertThat(badId.getError()).contains("id of the record", "index 1");
+        assertThat(badPrompt.getPrompt()).isNull();
+        assertThat(request(idOf(KEY, text -> text, text -> "\uD83D\uDE00"), "abc")
+                        .getErrorCode())
+                .as("an emoji")
+                .isNull();
+    }
+
+    @Test
+    void smallestTimestampIsNone() throws Exception {
+        RoutedRequest request = process(
+                RecordFields.of(KEY, text -> text), new RequestOnly<>(), new StreamRecord<>("abc", Long.MIN_VALUE));
+
+        assertThat(request.getEventTime()).isNull();
+    }
+
     @Test
     void recordTravelsBesideItsRequest() throws Exception {
-        Tuple2<RoutedRequest, String> carried =
-                process(RecordFields.of(KEY, text -> text), new WithRecord<>(Types.STRING), "abc");
+        Tuple2<RoutedRequest, String> carried = process(
+                RecordFields.of(KEY, text -> text), new WithRecord<>(Types.STRING), new StreamRecord<>("abc", 42));
 
         assertThat(carried.f0.getPrompt()).isEqualTo("<abc>");
         assertThat(carried.f1).isEqualTo("abc");
+    }
+
+    private static RecordFields<String> idOf(
+            KeySelector<String, String> key,
+            SerializableFunction<String, String> prompt,
+            SerializableFunction<String, String> id) {
+        return new RecordFields<>(key, prompt, id, null, null, null, null);
     }
 
     private static RecordFields<String> stackOf(SerializableFunction<String, String> stack) {
@@ -142,18 +228,18 @@ class RequestFunctionTest {
     }
 
     private static RoutedRequest request(RecordFields<String> fields, String value) throws Exception {
-        return process(fields, new RequestOnly<>(), value);
+        return process(fields, new RequestOnly<>(), new StreamRecord<>(value, 42));
     }
 
     @SuppressWarnings("try") // close of the harness may be interrupted
-    private static <E> E process(RecordFields<String> fields, Carrier<String, E, ?> carrier, String value)
+    private static <E> E process(RecordFields<String> fields, Carrier<String, E, ?> carrier, StreamRecord<String> value)
             throws Exception {
         RequestFunction<String, E> function =
                 new RequestFunction<>(fields, new PromptTemplate("<{text}>"), AdapterStack.parse("default"), carrier);
         try (OneInputStreamOperatorTestHarness<String, E> harness =
                 new OneInputStreamOperatorTestHarness<>(new ProcessOperator<>(function))) {
             harness.open();
-            harness.processElement(new StreamRecord<>(value, 42));
+            harness.processElement(value);
             return harness.extractOutputValues().get(0);
         }
     }

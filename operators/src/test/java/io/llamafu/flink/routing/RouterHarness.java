@@ -4,23 +4,29 @@ import io.llamafu.flink.AdapterRoute;
 import io.llamafu.flink.OnError;
 import io.llamafu.flink.RejectedRoute;
 import io.llamafu.flink.RouteVariant;
-import org.apache.flink.api.common.state.StateTtlConfig;
+import io.llamafu.flink.records.RecordTypeInfo;
+import org.apache.flink.api.common.state.MapState;
+import org.apache.flink.api.common.state.MapStateDescriptor;
 import org.apache.flink.api.common.state.ValueStateDescriptor;
 import org.apache.flink.api.common.typeinfo.Types;
-import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.apache.flink.runtime.state.StateBackend;
 import org.apache.flink.runtime.state.hashmap.HashMapStateBackend;
 import org.apache.flink.state.rocksdb.EmbeddedRocksDBStateBackend;
-import org.apache.flink.streaming.api.functions.co.KeyedCoProcessFunction;
-import org.apache.flink.streaming.api.operators.co.KeyedCoProcessOperator;
+import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
+import org.apache.flink.streaming.api.operators.TwoInputStreamOperator;
 import org.apache.flink.streaming.api.watermark.Watermark;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+import org.apache.flink.streaming.runtime.tasks.mailbox.Mail;
+import org.apache.flink.streaming.runtime.tasks.mailbox.TaskMailbox;
 import org.apache.flink.streaming.util.KeyedTwoInputStreamOperatorTestHarness;
+import org.apache.flink.streaming.util.OneInputStreamOperatorTestHarness;
 
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.Queue;
 import java.util.Set;
 
@@ -53,14 +59,14 @@ final class RouterHarness implements AutoCloseable {
     }
 
     /** What a router is made of. */
-    record Setting(boolean eventTime, Backend backend, OnError onError, AdapterNames names, StateTtlConfig ttl) {
+    record Setting(boolean eventTime, Backend backend, OnError onError, AdapterNames names, Duration ttl) {
 
         static Setting processingTime(Backend backend) {
-            return new Setting(false, backend, OnError.EMIT, null, StateTtlConfig.DISABLED);
+            return new Setting(false, backend, OnError.EMIT, null, null);
         }
 
         static Setting eventTime(Backend backend) {
-            return new Setting(true, backend, OnError.EMIT, null, StateTtlConfig.DISABLED);
+            return new Setting(true, backend, OnError.EMIT, null, null);
         }
 
         Setting onError(OnError newOnError) {
@@ -74,7 +80,7 @@ final class RouterHarness implements AutoCloseable {
         }
 
         Setting ttl(Duration idle) {
-            return new Setting(eventTime, backend, onError, names, RouteState.forgottenAfter(idle));
+            return new Setting(eventTime, backend, onError, names, idle);
         }
 
         RouterHarness open() throws Exception {
@@ -82,33 +88,45 @@ final class RouterHarness implements AutoCloseable {
         }
 
         RouterHarness open(OperatorSubtaskState restored) throws Exception {
-            RouteChanges changes = new RouteChanges(onError, names, AdapterPrefetch.NONE);
+            return open(restored, Duration.ZERO);
+        }
+
+        /** At a time of the clock. */
+        RouterHarness open(OperatorSubtaskState restored, Duration clock) throws Exception {
             Carrier<?, RoutedRequest, ?> carrier = new RequestOnly<>();
             return new RouterHarness(
                     eventTime
-                            ? new EventTimeRouter<>(changes, carrier, ttl)
-                            : new ProcessingTimeRouter<>(changes, carrier, ttl),
-                    backend,
-                    restored);
+                            ? new EventTimeRouter<>(AdapterPrefetch.NONE, carrier, ttl)
+                            : new ProcessingTimeRouter<>(AdapterPrefetch.NONE, carrier, ttl),
+                    this,
+                    restored,
+                    clock);
         }
     }
 
+    private final OneInputStreamOperatorTestHarness<AdapterRoute, AdapterRoute> check;
     private final KeyedTwoInputStreamOperatorTestHarness<String, RoutedRequest, AdapterRoute, RoutedRequest> harness;
 
     private RouterHarness(
-            KeyedCoProcessFunction<String, RoutedRequest, AdapterRoute, RoutedRequest> router,
-            Backend backend,
-            OperatorSubtaskState restored)
+            TwoInputStreamOperator<RoutedRequest, AdapterRoute, RoutedRequest> router,
+            Setting setting,
+            OperatorSubtaskState restored,
+            Duration clock)
             throws Exception {
+        check = new OneInputStreamOperatorTestHarness<>(
+                new RouteCheck(new RouteChanges(setting.onError(), setting.names()), setting.eventTime()));
+        check.open();
         harness = new KeyedTwoInputStreamOperatorTestHarness<>(
-                new KeyedCoProcessOperator<>(router), new RequestOnly<>()::keyOf, RouteChanges::keyOf, Types.STRING);
-        harness.setStateBackend(backend.create());
+                router, new RequestOnly<>()::keyOf, RouteChanges::keyOf, Types.STRING);
+        harness.setStateBackend(setting.backend().create());
         harness.setup();
+        harness.setProcessingTime(clock.toMillis());
         if (restored != null) {
             harness.initializeState(restored);
         }
         harness.open();
-        assertThat(operator().getKeyedStateBackend().getBackendTypeIdentifier()).isEqualTo(backend.identifier);
+        assertThat(operator().getKeyedStateBackend().getBackendTypeIdentifier())
+                .isEqualTo(setting.backend().identifier);
     }
 
     static RouterHarness processingTime(Backend backend) throws Exception {
@@ -141,28 +159,71 @@ final class RouterHarness implements AutoCloseable {
     }
 
     void route(String key, String stack) throws Exception {
-        harness.processElement2(new StreamRecord<>(new AdapterRoute(key, stack, null, null)));
+        change(new StreamRecord<>(new AdapterRoute(key, stack, null, null)));
     }
 
     void route(String key, String stack, long time) throws Exception {
-        harness.processElement2(new AdapterRoute(key, stack, null, null), time);
+        change(new StreamRecord<>(new AdapterRoute(key, stack, null, null), time));
     }
 
     void routeValidFrom(String key, String stack, long validFrom) throws Exception {
-        harness.processElement2(new StreamRecord<>(new AdapterRoute(key, stack, validFrom, null)));
+        change(new StreamRecord<>(new AdapterRoute(key, stack, validFrom, null)));
     }
 
     void variants(String key, RouteVariant... variants) throws Exception {
-        harness.processElement2(new StreamRecord<>(new AdapterRoute(key, null, null, List.of(variants))));
+        change(new StreamRecord<>(new AdapterRoute(key, null, null, Arrays.asList(variants))));
+    }
+
+    /** A change goes through the check, as in a job. */
+    private void change(StreamRecord<AdapterRoute> change) throws Exception {
+        check.processElement(change);
+        for (StreamRecord<? extends AdapterRoute> valid : check.extractOutputStreamRecords()) {
+            harness.processElement2(new StreamRecord<>(valid.getValue()));
+        }
+        check.getOutput().clear();
     }
 
     /** The clock by which idle keys are forgotten. */
     void clock(Duration time) throws Exception {
-        harness.setStateTtlProcessingTime(time.toMillis());
+        harness.setProcessingTime(time.toMillis());
+    }
+
+    /** There is something else to do, so that not more than one record goes. */
+    void interrupt() throws Exception {
+        mailbox().put(new Mail(() -> {}, TaskMailbox.MAX_PRIORITY, "something else"));
+    }
+
+    private TaskMailbox mailbox() {
+        return harness.getTaskMailbox();
+    }
+
+    /** One mail. */
+    boolean runMail() throws Exception {
+        Optional<Mail> mail = mailbox().tryTake(TaskMailbox.MIN_PRIORITY);
+        if (mail.isPresent()) {
+            mail.get().run();
+        }
+        return mail.isPresent();
+    }
+
+    /** The newest watermark that left. */
+    Optional<Long> watermarkOut() {
+        return harness.getOutput().stream()
+                .filter(Watermark.class::isInstance)
+                .map(mark -> ((Watermark) mark).getTimestamp())
+                .reduce((first, second) -> second);
+    }
+
+    void finish() throws Exception {
+        harness.getOperator().finish();
+    }
+
+    int waitingTimers() {
+        return harness.numEventTimeTimers();
     }
 
     List<RejectedRoute> rejected() {
-        Queue<StreamRecord<RejectedRoute>> rejected = harness.getSideOutput(RouteChanges.rejectedTag());
+        Queue<StreamRecord<RejectedRoute>> rejected = check.getSideOutput(RouteChanges.rejectedTag());
         return rejected == null
                 ? List.of()
                 : rejected.stream().map(StreamRecord::getValue).toList();
@@ -176,16 +237,31 @@ final class RouterHarness implements AutoCloseable {
         return harness.snapshot(1, 1);
     }
 
-    private KeyedCoProcessOperator<?, ?, ?, ?> operator() {
-        return (KeyedCoProcessOperator<?, ?, ?, ?>) harness.getOperator();
+    private AbstractStreamOperator<?> operator() {
+        return (AbstractStreamOperator<?>) harness.getOperator();
     }
 
     RouteHistory history(String key) throws Exception {
         operator().setCurrentKey(key);
         return operator()
                 .getRuntimeContext()
-                .getState(new ValueStateDescriptor<>("route-history", new AvroTypeInfo<>(RouteHistory.class)))
+                .getState(new ValueStateDescriptor<>("route-history", new RecordTypeInfo<>(RouteHistory.class)))
                 .value();
+    }
+
+    /** How many changes are still to come. */
+    int coming(String key) throws Exception {
+        operator().setCurrentKey(key);
+        MapState<Long, RouteVersion> coming = operator()
+                .getRuntimeContext()
+                .getMapState(new MapStateDescriptor<>(
+                        "coming-routes", Types.LONG, new RecordTypeInfo<>(RouteVersion.class)));
+        int count = 0;
+        for (Long time : coming.keys()) {
+            assertThat(time).isNotNull();
+            count++;
+        }
+        return count;
     }
 
     /** What has left since the last call, as {@code id=stack@time}. */
@@ -212,6 +288,7 @@ final class RouterHarness implements AutoCloseable {
     @Override
     public void close() {
         try {
+            check.close();
             harness.close();
         } catch (Exception e) {
             throw new IllegalStateException("The harness could not be closed.", e);

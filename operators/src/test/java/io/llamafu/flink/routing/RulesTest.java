@@ -6,21 +6,30 @@ import io.llamafu.flink.RouteRule;
 import io.llamafu.flink.RouteVariant;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
+import org.apache.flink.runtime.state.KeyGroupRangeAssignment;
+import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
 import org.apache.flink.streaming.api.operators.ProcessOperator;
-import org.apache.flink.streaming.api.operators.co.CoBroadcastWithKeyedOperator;
 import org.apache.flink.streaming.api.operators.co.CoBroadcastWithNonKeyedOperator;
+import org.apache.flink.streaming.api.watermark.Watermark;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
-import org.apache.flink.streaming.util.AbstractBroadcastStreamOperatorTestHarness;
+import org.apache.flink.streaming.runtime.tasks.mailbox.Mail;
+import org.apache.flink.streaming.runtime.tasks.mailbox.TaskMailbox;
+import org.apache.flink.streaming.util.AbstractStreamOperatorTestHarness;
 import org.apache.flink.streaming.util.BroadcastOperatorTestHarness;
-import org.apache.flink.streaming.util.KeyedBroadcastOperatorTestHarness;
+import org.apache.flink.streaming.util.KeyedTwoInputStreamOperatorTestHarness;
 import org.apache.flink.streaming.util.OneInputStreamOperatorTestHarness;
 import org.junit.jupiter.api.Test;
 
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
+import java.util.Random;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
 class RulesTest {
+    private static final int MAX_PARALLELISM = 8;
 
     @Test
     void firstRuleThatMatchesHolds() throws Exception {
@@ -152,9 +161,9 @@ class RulesTest {
     @SuppressWarnings("try") // close of the harness may be interrupted
     void malformedRulesAreRejectedWithTheReason() throws Exception {
         AdapterNames names = () -> List.of("medical")::contains;
-        RuleCheck check = new RuleCheck(new RouteChanges(OnError.EMIT, names, AdapterPrefetch.NONE), true);
+        RuleCheck check = new RuleCheck(new RouteChanges(OnError.EMIT, names), true);
         try (OneInputStreamOperatorTestHarness<RouteRule, RouteRule> harness =
-                new OneInputStreamOperatorTestHarness<>(new ProcessOperator<>(check))) {
+                new OneInputStreamOperatorTestHarness<>(check)) {
             harness.open();
             harness.processElement(validFrom(null, rule("good", "a", 1, " medical ")), 7);
             harness.processElement(rule(null, "a", 1, "medical"), 7);
@@ -170,6 +179,258 @@ class RulesTest {
         }
     }
 
+    /** Subtask 0 is far ahead and has dropped what records of subtask 1 still need. Then one subtask goes on for both. */
+    @Test
+    void afterARescaleARecordTakesTheRuleOfItsTimeWhoeverWroteTheRules() throws Exception {
+        OperatorSubtaskState ahead;
+        OperatorSubtaskState behind;
+        String key = keyOf(1);
+        try (Rules fast = Rules.eventTime(null, 2, 0);
+                Rules slow = Rules.eventTime(null, 2, 1)) {
+            for (Rules rules : List.of(fast, slow)) {
+                rules.add(validFrom(10L, rule("r", "*", 0, "medical")));
+                rules.add(validFrom(20L, rule("r", "*", 0, "legal")));
+                rules.add(validFrom(10L, rule("gone", "*", -1, "formal")));
+                rules.add(validFrom(13L, rule("gone", "*", -1, null)));
+            }
+            slow.record(key, "at 12", 12);
+            slow.record(key, "at 15", 15);
+            slow.record(key, "at 25", 25);
+            slow.watermark(5);
+            fast.watermark(RouteState.forgottenFrom(20));
+            assertThat(fast.names()).as("it is far ahead").containsExactly("r");
+            ahead = fast.snapshot();
+            behind = slow.snapshot();
+        }
+        OperatorSubtaskState both = AbstractStreamOperatorTestHarness.repackageState(ahead, behind);
+        for (int subtask = 0; subtask < 2; subtask++) {
+            assertRoutes(
+                    AbstractStreamOperatorTestHarness.repartitionOperatorState(both, MAX_PARALLELISM, 2, 2, subtask),
+                    2,
+                    subtask);
+        }
+        assertRoutes(AbstractStreamOperatorTestHarness.repartitionOperatorState(both, MAX_PARALLELISM, 2, 1, 0), 1, 0);
+    }
+
+    private static void assertRoutes(OperatorSubtaskState state, int parallelism, int subtask) throws Exception {
+        try (Rules rules = Rules.eventTime(state, parallelism, subtask)) {
+            rules.watermark(30);
+            assertThat(rules.routed())
+                    .isEqualTo(
+                            parallelism == 1 || subtask == 1
+                                    ? List.of("at 12=formal", "at 15=medical", "at 25=legal")
+                                    : List.of());
+        }
+    }
+
+    private static String keyOf(int subtask) {
+        for (int i = 0; ; i++) {
+            if (KeyGroupRangeAssignment.assignKeyToParallelOperator("key-" + i, MAX_PARALLELISM, 2) == subtask) {
+                return "key-" + i;
+            }
+        }
+    }
+
+    @Test
+    void ruleThatWasTakenAwayLeavesTheState() throws Exception {
+        try (Rules rules = Rules.eventTime(null)) {
+            rules.add(validFrom(10L, rule("r", "*", 0, "medical")));
+            rules.add(validFrom(50L, rule("r", "*", 0, null)));
+            rules.add(validFrom(10L, rule("stays", "b", 0, "legal")));
+            rules.watermark(RouteState.forgottenFrom(50) - 1);
+            assertThat(rules.names()).containsExactlyInAnyOrder("r", "stays");
+            rules.watermark(RouteState.forgottenFrom(50));
+
+            assertThat(rules.names()).containsExactly("stays");
+            rules.record("a", "1", RouteState.forgottenFrom(50) + 1);
+            rules.watermark(Long.MAX_VALUE);
+            assertThat(rules.routed()).containsExactly("1=default");
+        }
+    }
+
+    /** One subtask has dropped a removal, the other not yet: a rule that comes very late does the same in both. */
+    @Test
+    void veryLateRuleDoesTheSameInSubtasksThatAreNotAlikeFar() throws Exception {
+        long judged = RouteState.forgottenFrom(50) + 10;
+        for (boolean ahead : new boolean[] {true, false}) {
+            try (Rules rules = Rules.eventTime(null)) {
+                rules.add(validFrom(10L, rule("r", "*", 0, "medical")));
+                rules.add(validFrom(50L, rule("r", "*", 0, null)));
+                rules.watermarkOfRules(judged);
+                if (ahead) {
+                    rules.watermark(judged);
+                }
+                rules.add(validFrom(30L, rule("r", "*", 0, "late")), judged);
+                rules.record("a", "1", judged + 1);
+                rules.watermark(judged + 1);
+
+                assertThat(rules.routed()).as("ahead: %s", ahead).containsExactly("1=late");
+            }
+        }
+    }
+
+    @Test
+    void rulesOfALaterTimeDoNotDropWhatAReleaseUnderWayNeeds() throws Exception {
+        try (Rules rules = Rules.eventTime(null)) {
+            rules.add(validFrom(10L, rule("r", "*", 0, "medical")));
+            rules.add(validFrom(20L, rule("r", "*", 0, "legal")));
+            rules.record("a", "at 12", 12);
+            rules.record("b", "at 13", 13);
+            TaskMailbox mailbox = rules.harness().getTaskMailbox();
+            mailbox.put(new Mail(() -> {}, TaskMailbox.MAX_PRIORITY, "something else"));
+            rules.watermark(30);
+            List<String> routed = new ArrayList<>(rules.routed());
+            assertThat(routed).hasSize(1);
+            rules.add(validFrom(25L, rule("r", "*", 0, "finance")), 30);
+            for (Optional<Mail> mail = mailbox.tryTake(TaskMailbox.MIN_PRIORITY);
+                    mail.isPresent();
+                    mail = mailbox.tryTake(TaskMailbox.MIN_PRIORITY)) {
+                mail.get().run();
+            }
+            routed.addAll(rules.routed());
+
+            assertThat(routed).containsExactly("at 12=medical", "at 13=medical");
+        }
+    }
+
+    /** The candidates that a record asks, not the time, are bounded: few of 10,000 rules share the ends of its key. */
+    @Test
+    void recordAsksOnlyTheRulesWhosePatternsShareTheEndsOfItsKey() throws Exception {
+        int many = 10_000;
+        try (Rules rules = Rules.processingTime(null)) {
+            for (int i = 0; i < many; i++) {
+                rules.add(rule("exact-" + i, "tenant-" + i, i, "stack-" + i));
+                rules.add(rule("ending-" + i, "*-region-" + i, many + i, "region-" + i));
+            }
+            rules.add(rule("default", null, 0, "formal"));
+            for (int i = 0; i < many; i++) {
+                rules.record("tenant-" + i, "t" + i, 0);
+                rules.record("x-region-" + i, "r" + i, 0);
+            }
+            rules.record("elsewhere", "e", 0);
+
+            List<String> expected = new ArrayList<>();
+            for (int i = 0; i < many; i++) {
+                expected.add("t" + i + "=stack-" + i);
+                expected.add("r" + i + "=region-" + i);
+            }
+            expected.add("e=formal");
+            assertThat(rules.routed()).isEqualTo(expected);
+        }
+    }
+
+    /** Whatever the index leaves out, a plain search of all rules finds the same. */
+    @Test
+    void indexFindsWhatASearchOfAllRulesFinds() {
+        Random random = new Random(7);
+        for (int round = 0; round < 300; round++) {
+            RuleIndex index = new RuleIndex();
+            List<Timeline> timelines = new ArrayList<>();
+            for (int i = 0; i < 8; i++) {
+                Timeline timeline = Timeline.of(null);
+                timelines.add(timeline);
+                String name = "rule-" + i;
+                for (int version = random.nextInt(4); version >= 0; version--) {
+                    RuleVersion added = new RuleVersion(
+                            (long) random.nextInt(5),
+                            random.nextInt(6) == 0 ? null : text(random, "ab*?", 4),
+                            random.nextInt(3),
+                            random.nextInt(4) == 0 ? null : name + "-" + version,
+                            null);
+                    timeline.add(added).ifPresent(replaced -> index.remove(name, replaced, timeline));
+                    index.add(name, added, timeline);
+                }
+                timeline.trim(random.nextInt(4)).forEach(dropped -> index.remove(name, dropped, timeline));
+            }
+            for (int time = 0; time < 5; time++) {
+                String key = text(random, "ab", 5);
+                assertThat(index.find(key, time).map(RuleVersion::getStack))
+                        .as("key %s at %s of %s", key, time, timelines)
+                        .isEqualTo(search(timelines, key, time));
+            }
+        }
+    }
+
+    private static String text(Random random, String letters, int most) {
+        StringBuilder text = new StringBuilder();
+        for (int length = random.nextInt(most + 1); length > 0; length--) {
+            text.append(letters.charAt(random.nextInt(letters.length())));
+        }
+        return text.toString();
+    }
+
+    private static Optional<String> search(List<Timeline> timelines, String key, long time) {
+        RuleVersion found = null;
+        for (Timeline timeline : timelines) {
+            RuleVersion version = timeline.at(time).orElse(null);
+            if (version == null || RuleBook.isRemoval(version)) {
+                continue;
+            }
+            String pattern = version.getKeyPattern();
+            if (pattern != null && !KeyPattern.of(pattern).matches(key)) {
+                continue;
+            }
+            boolean isFirst = found == null
+                    || ((pattern == null) == (found.getKeyPattern() == null)
+                            && version.getPosition() < found.getPosition())
+                    || (pattern != null && found.getKeyPattern() == null);
+            if (isFirst) {
+                found = version;
+            }
+        }
+        return Optional.ofNullable(found).map(RuleVersion::getStack);
+    }
+
+    @Test
+    void keyThatIsTooLongForPatternsIsAnErrorOfItsRecord() throws Exception {
+        try (Rules rules = Rules.processingTime(null)) {
+            rules.add(rule("r", "*", 0, "medical"));
+            rules.record("k".repeat(KeyPattern.LONGEST_KEY), "fits", 0);
+            rules.record("k".repeat(KeyPattern.LONGEST_KEY + 1), "too long", 0);
+
+            assertThat(rules.routed()).containsExactly("fits=medical", "too long=default");
+        }
+    }
+
+    @Test
+    @SuppressWarnings("try") // close of the harness may be interrupted
+    void rulesThatCannotBeWrittenAreRejectedWhereTheyComeFrom() throws Exception {
+        RouteRule noStack = rule("variants", "a", 0, null);
+        noStack.setVariants(Arrays.asList(new RouteVariant("medical", 1), new RouteVariant(null, 1)));
+        RouteRule good = rule("good", "\uD83D\uDE00*", 0, "medical");
+        RuleTexts texts = new RuleTexts(new RouteChanges(OnError.EMIT, null));
+        try (OneInputStreamOperatorTestHarness<RouteRule, RouteRule> harness =
+                new OneInputStreamOperatorTestHarness<>(new ProcessOperator<>(texts))) {
+            harness.open();
+            harness.processElement(rule("bad \uDE00", "a", 0, "medical"), 7);
+            harness.processElement(rule("pattern", "\uD83D*", 0, "medical"), 7);
+            harness.processElement(noStack, 7);
+            harness.processElement(good, 7);
+
+            assertThat(harness.extractOutputValues()).containsExactly(good);
+            assertThat(harness.getSideOutput(RouteChanges.rejectedTag()))
+                    .extracting(StreamRecord::getValue)
+                    .extracting(RejectedRoute::getErrorCode)
+                    .containsExactly("INVALID_TEXT", "INVALID_TEXT", "INVALID_REQUEST");
+        }
+    }
+
+    @Test
+    @SuppressWarnings("try") // close of the harness may be interrupted
+    void patternThatIsTooLongIsRejected() throws Exception {
+        RuleCheck check = new RuleCheck(new RouteChanges(OnError.EMIT, null), false);
+        try (OneInputStreamOperatorTestHarness<RouteRule, RouteRule> harness =
+                new OneInputStreamOperatorTestHarness<>(check)) {
+            harness.open();
+            harness.processElement(rule("fits", "a".repeat(KeyPattern.LONGEST), 0, "medical"), 7);
+            harness.processElement(rule("too long", "a".repeat(KeyPattern.LONGEST + 1), 0, "medical"), 7);
+
+            assertThat(harness.extractOutputValues())
+                    .extracting(RouteRule::getName)
+                    .containsExactly("fits");
+        }
+    }
+
     private static RouteRule rule(String name, String keyPattern, int position, String stack) {
         return new RouteRule(name, keyPattern, position, stack, null, RuleBook.ALWAYS);
     }
@@ -180,50 +441,114 @@ class RulesTest {
     }
 
     /** The rules in the operator that runs them. */
-    private record Rules(AbstractBroadcastStreamOperatorTestHarness<RoutedRequest, RouteRule, RoutedRequest> harness)
+    private record Rules(AbstractStreamOperatorTestHarness<RoutedRequest> harness, Inputs inputs)
             implements AutoCloseable {
 
+        private interface Inputs {
+            void record(StreamRecord<RoutedRequest> record) throws Exception;
+
+            void rule(StreamRecord<RouteRule> rule) throws Exception;
+
+            void watermark(Watermark mark) throws Exception;
+
+            void watermarkOfRules(Watermark mark) throws Exception;
+        }
+
         static Rules processingTime(OperatorSubtaskState restored) throws Exception {
-            return open(
+            BroadcastOperatorTestHarness<RoutedRequest, RouteRule, RoutedRequest> harness =
                     new BroadcastOperatorTestHarness<>(
                             new CoBroadcastWithNonKeyedOperator<>(
                                     new ProcessingTimeRules<>(new RequestOnly<>(), AdapterPrefetch.NONE),
                                     List.of(RuleBook.descriptor())),
                             1,
                             1,
-                            0),
+                            0);
+            return open(
+                    harness,
+                    new Inputs() {
+                        @Override
+                        public void record(StreamRecord<RoutedRequest> record) throws Exception {
+                            harness.processElement(record);
+                        }
+
+                        @Override
+                        public void rule(StreamRecord<RouteRule> rule) throws Exception {
+                            harness.processBroadcastElement(rule);
+                        }
+
+                        @Override
+                        public void watermark(Watermark mark) throws Exception {
+                            harness.watermark(mark.getTimestamp());
+                        }
+
+                        @Override
+                        public void watermarkOfRules(Watermark mark) throws Exception {
+                            harness.watermark(mark.getTimestamp());
+                        }
+                    },
                     restored);
         }
 
         static Rules eventTime(OperatorSubtaskState restored) throws Exception {
+            return eventTime(restored, 1, 0);
+        }
+
+        static Rules eventTime(OperatorSubtaskState restored, int parallelism, int subtask) throws Exception {
             RequestOnly<Void> carrier = new RequestOnly<>();
-            return open(
-                    new KeyedBroadcastOperatorTestHarness<>(
-                            new CoBroadcastWithKeyedOperator<>(
-                                    new EventTimeRules<>(carrier, AdapterPrefetch.NONE),
-                                    List.of(RuleBook.descriptor())),
+            KeyedTwoInputStreamOperatorTestHarness<String, RoutedRequest, RouteRule, RoutedRequest> harness =
+                    new KeyedTwoInputStreamOperatorTestHarness<>(
+                            new EventTimeRules<>(AdapterPrefetch.NONE, carrier),
                             carrier::keyOf,
+                            null,
                             Types.STRING,
-                            1,
-                            1,
-                            0),
+                            MAX_PARALLELISM,
+                            parallelism,
+                            subtask);
+            return open(
+                    harness,
+                    new Inputs() {
+                        @Override
+                        public void record(StreamRecord<RoutedRequest> record) throws Exception {
+                            harness.processElement1(record);
+                        }
+
+                        @Override
+                        public void rule(StreamRecord<RouteRule> rule) throws Exception {
+                            harness.processElement2(rule);
+                        }
+
+                        @Override
+                        public void watermark(Watermark mark) throws Exception {
+                            harness.processWatermark1(mark);
+                            harness.processWatermark2(mark);
+                        }
+
+                        @Override
+                        public void watermarkOfRules(Watermark mark) throws Exception {
+                            harness.processWatermark2(mark);
+                        }
+                    },
                     restored);
         }
 
         private static Rules open(
-                AbstractBroadcastStreamOperatorTestHarness<RoutedRequest, RouteRule, RoutedRequest> harness,
-                OperatorSubtaskState restored)
+                AbstractStreamOperatorTestHarness<RoutedRequest> harness, Inputs inputs, OperatorSubtaskState restored)
                 throws Exception {
             harness.setup();
             if (restored != null) {
                 harness.initializeState(restored);
             }
             harness.open();
-            return new Rules(harness);
+            return new Rules(harness, inputs);
         }
 
+        /** Judged before the first watermark. */
         void add(RouteRule rule) throws Exception {
-            harness.processBroadcastElement(new StreamRecord<>(rule));
+            add(rule, Long.MIN_VALUE);
+        }
+
+        void add(RouteRule rule, long judged) throws Exception {
+            inputs.rule(new StreamRecord<>(rule, judged));
         }
 
         void record(String key, String id, long time) throws Exception {
@@ -231,15 +556,30 @@ class RulesTest {
         }
 
         void record(RoutedRequest request, long time) throws Exception {
-            harness.processElement(request, time);
+            inputs.record(new StreamRecord<>(request, time));
         }
 
         void watermark(long time) throws Exception {
-            harness.watermark(time);
+            inputs.watermark(new Watermark(time));
+        }
+
+        void watermarkOfRules(long time) throws Exception {
+            inputs.watermarkOfRules(new Watermark(time));
         }
 
         OperatorSubtaskState snapshot() throws Exception {
             return harness.snapshot(1, 1);
+        }
+
+        /** The names of the rules in the state. */
+        List<String> names() throws Exception {
+            List<String> names = new ArrayList<>();
+            ((AbstractStreamOperator<?>) harness.getOperator())
+                    .getOperatorStateBackend()
+                    .getBroadcastState(RuleBook.descriptor())
+                    .immutableEntries()
+                    .forEach(rule -> names.add(rule.getKey()));
+            return names;
         }
 
         List<String> routed() {

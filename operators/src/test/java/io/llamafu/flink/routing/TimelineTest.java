@@ -8,7 +8,7 @@ class TimelineTest {
 
     @Test
     void newestVersionUntilTheTimeHolds() {
-        Timeline<RouteVersion> timeline = timeline(version(20, "b"), version(10, "a"), version(30, null));
+        Timeline timeline = timeline(version(20, "b"), version(10, "a"), version(30, null));
 
         assertThat(timeline.at(9)).isEmpty();
         assertThat(timeline.at(10)).contains(version(10, "a"));
@@ -19,24 +19,24 @@ class TimelineTest {
 
     @Test
     void laterWordOfTheSameTimeReplaces() {
-        Timeline<RouteVersion> timeline = timeline(version(10, "a"), version(10, "b"));
+        Timeline timeline = timeline(version(10, "a"), version(10, "b"));
 
         assertThat(timeline.versions()).containsExactly(version(10, "b"));
     }
 
     @Test
     void trimKeepsWhatHoldsFromThatTimeOn() {
-        Timeline<RouteVersion> timeline = timeline(version(10, "a"), version(20, "b"), version(30, "c"));
+        Timeline timeline = timeline(version(10, "a"), version(20, "b"), version(30, "c"));
 
-        assertThat(timeline.trim(19)).isFalse();
-        assertThat(timeline.trim(25)).isTrue();
+        assertThat(timeline.trim(19)).isEmpty();
+        assertThat(timeline.trim(25)).containsExactly(version(10, "a"));
         assertThat(timeline.versions()).containsExactly(version(20, "b"), version(30, "c"));
         assertThat(timeline.at(25)).contains(version(20, "b"));
     }
 
     @Test
     void afterATrimTheOldestLeftAnswersForLateRecords() {
-        Timeline<RouteVersion> timeline = timeline(version(10, "a"), version(20, "b"));
+        Timeline timeline = timeline(version(10, "a"), version(20, "b"));
         timeline.trim(20);
 
         assertThat(timeline.at(5)).contains(version(20, "b"));
@@ -44,7 +44,7 @@ class TimelineTest {
 
     @Test
     void resetToTheDefaultIsNotOutlivedByALateChange() {
-        Timeline<RouteVersion> timeline = timeline(version(10, "a"), version(50, null));
+        Timeline timeline = timeline(version(10, "a"), version(50, null));
         timeline.trim(60);
         timeline.add(version(30, "late"));
         timeline.trim(60);
@@ -55,23 +55,23 @@ class TimelineTest {
 
     @Test
     void historyIsReadBack() {
-        Timeline<RouteVersion> timeline = timeline(version(10, "a"), version(20, "b"));
+        Timeline timeline = timeline(version(10, "a"), version(20, "b"));
         timeline.trim(20);
 
-        Timeline<RouteVersion> read = Timeline.of(new RouteHistory(timeline.versions(), timeline.trimmed()));
+        Timeline read = Timeline.of(timeline.history());
         assertThat(read.versions()).containsExactly(version(20, "b"));
         assertThat(read.trimmed()).isTrue();
     }
 
-    private static Timeline<RouteVersion> timeline(RouteVersion... versions) {
-        Timeline<RouteVersion> timeline = Timeline.of((RouteHistory) null);
-        for (RouteVersion version : versions) {
+    private static Timeline timeline(RuleVersion... versions) {
+        Timeline timeline = Timeline.of(null);
+        for (RuleVersion version : versions) {
             timeline.add(version);
         }
         return timeline;
     }
 
-    private static RouteVersion version(long validFrom, String stack) {
-        return new RouteVersion(validFrom, stack, null);
+    private static RuleVersion version(long validFrom, String stack) {
+        return new RuleVersion(validFrom, "*", 0, stack, null);
     }
 }

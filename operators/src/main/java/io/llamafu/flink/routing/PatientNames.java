@@ -1,0 +1,79 @@
+package io.llamafu.flink.routing;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+
+import java.time.Duration;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.function.Predicate;
+
+/**
+ * Asks for the names of adapters on a thread of its own, because a file system may take any time to answer. Who asks
+ * waits for a bounded time, and not at all while an earlier question has no answer. Used by one thread.
+ */
+final class PatientNames implements Predicate<String>, AutoCloseable {
+    private static final Duration PATIENCE = Duration.ofSeconds(10);
+
+    private final Predicate<String> names;
+    private final Duration patience;
+    private final ExecutorService thread;
+    private Future<Boolean> question;
+    private String unanswered = "";
+
+    PatientNames(Predicate<String> names) {
+        this(names, PATIENCE);
+    }
+
+    PatientNames(Predicate<String> names, Duration patience) {
+        this.names = names;
+        this.patience = patience;
+        thread = Executors.newSingleThreadExecutor(task -> {
+            Thread asking = new Thread(task, "llamafu-adapter-question");
+            asking.setDaemon(true);
+            return asking;
+        });
+    }
+
+    @Override
+    public boolean test(String name) {
+        if (question != null && !question.isDone()) {
+            throw unavailable(
+                    "It is not known whether there is the adapter '%s': the store has not yet said whether there is '%s'."
+                            .formatted(name, unanswered),
+                    null);
+        }
+        unanswered = name;
+        question = thread.submit(() -> names.test(name));
+        try {
+            return question.get(patience.toMillis(), TimeUnit.MILLISECONDS);
+        } catch (ExecutionException e) {
+            if (e.getCause() instanceof LlamafuException coded) {
+                throw coded;
+            }
+            throw new IllegalStateException("Could not ask for the adapter '%s'.".formatted(name), e.getCause());
+        } catch (TimeoutException e) {
+            throw unavailable(
+                    "The store did not say within %s whether there is the adapter '%s'.".formatted(patience, name), e);
+        } catch (CancellationException | InterruptedException e) {
+            if (e instanceof InterruptedException) {
+                Thread.currentThread().interrupt();
+            }
+            throw unavailable("The task was cancelled while it asked for the adapter '%s'.".formatted(name), e);
+        }
+    }
+
+    private static LlamafuException unavailable(String message, Exception cause) {
+        return new LlamafuException(ErrorCode.ARTIFACT_UNAVAILABLE, message, cause);
+    }
+
+    @Override
+    public void close() {
+        thread.shutdownNow();
+    }
+}

@@ -1,0 +1,13 @@
+package io.llamafu.flink.routing;
+
+import io.llamafu.flink.RejectedRoute;
+import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+
+/** Reasons with the timestamp of what was rejected. */
+final class Rejections {
+    private Rejections() {}
+
+    static StreamRecord<RejectedRoute> at(StreamRecord<?> element, RejectedRoute reason) {
+        return element.hasTimestamp() ? new StreamRecord<>(reason, element.getTimestamp()) : new StreamRecord<>(reason);
+    }
+}

@@ -1,0 +1,61 @@
+package io.llamafu.flink.routing;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+
+import javax.annotation.Nullable;
+
+/**
+ * Texts that survive the way between two tasks. One with an unpaired surrogate has no UTF-8 form: it would arrive with
+ * a question mark in its place, so that a key would belong to another subtask than the one it was sent to.
+ */
+final class Texts {
+    private static final int MOST_SHOWN = 100;
+
+    private Texts() {}
+
+    /**
+     * Refuses a text that would arrive as another one.
+     *
+     * @param what it is, as the beginning of a sentence
+     * @throws LlamafuException with INVALID_TEXT
+     */
+    static void requireWellFormed(String what, @Nullable String text) {
+        int unpaired = text == null ? -1 : unpairedSurrogate(text);
+        if (unpaired >= 0) {
+            throw new LlamafuException(
+                    ErrorCode.INVALID_TEXT,
+                    "%s is no valid UTF-16: '%s' has an unpaired surrogate at index %d; clean the text first."
+                            .formatted(what, shown(text), unpaired));
+        }
+    }
+
+    static boolean isWellFormed(@Nullable String text) {
+        return text == null || unpairedSurrogate(text) < 0;
+    }
+
+    private static int unpairedSurrogate(String text) {
+        for (int i = 0; i < text.length(); i++) {
+            if (Character.isSurrogate(text.charAt(i))) {
+                if (!Character.isSupplementaryCodePoint(text.codePointAt(i))) {
+                    return i;
+                }
+                i++;
+            }
+        }
+        return -1;
+    }
+
+    /** In the notation of Java, so that the message itself can be written. */
+    private static String shown(String text) {
+        StringBuilder shown = new StringBuilder();
+        text.codePoints().limit(MOST_SHOWN).forEach(point -> {
+            if (point >= Character.MIN_SURROGATE && point <= Character.MAX_SURROGATE) {
+                shown.append("\\u%04X".formatted(point));
+            } else {
+                shown.appendCodePoint(point);
+            }
+        });
+        return shown.toString();
+    }
+}
