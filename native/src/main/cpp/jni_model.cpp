@@ -5,13 +5,16 @@
 #include "jni_support.h"
 #include "log_queue.h"
 #include "paced_file.h"
+#include "split_pattern.h"
 
 #include "llama-adapter.h"
 #include "llama-model.h"
 #include "llama.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -19,6 +22,9 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+// patch 0003: beyond it, tokenizing throws std::length_error
+extern thread_local size_t llama_tokenizer_limit;
 
 using namespace llamafu;
 
@@ -36,6 +42,55 @@ std::string piece_of(const llama_vocab * vocab, llama_token token) {
     return piece;
 }
 
+/// How many tokens the text of this thread may have, while it lives.
+class TokenLimit {
+public:
+    explicit TokenLimit(size_t most) { llama_tokenizer_limit = most; }
+    ~TokenLimit() { llama_tokenizer_limit = SIZE_MAX; }
+    TokenLimit(const TokenLimit &) = delete;
+    TokenLimit & operator=(const TokenLimit &) = delete;
+};
+
+/// Whether a text has more bytes than so many tokens can have. Only special tokens that strip the blanks beside them, and
+/// bytes that the vocabulary lacks, let more be written with them.
+bool is_longer_than(const llama_vocab * vocab, const std::string & text, size_t most) {
+    constexpr size_t ordinary_token = 16;
+    if (text.size() / ordinary_token <= most) {
+        return false;
+    }
+    size_t longest = 1;
+    for (llama_token token = 0; token < llama_vocab_n_tokens(vocab); token++) {
+        longest = std::max(longest, std::strlen(llama_vocab_get_text(vocab, token)));
+    }
+    return text.size() / longest > most;
+}
+
+/// The tokens of a text as a whole prompt; nothing if they are more than that.
+std::optional<std::vector<llama_token>> tokenize(const llama_vocab * vocab, const std::string & text, size_t most) {
+    if (is_longer_than(vocab, text, most)) {
+        return std::nullopt;
+    }
+    std::vector<llama_token> tokens(std::min(text.size() + 2, most));
+    const TokenLimit limit(most);
+    try {
+        while (true) {
+            const int64_t count = llama_tokenize(vocab, text.data(), static_cast<int32_t>(text.size()), tokens.data(),
+                static_cast<int32_t>(tokens.size()), true, true);
+            if (count >= 0) {
+                tokens.resize(static_cast<size_t>(count));
+                return tokens;
+            }
+            const size_t needed = static_cast<size_t>(-count);
+            if (needed > most) {
+                return std::nullopt;
+            }
+            tokens.resize(needed);
+        }
+    } catch (const std::length_error &) {
+        return std::nullopt;
+    }
+}
+
 void append(std::string & out, int32_t value) {
     out.append(reinterpret_cast<const char *>(&value), sizeof value);
 }
@@ -48,6 +103,7 @@ JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_initialize(JNIEnv * env
     guarded(env, [] {
         capture_log();
         install_abort_guard();
+        use_split_patterns();
         llama_backend_init();
     });
 }
@@ -115,30 +171,22 @@ JNIEXPORT jbyteArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_vocabulary(JNIEnv
     });
 }
 
+/// Null for a text of more than `most` tokens; it is not tokenized to its end if that shows before.
 JNIEXPORT jintArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_tokenize(
-    JNIEnv * env, jclass, jlong model, jbyteArray utf8) {
+    JNIEnv * env, jclass, jlong model, jbyteArray utf8, jint most) {
     return guarded(env, static_cast<jintArray>(nullptr), [&] {
         const llama_vocab * vocab = llama_model_get_vocab(from_handle<llama_model>(model));
-        const std::string text = to_string(env, utf8);
-        std::vector<llama_token> tokens(text.size() + 2);
-        const auto tokenize = [&] {
-            return llama_tokenize(vocab, text.data(), static_cast<int32_t>(text.size()), tokens.data(),
-                static_cast<int32_t>(tokens.size()), true, true);
-        };
-        int32_t count = tokenize();
-        if (count < 0 && count != INT32_MIN) {
-            tokens.resize(static_cast<size_t>(-count));
-            count = tokenize();
+        const std::optional<std::vector<llama_token>> tokens =
+            tokenize(vocab, to_string(env, utf8), static_cast<size_t>(most));
+        if (!tokens) {
+            return static_cast<jintArray>(nullptr);
         }
-        if (count < 0) {
-            throw CodedError("PROMPT_TOO_LONG", "The prompt has " + std::to_string(text.size())
-                + " bytes, more than the tokenizer can number; shorten it.");
-        }
+        const jsize count = static_cast<jsize>(tokens->size());
         jintArray result = env->NewIntArray(count);
         if (result == nullptr) {
             throw JavaExceptionPending();
         }
-        env->SetIntArrayRegion(result, 0, count, tokens.data());
+        env->SetIntArrayRegion(result, 0, count, tokens->data());
         return result;
     });
 }

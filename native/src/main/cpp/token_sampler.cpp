@@ -2,14 +2,87 @@
 
 #include "jni_support.h"
 
+#include "llama-vocab.h"
+
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
 #include <cstring>
+#include <optional>
+#include <utility>
+
+// patch 0004: beyond it, a grammar throws std::length_error
+extern thread_local uint64_t llama_grammar_steps;
 
 namespace llamafu {
 
 namespace {
+
+/// Of a grammar, to begin it or to choose one token. A step is about a nanosecond.
+constexpr uint64_t most_grammar_steps = 500'000'000;
+
+/// Limits what grammars do in this thread, while it lives.
+class GrammarSteps {
+public:
+    GrammarSteps() { llama_grammar_steps = most_grammar_steps; }
+    ~GrammarSteps() { llama_grammar_steps = UINT64_MAX; }
+    GrammarSteps(const GrammarSteps &) = delete;
+    GrammarSteps & operator=(const GrammarSteps &) = delete;
+};
+
+using CharacterRanges = std::vector<std::pair<uint32_t, uint32_t>>;
+
+/// The characters that a grammar allows next, sorted; nothing if it does not list them.
+std::optional<CharacterRanges> next_characters(const llama_grammar & grammar) {
+    CharacterRanges ranges;
+    for (const llama_grammar_stack & stack : grammar.stacks) {
+        if (stack.empty()) {
+            continue;
+        }
+        const llama_grammar_element * at = stack.back();
+        if (at->type != LLAMA_GRETYPE_CHAR) {
+            return std::nullopt;
+        }
+        do {
+            const bool is_range = at[1].type == LLAMA_GRETYPE_CHAR_RNG_UPPER;
+            ranges.emplace_back(at->value, is_range ? at[1].value : at->value);
+            at += is_range ? 2 : 1;
+        } while (at->type == LLAMA_GRETYPE_CHAR_ALT);
+    }
+    std::sort(ranges.begin(), ranges.end());
+    CharacterRanges disjoint;
+    for (const auto & range : ranges) {
+        if (!disjoint.empty() && range.first <= disjoint.back().second) {
+            disjoint.back().second = std::max(disjoint.back().second, range.second);
+        } else if (range.first <= range.second) {
+            disjoint.push_back(range);
+        }
+    }
+    return disjoint;
+}
+
+/// The character that a text in UTF-8 begins with; nothing if it is not complete.
+std::optional<uint32_t> first_character(const std::string & text) {
+    const auto byte = [&](size_t at) { return static_cast<unsigned char>(text[at]); };
+    if (text.empty()) {
+        return std::nullopt;
+    }
+    const uint32_t lead = byte(0);
+    const size_t size = lead < 0x80 ? 1 : lead < 0xC0 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    if (size == 0 || text.size() < size) {
+        return std::nullopt;
+    }
+    uint32_t character = size == 1 ? lead : lead & (0x7F >> size);
+    for (size_t at = 1; at < size; at++) {
+        character = character << 6 | (byte(at) & 0x3F);
+    }
+    return character;
+}
+
+bool contains(const CharacterRanges & ranges, uint32_t character) {
+    const auto after = std::upper_bound(ranges.begin(), ranges.end(), std::make_pair(character, UINT32_MAX));
+    return after != ranges.begin() && character <= std::prev(after)->second;
+}
 
 llama_sampler * new_chain() {
     llama_sampler_chain_params params = llama_sampler_chain_default_params();
@@ -78,7 +151,13 @@ TokenSampler::TokenSampler(const llama_vocab * vocab, const SamplingSettings & s
             vocab_size_, s.penalty_last_tokens, s.repeat_penalty, s.frequency_penalty, s.presence_penalty));
     }
     if (!s.grammar.empty()) {
-        grammar_.reset(llama_sampler_init_grammar(vocab, s.grammar.c_str(), "root"));
+        const GrammarSteps limit;
+        try {
+            grammar_.reset(llama_grammar_init_impl(vocab, s.grammar.c_str(), "root", false, nullptr, 0, nullptr, 0));
+        } catch (const std::length_error &) {
+            throw CodedError("INVALID_GRAMMAR", "The grammar is too complex: it has too many ways to begin. Write once what"
+                " alternatives have in common; it begins: " + s.grammar.substr(0, 80));
+        }
         if (grammar_ == nullptr) {
             throw CodedError("INVALID_GRAMMAR",
                 "The grammar does not parse as GBNF with a 'root' rule; it begins: " + s.grammar.substr(0, 80));
@@ -111,6 +190,19 @@ llama_token TokenSampler::sample(const float * logits) {
     if (argmax_only_) {
         return argmax(logits, vocab_size_);
     }
+    if (grammar_ == nullptr) {
+        return sample_within_steps(logits);
+    }
+    const GrammarSteps limit;
+    try {
+        return sample_within_steps(logits);
+    } catch (const std::length_error &) {
+        throw CodedError("GRAMMAR_TOO_COMPLEX", "The grammar has too many ways to go on after this answer's beginning."
+            " Let alternatives differ in their first characters, and write once what they have in common.");
+    }
+}
+
+llama_token TokenSampler::sample_within_steps(const float * logits) {
     load(logits);
     if (grammar_ != nullptr && mirostat_) {
         constrain(); // Mirostat learns from every choice, so it must not choose twice
@@ -125,7 +217,7 @@ llama_token TokenSampler::sample(const float * logits) {
     const llama_token token = current_.data[current_.selected].id;
     llama_sampler_accept(adjust_.get(), token);
     if (grammar_ != nullptr) {
-        llama_sampler_accept(grammar_.get(), token);
+        llama_grammar_accept_impl(*grammar_, token);
         const std::string bytes = piece(vocab_, token);
         const unsigned char last = bytes.empty() ? 0 : static_cast<unsigned char>(bytes.back());
         lead_ = last == 0xE0 || last == 0xF0 ? last : 0;
@@ -148,7 +240,8 @@ void TokenSampler::load(const float * logits) {
 }
 
 void TokenSampler::constrain() {
-    llama_sampler_apply(grammar_.get(), &current_);
+    drop_impossible();
+    llama_grammar_apply_impl(*grammar_, &current_);
     bool allowed = false;
     for (size_t i = 0; i < current_.size; i++) {
         llama_token_data & candidate = current_.data[i];
@@ -160,6 +253,23 @@ void TokenSampler::constrain() {
     if (!allowed) {
         throw CodedError("ENGINE_FAILED", "The grammar allows no token of this model's vocabulary here.");
     }
+}
+
+/// Drops the tokens whose first character no stack of the grammar takes: to hold each against every stack takes longer.
+void TokenSampler::drop_impossible() {
+    const std::optional<CharacterRanges> ranges = next_characters(*grammar_);
+    if (!ranges || grammar_->partial_utf8.n_remain != 0) {
+        return;
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < current_.size; i++) {
+        const llama_token token = current_.data[i].id;
+        const std::optional<uint32_t> first = first_character(vocab_->token_to_piece(token));
+        if (!first || contains(*ranges, *first) || llama_vocab_is_eog(vocab_, token)) {
+            current_.data[kept++] = current_.data[i];
+        }
+    }
+    current_.size = kept;
 }
 
 void TokenSampler::choose() {
@@ -195,7 +305,7 @@ void TokenSampler::normalize() {
 bool TokenSampler::grammar_allows(llama_token token) {
     llama_token_data single = {token, 1.0f, 0.0f};
     llama_token_data_array array = {&single, 1, -1, false};
-    llama_sampler_apply(grammar_.get(), &array);
+    llama_grammar_apply_impl(*grammar_, &array);
     return std::isfinite(single.logit) && !is_misread(token);
 }
 

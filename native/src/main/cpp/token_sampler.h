@@ -1,5 +1,6 @@
 #pragma once
 
+#include "llama-grammar.h"
 #include "llama.h"
 
 #include <memory>
@@ -34,17 +35,22 @@ public:
     TokenSampler(const llama_vocab * vocab, const SamplingSettings & settings);
 
     /// The next token for a row of n_vocab logits. Throws CodedError NON_FINITE_LOGITS when one of them is no finite number,
-    /// ENGINE_FAILED when the grammar or the bias allows no token.
+    /// ENGINE_FAILED when the grammar or the bias allows no token, GRAMMAR_TOO_COMPLEX when the grammar takes too many steps.
     llama_token sample(const float * logits);
 
 private:
     struct Free {
         void operator()(llama_sampler * sampler) const { llama_sampler_free(sampler); }
     };
+    struct FreeGrammar {
+        void operator()(llama_grammar * grammar) const { llama_grammar_free_impl(grammar); }
+    };
     using Sampler = std::unique_ptr<llama_sampler, Free>;
 
+    llama_token sample_within_steps(const float * logits);
     void load(const float * logits);
     void constrain();
+    void drop_impossible();
     void choose();
     void normalize();
     bool grammar_allows(llama_token token);
@@ -57,7 +63,7 @@ private:
     bool typical_;
     bool argmax_only_ = false; ///< greedy with nothing that changes a logit: no candidate array is needed
     Sampler adjust_;   ///< logit bias and penalties
-    Sampler grammar_;  ///< null without a grammar
+    std::unique_ptr<llama_grammar, FreeGrammar> grammar_; ///< null without one
     unsigned char lead_ = 0; ///< the last byte of the last token if it is E0 or F0, else 0
     Sampler choice_;   ///< ends in greedy, dist or mirostat
     std::vector<llama_token_data> candidates_;

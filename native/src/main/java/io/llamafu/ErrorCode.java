@@ -10,6 +10,8 @@ public enum ErrorCode {
     INVALID_OPTION,
     /** The GBNF grammar of a request does not parse, or has no {@code root} rule. */
     INVALID_GRAMMAR,
+    /** While an answer was written, its grammar had more ways to go on than can be followed. */
+    GRAMMAR_TOO_COMPLEX,
     /** A JSON schema is malformed, asks for the impossible, or uses keywords that cannot be enforced. */
     INVALID_SCHEMA,
     /** The prompt has more tokens than one sequence may hold. */

@@ -67,6 +67,11 @@ public record ModelFile(
                 parameters.memory());
     }
 
+    /** Reads the vocabulary again, for the bytes of its longest token as the file writes it. */
+    public int longestToken() {
+        return ModelVocabulary.longestToken(gguf);
+    }
+
     private static void checkType(GgufFile gguf) {
         Optional<String> type = gguf.findString("general.type");
         if (type.isPresent() && !type.get().equals("model")) {

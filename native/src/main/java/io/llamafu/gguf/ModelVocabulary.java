@@ -70,6 +70,14 @@ final class ModelVocabulary {
         return count;
     }
 
+    /** Bytes of the longest token. */
+    static int longestToken(GgufFile gguf) {
+        int[] longest = {1};
+        GgufArrays.forEachString(
+                gguf, TOKENS, MAX_TOKEN_BYTES, (index, bytes, length) -> longest[0] = Math.max(longest[0], length));
+        return longest[0];
+    }
+
     private int tokenCount() {
         GgufValue.Array tokens = gguf.array(TOKENS);
         if (tokens.count() < 1 || tokens.count() > MAX_TOKENS) {

@@ -22,9 +22,6 @@ final class Gbnf {
                 case '\n' -> literal.append("\\n");
                 case '\r' -> literal.append("\\r");
                 case '\t' -> literal.append("\\t");
-                // the check of a grammar's depth counts every parenthesis, quoted ones too
-                case '(' -> literal.append("\\x28");
-                case ')' -> literal.append("\\x29");
                 default -> literal.append(c < ' ' ? "\\x%02X".formatted((int) c) : String.valueOf(c));
             }
         }

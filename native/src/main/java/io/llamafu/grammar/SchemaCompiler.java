@@ -6,6 +6,8 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectWriter;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.TextNode;
+import io.llamafu.LlamafuException;
+import io.llamafu.engine.support.GrammarSyntax;
 import io.llamafu.engine.support.RequestCheck;
 
 import java.util.ArrayDeque;
@@ -67,7 +69,14 @@ final class SchemaCompiler {
                             .formatted(String.join(", ", unsupported)));
         }
         graph.check();
-        return rules.toString();
+        String grammar = rules.toString();
+        try {
+            GrammarSyntax.check(grammar, GrammarSyntax.Version.B4916);
+        } catch (LlamafuException e) {
+            throw document.root()
+                    .invalid("it makes a grammar that llama.cpp cannot follow; simplify it. " + e.getMessage());
+        }
+        return grammar;
     }
 
     /** The name of the rule of a schema, which will be written if it is not yet. */

@@ -64,6 +64,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     private final EngineOptions options;
     private final ModelFile file;
     private final int sequenceTokens;
+    private final int longestToken;
     private final AdapterCatalog catalog;
     private final AdapterInventory inventory;
     private final ModelLoader loader;
@@ -86,6 +87,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         this.file = file;
         this.sequenceTokens = SequenceTokens.of(options, file);
         this.memo = new AnswerMemo(options.answerMemo());
+        this.longestToken = file.longestToken();
         this.catalog = options.adapterCatalog();
         this.inventory = new AdapterInventory(catalog, file.gguf(), tensor -> Optional.empty());
         this.loader = new ModelLoader(options, file, catalog, sequenceTokens);
@@ -104,7 +106,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
 
     private static ThreadFactory daemon(String name) {
         return task -> {
-            Thread thread = new Thread(task, name);
+            Thread thread = new Thread(null, task, name, TextLimits.STACK_BYTES);
             thread.setDaemon(true);
             return thread;
         };
@@ -159,10 +161,10 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     }
 
     private void check(CompletionRequest request) {
-        byte[] unused = RequestCheck.utf8(request);
+        TextLimits.check(RequestCheck.utf8(request), request.prompt(), sequenceTokens, longestToken);
         SamplingOptions sampling = request.sampling();
         if (!sampling.grammar().isEmpty()) {
-            GrammarSyntax.check(sampling.grammar());
+            GrammarSyntax.check(sampling.grammar(), GrammarSyntax.Version.B4916);
             // without an allowed token, llama.cpp b4916 ends the process
             if (sampling.logitBias().containsValue(Float.NEGATIVE_INFINITY)) {
                 throw new LlamafuException(
@@ -328,9 +330,10 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     @Override
     public int countTokens(String text) {
         byte[] unused = RequestCheck.encode(text, "The text");
+        TextLimits.checkWords(text);
         ModelGeneration generation = acquire(List.of());
         try {
-            return promptTokens(generation.model(), text);
+            return TextLimits.withLargeStack(() -> promptTokens(generation.model(), text));
         } finally {
             generation.release();
         }

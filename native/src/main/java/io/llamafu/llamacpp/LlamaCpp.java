@@ -48,7 +48,8 @@ final class LlamaCpp {
     /** See {@link Vocabulary} for the layout. */
     static native byte[] vocabulary(long model);
 
-    static native int[] tokenize(long model, byte[] utf8);
+    /** Null for a text of more than {@code most} tokens. */
+    static native int[] tokenize(long model, byte[] utf8, int most);
 
     /** Of the calling thread: where cores are short, those that decode come first. */
     static native void lowerThreadPriority();

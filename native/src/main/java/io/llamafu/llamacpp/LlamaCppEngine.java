@@ -225,16 +225,16 @@ public final class LlamaCppEngine implements InferenceEngine {
 
     private void prepare(CompletionRequest request, CompletableFuture<Completion> future, long submittedNanos) {
         watch.requireUnchanged(submittedNanos);
-        int[] prompt = model.tokenize(RequestCheck.utf8(request));
-        if (prompt.length >= maxSequenceTokens) {
-            throw new LlamafuException(
-                    ErrorCode.PROMPT_TOO_LONG,
-                    "The prompt has %d tokens, but a sequence holds %d with its answer; shorten it or raise context-size (the model was trained for %d)."
-                            .formatted(
-                                    prompt.length,
-                                    maxSequenceTokens,
-                                    model.figures().trainedContext()));
-        }
+        byte[] utf8 = RequestCheck.utf8(request);
+        int[] prompt = model.tokenize(utf8, maxSequenceTokens - 1)
+                .orElseThrow(() -> new LlamafuException(
+                        ErrorCode.PROMPT_TOO_LONG,
+                        "The prompt of %d bytes has more than %d tokens, but a sequence holds %d with its answer; shorten it or raise context-size (the model was trained for %d)."
+                                .formatted(
+                                        utf8.length,
+                                        maxSequenceTokens - 1,
+                                        maxSequenceTokens,
+                                        model.figures().trainedContext())));
         if (prompt.length == 0) {
             throw new LlamafuException(ErrorCode.INVALID_REQUEST, "The prompt has no tokens; give it a text.");
         }
@@ -308,7 +308,10 @@ public final class LlamaCppEngine implements InferenceEngine {
             if (closed) {
                 throw openRequests.closedException();
             }
-            return model.tokenize(utf8).length;
+            return model.tokenize(utf8, Integer.MAX_VALUE)
+                    .orElseThrow(() -> new LlamafuException(
+                            ErrorCode.PROMPT_TOO_LONG, "The text has more tokens than can be counted; split it."))
+                    .length;
         } finally {
             gate.readLock().unlock();
         }

@@ -6,6 +6,8 @@ import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.ModelLoading;
 
+import java.util.Optional;
+
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 /** A loaded model: weights and vocabulary. Thread-safe. */
@@ -108,11 +110,16 @@ final class LlamaModel extends NativeHandle {
         return vocabulary;
     }
 
-    /** Tokens of a text, with the beginning-of-sequence token where the model has one. */
-    int[] tokenize(byte[] utf8) {
+    /**
+     * Tokens of a text, with the beginning-of-sequence token where the model has one.
+     *
+     * @param most how many they may be
+     * @return empty if they are more
+     */
+    Optional<int[]> tokenize(byte[] utf8, int most) {
         long address = acquire();
         try {
-            return LlamaCpp.tokenize(address, utf8);
+            return Optional.ofNullable(LlamaCpp.tokenize(address, utf8, most));
         } finally {
             release();
         }

@@ -23,7 +23,7 @@ final class TokenSampler extends NativeHandle {
      */
     static TokenSampler create(LlamaModel model, SamplingOptions options, int maxSequenceTokens) {
         if (!options.grammar().isEmpty()) {
-            GrammarSyntax.check(options.grammar());
+            GrammarSyntax.check(options.grammar(), GrammarSyntax.Version.V0_5_0);
         }
         int[] tokens = new int[options.logitBias().size()];
         float[] biases = new float[tokens.length];

@@ -5,6 +5,7 @@ import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.nio.file.Files;
@@ -87,6 +88,34 @@ interface RequestContract extends EngineUnderTest {
         assertThat(code(CompletionRequest.of(PROMPT, AdapterStack.parse("nobody"))))
                 .isEqualTo(ErrorCode.ADAPTER_NOT_FOUND);
         assertThat(answer(engine(), good).text()).isEqualTo("cardiology; routine");
+    }
+
+    @Test
+    @Timeout(value = 5, unit = TimeUnit.MINUTES, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+    default void grammarsThatTakeTooMuchWorkAreRefused() throws Exception {
+        for (String grammar : CostlyGrammars.all()) {
+            SamplingOptions sampling =
+                    SamplingOptions.builder().grammar(grammar).build();
+            CompletionRequest request = CompletionRequest.of(PROMPT, MEDICAL).withSampling(sampling);
+
+            assertThat(code(request))
+                    .as(grammar.substring(0, Math.min(200, grammar.length())))
+                    .isEqualTo(ErrorCode.INVALID_GRAMMAR);
+        }
+        assertThat(answer(engine(), CompletionRequest.of(PROMPT, MEDICAL)).text())
+                .isEqualTo("cardiology; routine");
+    }
+
+    @Test
+    @Timeout(value = 5, unit = TimeUnit.MINUTES, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+    default void megabytesOfTextAreRefusedWithoutTokenizingThemAll() throws Exception {
+        for (String text : List.of("chest pain ", "<s>", "</s> ", "a", "\u6f22")) {
+            String prompt = text.repeat(5_000_000 / text.length());
+
+            assertThat(code(CompletionRequest.of(prompt, MEDICAL))).isEqualTo(ErrorCode.PROMPT_TOO_LONG);
+        }
+        assertThat(answer(engine(), CompletionRequest.of(PROMPT, MEDICAL)).text())
+                .isEqualTo("cardiology; routine");
     }
 
     private ErrorCode code(CompletionRequest request) throws Exception {

@@ -63,7 +63,8 @@ class JsonSchemaGrammarTest {
     @ParameterizedTest
     @MethodSource("examples")
     void grammarsAreWithinTheLimits(Example example) {
-        assertThatCode(() -> GrammarSyntax.check(example.grammar())).doesNotThrowAnyException();
+        assertThatCode(() -> GrammarSyntax.check(example.grammar(), GrammarSyntax.Version.B4916))
+                .doesNotThrowAnyException();
     }
 
     @ParameterizedTest
@@ -276,6 +277,20 @@ class JsonSchemaGrammarTest {
         assertRefused("{\"anyOf\":[".repeat(40) + "{\"type\":\"null\"}" + "]}".repeat(40), "more than 32 choices");
     }
 
+    /** Each level is a choice between two schemas that both lead to the next one. */
+    @Test
+    void choicesThatDoubleTheWaysAreRefused() {
+        String levels = IntStream.range(0, 15)
+                .mapToObj(
+                        i -> "\"d%d\":{\"anyOf\":[{\"anyOf\":[{\"$ref\":\"#/$defs/d%d\"}]},{\"$ref\":\"#/$defs/d%d\"}]}"
+                                .formatted(i, i + 1, i + 1))
+                .collect(Collectors.joining(","));
+        assertRefused(
+                "{\"$ref\":\"#/$defs/d0\",\"$defs\":{%s,\"d15\":{\"type\":\"null\"}}}".formatted(levels),
+                "too complex",
+                "ways to its next character");
+    }
+
     @Test
     void largestSchemasAreWithinTheLimitsOfGrammars() {
         String widest = properties(999, "{\"type\":\"null\"}");
@@ -283,7 +298,7 @@ class JsonSchemaGrammarTest {
                 700, "{\"type\":\"integer\",\"minimum\":-123456789012345678,\"maximum\":123456789012345678}");
 
         for (String schema : List.of(widest, longest)) {
-            assertThatCode(() -> GrammarSyntax.check(JsonSchemaGrammar.of(schema)))
+            assertThatCode(() -> GrammarSyntax.check(JsonSchemaGrammar.of(schema), GrammarSyntax.Version.B4916))
                     .doesNotThrowAnyException();
         }
     }

@@ -37,7 +37,8 @@ class LabelGrammarTest {
     void allowsTheLabelsAndNothingElse(List<String> labels) {
         String gbnf = LabelGrammar.of(labels);
 
-        assertThatCode(() -> GrammarSyntax.check(gbnf)).doesNotThrowAnyException();
+        assertThatCode(() -> GrammarSyntax.check(gbnf, GrammarSyntax.Version.B4916))
+                .doesNotThrowAnyException();
         ParsedGrammar grammar = ParsedGrammar.parse(gbnf);
         for (String label : labels) {
             assertThat(grammar.follows(label)).as(label).isTrue();
@@ -79,8 +80,10 @@ class LabelGrammarTest {
         List<String> parentheses =
                 List.of("(".repeat(LabelGrammar.MAX_CHARACTERS / 2), ")".repeat(LabelGrammar.MAX_CHARACTERS / 2));
 
-        assertThatCode(() -> GrammarSyntax.check(LabelGrammar.of(many))).doesNotThrowAnyException();
-        assertThatCode(() -> GrammarSyntax.check(LabelGrammar.of(parentheses))).doesNotThrowAnyException();
+        assertThatCode(() -> GrammarSyntax.check(LabelGrammar.of(many), GrammarSyntax.Version.B4916))
+                .doesNotThrowAnyException();
+        assertThatCode(() -> GrammarSyntax.check(LabelGrammar.of(parentheses), GrammarSyntax.Version.B4916))
+                .doesNotThrowAnyException();
     }
 
     @Test

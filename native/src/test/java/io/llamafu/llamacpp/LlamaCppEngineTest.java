@@ -14,10 +14,12 @@ import io.llamafu.engine.LoadedAdapter;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.gguf.GgufTensorType;
 import io.llamafu.gguf.GgufWriter;
+import io.llamafu.grammar.LabelGrammar;
 import io.llamafu.testing.Await;
 import io.llamafu.testing.LoggedMessages;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.nio.file.Path;
@@ -26,6 +28,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
 
 import static io.llamafu.engine.Answers.MEDICAL;
 import static io.llamafu.engine.Answers.PROMPT;
@@ -44,6 +47,41 @@ class LlamaCppEngineTest extends EngineContractTest {
     @Override
     public int goldenSample() {
         return 3000;
+    }
+
+    /** Both alternatives begin alike, so that the ways to go on double with each parenthesis. */
+    @Test
+    @Timeout(value = 5, unit = TimeUnit.MINUTES, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+    void grammarWhoseWaysDoubleWithEachTokenFailsAlone() throws Exception {
+        SamplingOptions doubling = SamplingOptions.builder()
+                .grammar("root ::= r\nr ::= \"(\" r \"a\" | \"(\" r \"b\"")
+                .build();
+        CompletableFuture<Completion> bad = engine().submit(CompletionRequest.of(PROMPT, MEDICAL)
+                .withSampling(doubling)
+                .withMaxTokens(200));
+        CompletableFuture<Completion> good = engine().submit(CompletionRequest.of(PROMPT, MEDICAL));
+
+        assertThat(failure(bad))
+                .hasMessageContaining("too many ways to go on")
+                .extracting(LlamafuException::code)
+                .isEqualTo(ErrorCode.GRAMMAR_TOO_COMPLEX);
+        assertThat(good.get(60, TimeUnit.SECONDS).text()).isEqualTo("cardiology; routine");
+        assertThat(answer(engine(), CompletionRequest.of(PROMPT, MEDICAL)).text())
+                .isEqualTo("cardiology; routine");
+    }
+
+    @Test
+    void thousandLabelsOfAnyScriptAreAnsweredWithinTheLimits() throws Exception {
+        List<String> labels = IntStream.range(0, 1000)
+                .mapToObj(i -> Character.toString(0x4e00 + i) + i)
+                .toList();
+        CompletionRequest request = CompletionRequest.of(PROMPT, MEDICAL)
+                .withSampling(SamplingOptions.builder()
+                        .grammar(LabelGrammar.of(labels))
+                        .build())
+                .withMaxTokens(LabelGrammar.maxTokens(labels));
+
+        assertThat(answer(engine(), request).text()).isIn(labels);
     }
 
     @Test

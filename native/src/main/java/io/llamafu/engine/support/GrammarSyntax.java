@@ -5,36 +5,39 @@ import io.llamafu.LlamafuException;
 
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
-import java.util.Set;
 
 import static java.lang.Character.MAX_CODE_POINT;
 import static java.lang.Character.MAX_SURROGATE;
 import static java.lang.Character.MIN_SURROGATE;
 
 /**
- * Checks that llama.cpp will accept a GBNF grammar, by the rules of its {@code llama-grammar.cpp}, for an engine that
- * silently answers without a grammar that it could not parse. Nothing is kept of the grammar.
+ * Reads a GBNF grammar by the rules of llama.cpp's {@code llama-grammar.cpp}, and refuses what llama.cpp would not parse,
+ * or would spend too much time, memory or stack on: see {@link GrammarWork}. Nothing is kept of the grammar.
  */
 public final class GrammarSyntax {
+    /** The longest grammar. */
+    public static final int MAX_CHARACTERS = 1 << 20;
+
+    /** How deep groups may nest; llama.cpp's parser recurses for each. */
+    public static final int MAX_DEPTH = 200;
+
     private static final int MAX_REPETITIONS = 2000;
 
-    private final String text;
-    private final Map<String, List<List<Item>>> rules = new HashMap<>();
-    private int at;
-    private int groups;
+    /** Which llama.cpp will read the grammar. */
+    public enum Version {
+        /** Of the engine {@code java-llama.cpp}. */
+        B4916,
+        /** Of the engine {@code native}: has {@code <token>}, {@code !<token>} and {@code \\-} too. */
+        V0_5_0
+    }
 
-    /**
-     * A part of a sequence that is not a character.
-     *
-     * @param rule the rule that it stands for; empty for a character
-     * @param optional whether it may be left out
-     * @param unbounded whether it may be repeated without end
-     */
-    private record Item(String rule, boolean optional, boolean unbounded) {}
+    private final String text;
+    private final Version version;
+    private final GrammarWork work = new GrammarWork();
+    private String rule = "";
+    private int at;
+    private int depth;
 
     /** Characters by their code points; those that an escape names may be none. */
     private record CharacterRange(long first, long last) {
@@ -44,22 +47,31 @@ public final class GrammarSyntax {
         }
     }
 
-    private GrammarSyntax(String text) {
+    private GrammarSyntax(String text, Version version) {
         this.text = text;
+        this.version = version;
     }
 
     /**
      * Checks a grammar.
      *
-     * @param grammar one that is within {@link GrammarLimits}
      * @throws LlamafuException with INVALID_GRAMMAR
      */
-    public static void check(String grammar) {
-        GrammarLimits.check(grammar);
-        GrammarSyntax syntax = new GrammarSyntax(grammar);
+    public static void check(String grammar, Version version) {
+        if (grammar.length() > MAX_CHARACTERS) {
+            throw new LlamafuException(
+                    ErrorCode.INVALID_GRAMMAR,
+                    "The grammar has %d characters, but may have %d; simplify it."
+                            .formatted(grammar.length(), MAX_CHARACTERS));
+        }
+        if (grammar.indexOf('\0') >= 0) {
+            throw new LlamafuException(
+                    ErrorCode.INVALID_GRAMMAR,
+                    "The grammar holds a NUL character, which no answer can hold; remove it.");
+        }
+        GrammarSyntax syntax = new GrammarSyntax(grammar, version);
         syntax.readRules();
-        syntax.checkReferences();
-        syntax.checkRecursion();
+        syntax.work.check();
     }
 
     private LlamafuException invalid(String problem) {
@@ -74,14 +86,14 @@ public final class GrammarSyntax {
     private void readRules() {
         skipSpace(true);
         while (at < text.length()) {
-            String name = readName();
+            rule = readName();
             skipSpace(false);
             if (!text.startsWith("::=", at)) {
                 throw expected("'::='");
             }
             at += 3;
             skipSpace(true);
-            readAlternatives(name, false);
+            work.define(rule, readAlternatives(false));
             if (at < text.length() && peek() != '\n' && peek() != '\r') {
                 throw expected("a line break");
             }
@@ -89,34 +101,36 @@ public final class GrammarSyntax {
         }
     }
 
-    private void readAlternatives(String rule, boolean nested) {
-        List<List<Item>> alternatives = new ArrayList<>();
+    private List<List<GrammarWork.Item>> readAlternatives(boolean nested) {
+        List<List<GrammarWork.Item>> alternatives = new ArrayList<>();
         alternatives.add(readSequence(nested));
         while (peek() == '|') {
             at++;
             skipSpace(true);
             alternatives.add(readSequence(nested));
         }
-        rules.put(rule, alternatives);
+        return alternatives;
     }
 
-    private List<Item> readSequence(boolean nested) {
-        List<Item> items = new ArrayList<>();
+    private List<GrammarWork.Item> readSequence(boolean nested) {
+        List<GrammarWork.Item> items = new ArrayList<>();
         boolean repeatable = false;
         while (at < text.length()) {
             char c = peek();
             if (c == '"') {
-                repeatable = readLiteral(items);
+                repeatable = addCharacters(items, readLiteral());
             } else if (c == '[') {
-                readClass();
-                repeatable = items.add(new Item("", false, false));
+                repeatable = addCharacters(items, readClass());
             } else if (isNameCharacter(c)) {
-                repeatable = items.add(new Item(readName(), false, false));
+                repeatable = items.add(GrammarWork.Item.of(work.reference(readName())));
             } else if (c == '(') {
-                repeatable = items.add(new Item(readGroup(), false, false));
+                repeatable = items.add(GrammarWork.Item.of(readGroup()));
             } else if (c == '.') {
                 at++;
-                repeatable = items.add(new Item("", false, false));
+                repeatable = addCharacters(items, 1);
+            } else if ((c == '<' || c == '!') && version == Version.V0_5_0) {
+                readToken();
+                repeatable = addCharacters(items, 1);
             } else if (c == '*' || c == '+' || c == '?' || c == '{') {
                 if (!repeatable) {
                     throw expected("something to repeat before '" + c + "'");
@@ -130,20 +144,27 @@ public final class GrammarSyntax {
         return items;
     }
 
-    /** Adds an item for each character; false if there is none, and so nothing to repeat. */
-    private boolean readLiteral(List<Item> items) {
-        int before = items.size();
+    /** False if there is none, and so nothing to repeat. */
+    private static boolean addCharacters(List<GrammarWork.Item> items, int elements) {
+        return elements > 0 && items.add(GrammarWork.Item.ofCharacters(elements));
+    }
+
+    /** Returns how many characters it has. */
+    private int readLiteral() {
+        int characters = 0;
         at++;
         while (peek() != '"') {
             long character = readCharacter();
             requireWritable(List.of(new CharacterRange(character, character)), false);
-            items.add(new Item("", false, false));
+            characters++;
         }
         at++;
-        return items.size() > before;
+        return characters;
     }
 
-    private void readClass() {
+    /** Returns how many elements llama.cpp makes of it. */
+    private int readClass() {
+        int elements = 0;
         at++;
         boolean others = peek() == '^';
         if (others) {
@@ -153,14 +174,17 @@ public final class GrammarSyntax {
         while (peek() != ']') {
             long first = readCharacter();
             long last = first;
+            elements++;
             if (peek() == '-' && at + 1 < text.length() && text.charAt(at + 1) != ']') {
                 at++;
                 last = readCharacter();
+                elements++;
             }
             ranges.add(new CharacterRange(first, last));
         }
         at++;
         requireWritable(ranges, others);
+        return elements;
     }
 
     /** Without a character that can go on an answer llama.cpp b4916 ends the process. */
@@ -184,40 +208,56 @@ public final class GrammarSyntax {
         return complement;
     }
 
-    private String readGroup() {
+    private void readToken() {
+        if (peek() == '!') {
+            at++;
+        }
+        int end = text.indexOf('>', at);
+        if (peek() != '<' || end < 0) {
+            throw expected("a token in '<' and '>'");
+        }
+        at = end + 1;
+    }
+
+    /** Returns the number of the group's rule. */
+    private int readGroup() {
         at++;
+        if (++depth > MAX_DEPTH) {
+            throw invalid("it nests more than %d parentheses; name the inner parts as rules".formatted(MAX_DEPTH));
+        }
         skipSpace(true);
-        // no name of the grammar can hold a space
-        String name = "group " + groups++;
-        readAlternatives(name, true);
+        int group = work.defineGroup(rule, readAlternatives(true));
+        depth--;
         if (peek() != ')') {
             throw expected("')'");
         }
         at++;
-        return name;
+        return group;
     }
 
-    private Item repeated(Item item) {
+    private GrammarWork.Item repeated(GrammarWork.Item item) {
         char c = text.charAt(at++);
         if (c != '{') {
-            return new Item(item.rule(), item.optional() || c != '+', item.unbounded() || c != '?');
+            return work.repeat(rule, item, c == '+' ? 1 : 0, c == '?' ? 1 : GrammarWork.UNBOUNDED);
         }
         skipSpace(false);
         int least = readCount();
-        boolean unbounded = false;
+        int most = least;
         skipSpace(false);
         if (peek() == ',') {
             at++;
             skipSpace(false);
-            unbounded = !isDigit(peek());
-            int unused = unbounded ? 0 : readCount();
+            most = isDigit(peek()) ? readCount() : GrammarWork.UNBOUNDED;
             skipSpace(false);
         }
         if (peek() != '}') {
             throw expected("'}'");
         }
         at++;
-        return new Item(item.rule(), item.optional() || least == 0, item.unbounded() || unbounded);
+        if (most != GrammarWork.UNBOUNDED && most < least) {
+            throw invalid("it repeats something at least %d and at most %d times".formatted(least, most));
+        }
+        return work.repeat(rule, item, least, most);
     }
 
     private int readCount() {
@@ -247,7 +287,8 @@ public final class GrammarSyntax {
         }
         char escape = peek();
         int digits = escape == 'x' ? 2 : escape == 'u' ? 4 : escape == 'U' ? 8 : 0;
-        if (digits == 0 && "trn\\\"[]".indexOf(escape) < 0) {
+        String others = version == Version.V0_5_0 ? "trn\\\"[]-" : "trn\\\"[]";
+        if (digits == 0 && others.indexOf(escape) < 0) {
             throw expected("one of the escapes x, u, U, t, r, n, \\, \", [ and ]");
         }
         at++;
@@ -278,7 +319,7 @@ public final class GrammarSyntax {
         return text.substring(start, at);
     }
 
-    /** NUL at the end, which {@link GrammarLimits} allows nowhere else. */
+    /** NUL at the end, which a grammar has nowhere else. */
     private char peek() {
         return at < text.length() ? text.charAt(at) : '\0';
     }
@@ -304,82 +345,5 @@ public final class GrammarSyntax {
                 return;
             }
         }
-    }
-
-    private void checkReferences() {
-        if (!rules.containsKey("root")) {
-            throw invalid("it has no rule 'root'");
-        }
-        for (List<List<Item>> alternatives : rules.values()) {
-            for (List<Item> sequence : alternatives) {
-                for (Item item : sequence) {
-                    if (!item.rule().isEmpty() && !rules.containsKey(item.rule())) {
-                        throw invalid("it names the rule '%s', which it does not define".formatted(item.rule()));
-                    }
-                }
-            }
-        }
-    }
-
-    /** llama.cpp refuses a rule that can come back to itself before any character. */
-    private void checkRecursion() {
-        Set<String> empty = rulesThatMayBeEmpty();
-        Map<String, Set<String>> firsts = new HashMap<>();
-        rules.forEach((rule, alternatives) -> firsts.put(rule, firstRules(alternatives, empty)));
-        Set<String> done = new HashSet<>();
-        for (String rule : rules.keySet()) {
-            visit(rule, firsts, new HashSet<>(), done);
-        }
-    }
-
-    private Set<String> rulesThatMayBeEmpty() {
-        Set<String> empty = new HashSet<>();
-        boolean grown = true;
-        while (grown) {
-            grown = false;
-            for (Map.Entry<String, List<List<Item>>> rule : rules.entrySet()) {
-                if (rule.getValue().stream()
-                        .anyMatch(sequence -> sequence.stream().allMatch(item -> mayBeEmpty(item, empty)))) {
-                    grown |= empty.add(rule.getKey());
-                }
-            }
-        }
-        return empty;
-    }
-
-    private static boolean mayBeEmpty(Item item, Set<String> empty) {
-        return item.optional() || empty.contains(item.rule());
-    }
-
-    private Set<String> firstRules(List<List<Item>> alternatives, Set<String> empty) {
-        Set<String> first = new HashSet<>();
-        for (List<Item> sequence : alternatives) {
-            for (Item item : sequence) {
-                if (item.unbounded() && empty.contains(item.rule())) {
-                    throw invalid("it repeats without end what may be empty");
-                }
-            }
-            for (Item item : sequence) {
-                if (!item.rule().isEmpty()) {
-                    first.add(item.rule());
-                }
-                if (!mayBeEmpty(item, empty)) {
-                    break;
-                }
-            }
-        }
-        return first;
-    }
-
-    private void visit(String rule, Map<String, Set<String>> firsts, Set<String> path, Set<String> done) {
-        if (done.contains(rule)) {
-            return;
-        }
-        if (!path.add(rule)) {
-            throw invalid("the rule '%s' begins with itself".formatted(rule));
-        }
-        firsts.get(rule).forEach(first -> visit(first, firsts, path, done));
-        path.remove(rule);
-        done.add(rule);
     }
 }

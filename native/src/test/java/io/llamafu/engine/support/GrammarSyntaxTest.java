@@ -2,8 +2,14 @@ package io.llamafu.engine.support;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
+
+import java.util.List;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
@@ -23,7 +29,49 @@ class GrammarSyntaxTest {
                 "root ::= a\r\na ::= \"x\" a | \"\\U0001F600\"",
             })
     void whatLlamaCppParsesIsAccepted(String grammar) {
-        assertThatCode(() -> GrammarSyntax.check(grammar)).doesNotThrowAnyException();
+        assertThatCode(() -> GrammarSyntax.check(grammar, GrammarSyntax.Version.B4916))
+                .doesNotThrowAnyException();
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "root ::= <[3]> !<[4]> \"a\\-b\"",
+                "root ::= <|im_end|>",
+            })
+    void whatOnlyTheNewerLlamaCppKnowsIsAcceptedForIt(String grammar) {
+        assertThatCode(() -> GrammarSyntax.check(grammar, GrammarSyntax.Version.V0_5_0))
+                .doesNotThrowAnyException();
+        assertThatThrownBy(() -> GrammarSyntax.check(grammar, GrammarSyntax.Version.B4916))
+                .isInstanceOf(LlamafuException.class);
+    }
+
+    @Test
+    void whatIsLargeButCheapIsAccepted() {
+        String labels = IntStream.range(0, 4000)
+                .mapToObj("\"label %d\""::formatted)
+                .collect(Collectors.joining(" | ", "root ::= ", ""));
+        String optionals = IntStream.range(0, 1000)
+                .mapToObj(i -> "r%d ::= \"%d\" (\",\" r%d)? | r%d".formatted(i, i, i + 1, i + 1))
+                .collect(Collectors.joining("\n", "root ::= r0\n", "\nr1000 ::= \"x\"\n"));
+        String repetitions = "root ::= " + "[a-z]{0,2000} \",\" ".repeat(40);
+        String nested = "root ::= " + "(".repeat(200) + "\"a\"" + ")".repeat(200);
+        String recursive = "root ::= value\nvalue ::= \"[\" (value (\",\" value)*)? \"]\" | [0-9]+ | \"(((\"\n";
+
+        for (String grammar : List.of(labels, optionals, repetitions, nested, recursive)) {
+            assertThatCode(() -> GrammarSyntax.check(grammar, GrammarSyntax.Version.B4916))
+                    .doesNotThrowAnyException();
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("io.llamafu.engine.CostlyGrammars#all")
+    void whatWouldTakeTooMuchWorkIsRefused(String grammar) {
+        for (GrammarSyntax.Version version : GrammarSyntax.Version.values()) {
+            assertThatThrownBy(() -> GrammarSyntax.check(grammar, version))
+                    .isInstanceOfSatisfying(
+                            LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_GRAMMAR));
+        }
     }
 
     @ParameterizedTest
@@ -58,7 +106,7 @@ class GrammarSyntaxTest {
                 "root ::= [^\\x01-\\ud7ff\\ue000-\\U0010ffff]",
             })
     void whatLlamaCppRefusesIsRefused(String grammar) {
-        assertThatThrownBy(() -> GrammarSyntax.check(grammar))
+        assertThatThrownBy(() -> GrammarSyntax.check(grammar, GrammarSyntax.Version.B4916))
                 .isInstanceOfSatisfying(
                         LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_GRAMMAR));
     }

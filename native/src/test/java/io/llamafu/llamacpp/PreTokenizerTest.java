@@ -1,0 +1,79 @@
+package io.llamafu.llamacpp;
+
+import org.junit.jupiter.api.Test;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assumptions.assumeThat;
+
+/**
+ * For every kind of pre-tokenizer that the pinned llama.cpp knows, texts have the tokens that its own regular expressions
+ * give them, and runs of 64,000 characters of any kind neither overflow a small stack nor change. What is compared is in
+ * {@code src/test/cpp/split_parity.cpp}; a process of its own, so that a crash is a failed test.
+ */
+class PreTokenizerTest {
+    private static final Path PROGRAM = Path.of("target", "native", "cmake", "split_parity");
+    private static final Pattern NAME_OR_KIND =
+            Pattern.compile("tokenizer_pre == \"([^\"]+)\"|pre_type = (LLAMA_VOCAB_PRE_TYPE_\\w+);");
+    private static final Pattern DECLARED = Pattern.compile("(LLAMA_VOCAB_PRE_TYPE_\\w+) *=");
+    /** Declared, but no name leads to them. */
+    private static final List<String> UNNAMED =
+            List.of("LLAMA_VOCAB_PRE_TYPE_CHATGLM3", "LLAMA_VOCAB_PRE_TYPE_LLAMA4", "LLAMA_VOCAB_PRE_TYPE_PIXTRAL");
+
+    @Test
+    void everyPreTokenizerSplitsAsUpstreamDoesAndSurvivesLongRuns() throws Exception {
+        assumeThat(NativeLibrary.isPackaged())
+                .as("the native library was built")
+                .isTrue();
+        assertThat(PROGRAM).isExecutable();
+        Path source = Path.of(run(List.of("./fetch-llama-cpp.sh")).strip()).resolve("src");
+        Map<String, String> nameByKind = nameByKind(Files.readString(source.resolve("llama-vocab.cpp")));
+        List<String> expected = new ArrayList<>(UNNAMED);
+        expected.addAll(nameByKind.keySet());
+        assertThat(DECLARED.matcher(Files.readString(source.resolve("llama-vocab.h")))
+                        .results()
+                        .map(match -> match.group(1)))
+                .isNotEmpty()
+                .containsExactlyInAnyOrderElementsOf(expected);
+
+        List<String> command = new ArrayList<>(List.of(PROGRAM.toAbsolutePath().toString()));
+        command.addAll(nameByKind.values());
+        String output = run(command);
+
+        System.out.print(output);
+        assertThat(output.stripTrailing()).endsWith("PASSED");
+    }
+
+    /** A name that leads to each kind: names stand in front of the kind. */
+    private static Map<String, String> nameByKind(String source) {
+        Map<String, String> names = new LinkedHashMap<>();
+        String name = "";
+        for (MatchResult match : NAME_OR_KIND.matcher(source).results().toList()) {
+            if (match.group(1) != null) {
+                name = match.group(1);
+            } else {
+                names.put(match.group(2), name);
+            }
+        }
+        return names;
+    }
+
+    private static String run(List<String> command) throws IOException, InterruptedException {
+        Process process = new ProcessBuilder(command)
+                .redirectError(ProcessBuilder.Redirect.INHERIT)
+                .start();
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertThat(process.waitFor()).as(output).isZero();
+        return output;
+    }
+}
