@@ -101,7 +101,8 @@ final class ModelLoader {
                 "--model",
                 options.model().toString(),
                 "--ctx-size",
-                String.valueOf((long) sequenceTokens * options.parallelSequences()),
+                // one more for each, as it fails a sequence that would be full
+                String.valueOf((sequenceTokens + 1L) * options.parallelSequences()),
                 "--parallel",
                 String.valueOf(options.parallelSequences()),
                 "--batch-size",

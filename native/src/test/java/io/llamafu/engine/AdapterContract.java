@@ -14,7 +14,10 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 
 import static io.llamafu.engine.Answers.MEDICAL;
@@ -46,6 +49,35 @@ interface AdapterContract extends EngineUnderTest {
         assertThat(answer(engine(), CompletionRequest.of(PROMPT, AdapterStack.of("medical", 1)))
                         .text())
                 .isEqualTo("cardiology; routine");
+    }
+
+    /** No answer is left at such scales, but numbers to go on with. */
+    @Test
+    default void recordsAtTheLargestScalesSpoilNoOther() throws Exception {
+        List<CompletableFuture<Completion>> spoiling = new ArrayList<>();
+        List<CompletableFuture<Completion>> healthy = new ArrayList<>();
+        String text = "Patient W99 reports chest pain in a mild form. ";
+        for (int i = 0; i < 48; i++) {
+            String stack = List.of("medical:%s", "formal:%s", "legal:%s", "medical:%s+formal:%1$s")
+                    .get(i % 4)
+                    .formatted(i % 8 < 4 ? 100f : -100f);
+            spoiling.add(engine().submit(
+                            CompletionRequest.of(TinyModel.prompt(text.repeat(1 + i % 9)), AdapterStack.parse(stack))
+                                    .withMaxTokens(16)));
+        }
+        for (CompletableFuture<Completion> answer : spoiling) {
+            try {
+                answer.get(60, TimeUnit.SECONDS);
+            } catch (ExecutionException e) {
+                assertThat(e).hasStackTraceContaining("NON_FINITE_LOGITS");
+            }
+        }
+        for (int i = 0; i < 40; i++) {
+            healthy.add(engine().submit(CompletionRequest.of(TinyModel.prompt(text.repeat(1 + i % 6)), MEDICAL)));
+        }
+        for (CompletableFuture<Completion> answer : healthy) {
+            assertThat(answer.get(60, TimeUnit.SECONDS).text()).isEqualTo("cardiology; routine");
+        }
     }
 
     @Test

@@ -51,6 +51,32 @@ interface RequestContract extends EngineUnderTest {
         assertThat(answer.promptTokens()).isBetween(490, 511);
     }
 
+    /** To the last token that a sequence holds, with and without a prefix cache. */
+    @Test
+    default void promptThatLeavesRoomForATokenGetsOne() throws Exception {
+        StringBuilder prompt = new StringBuilder(PROMPT);
+        while (engine().countTokens(prompt.toString()) < 509) {
+            prompt.append("e");
+        }
+        for (int tokens = engine().countTokens(prompt.toString()); tokens <= 512; ) {
+            for (int twice = 0; twice < 2; twice++) {
+                CompletableFuture<Completion> answer = engine().submit(
+                                CompletionRequest.of(prompt.toString(), MEDICAL).withMaxTokens(5));
+                if (tokens == 512) {
+                    assertThat(failure(answer).code()).isEqualTo(ErrorCode.PROMPT_TOO_LONG);
+                } else {
+                    assertThat(answer.get(60, TimeUnit.SECONDS).generatedTokens())
+                            .as("a prompt of %d tokens", tokens)
+                            .isBetween(1, 512 - tokens);
+                }
+            }
+            while (engine().countTokens(prompt.toString()) == tokens) {
+                prompt.append("e");
+            }
+            tokens = engine().countTokens(prompt.toString());
+        }
+    }
+
     private boolean answerable(String prompt) throws Exception {
         CompletableFuture<Completion> future =
                 engine().submit(CompletionRequest.of(prompt, MEDICAL).withMaxTokens(1));
