@@ -123,6 +123,8 @@ final class RoutingPlan {
         SingleOutputStreamOperator<RouteRule> checked = written.transform(
                         "Llamafu rule check", type, new RuleCheck(changes, isEventTime()))
                 .forceNonParallel()
+                // Else its maximum parallelism in a savepoint would be that of a source that it was chained to.
+                .startNewChain()
                 // The other one was that of this operator before its maximum parallelism was 1: Flink would compare
                 // them.
                 .uid(uid + "-rule-check-in-one");
