@@ -10,7 +10,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -23,8 +22,8 @@ import static org.assertj.core.api.Assumptions.assumeThat;
  */
 class PreTokenizerTest {
     private static final Path PROGRAM = Path.of("target", "native", "cmake", "split_parity");
-    private static final Pattern NAME_OR_KIND =
-            Pattern.compile("tokenizer_pre == \"([^\"]+)\"|pre_type = (LLAMA_VOCAB_PRE_TYPE_\\w+);");
+    private static final Pattern NAME_AND_KIND =
+            Pattern.compile("tokenizer_pre == \"([^\"]+)\"\\) \\{\\s+pre_type = (LLAMA_VOCAB_PRE_TYPE_\\w+);");
     private static final Pattern DECLARED = Pattern.compile("(LLAMA_VOCAB_PRE_TYPE_\\w+) *=");
     /** Declared, but no name leads to them. */
     private static final List<String> UNNAMED =
@@ -54,17 +53,10 @@ class PreTokenizerTest {
         assertThat(output.stripTrailing()).endsWith("PASSED");
     }
 
-    /** A name that leads to each kind: names stand in front of the kind. */
+    /** A name that leads to each kind. */
     private static Map<String, String> nameByKind(String source) {
         Map<String, String> names = new LinkedHashMap<>();
-        String name = "";
-        for (MatchResult match : NAME_OR_KIND.matcher(source).results().toList()) {
-            if (match.group(1) != null) {
-                name = match.group(1);
-            } else {
-                names.put(match.group(2), name);
-            }
-        }
+        NAME_AND_KIND.matcher(source).results().forEach(match -> names.putIfAbsent(match.group(2), match.group(1)));
         return names;
     }
 
