@@ -85,9 +85,7 @@ class AskedOnceIT {
                 sql.execute(("CREATE TABLE %s (answer STRING)"
                                 + " WITH ('connector' = 'filesystem', 'path' = '%s', 'format' = 'raw')")
                         .formatted(sink, folder.resolve(sink).toUri()));
-                statements.addInsertSql(
-                        "INSERT INTO %s SELECT text || ' | ' || answer FROM answered"
-                                .formatted(sink));
+                statements.addInsertSql("INSERT INTO %s SELECT text || ' | ' || answer FROM answered".formatted(sink));
             }
             try {
                 statements.execute().await();
