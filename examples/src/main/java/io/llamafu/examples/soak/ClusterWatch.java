@@ -22,8 +22,6 @@ import java.util.TreeMap;
 final class ClusterWatch {
     /** A TaskManager that is killed takes the job with it; Flink may notice that a little later. */
     private static final long AFTERMATH_MILLIS = 5_000;
-    /** When the job ends, a checkpoint may find its tasks closed. */
-    private static final long ENDING_MILLIS = 5_000;
     /** The JobManager is busy, or loses a TaskManager that this class is asking for. */
     private static final int MOST_FAILED_REQUESTS = 60;
 
@@ -66,7 +64,7 @@ final class ClusterWatch {
     private final SortedMap<Long, Failure> failures = new TreeMap<>();
     private final String longestLived;
     private String state = "CREATED";
-    private long finishedMillis = Long.MAX_VALUE;
+    private long endingMillis = Long.MAX_VALUE;
     private int failedRequests;
     private int kills;
     private int restarts;
@@ -90,9 +88,6 @@ final class ClusterWatch {
         sampleMemory();
         try {
             state = rest.state(job);
-            if (state.equals("FINISHED")) {
-                finishedMillis = System.currentTimeMillis();
-            }
             restarts = Math.max(restarts, rest.restarts(job));
             FlinkRest.Checkpoints now = rest.checkpoints(job);
             completedCheckpoints = Math.max(completedCheckpoints, now.completed());
@@ -161,6 +156,11 @@ final class ClusterWatch {
         }
     }
 
+    /** All is sent: the sources end, and Flink declines checkpoints of tasks that are about to. */
+    void ending() {
+        endingMillis = Math.min(endingMillis, System.currentTimeMillis());
+    }
+
     /** Whether the job runs, as far as it was seen: no TaskManager is missing. */
     boolean isWhole() {
         return outages.stream().allMatch(Outage::isOver);
@@ -175,7 +175,7 @@ final class ClusterWatch {
         }
         for (Checkpoint checkpoint : checkpoints.values()) {
             long end = checkpoint.triggered() + Math.max(checkpoint.millis(), 0);
-            boolean explained = isExplained(checkpoint.triggered(), end) || end >= finishedMillis - ENDING_MILLIS;
+            boolean explained = isExplained(checkpoint.triggered(), end) || end >= endingMillis;
             if (checkpoint.status().equals("FAILED") && !explained) {
                 findings.broken(Promise.CHECKPOINTS, "Checkpoint failed: " + checkpoint);
             }

@@ -139,7 +139,7 @@ enum HostileKind {
             return record.withStack(variant / names.size() % 2 == 0 ? name : "formal+" + name);
         }
     },
-    ABSURD_GRAMMAR(true, ErrorCode.INVALID_GRAMMAR, ErrorCode.ENGINE_FAILED) {
+    ABSURD_GRAMMAR(true, ErrorCode.INVALID_GRAMMAR, ErrorCode.GRAMMAR_TOO_COMPLEX, ErrorCode.ENGINE_FAILED) {
         @Override
         SoakRecord spoil(SoakRecord record, int variant) {
             List<String> grammars = HostileGrammars.ALL;

@@ -104,9 +104,9 @@ public final class SoakJob {
                 .setParallelism(1);
 
         CompletionStreams<SoakRecord> streams = Llamafu.complete(records)
-                .keyBy(SoakRecord::key)
+                .keyBy(SoakJob::key)
                 .id(SoakRecord::id)
-                .prompt(SoakJob::text)
+                .prompt(SoakRecord::text)
                 .stack(SoakRecord::stack)
                 .scales(SoakRecord::scales)
                 .sampling(SoakJob::sampling)
@@ -127,13 +127,13 @@ public final class SoakJob {
                         Outcome.shortened(rejected.getError())));
     }
 
-    /** What could not be read is an error of its record. */
+    /** What could not be read is an error of its record, thrown by the first function that asks it for something. */
     @Nullable
-    private static String text(SoakRecord record) {
+    private static String key(SoakRecord record) {
         if (record.problem() != null) {
             throw new LlamafuException(ErrorCode.INVALID_TEXT, record.problem());
         }
-        return record.text();
+        return record.key();
     }
 
     @Nullable

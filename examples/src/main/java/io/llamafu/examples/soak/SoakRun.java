@@ -60,6 +60,9 @@ final class SoakRun {
         long nextKill = killEvery.toNanos();
         while (true) {
             feed.sendUntil(System.currentTimeMillis());
+            if (feed.isAtEnd()) {
+                watch.ending();
+            }
             read();
             long time = System.nanoTime() - start;
             if (time >= nextLook) {
