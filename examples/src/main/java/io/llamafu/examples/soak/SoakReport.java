@@ -82,11 +82,18 @@ record SoakReport(
         row(table, "  growth", "%s, %s".formatted(percent(growth), percent(growthSameAge)));
         table.append(System.lineSeparator());
         for (Promise promise : Promise.values()) {
-            long times = broken.getOrDefault(promise, 0L);
-            row(table, times == 0 ? "held" : "BROKEN, %d times".formatted(times), promise.text());
+            row(table, verdict(promise), promise.text());
             evidence.getOrDefault(promise, List.of()).forEach(what -> row(table, "", what));
         }
         return table.toString();
+    }
+
+    private String verdict(Promise promise) {
+        long times = broken.getOrDefault(promise, 0L);
+        if (times > 0) {
+            return "BROKEN, %d times".formatted(times);
+        }
+        return promise == Promise.FLAT_MEMORY && growth == null ? "not judged" : "held";
     }
 
     private static String percent(@Nullable Double growth) {
