@@ -62,6 +62,11 @@ public record AdapterInfo(
         return ranks.isEmpty() ? 0 : ranks.get(ranks.size() - 1);
     }
 
+    /** The factor of its weights at scale 1, of the smallest rank and without its sign. */
+    public double strength() {
+        return alpha == 0 || ranks.isEmpty() ? 1 : Math.abs(alpha) / ranks.get(0);
+    }
+
     /** {@code attn_q} for {@code blk.3.attn_q.weight}. */
     private static String module(String target) {
         String withoutLayer = LAYER.matcher(target).replaceFirst("");

@@ -60,6 +60,8 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     private static final Logger LOG = LoggerFactory.getLogger(JavaLlamaCppEngine.class);
     private static final Duration CLOSE_TIMEOUT = Duration.ofMinutes(2);
     private static final long DEADLINE_CHECK_MILLIS = 10;
+    /** Two adapters of alpha / rank 4 at scale 100: {@code EngineContractTest} holds that they spoil no slot. */
+    static final double MOST_STRENGTH = 800;
 
     private final EngineOptions options;
     private final ModelFile file;
@@ -243,6 +245,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         long startedNanos = System.nanoTime();
         ModelGeneration generation = acquire(adapters);
         try {
+            checkStrength(request.adapters(), adapters, generation);
             int prompt = checkedPromptTokens(generation.model(), request);
             SlotAnswer answer = new SlotAnswer(
                     request,
@@ -288,6 +291,21 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
                 throw openRequests.closedException();
             }
             return current;
+        }
+    }
+
+    /** What is too strong makes infinities, which stay in the cells of a slot and spoil all that come after. */
+    private static void checkStrength(AdapterStack stack, List<AdapterFile> adapters, ModelGeneration generation) {
+        double strength = 0;
+        for (int i = 0; i < adapters.size(); i++) {
+            AdapterFile adapter = adapters.get(i);
+            strength += Math.abs(adapter.scaleOf(stack.entries().get(i))) * generation.strength(adapter);
+        }
+        if (strength > MOST_STRENGTH) {
+            throw new LlamafuException(
+                    ErrorCode.INVALID_REQUEST,
+                    "The adapters %s have a strength (scale * alpha / rank, added up) of %s, but the engine %s bears at most %s; lower their scales or use the engine native."
+                            .formatted(stack, strength, NAME, MOST_STRENGTH));
         }
     }
 

@@ -39,6 +39,16 @@ final class ModelGeneration {
         return idsByDigest.get(adapter.digest());
     }
 
+    /** At scale 1. */
+    double strength(AdapterFile adapter) {
+        return adapters.stream()
+                .filter(loaded -> loaded.file().digest().equals(adapter.digest()))
+                .findFirst()
+                .orElseThrow()
+                .info()
+                .strength();
+    }
+
     int adapterCount() {
         return idsByDigest.size();
     }

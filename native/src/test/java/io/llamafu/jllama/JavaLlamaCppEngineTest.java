@@ -2,6 +2,7 @@ package io.llamafu.jllama;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineContractTest;
 import io.llamafu.engine.EngineOptions;
@@ -10,12 +11,14 @@ import io.llamafu.engine.SamplingOptions;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
 
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
 import static io.llamafu.engine.Answers.MEDICAL;
 import static io.llamafu.engine.Answers.PROMPT;
+import static io.llamafu.engine.Answers.answer;
 import static io.llamafu.engine.Answers.failure;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -42,6 +45,19 @@ class JavaLlamaCppEngineTest extends EngineContractTest {
         assertThat(failure(engine().submit(CompletionRequest.of(PROMPT, MEDICAL).withSampling(sampling)))
                         .code())
                 .isEqualTo(ErrorCode.INVALID_OPTION);
+    }
+
+    /** The library would keep the infinities in the slot. */
+    @Test
+    void stackWhoseScalesAndAlphasAreTooStrongIsRefused() throws Exception {
+        for (String stack : List.of("medical:100+formal:100+legal:1", "medical:-100+formal:100+legal:-1")) {
+            assertThat(failure(engine().submit(CompletionRequest.of(PROMPT, AdapterStack.parse(stack)))))
+                    .hasMessageContaining("strength (scale * alpha / rank, added up) of 804.0")
+                    .extracting(LlamafuException::code)
+                    .isEqualTo(ErrorCode.INVALID_REQUEST);
+        }
+        assertThat(answer(engine(), CompletionRequest.of(PROMPT, MEDICAL)).text())
+                .isEqualTo("cardiology; routine");
     }
 
     /** The folder's adapters are all loaded, so they must all fit. */
