@@ -99,7 +99,7 @@ public:
 
 private:
     static std::string failure(const std::string & code, std::string message) {
-        std::replace(message.begin(), message.end(), '\n', ' ');
+        std::replace_if(message.begin(), message.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
         return code + ' ' + message + '\n';
     }
 

@@ -72,6 +72,7 @@ std::optional<std::vector<llama_token>> tokenize(const llama_vocab * vocab, cons
     }
     std::vector<llama_token> tokens(std::min(text.size() + 2, most));
     const TokenLimit limit(most);
+    const AbortGuard guard; // a vocabulary may lack a token that its tokenizer adds
     try {
         while (true) {
             const int64_t count = llama_tokenize(vocab, text.data(), static_cast<int32_t>(text.size()), tokens.data(),
@@ -160,6 +161,7 @@ JNIEXPORT jbyteArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_vocabulary(JNIEnv
         std::string offsets;
         std::string ends;
         std::string pieces;
+        const AbortGuard guard;
         append(offsets, size);
         append(offsets, 0);
         for (llama_token token = 0; token < size; token++) {

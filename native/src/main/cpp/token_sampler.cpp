@@ -1,5 +1,6 @@
 #include "token_sampler.h"
 
+#include "abort_guard.h"
 #include "jni_support.h"
 
 #include "llama-vocab.h"
@@ -18,16 +19,23 @@ namespace llamafu {
 
 namespace {
 
-/// Of a grammar, to begin it or to choose one token. A step is about a nanosecond.
+/// What a grammar may take to begin, and at most for one token. A step is about a nanosecond.
 constexpr uint64_t most_grammar_steps = 500'000'000;
+/// What each token gives back of that: the decode thread samples all sequences, so none may take much of it all the time.
+/// To hold the vocabulary once against a stack or two must not be too much.
+constexpr uint64_t grammar_steps_per_token = 20'000'000;
+constexpr uint64_t grammar_steps_per_vocabulary_token = 100;
 
-/// Limits what grammars do in this thread, while it lives.
+/// While it lives, takes the steps of this thread's grammars from those left.
 class GrammarSteps {
 public:
-    GrammarSteps() { llama_grammar_steps = most_grammar_steps; }
-    ~GrammarSteps() { llama_grammar_steps = UINT64_MAX; }
+    explicit GrammarSteps(uint64_t & left) : left_(left) { llama_grammar_steps = left; }
+    ~GrammarSteps() { left_ = std::exchange(llama_grammar_steps, UINT64_MAX); }
     GrammarSteps(const GrammarSteps &) = delete;
     GrammarSteps & operator=(const GrammarSteps &) = delete;
+
+private:
+    uint64_t & left_;
 };
 
 using CharacterRanges = std::vector<std::pair<uint32_t, uint32_t>>;
@@ -134,13 +142,14 @@ std::string piece(const llama_vocab * vocab, llama_token token) {
 TokenSampler::TokenSampler(const llama_vocab * vocab, const SamplingSettings & s)
     : vocab_(vocab), vocab_size_(llama_vocab_n_tokens(vocab)), greedy_(s.temperature == 0),
       mirostat_(s.mirostat && !greedy_), typical_(!greedy_ && !mirostat_ && s.typical_p < 1),
-      adjust_(new_chain()), choice_(new_chain()) {
+      adjust_(new_chain()), grammar_steps_(most_grammar_steps), choice_(new_chain()) {
     for (const llama_logit_bias & bias : s.logit_bias) {
         if (bias.token >= vocab_size_) {
             throw CodedError("INVALID_OPTION", "logit-bias names token " + std::to_string(bias.token)
                 + ", but the model has the tokens 0 to " + std::to_string(vocab_size_ - 1) + ".");
         }
     }
+    const AbortGuard guard;
     if (!s.logit_bias.empty()) {
         llama_sampler_chain_add(adjust_.get(), llama_sampler_init_logit_bias(
             vocab_size_, static_cast<int32_t>(s.logit_bias.size()), s.logit_bias.data()));
@@ -151,12 +160,16 @@ TokenSampler::TokenSampler(const llama_vocab * vocab, const SamplingSettings & s
             vocab_size_, s.penalty_last_tokens, s.repeat_penalty, s.frequency_penalty, s.presence_penalty));
     }
     if (!s.grammar.empty()) {
-        const GrammarSteps limit;
+        uint64_t left = most_grammar_steps;
+        const GrammarSteps limit(left);
         try {
             grammar_.reset(llama_grammar_init_impl(vocab, s.grammar.c_str(), "root", false, nullptr, 0, nullptr, 0));
         } catch (const std::length_error &) {
             throw CodedError("INVALID_GRAMMAR", "The grammar is too complex: it has too many ways to begin. Write once what"
                 " alternatives have in common; it begins: " + s.grammar.substr(0, 80));
+        } catch (const LlamaAbort & e) {
+            throw CodedError("INVALID_GRAMMAR", std::string("llama.cpp cannot begin with the grammar; ") + e.what()
+                + "; it begins: " + s.grammar.substr(0, 80));
         }
         if (grammar_ == nullptr) {
             throw CodedError("INVALID_GRAMMAR",
@@ -193,7 +206,10 @@ llama_token TokenSampler::sample(const float * logits) {
     if (grammar_ == nullptr) {
         return sample_within_steps(logits);
     }
-    const GrammarSteps limit;
+    const uint64_t refill =
+        grammar_steps_per_token + grammar_steps_per_vocabulary_token * static_cast<uint64_t>(vocab_size_);
+    grammar_steps_ = std::min(grammar_steps_ + refill, most_grammar_steps);
+    const GrammarSteps limit(grammar_steps_);
     try {
         return sample_within_steps(logits);
     } catch (const std::length_error &) {

@@ -65,6 +65,7 @@ private:
     Sampler adjust_;   ///< logit bias and penalties
     std::unique_ptr<llama_grammar, FreeGrammar> grammar_; ///< null without one
     unsigned char lead_ = 0; ///< the last byte of the last token if it is E0 or F0, else 0
+    uint64_t grammar_steps_; ///< left of what it was given for tokens
     Sampler choice_;   ///< ends in greedy, dist or mirostat
     std::vector<llama_token_data> candidates_;
     llama_token_data_array current_{};

@@ -1,5 +1,6 @@
 package io.llamafu.llamacpp;
 
+import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
@@ -228,7 +229,7 @@ final class DecodeLoop {
             Sequence sequence = sampled.get(row);
             int token = context.round().token(row);
             if (token < 0) {
-                fail(sequence, failures.next());
+                fail(sequence, failures.hasNext() ? failures.next() : withoutReason());
                 continue;
             }
             sequence.accept(token, model.vocabulary(), now);
@@ -239,6 +240,12 @@ final class DecodeLoop {
                 sequence.dispose();
             }
         }
+    }
+
+    private static LlamafuException withoutReason() {
+        return new LlamafuException(
+                ErrorCode.ENGINE_FAILED,
+                "No token was chosen for the sequence, and llama.cpp did not say why; report this.");
     }
 
     private void leaveSlot(Sequence sequence) {

@@ -3,6 +3,7 @@ package io.llamafu.llamacpp;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -95,9 +96,12 @@ final class LlamaContext extends NativeHandle {
     /** Samples the rows of {@link #round()}; returns why those with token -1 failed, in their order. */
     List<LlamafuException> sample() {
         byte[] failures = LlamaCpp.sample(address, round.rows());
-        return failures == null
-                ? List.of()
-                : new String(failures, UTF_8).lines().map(LlamaContext::failure).toList();
+        return failures == null ? List.of() : failures(new String(failures, UTF_8));
+    }
+
+    /** Of lines that end in a line feed; {@link String#lines} would end them at a carriage return in a message too. */
+    static List<LlamafuException> failures(String lines) {
+        return Arrays.stream(lines.split("\n")).map(LlamaContext::failure).toList();
     }
 
     private static LlamafuException failure(String line) {

@@ -28,6 +28,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 import static io.llamafu.engine.Answers.MEDICAL;
@@ -66,6 +67,25 @@ class LlamaCppEngineTest extends EngineContractTest {
                 .extracting(LlamafuException::code)
                 .isEqualTo(ErrorCode.GRAMMAR_TOO_COMPLEX);
         assertThat(good.get(60, TimeUnit.SECONDS).text()).isEqualTo("cardiology; routine");
+        assertThat(answer(engine(), CompletionRequest.of(PROMPT, MEDICAL)).text())
+                .isEqualTo("cardiology; routine");
+    }
+
+    /** Each token takes far less than a sequence may at once, but the ways never become fewer. */
+    @Test
+    @Timeout(value = 5, unit = TimeUnit.MINUTES, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+    void grammarThatTakesLongForEachTokenFailsAlone() throws Exception {
+        String rules = IntStream.range(0, 4000)
+                .mapToObj(i -> "r%d ::= [0-9a-z ] r%d\n".formatted(i, i))
+                .collect(Collectors.joining());
+        String ways = IntStream.range(0, 4000).mapToObj(i -> "r" + i).collect(Collectors.joining(" | "));
+        CompletableFuture<Completion> bad = engine().submit(CompletionRequest.of(PROMPT, MEDICAL)
+                .withSampling(SamplingOptions.builder()
+                        .grammar(rules + "root ::= " + ways)
+                        .build())
+                .withMaxTokens(200));
+
+        assertThat(failure(bad).code()).isEqualTo(ErrorCode.GRAMMAR_TOO_COMPLEX);
         assertThat(answer(engine(), CompletionRequest.of(PROMPT, MEDICAL)).text())
                 .isEqualTo("cardiology; routine");
     }
