@@ -19,7 +19,7 @@ final class GrammarWork {
     static final int UNBOUNDED = -1;
 
     /** Of all rules when repetitions are written out. */
-    private static final long MAX_ELEMENTS = 1 << 22;
+    private static final long MAX_ELEMENTS = 1 << 21;
     /** From any place of the grammar to the next character. */
     private static final long MAX_WAYS = 4096;
     /** How many rules a way may lead through. */
