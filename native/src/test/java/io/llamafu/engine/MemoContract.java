@@ -78,7 +78,7 @@ interface MemoContract extends EngineUnderTest {
         try (InferenceEngine engine = remembering(TinyModel.options())) {
             CompletableFuture<Completion> cancelled = engine.submit(endless(400));
             awaitActive(engine, 1);
-            CompletableFuture<Completion> overdue = engine.submit(endless(400).withTimeout(Duration.ofMillis(1)));
+            CompletableFuture<Completion> overdue = engine.submit(endless(400).withPatience(Duration.ofMillis(1)));
             CompletableFuture<Completion> patient = engine.submit(endless(400));
 
             assertThat(failure(overdue).code()).isEqualTo(ErrorCode.DEADLINE_EXCEEDED);

@@ -12,6 +12,7 @@ import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.artifact.ArtifactOptions;
 import io.llamafu.flink.artifact.CacheFolder;
 import io.llamafu.flink.artifact.Location;
+import io.llamafu.flink.options.TextList;
 import io.llamafu.grammar.JsonSchemaGrammar;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;

@@ -2,7 +2,7 @@ package io.llamafu.flink.table;
 
 import io.llamafu.flink.LlamafuConfigOptions;
 import io.llamafu.flink.OnError;
-import io.llamafu.flink.TextList;
+import io.llamafu.flink.options.TextList;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;

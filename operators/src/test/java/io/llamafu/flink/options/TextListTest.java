@@ -1,7 +1,9 @@
-package io.llamafu.flink;
+package io.llamafu.flink.options;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.flink.LlamafuConfigOptions;
+import io.llamafu.flink.LlamafuOptions;
 import org.apache.flink.configuration.Configuration;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;

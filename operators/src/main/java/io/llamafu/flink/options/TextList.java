@@ -1,4 +1,4 @@
-package io.llamafu.flink;
+package io.llamafu.flink.options;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
