@@ -261,9 +261,9 @@ public final class AdapterCatalog {
             if (standing.isPresent()) {
                 return standing.get();
             }
-            Checked checked = read(name, found, last.map(Checked::file), now, betweenParts);
-            if (find(name).equals(found)) {
-                return checked;
+            Optional<Checked> checked = read(name, found, last.map(Checked::file), now, betweenParts);
+            if (checked.isPresent() && find(name).equals(found)) {
+                return checked.get();
             }
         }
         throw invalid(name, "changes while it is read; publish adapters by renaming a complete file.", null);
@@ -307,16 +307,27 @@ public final class AdapterCatalog {
         return reading(name, () -> locations.find(name));
     }
 
-    /** The card first: a bad one is found without reading the file. Only a new file is read, not one with a new card. */
-    private Checked read(String name, Found found, Optional<AdapterFile> last, long now, Runnable betweenParts) {
+    /** Empty if the file was there and is not any more: it may have been published anew, under another path. */
+    private Optional<Checked> read(
+            String name, Found found, Optional<AdapterFile> last, long now, Runnable betweenParts) {
         return reading(name, () -> {
-            AdapterCard card = readCard(found, name);
-            Located file = found.file();
-            Optional<AdapterFile> same = last.filter(known -> hasSameContent(known, file));
-            AdapterFile adapter =
-                    same.isPresent() ? same.get().with(file.path(), card) : readContent(name, file, card, betweenParts);
-            return new Checked(adapter, found.card().map(Located::stamp), now);
+            try {
+                return Optional.of(readFound(name, found, last, now, betweenParts));
+            } catch (NoSuchFileException e) {
+                return Optional.empty();
+            }
         });
+    }
+
+    /** The card first: a bad one is found without reading the file. Only a new file is read, not one with a new card. */
+    private static Checked readFound(
+            String name, Found found, Optional<AdapterFile> last, long now, Runnable betweenParts) throws IOException {
+        AdapterCard card = readCard(found, name);
+        Located file = found.file();
+        Optional<AdapterFile> same = last.filter(known -> hasSameContent(known, file));
+        AdapterFile adapter =
+                same.isPresent() ? same.get().with(file.path(), card) : readContent(name, file, card, betweenParts);
+        return new Checked(adapter, found.card().map(Located::stamp), now);
     }
 
     private static AdapterFile readContent(String name, Located file, AdapterCard card, Runnable betweenParts)

@@ -217,6 +217,9 @@ public final class LlamaCppEngine implements InferenceEngine {
             }
         } catch (RuntimeException e) {
             future.completeExceptionally(coded(e));
+        } catch (Error e) {
+            future.completeExceptionally(coded(e));
+            throw e;
         } finally {
             gate.readLock().unlock();
         }
@@ -257,8 +260,7 @@ public final class LlamaCppEngine implements InferenceEngine {
                 sampler.close();
                 future.completeExceptionally(coded(failure));
             } else {
-                openRequests.waits(future, System.nanoTime());
-                ask(new Sequence(request, prompt, sampler, lease, future, maxTokens, submittedNanos), request);
+                queue(new Sequence(request, prompt, sampler, lease, future, maxTokens, submittedNanos), request);
             }
         });
     }
@@ -275,6 +277,17 @@ public final class LlamaCppEngine implements InferenceEngine {
                 openRequests.proceeds(future, System.nanoTime());
             }
         };
+    }
+
+    /** Nobody else would settle one that does not get into a line. */
+    private void queue(Sequence sequence, CompletionRequest request) {
+        try {
+            openRequests.waits(sequence.future(), System.nanoTime());
+            ask(sequence, request);
+        } catch (RuntimeException | Error e) {
+            sequence.future().completeExceptionally(coded(e));
+            throw e;
+        }
     }
 
     private void ask(Sequence sequence, CompletionRequest request) {

@@ -33,7 +33,7 @@ public final class Llamafu {
      *         StreamExecutionEnvironment.getExecutionEnvironment(Llamafu.recommended(new Configuration()));
      * }</pre>
      *
-     * <p>Checkpoints every 30 seconds, unaligned, of which any number may fail in a row. What the cluster's
+     * <p>Checkpoints every 30 seconds, unaligned, of which 100 may fail in a row. What the cluster's
      * configuration should say besides is in the guide.
      *
      * @return the configuration
@@ -41,7 +41,7 @@ public final class Llamafu {
     public static Configuration recommended(Configuration configuration) {
         setIfMissing(configuration, CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofSeconds(30));
         setIfMissing(configuration, CheckpointingOptions.ENABLE_UNALIGNED, true);
-        setIfMissing(configuration, CheckpointingOptions.TOLERABLE_FAILURE_NUMBER, Integer.MAX_VALUE);
+        setIfMissing(configuration, CheckpointingOptions.TOLERABLE_FAILURE_NUMBER, 100);
         return configuration;
     }
 

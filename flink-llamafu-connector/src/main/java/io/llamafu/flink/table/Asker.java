@@ -184,7 +184,7 @@ final class Asker implements Serializable {
         try {
             asked.outcome.complete(
                     failure == null ? answered(asked, completion) : failed(asked, session.failed(failure)));
-        } catch (RuntimeException e) {
+        } catch (Throwable e) {
             asked.outcome.completeExceptionally(EngineSession.coded(e));
         }
     }

@@ -36,6 +36,9 @@ final class FunctionEngines implements Serializable {
     /** The profile of a call that names none. */
     private static final String OWN = "";
 
+    /** How long a model that could not be opened is not tried again: each try may read all of it. */
+    private static final Duration PAUSE = Duration.ofSeconds(30);
+
     /** Of a timeout where nobody else gives up. */
     static final Duration NO_LIMIT = Duration.ofDays(365);
 
@@ -45,7 +48,10 @@ final class FunctionEngines implements Serializable {
 
     private transient FunctionContext context;
     private transient Set<String> opened;
+    private transient Map<String, FailedOpening> failedOpenings;
     private transient Memo<Map<String, String>, Call> calls;
+
+    private record FailedOpening(LlamafuException failure, long sinceNanos) {}
 
     /** What the options of a call come to. */
     private record Call(String profile, Map<String, String> changes) {}
@@ -145,6 +151,7 @@ final class FunctionEngines implements Serializable {
     void open(FunctionContext functionContext) {
         context = functionContext;
         opened = new HashSet<>();
+        failedOpenings = new HashMap<>();
         calls = new Memo<>(FunctionEngines::call);
         if (askers.containsKey(OWN)) {
             open(OWN);
@@ -166,10 +173,23 @@ final class FunctionEngines implements Serializable {
                                     .collect(Collectors.joining(", "))));
         }
         if (!opened.contains(profile)) {
-            asker.open(context, metrics(profile));
+            requirePause(profile);
+            try {
+                asker.open(context, metrics(profile));
+            } catch (LlamafuException e) {
+                failedOpenings.put(profile, new FailedOpening(e, System.nanoTime()));
+                throw e;
+            }
             opened.add(profile);
         }
         return asker;
+    }
+
+    private void requirePause(String profile) {
+        FailedOpening failed = failedOpenings.get(profile);
+        if (failed != null && System.nanoTime() - failed.sinceNanos() < PAUSE.toNanos()) {
+            throw failed.failure();
+        }
     }
 
     /** A group of its own for each profile: Flink reports a metric that is registered twice in a group only once. */

@@ -30,10 +30,10 @@ import java.util.stream.Collectors;
 @Internal
 public final class LlamafuModelProvider implements AsyncPredictRuntimeProvider, PredictRuntimeProvider {
 
-    /** Of CONFIG, for Flink itself. */
     private static final ConfigOption<String> LABELS_AS_WRITTEN =
             ConfigOptions.key(LlamafuTableOptions.LABELS.key()).stringType().noDefaultValue();
 
+    /** Of CONFIG, for Flink itself. */
     private static final Set<ConfigOption<?>> OF_FLINK = Set.of(
             MLPredictRuntimeConfigOptions.ASYNC,
             MLPredictRuntimeConfigOptions.ASYNC_OUTPUT_MODE,

@@ -146,7 +146,7 @@ class MlPredictQueriesIT {
                         "task",
                         "classification",
                         "labels",
-                        "health;law;'a;b'")
+                        "[\"health\", \"law\", \"a;b\"]")
                 .createModel(
                         "extractor",
                         "text STRING, adapters STRING",

@@ -22,8 +22,9 @@ import static java.util.Objects.requireNonNull;
  * being answered waits for that answer. Each question has one answer: at temperature 0, and above it because the seed is
  * part of it. Failures are not remembered.
  *
- * <p>Who waits keeps his own deadline. If the one he waits for fails or gives up, the next is asked in its place. Whoever
- * takes a waiting one out of its group settles it. Thread-safe.
+ * <p>Who waits keeps his own deadline. If the one he waits for gives up, the next is asked in its place; if it fails, all
+ * are asked at once, so that a question which fails late is not asked one after the other. Whoever takes a waiting one out
+ * of its group settles it. Thread-safe.
  */
 public final class AnswerMemo {
     private static final int MOST_ANSWERS = 10_000;
@@ -140,8 +141,10 @@ public final class AnswerMemo {
         leader.future.whenComplete((completion, failure) -> {
             if (failure == null) {
                 answerAll(question, group, completion);
-            } else {
+            } else if (leader.future.isCancelled()) {
                 askNext(question, group);
+            } else {
+                askAll(question, group);
             }
         });
     }
@@ -200,6 +203,27 @@ public final class AnswerMemo {
             next.ifPresent(asker -> asker.ask.run());
         }
         next.ifPresent(asker -> settleWith(question, group, asker));
+    }
+
+    private synchronized void askAll(Question question, Group group) {
+        asked.remove(question, group);
+        Optional<Asker> next = closed ? Optional.empty() : firstOf(group);
+        while (next.isPresent()) {
+            rememberAnswer(question, next.get());
+            next.get().ask.run();
+            next = firstOf(group);
+        }
+    }
+
+    @SuppressWarnings("FutureReturnValueIgnored") // nothing escapes it
+    private void rememberAnswer(Question question, Asker asker) {
+        asker.future.whenComplete((completion, failure) -> {
+            if (failure == null) {
+                synchronized (this) {
+                    remember(question, completion);
+                }
+            }
+        });
     }
 
     /** The first who has not given up; the others leave by themselves. */

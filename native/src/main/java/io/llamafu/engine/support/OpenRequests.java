@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.LongAccumulator;
 import java.util.concurrent.atomic.LongAdder;
 
 import static java.util.Objects.requireNonNull;
@@ -19,8 +20,8 @@ import static java.util.Objects.requireNonNull;
  *
  * <p>A request's timeout is the time that the engine may take for it, not the time in which others are served: the clock
  * stands while the request waits in a line, for a slot or for room for its adapters, and begins anew when its turn has
- * come. What bounds the wait is that lines move: whoever is served is done within its own timeout. A line in which nobody
- * had his turn for the longest timeout of all does not move, and those in it fail.
+ * come. What bounds the wait is that lines move: a request has its turn, and is done with it within its own timeout. If
+ * neither happens for the longest timeout of all, the lines do not move, and the requests in them fail.
  */
 @SuppressWarnings("CollectionUndefinedEquality") // a future is equal to itself only, which is what is meant
 public final class OpenRequests {
@@ -29,7 +30,8 @@ public final class OpenRequests {
     private final LongAdder completed = new LongAdder();
     private final LongAdder failed = new LongAdder();
     private volatile Throwable engineFailure;
-    private volatile long lastTurnNanos = System.nanoTime();
+    private final LongAccumulator lastMoveNanos =
+            new LongAccumulator((one, other) -> one - other > 0 ? one : other, System.nanoTime());
     private volatile long lastCheckNanos = System.nanoTime();
 
     private static final class OpenRequest {
@@ -63,9 +65,13 @@ public final class OpenRequests {
         requireNonNull(patience, "patience is null");
         CompletableFuture<Completion> future = new CompletableFuture<>();
         submitted.increment();
-        open.put(future, new OpenRequest(future, timeout, patience, nowNanos));
+        OpenRequest request = new OpenRequest(future, timeout, patience, nowNanos);
+        open.put(future, request);
         CompletableFuture<Completion> unused = future.whenComplete((completion, failure) -> {
             open.remove(future);
+            if (!request.inLine) {
+                lastMoveNanos.accumulate(System.nanoTime());
+            }
             (failure == null ? completed : failed).increment();
         });
         return future;
@@ -88,7 +94,7 @@ public final class OpenRequests {
 
     /** Its turn has come: it has all its time from now on. */
     public void proceeds(CompletableFuture<Completion> future, long nowNanos) {
-        lastTurnNanos = nowNanos;
+        lastMoveNanos.accumulate(nowNanos);
         OpenRequest request = open.get(future);
         if (request != null) {
             request.sinceNanos = nowNanos;
@@ -104,23 +110,30 @@ public final class OpenRequests {
             longest = request.timeout.compareTo(longest) > 0 ? request.timeout : longest;
         }
         for (OpenRequest request : open.values()) {
-            if (nowNanos - request.submittedNanos >= request.patienceNanos) {
-                request.fail(
-                        "The request was not answered within %s of its submission, waits for others included; lower the load."
-                                .formatted(request.patience));
-            } else if (request.inLine) {
-                failIfStuck(request, longest, nowNanos);
-            } else if (nowNanos - request.sinceNanos >= request.timeoutNanos) {
-                request.fail(
-                        "The request was not answered within its timeout of %s, waits for others not counted; raise 'timeout' or lower 'max-tokens'."
-                                .formatted(request.timeout));
-            }
+            failIfOverdue(request, nowNanos);
+        }
+        // Afterwards: one that was overdue makes place for those in line.
+        for (OpenRequest request : open.values()) {
+            failIfStuck(request, longest, nowNanos);
+        }
+    }
+
+    private void failIfOverdue(OpenRequest request, long nowNanos) {
+        if (nowNanos - request.submittedNanos >= request.patienceNanos) {
+            request.fail(
+                    "The request was not answered within %s of its submission, waits for others included; lower the load."
+                            .formatted(request.patience));
+        } else if (!request.inLine && nowNanos - request.sinceNanos >= request.timeoutNanos) {
+            lastMoveNanos.accumulate(nowNanos);
+            request.fail(
+                    "The request was not answered within its timeout of %s, waits for others not counted; raise 'timeout' or lower 'max-tokens'."
+                            .formatted(request.timeout));
         }
     }
 
     private void failIfStuck(OpenRequest request, Duration longest, long nowNanos) {
         long stuck = saturatedNanos(longest);
-        if (nowNanos - request.sinceNanos >= stuck && nowNanos - lastTurnNanos >= stuck) {
+        if (request.inLine && nowNanos - request.sinceNanos >= stuck && nowNanos - lastMoveNanos.get() >= stuck) {
             request.fail(
                     "The request waited, and no request of the engine had its turn for %s, the longest timeout; lower the load or restart the TaskManager."
                             .formatted(longest));

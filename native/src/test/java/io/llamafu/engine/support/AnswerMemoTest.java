@@ -133,6 +133,16 @@ class AnswerMemoTest {
     }
 
     @Test
+    void whoWaitsForAQuestionThatFailsIsAskedAtOnceWithTheOthers() {
+        Request failed = ask("a");
+        List<Request> waiting = List.of(ask("a"), ask("a"), ask("a"));
+        failed.future.completeExceptionally(new LlamafuException(ErrorCode.DEADLINE_EXCEEDED, "late"));
+
+        waiting.forEach(Request::assertAsked);
+        ask("a").assertAsked();
+    }
+
+    @Test
     void whoWaitsMayGiveUpWithoutTheOthers() {
         Request first = ask("a");
         Request second = ask("a");

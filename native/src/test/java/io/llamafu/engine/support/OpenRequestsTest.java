@@ -48,17 +48,49 @@ class OpenRequestsTest {
 
     @Test
     void lineThatDoesNotMoveEndsAfterTheLongestTimeout() {
-        CompletableFuture<Completion> running = open(Duration.ofSeconds(5), start);
+        CompletableFuture<Completion> longest = open(Duration.ofSeconds(5), start);
         CompletableFuture<Completion> waiting = open(TIMEOUT, start);
-        requests.proceeds(running, start);
+        requests.waits(longest, start);
         requests.waits(waiting, start);
 
         requests.failOverdue(after(4_999));
         assertThat(waiting).isNotDone();
         requests.failOverdue(after(5_000));
         assertOverdue(waiting, "no request of the engine had its turn for PT5S");
-        assertOverdue(running, "PT5S");
+        assertOverdue(longest, "PT5S");
         assertThat(requests.count()).isZero();
+    }
+
+    /** A slow request that held the only slot takes nobody with it. */
+    @Test
+    void requestThatIsOverdueMakesPlaceForThoseInLine() {
+        CompletableFuture<Completion> running = open(TIMEOUT, start);
+        CompletableFuture<Completion> waiting = open(TIMEOUT, start);
+        requests.proceeds(running, start);
+        requests.waits(waiting, start);
+
+        requests.failOverdue(after(2_000));
+        assertOverdue(running, "its timeout of PT2S");
+        assertThat(waiting).isNotDone();
+
+        requests.failOverdue(after(3_999));
+        assertThat(waiting).isNotDone();
+        requests.failOverdue(after(4_000));
+        assertOverdue(waiting, "no request of the engine had its turn for PT2S");
+    }
+
+    /** The one that was served had longer than those who wait have. */
+    @Test
+    void requestThatIsAnsweredMakesPlaceForThoseInLine() {
+        long longAgo = start - Duration.ofMinutes(1).toNanos();
+        CompletableFuture<Completion> running = open(Duration.ofMinutes(10), longAgo);
+        CompletableFuture<Completion> waiting = open(TIMEOUT, longAgo);
+        requests.proceeds(running, longAgo);
+        requests.waits(waiting, longAgo);
+        running.cancel(false);
+
+        requests.failOverdue(after(1_000));
+        assertThat(waiting).isNotDone();
     }
 
     @Test

@@ -113,7 +113,7 @@ final class ArtifactCache implements Shared.Value {
      * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if the folder cannot be used
      */
     static ArtifactCache open(Settings settings, Tuning tuning) {
-        Path folder = CacheFolder.prepare(settings.folder());
+        Path folder = CacheFolder.prepare(settings.folder(), true);
         try {
             createParts(folder);
             // Under the lock, so that nobody takes a session for a dead one before it has its own lock.

@@ -16,6 +16,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.IntPredicate;
 
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
@@ -61,22 +62,23 @@ public record CacheFolder(Path path, boolean chosen) {
      */
     Path prepare() {
         if (chosen) {
-            return prepare(path);
+            return prepare(path, false);
         }
         try {
             Files.createDirectories(path);
-            return prepare(isShared(path) ? ownFolder(path) : path.resolve(NAME));
+            return prepare(isShared(path) ? ownFolder(path) : path.resolve(NAME), true);
         } catch (IOException e) {
             throw unusable(path.resolve(NAME), e);
         }
     }
 
-    static Path prepare(Path folder) {
+    /** @param inFlinksFolder whose owners Flink trusts: who owns them could replace its jars as well */
+    static Path prepare(Path folder, boolean inFlinksFolder) {
         try {
             if (!Files.isDirectory(folder)) {
                 Files.createDirectories(folder, PRIVATE);
             }
-            requireOurs(folder);
+            requireOurs(folder, inFlinksFolder);
             return folder.toRealPath();
         } catch (IOException e) {
             throw unusable(folder, e);
@@ -149,24 +151,30 @@ public record CacheFolder(Path path, boolean chosen) {
         }
     }
 
-    private static void requireOurs(Path folder) throws IOException {
+    private static void requireOurs(Path folder, boolean inFlinksFolder) throws IOException {
         Path probe = Files.createTempDirectory(folder, ".owner-", PRIVATE);
         int us = Attributes.of(probe).owner();
         Files.delete(probe);
-        requireNobodyElseCanReplace(folder.toAbsolutePath().normalize(), us, MOST_LINKS);
-        requireNobodyElseCanReplace(folder.toRealPath(), us, 0);
-        if (Attributes.of(folder.toRealPath()).mayOthersWrite()) {
+        IntPredicate trusted = owner -> inFlinksFolder || owner == us || owner == ROOT;
+        requireNobodyElseCanReplace(folder.toAbsolutePath().normalize(), trusted, MOST_LINKS);
+        requireNobodyElseCanReplace(folder.toRealPath(), trusted, 0);
+        Attributes own = Attributes.of(folder.toRealPath());
+        if (own.owner() != us) {
+            throw new IOException("'" + folder + "' belongs to another user, who could replace a model");
+        }
+        if (own.mayOthersWrite()) {
             throw everybodyWrites(folder);
         }
     }
 
     /** Looks at each folder on the way, and on the ways that links lead. */
-    private static void requireNobodyElseCanReplace(Path folder, int us, int mostLinks) throws IOException {
+    private static void requireNobodyElseCanReplace(Path folder, IntPredicate trusted, int mostLinks)
+            throws IOException {
         Path way = folder.getRoot();
         for (Path name : folder) {
             way = way.resolve(name);
             Attributes attributes = Attributes.of(way);
-            if (attributes.owner() != us && attributes.owner() != ROOT) {
+            if (!trusted.test(attributes.owner())) {
                 throw new IOException("'" + way + "' belongs to another user, who could replace a model");
             }
             if (attributes.letsOthersReplace()) {
@@ -177,7 +185,7 @@ public record CacheFolder(Path path, boolean chosen) {
                     throw new IOException("'" + way + "' leads over too many links");
                 }
                 Path target = way.resolveSibling(Files.readSymbolicLink(way)).normalize();
-                requireNobodyElseCanReplace(target, us, mostLinks - 1);
+                requireNobodyElseCanReplace(target, trusted, mostLinks - 1);
             }
         }
     }

@@ -110,7 +110,7 @@ public final class CompletionFunction<E, R> extends RichAsyncFunction<E, R> {
                 session.answered(answer);
                 complete(result, opened.element(), completion);
             }
-        } catch (RuntimeException e) {
+        } catch (Throwable e) {
             // Nobody else will settle this one. After the end of the task this is refused once more, and harmless.
             result.completeExceptionally(EngineSession.coded(e));
         }

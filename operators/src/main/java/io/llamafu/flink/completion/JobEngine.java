@@ -63,12 +63,11 @@ public final class JobEngine implements AutoCloseable {
         try {
             EngineOptions engine = options.toEngineOptions(
                     artifacts.model(), artifacts.adapters(), artifacts.adapterFiles(), taskManager.gpu());
-            Leases.Lease lease = acquire(leases, engine, artifacts);
-            if (lease.opened()) {
+            JobEngine opened = new JobEngine(options, artifacts, acquire(leases, engine, artifacts));
+            OPEN.add(opened);
+            if (opened.lease.opened()) {
                 warnIfMemoryIsShort(taskManager);
             }
-            JobEngine opened = new JobEngine(options, artifacts, lease);
-            OPEN.add(opened);
             return opened;
         } catch (RuntimeException | Error e) {
             artifacts.close();
@@ -85,11 +84,15 @@ public final class JobEngine implements AutoCloseable {
     }
 
     private static void warnIfMemoryIsShort(TaskManager taskManager) {
-        Optional<String> shortage = taskManager
-                .memory()
-                .map(NativeMemory.Limits::of)
-                .flatMap(limits -> new NativeMemory(SharedEngines.usage()).shortage(limits));
-        shortage.ifPresent(LOG::warn);
+        try {
+            Optional<String> shortage = taskManager
+                    .memory()
+                    .map(NativeMemory.Limits::of)
+                    .flatMap(limits -> new NativeMemory(SharedEngines.usage()).shortage(limits));
+            shortage.ifPresent(LOG::warn);
+        } catch (RuntimeException e) {
+            LOG.warn("Could not tell whether the memory of the TaskManager is enough.", e);
+        }
     }
 
     /**

@@ -237,10 +237,17 @@ abstract class EventTimeOperator<E, C> extends AbstractStreamOperator<E>
     @Override
     protected final void processWatermarkStatus(WatermarkStatus status, int index) throws Exception {
         boolean wasIdle = combinedWatermark.isIdle();
-        if (combinedWatermark.updateStatus(index, status.isIdle())) {
+        boolean rises = combinedWatermark.updateStatus(index, status.isIdle());
+        boolean isIdle = combinedWatermark.isIdle();
+        if (wasIdle && !isIdle) {
+            // Before the watermarks that follow: an output that is idle drops them.
+            heldStatus = null;
+            output.emitWatermarkStatus(status);
+        }
+        if (rises) {
             processWatermark(new Watermark(combinedWatermark.getCombinedWatermark()));
         }
-        if (wasIdle != combinedWatermark.isIdle()) {
+        if (!wasIdle && isIdle) {
             if (isReleasing()) {
                 heldStatus = status;
             } else {

@@ -138,6 +138,7 @@ public final class EventTimeRouter<E> extends EventTimeOperator<E, AdapterRoute>
 
     @Override
     public void onProcessingTime(InternalTimer<String, VoidNamespace> timer) throws Exception {
+        RouteHistory unused = held(released()); // takes what is to come out of a history of earlier versions
         if (idle.isIdle(hasWaitingElements() || !coming.isEmpty())) {
             history.clear();
         }
@@ -190,6 +191,10 @@ public final class EventTimeRouter<E> extends EventTimeOperator<E, AdapterRoute>
             history.clear();
         } else {
             history.update(settled);
+            RouteVersion holds = settled.getVersions().get(0);
+            if (RouteState.isRemoval(holds)) {
+                callOnTime(RouteState.forgottenFrom(holds.getValidFrom()));
+            }
         }
         return settled;
     }

@@ -56,7 +56,8 @@ final class PatientNames implements Predicate<String>, AutoCloseable {
             if (e.getCause() instanceof LlamafuException coded) {
                 throw coded;
             }
-            throw new IllegalStateException("Could not ask for the adapter '%s'.".formatted(name), e.getCause());
+            throw unavailable(
+                    "The store could not say whether there is the adapter '%s': %s".formatted(name, e.getCause()), e);
         } catch (TimeoutException e) {
             throw unavailable(
                     "The store did not say within %s whether there is the adapter '%s'.".formatted(patience, name), e);

@@ -3,7 +3,9 @@ package io.llamafu.flink.routing;
 import io.llamafu.flink.routing.RouterHarness.Backend;
 import io.llamafu.flink.routing.RouterHarness.Setting;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
+import org.apache.flink.streaming.api.watermark.Watermark;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -436,6 +438,29 @@ class EventTimeRouterTest {
             assertThat(routed)
                     .filteredOn(one -> one.startsWith("b"))
                     .containsExactly("b0=default", "b1=default", "b2=default", "b3=default", "b4=default");
+        }
+    }
+
+    /** An output that is idle drops watermarks. */
+    @ParameterizedTest
+    @EnumSource
+    void idlenessWaitsForTheWatermarkOfAnInterruptedRelease(Backend backend) throws Exception {
+        try (RouterHarness router = RouterHarness.eventTime(backend)) {
+            router.record("a", "a0", 60);
+            router.record("a", "a1", 60);
+            router.interrupt();
+            router.watermark(100);
+            router.status1(WatermarkStatus.IDLE);
+            router.status2(WatermarkStatus.IDLE);
+            assertThat(router.marksOut()).isEmpty();
+
+            while (router.runMail()) {
+                // until all have gone
+            }
+            assertThat(router.marksOut()).containsExactly(new Watermark(100), WatermarkStatus.IDLE);
+
+            router.status1(WatermarkStatus.ACTIVE);
+            assertThat(router.marksOut()).containsExactly(WatermarkStatus.ACTIVE);
         }
     }
 

@@ -19,6 +19,7 @@ import org.apache.flink.streaming.api.watermark.Watermark;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.apache.flink.streaming.runtime.tasks.mailbox.Mail;
 import org.apache.flink.streaming.runtime.tasks.mailbox.TaskMailbox;
+import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
 import org.apache.flink.streaming.util.KeyedTwoInputStreamOperatorTestHarness;
 import org.apache.flink.streaming.util.OneInputStreamOperatorTestHarness;
 
@@ -231,6 +232,28 @@ final class RouterHarness implements AutoCloseable {
 
     void watermark(long time) throws Exception {
         harness.processBothWatermarks(new Watermark(time));
+    }
+
+    /** Of the records. */
+    void status1(WatermarkStatus status) throws Exception {
+        harness.processWatermarkStatus1(status);
+    }
+
+    /** Of the changes. */
+    void status2(WatermarkStatus status) throws Exception {
+        harness.processWatermarkStatus2(status);
+    }
+
+    /** All that has left since the last call and is no record, in its order. */
+    List<Object> marksOut() {
+        List<Object> marks = new ArrayList<>();
+        for (Object out : harness.getOutput()) {
+            if (!(out instanceof StreamRecord)) {
+                marks.add(out);
+            }
+        }
+        harness.getOutput().clear();
+        return marks;
     }
 
     OperatorSubtaskState snapshot() throws Exception {
