@@ -48,7 +48,7 @@ public final class AdapterCatalog {
     private static final Duration MOST_INTERVAL = Duration.ofDays(36_500);
 
     private static final int MOST_NAMES_IN_MESSAGE = 10;
-    private static final int READ_ATTEMPTS = 5;
+    private static final int READ_ATTEMPTS = 10;
 
     private final AdapterLocations locations;
     private final long refreshNanos;

@@ -149,7 +149,7 @@ class AdapterCatalogTest {
             }
             for (int count = 0; count < 100; count++) {
                 publish("medical", count % 2 == 0 ? "legal" : "medical");
-                Thread.sleep(2); // a reader whose file changes during each of its attempts gives up
+                Thread.sleep(10); // a reader whose file changes during each of its attempts gives up
             }
             for (Future<Boolean> reader : readers) {
                 assertThat(reader.get()).isTrue();
