@@ -182,8 +182,9 @@ final class CacheContents {
     /**
      * Deletes a content that nobody uses.
      *
-     * @param parking where it is put first: a file that does not exist, on the same file system. There nobody can link it any
-     *     more, and then it shows whether somebody did
+     * @param parking where it is put first: a file that does not exist, on the same file system. There nobody finds it, and
+     *     its links show whether somebody did before. One who had found it and makes the link only then keeps the bytes; the
+     *     content is fetched again for the others
      * @return the bytes that are free now; 0 if it is in use, or gone
      */
     long evict(String digest, Parking parking) throws IOException {
