@@ -173,6 +173,7 @@ class ClassLoadersClusterIT {
 
         assertThat(logged(MODEL_OPENED)).isEqualTo(JOBS_IN_A_ROW);
         assertNoEngineIsLeft();
+        assertClassLoadersHaveGone();
     }
 
     @Test
@@ -201,7 +202,6 @@ class ClassLoadersClusterIT {
         assertNoEngineIsLeft();
     }
 
-    /** The class loaders, too, but for the last one, which caches of the JVM may name. */
     private void assertNoEngineIsLeft() throws Exception {
         long pid = cluster.taskManagers().get(0).pid();
         Waiting.until(
@@ -209,7 +209,11 @@ class ClassLoadersClusterIT {
                 NotesJobs.WAIT,
                 () -> MemoryOf.process(pid).engineThreads() == 0);
         assertThat(logged(CANNOT_BE_LOADED)).isZero();
-        MemoryOf after = MemoryOf.process(pid);
+    }
+
+    /** But for the last one, which caches of the JVM may name. */
+    private void assertClassLoadersHaveGone() throws Exception {
+        MemoryOf after = MemoryOf.process(cluster.taskManagers().get(0).pid());
         assertThat(after.nativeLibraries()).isLessThanOrEqualTo(1);
         assertThat(after.jobClassLoaders()).isLessThanOrEqualTo(1);
     }
