@@ -1,5 +1,8 @@
 package io.llamafu;
 
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutionException;
+
 import static java.util.Objects.requireNonNull;
 
 /**
@@ -18,6 +21,33 @@ public final class LlamafuException extends RuntimeException {
     public LlamafuException(ErrorCode code, String message, Throwable cause) {
         super(requireNonNull(message, "message is null"), cause);
         this.code = requireNonNull(code, "code is null");
+    }
+
+    /** The failure of a request that reaches an engine after its end. */
+    public static LlamafuException engineClosed() {
+        return engineClosed(null);
+    }
+
+    public static LlamafuException engineClosed(Throwable cause) {
+        return new LlamafuException(ErrorCode.ENGINE_CLOSED, "The engine was closed; open a new one.", cause);
+    }
+
+    /**
+     * A failure with a code: the given one, or what a future wraps, if it has one already.
+     *
+     * @param code of all other failures
+     * @param what went wrong then, such as {@code The engine failed}
+     */
+    public static LlamafuException of(Throwable failure, ErrorCode code, String what) {
+        Throwable cause = unwrapped(failure);
+        return cause instanceof LlamafuException coded
+                ? coded
+                : new LlamafuException(code, "%s: %s".formatted(what, cause), cause);
+    }
+
+    private static Throwable unwrapped(Throwable failure) {
+        boolean wraps = failure instanceof CompletionException || failure instanceof ExecutionException;
+        return wraps && failure.getCause() != null ? failure.getCause() : failure;
     }
 
     public ErrorCode code() {

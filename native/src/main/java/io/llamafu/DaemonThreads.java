@@ -1,0 +1,30 @@
+package io.llamafu;
+
+import java.util.concurrent.ThreadFactory;
+
+/** Threads that do not keep a process alive. */
+public final class DaemonThreads {
+    private static final long DEFAULT_STACK = 0;
+
+    private DaemonThreads() {}
+
+    public static ThreadFactory named(String name) {
+        return named(name, DEFAULT_STACK);
+    }
+
+    /** @param stackBytes size of their stacks, as in {@link Thread#Thread(ThreadGroup, Runnable, String, long)} */
+    public static ThreadFactory named(String name, long stackBytes) {
+        return task -> {
+            Thread thread = new Thread(null, task, name, stackBytes);
+            thread.setDaemon(true);
+            return thread;
+        };
+    }
+
+    /** Starts a single thread. */
+    public static Thread start(String name, Runnable task) {
+        Thread thread = named(name).newThread(task);
+        thread.start();
+        return thread;
+    }
+}
