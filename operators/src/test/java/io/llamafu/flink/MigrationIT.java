@@ -31,6 +31,7 @@ import java.time.Duration;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -42,6 +43,7 @@ import static org.assertj.core.api.Assertions.assertThat;
  * <ol>
  *   <li>routes without variants, without rules, and requests without scales, sampling and limits of their own
  *   <li>with them
+ *   <li>with route histories that keep the changes to come apart from those in force
  * </ol>
  *
  * <p>A change of {@code src/main/avro} that touches state gets a folder with the next number, written by
@@ -49,7 +51,7 @@ import static org.assertj.core.api.Assertions.assertThat;
  */
 @Timeout(value = 120, unit = TimeUnit.SECONDS)
 class MigrationIT {
-    private static final int WRITTEN_VERSION = 2;
+    private static final int WRITTEN_VERSION = 3;
     /** The savepoints keep the time at which a key was last used. */
     private static final Duration TTL = Duration.ofDays(36_500);
 
@@ -81,7 +83,7 @@ class MigrationIT {
     }
 
     static Stream<Written> savepoints() {
-        return Stream.concat(ofVersion(1), ofVersion(2));
+        return IntStream.rangeClosed(1, WRITTEN_VERSION).boxed().flatMap(MigrationIT::ofVersion);
     }
 
     static Stream<Written> written() {
