@@ -12,7 +12,11 @@ public final class DaemonThreads {
         return named(name, DEFAULT_STACK);
     }
 
-    /** @param stackBytes size of their stacks, as in {@link Thread#Thread(ThreadGroup, Runnable, String, long)} */
+    /**
+     * Threads with stacks of a given size.
+     *
+     * @param stackBytes as in {@link Thread#Thread(ThreadGroup, Runnable, String, long)}
+     */
     public static ThreadFactory named(String name, long stackBytes) {
         return task -> {
             Thread thread = new Thread(null, task, name, stackBytes);
