@@ -2,17 +2,17 @@ package io.llamafu.gguf;
 
 import io.llamafu.LlamafuException;
 
-/** Reads the arrays that a {@link GgufFile} leaves in the file, an element at a time. */
+/** Reads the arrays that a {@link GgufFile} leaves in the file, one element at a time. */
 public final class GgufArrays {
     private GgufArrays() {}
 
-    /** Takes the strings of an array in turn. The bytes are only valid during the call. */
+    /** Receives the strings of an array in order. The bytes are valid only during the call. */
     @FunctionalInterface
     public interface StringVisitor {
         void visit(long index, byte[] bytes, int length);
     }
 
-    /** Takes the integers of an array in turn. */
+    /** Receives the integers of an array in order. */
     @FunctionalInterface
     public interface IntegerVisitor {
         void visit(long index, long value);
@@ -21,9 +21,9 @@ public final class GgufArrays {
     /**
      * Visits every string of an array.
      *
-     * @param maxBytes the longest string that is accepted
-     * @throws LlamafuException with the invalid code of the file's kind if the array is absent, of another type, cut off,
-     *     or has a longer string
+     * @param maxBytes the longest string accepted
+     * @throws LlamafuException with the invalid code of the file's kind if the array is absent, has another type, is
+     *     cut off, or contains a longer string
      */
     public static void forEachString(GgufFile gguf, String key, int maxBytes, StringVisitor visitor) {
         GgufValue.Array array = gguf.array(key);
@@ -50,7 +50,8 @@ public final class GgufArrays {
     /**
      * Visits every integer of an array.
      *
-     * @throws LlamafuException with the invalid code of the file's kind if the array is absent, of another type or cut off
+     * @throws LlamafuException with the invalid code of the file's kind if the array is absent, has another type, or is
+     *     cut off
      */
     public static void forEachInteger(GgufFile gguf, String key, IntegerVisitor visitor) {
         GgufValue.Array array = gguf.array(key);

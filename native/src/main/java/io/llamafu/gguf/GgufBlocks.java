@@ -3,9 +3,7 @@ package io.llamafu.gguf;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
-/**
- * Encodes floats as tensor blocks, as {@code quantize_row_*_ref} of ggml does: F32, F16, BF16, Q8_0 and Q4_0.
- */
+/** Encodes floats as tensor blocks like {@code quantize_row_*_ref} of ggml: F32, F16, BF16, Q8_0 and Q4_0. */
 public final class GgufBlocks {
     private GgufBlocks() {}
 
@@ -20,7 +18,7 @@ public final class GgufBlocks {
      * Encodes whole blocks.
      *
      * @param values elements, a multiple of the block size of the type
-     * @return the little-endian bytes
+     * @return little-endian bytes
      */
     public static byte[] encode(GgufTensorType type, float[] values) {
         int elements = type.blockElements();
@@ -57,7 +55,7 @@ public final class GgufBlocks {
         out.putShort(toFloat16(scale));
         for (int index = 0; index < 32; index++) {
             float scaled = values[start + index] * inverse;
-            // C's roundf: half away from zero.
+            // As C's roundf: half away from zero.
             out.put((byte) (scaled < 0 ? -(int) (0.5f - scaled) : (int) (scaled + 0.5f)));
         }
     }
@@ -79,7 +77,7 @@ public final class GgufBlocks {
         }
     }
 
-    /** IEEE 754 half precision, rounded to the nearest, ties to even. */
+    /** IEEE 754 half precision, rounded to nearest, ties to even. */
     public static short toFloat16(float value) {
         int bits = Float.floatToRawIntBits(value);
         int sign = (bits >>> 16) & 0x8000;
@@ -91,14 +89,14 @@ public final class GgufBlocks {
             return (short) (sign | 0x7c00);
         }
         if (magnitude < 0x38800000) {
-            // Subnormal: a count of steps of 2^-24; the product is exact, rint rounds ties to even.
+            // Subnormal: a multiple of 2^-24. The product is exact, and rint rounds ties to even.
             return (short) (sign | (int) Math.rint(Float.intBitsToFloat(magnitude) * 0x1p24));
         }
         int rounded = magnitude + 0xfff + ((magnitude >>> 13) & 1);
         return (short) (sign | ((rounded >>> 13) - (112 << 10)));
     }
 
-    /** The upper half of a float, rounded to the nearest, ties to even. */
+    /** The upper half of a float, rounded to nearest, ties to even. */
     public static short toBfloat16(float value) {
         int bits = Float.floatToRawIntBits(value);
         if ((bits & 0x7fffffff) > 0x7f800000) {

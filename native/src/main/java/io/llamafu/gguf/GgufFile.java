@@ -11,15 +11,15 @@ import java.util.Optional;
 import static java.util.Objects.requireNonNull;
 
 /**
- * The header of a GGUF file: everything but the weights and long metadata, which stay in the file.
+ * The header of a GGUF file: everything except the weights and long metadata, which stay in the file.
  *
- * @param kind what the file was read as, which decides the codes of errors
+ * @param kind what the file was read as; it determines the error codes
  * @param path the file
- * @param version of the format, 2 or 3
- * @param alignment bytes that tensor data is aligned to, a power of two
- * @param metadata by key, in the order of the file
- * @param tensors by name, in the order of the file; their data lies within the file and does not overlap
- * @param dataOffset where tensor data begins, in bytes from the beginning of the file
+ * @param version version of the format, 2 or 3
+ * @param alignment alignment of tensor data in bytes, a power of two
+ * @param metadata by key, in file order
+ * @param tensors by name, in file order; their data is within the file and does not overlap
+ * @param dataOffset start of the tensor data, in bytes from the beginning of the file
  * @param fileSize bytes
  */
 public record GgufFile(
@@ -42,7 +42,7 @@ public record GgufFile(
     /**
      * A string.
      *
-     * @throws LlamafuException with the invalid code of the file's kind if the value is absent or no string
+     * @throws LlamafuException with the invalid code of the file's kind if the value is absent or not a string
      */
     public String string(String key) {
         return findString(key).orElseThrow(() -> missing(key));
@@ -51,13 +51,14 @@ public record GgufFile(
     /**
      * A string, empty if the key is absent.
      *
-     * @throws LlamafuException with the invalid code of the file's kind if the value is no string, or too long to hold
+     * @throws LlamafuException with the invalid code of the file's kind if the value is not a string, or is too long to
+     *     hold
      */
     public Optional<String> findString(String key) {
         return find(key, GgufValue.Text.class, "a string of moderate length").map(GgufValue.Text::value);
     }
 
-    /** An integer of any width; as {@link #string}. */
+    /** An integer of any width; see {@link #string}. */
     public long integer(String key) {
         return findInteger(key).orElseThrow(() -> missing(key));
     }
@@ -75,7 +76,7 @@ public record GgufFile(
         return find(key, GgufValue.Flag.class, "true or false").map(GgufValue.Flag::value);
     }
 
-    /** An array, to be read with {@link GgufArrays}; as {@link #string}. */
+    /** An array, to be read with {@link GgufArrays}; see {@link #string}. */
     public GgufValue.Array array(String key) {
         return findArray(key).orElseThrow(() -> missing(key));
     }
@@ -84,7 +85,6 @@ public record GgufFile(
         return find(key, GgufValue.Array.class, "an array");
     }
 
-    /** A tensor by name. */
     public Optional<GgufTensor> findTensor(String name) {
         return Optional.ofNullable(tensors.get(name));
     }
@@ -94,7 +94,7 @@ public record GgufFile(
         return tensors.values().stream().mapToLong(GgufTensor::byteSize).sum();
     }
 
-    /** The error of this file's kind, for a problem that completes "The model 'x.gguf' ...". */
+    /** An error of this file's kind; the problem completes the sentence "The model 'x.gguf' ...". */
     public LlamafuException invalid(String problem) {
         return kind.invalid(path, problem);
     }

@@ -5,7 +5,7 @@ import io.llamafu.LlamafuException;
 
 import java.nio.file.Path;
 
-/** What a file is read as, which decides the codes of its errors. */
+/** What a file is read as; it determines the codes of its errors. */
 public enum GgufKind {
     MODEL("model", ErrorCode.MODEL_NOT_FOUND, ErrorCode.MODEL_INVALID),
     ADAPTER("adapter", ErrorCode.ADAPTER_NOT_FOUND, ErrorCode.ADAPTER_INVALID);

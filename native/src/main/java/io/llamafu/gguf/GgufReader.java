@@ -12,28 +12,28 @@ import java.util.Map;
 import static java.util.Objects.requireNonNull;
 
 /**
- * Reads the header of a GGUF file (version 2 or 3, little-endian) and trusts nothing in it: whatever the file says, less
- * than 64 MB are allocated, and the tensors of a file that is returned lie within it, in order and without overlap.
+ * Reads the header of a GGUF file (version 2 or 3, little-endian) without trusting it: whatever the file contains, less
+ * than 64 MB are allocated, and the tensors of the result are within the file, in order and without overlap.
  *
- * <p>The format is described in {@code docs/gguf.md} of ggml. Its rules are taken as llama.cpp v0.5.0 takes them
- * ({@code gguf.cpp}) or more strictly: names are printable ASCII, and counts have the limits below. llama.cpp looks for
- * duplicates with quadratic cost, so a count it would accept could still hang it.
+ * <p>{@code docs/gguf.md} of ggml describes the format. The rules are those of llama.cpp v0.5.0 ({@code gguf.cpp}) or
+ * stricter: names are printable ASCII, and counts have the limits below. llama.cpp searches for duplicates at quadratic
+ * cost, so a count that it accepts could still hang it.
  */
 public final class GgufReader {
     static final int MAX_METADATA = 4_096;
     static final int MAX_TENSORS = 16_384;
     static final int MAX_KEY_BYTES = 1_024;
-    /** A longer string is left in the file. */
+    /** Longer strings stay in the file. */
     static final int MAX_TEXT_BYTES = 1 << 20;
-    /** All strings that are held together; further ones are left in the file. */
+    /** The total size of all strings held; further ones stay in the file. */
     static final int MAX_TEXT_BYTES_TOTAL = 4 << 20;
 
     private static final int MAGIC = 0x46554747; // "GGUF"
     private static final String ALIGNMENT_KEY = "general.alignment";
     private static final int DEFAULT_ALIGNMENT = 32;
-    /** Key length, one byte of key, type and one byte of value. */
+    /** Key length, a key of one byte, type, and a value of one byte. */
     private static final int LEAST_METADATA_BYTES = 8 + 1 + 4 + 1;
-    /** Name length, one byte of name, dimension count, one dimension, type and offset. */
+    /** Name length, a name of one byte, dimension count, one dimension, type and offset. */
     private static final int LEAST_TENSOR_BYTES = 8 + 1 + 4 + 8 + 4 + 8;
 
     private final LittleEndianInput input;
@@ -46,8 +46,8 @@ public final class GgufReader {
     /**
      * Reads a header.
      *
-     * @throws LlamafuException with {@code MODEL_NOT_FOUND} or {@code ADAPTER_NOT_FOUND} if there is no regular file that
-     *     can be opened, and with {@code MODEL_INVALID} or {@code ADAPTER_INVALID} if the file is malformed
+     * @throws LlamafuException with {@code MODEL_NOT_FOUND} or {@code ADAPTER_NOT_FOUND} if the path is not a regular
+     *     file that can be opened, and with {@code MODEL_INVALID} or {@code ADAPTER_INVALID} if the file is malformed
      */
     public static GgufFile read(Path path, GgufKind kind) {
         requireNonNull(path, "path is null");
@@ -198,7 +198,7 @@ public final class GgufReader {
                 .formatted(ALIGNMENT_KEY, value));
     }
 
-    /** A tensor as the file describes it, its place not yet checked. */
+    /** A tensor as the file describes it; its position is not yet checked. */
     private record TensorHeader(
             String name, GgufTensorType type, List<Long> dimensions, long byteSize, long relativeOffset) {}
 
@@ -240,7 +240,7 @@ public final class GgufReader {
         return dimensions;
     }
 
-    /** The bytes of a tensor, multiplied with a check for overflow. */
+    /** The bytes of a tensor, computed with overflow checks. */
     private long byteSize(String name, GgufTensorType type, List<Long> dimensions) {
         long row = dimensions.get(0);
         if (row % type.blockElements() != 0) {
@@ -248,7 +248,7 @@ public final class GgufReader {
                     .formatted(name, row, type, type.blockElements()));
         }
         try {
-            // Elements are counted as well: llama.cpp computes their product in 63 bits.
+            // The element count is checked too, because llama.cpp computes it in 63 bits.
             long bytes = Math.multiplyExact(row / type.blockElements(), type.blockBytes());
             long elements = row;
             for (long dimension : dimensions.subList(1, dimensions.size())) {
@@ -262,7 +262,7 @@ public final class GgufReader {
         }
     }
 
-    /** llama.cpp demands that tensors follow each other, each padded to the alignment; so no two can overlap. */
+    /** llama.cpp requires tensors to follow each other, each padded to the alignment, so no two can overlap. */
     private Map<String, GgufTensor> placeTensors(List<TensorHeader> headers, long dataOffset, int alignment) {
         Map<String, GgufTensor> tensors = new LinkedHashMap<>();
         long next = dataOffset;

@@ -6,20 +6,20 @@ import java.util.stream.Collectors;
 import static java.util.Objects.requireNonNull;
 
 /**
- * Where a tensor lies in its file.
+ * The location of a tensor in its file.
  *
  * @param name 1 to 63 printable ASCII characters
  * @param type how elements are stored
- * @param dimensions 1 to 4 positive lengths, the row length first, as ggml writes {@code ne}
- * @param fileOffset the first byte of the data, counted from the beginning of the file
+ * @param dimensions 1 to 4 positive lengths, the row length first, like ggml's {@code ne}
+ * @param fileOffset first byte of the data, from the beginning of the file
  * @param byteSize bytes of the data, without padding
  */
 public record GgufTensor(String name, GgufTensorType type, List<Long> dimensions, long fileOffset, long byteSize) {
 
-    /** Tensors have at most this many dimensions ({@code GGML_MAX_DIMS}). */
+    /** The most dimensions of a tensor ({@code GGML_MAX_DIMS}). */
     public static final int MAX_DIMENSIONS = 4;
 
-    /** Names have fewer bytes than this ({@code GGML_MAX_NAME}). */
+    /** The size limit of names, in bytes with the final NUL ({@code GGML_MAX_NAME}). */
     public static final int MAX_NAME = 64;
 
     public GgufTensor {
@@ -33,7 +33,7 @@ public record GgufTensor(String name, GgufTensorType type, List<Long> dimensions
         return index < dimensions.size() ? dimensions.get(index) : 1;
     }
 
-    /** How many dimensions matter: those after the last that is longer than 1 do not. */
+    /** The number of dimensions, not counting trailing ones of length 1. */
     public int rank() {
         int rank = dimensions.size();
         while (rank > 1 && dimensions.get(rank - 1) == 1) {
@@ -50,7 +50,7 @@ public record GgufTensor(String name, GgufTensorType type, List<Long> dimensions
         return elements;
     }
 
-    /** The dimensions as messages show them: {@code [128 x 4]}. */
+    /** The dimensions as shown in messages: {@code [128 x 4]}. */
     public String shape() {
         return dimensions.stream().map(String::valueOf).collect(Collectors.joining(" x ", "[", "]"));
     }

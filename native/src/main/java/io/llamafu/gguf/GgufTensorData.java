@@ -5,11 +5,11 @@ import java.io.OutputStream;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 
-/** Where the bytes of a tensor come from when it is written. */
+/** The source of a tensor's bytes for {@link GgufWriter}. */
 @FunctionalInterface
 public interface GgufTensorData {
 
-    /** Writes exactly the bytes of the tensor, in parts, so that no tensor must fit in memory. */
+    /** Writes exactly the bytes of the tensor, in parts, so the tensor need not fit in memory. */
     void writeTo(OutputStream out) throws IOException;
 
     /** Floats encoded as F32, F16, BF16, Q8_0 or Q4_0. */
@@ -23,7 +23,7 @@ public interface GgufTensorData {
         };
     }
 
-    /** Every element the same value. */
+    /** The same value for every element. */
     static GgufTensorData constant(GgufTensorType type, long elements, float value) {
         return out -> {
             int part = 256;
@@ -38,11 +38,11 @@ public interface GgufTensorData {
     }
 
     /**
-     * Uniformly distributed weights around 0, the same for the same seed. Quantized blocks are drawn directly, all with
-     * one scale, which is fast enough for models of a gigabyte.
+     * Weights distributed uniformly around 0, reproducible by seed. Quantized blocks are drawn directly, all with one
+     * scale, which is fast enough for models of a gigabyte.
      *
      * @param type F32, F16, BF16, Q8_0 or Q4_0
-     * @param standardDeviation of the elements
+     * @param standardDeviation standard deviation of the elements
      */
     static GgufTensorData random(GgufTensorType type, long elements, long seed, double standardDeviation) {
         if (!GgufBlocks.canEncode(type)) {

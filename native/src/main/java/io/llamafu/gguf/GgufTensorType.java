@@ -7,10 +7,11 @@ import java.util.function.Function;
 import java.util.stream.Collectors;
 
 /**
- * How the elements of a tensor are stored: whole blocks of elements, each block of a fixed number of bytes.
+ * How the elements of a tensor are stored: in blocks of a fixed number of elements and bytes.
  *
  * <p>Numbers, block sizes and byte sizes are those of {@code enum ggml_type} and {@code ggml-common.h} in llama.cpp
- * v0.5.0. Numbers that llama.cpp has retired (4, 5, 31 to 33, 36 to 38) are left out, so files with them are refused.
+ * v0.5.0. Numbers that llama.cpp has retired (4, 5, 31 to 33, 36 to 38) are left out, so files that use them are
+ * rejected.
  */
 public enum GgufTensorType {
     F32(0, 1, 4),
@@ -67,17 +68,17 @@ public enum GgufTensorType {
         return id;
     }
 
-    /** Elements of one block; a row is a whole number of blocks. */
+    /** Elements per block; a row is a whole number of blocks. */
     public int blockElements() {
         return blockElements;
     }
 
-    /** Bytes of one block. */
+    /** Bytes per block. */
     public int blockBytes() {
         return blockBytes;
     }
 
-    /** The type of a number in a file; empty if there is none. */
+    /** The type with this number; empty if there is none. */
     static Optional<GgufTensorType> ofId(long id) {
         return Optional.ofNullable(BY_ID.get(id));
     }

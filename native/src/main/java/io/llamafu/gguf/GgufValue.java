@@ -2,7 +2,7 @@ package io.llamafu.gguf;
 
 import static java.util.Objects.requireNonNull;
 
-/** A metadata value. Long ones are not held: only where they lie in the file is kept. */
+/** A metadata value. For long values only the location in the file is kept. */
 public sealed interface GgufValue {
 
     GgufValueType type();
@@ -24,7 +24,7 @@ public sealed interface GgufValue {
         }
     }
 
-    /** A string, decoded from UTF-8 with malformed bytes replaced. */
+    /** A string, decoded from UTF-8; malformed bytes are replaced. */
     record Text(String value) implements GgufValue {
         public Text {
             requireNonNull(value, "value is null");
@@ -39,8 +39,8 @@ public sealed interface GgufValue {
     /**
      * A string too long to hold.
      *
-     * @param fileOffset its first byte, counted from the beginning of the file
-     * @param byteSize its length
+     * @param fileOffset first byte, from the beginning of the file
+     * @param byteSize length in bytes
      */
     record LongText(long fileOffset, long byteSize) implements GgufValue {
         @Override
@@ -52,9 +52,9 @@ public sealed interface GgufValue {
     /**
      * An array, which stays in the file; {@link GgufArrays} reads it.
      *
-     * @param elementType the type of every element, never ARRAY
-     * @param count how many elements
-     * @param fileOffset the first element, counted from the beginning of the file
+     * @param elementType type of every element, never ARRAY
+     * @param count number of elements
+     * @param fileOffset first element, from the beginning of the file
      */
     record Array(GgufValueType elementType, long count, long fileOffset) implements GgufValue {
         @Override

@@ -38,7 +38,7 @@ public enum GgufValueType {
         return id;
     }
 
-    /** Bytes of one value; 0 for strings and arrays, which carry their own length. */
+    /** Bytes of one value; 0 for strings and arrays, which carry their length. */
     int bytes() {
         return bytes;
     }

@@ -34,7 +34,7 @@ public final class GgufWriter {
     private static final int VERSION = 3;
     private static final byte[] MAGIC = {'G', 'G', 'U', 'F'};
 
-    /** A metadata value that knows how to write its type and itself. */
+    /** A metadata value that can write its type and itself. */
     @FunctionalInterface
     private interface Value {
         void writeTo(Output out) throws IOException;
@@ -131,7 +131,7 @@ public final class GgufWriter {
      * Adds a tensor.
      *
      * @param dimensions 1 to 4 positive lengths, the row length first
-     * @param data writes the bytes when the file is written
+     * @param data the bytes, requested when the file is written
      */
     public GgufWriter tensor(String name, GgufTensorType type, List<Long> dimensions, GgufTensorData data) {
         requireNonNull(name, "name is null");
@@ -156,7 +156,7 @@ public final class GgufWriter {
         return this;
     }
 
-    /** Writes the file beside its place, then renames it, so that no reader sees a part of it. */
+    /** Writes a temporary file beside the target, then renames it, so readers never see a partial file. */
     public void write(Path path) throws IOException {
         Path target = path.toAbsolutePath();
         Path folder = requireNonNull(target.getParent(), "path has no folder");

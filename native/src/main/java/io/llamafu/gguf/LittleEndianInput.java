@@ -13,11 +13,11 @@ import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 
 /**
- * Little-endian reading of a regular file through a small buffer. Every length is checked against the bytes left in the
+ * Little-endian reader of a regular file with a small buffer. Every length is checked against the bytes left in the
  * file before anything is read or allocated.
  *
- * <p>A {@link RandomAccessFile}, not a channel: an interrupt (Flink cancelling a task) would close a channel and make a
- * good file look broken.
+ * <p>It uses a {@link RandomAccessFile}, because an interrupt (Flink cancelling a task) would close a channel and make
+ * a good file look damaged.
  */
 public final class LittleEndianInput implements AutoCloseable {
     private static final int BUFFER_BYTES = 64 * 1024;
@@ -28,7 +28,7 @@ public final class LittleEndianInput implements AutoCloseable {
     private final long size;
     private final ByteBuffer buffer =
             ByteBuffer.allocate(BUFFER_BYTES).order(ByteOrder.LITTLE_ENDIAN).limit(0);
-    /** Where the buffer's limit lies in the file. */
+    /** File position of the buffer's limit. */
     private long bufferEnd;
 
     private LittleEndianInput(GgufKind kind, Path path, RandomAccessFile file, long size) {
@@ -39,9 +39,9 @@ public final class LittleEndianInput implements AutoCloseable {
     }
 
     /**
-     * Opens a regular file. The check comes before the opening, because opening a FIFO waits for its writer.
+     * Opens a regular file. The check comes before opening, because opening a FIFO waits for its writer.
      *
-     * @param kind what the file is part of, which decides the codes of errors
+     * @param kind what the file belongs to; it determines the error codes
      */
     public static LittleEndianInput open(GgufKind kind, Path path) {
         try {
@@ -127,7 +127,7 @@ public final class LittleEndianInput implements AutoCloseable {
         return buffered(8, what).getDouble();
     }
 
-    /** Reads bytes whose number the caller has bounded. */
+    /** Reads a number of bytes that the caller has limited. */
     public void bytes(byte[] target, int count, String what) {
         require(count, what);
         int done = 0;
@@ -170,7 +170,7 @@ public final class LittleEndianInput implements AutoCloseable {
         try {
             file.close();
         } catch (IOException e) {
-            // Nothing was written, so nothing is lost.
+            // The file was only read, so a failed close loses nothing.
         }
     }
 }

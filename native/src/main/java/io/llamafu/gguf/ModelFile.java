@@ -9,18 +9,18 @@ import java.util.Optional;
 import static java.util.Objects.requireNonNull;
 
 /**
- * A GGUF model that llama.cpp may be given: checked first, because llama.cpp v0.5.0 ends the process on some malformed
- * models ({@code GGML_ASSERT} in {@code llama-model.cpp}, {@code llama-vocab.cpp} and in its operators).
+ * A GGUF model that is safe for llama.cpp v0.5.0, which ends the process on some malformed models ({@code GGML_ASSERT}
+ * in {@code llama-model.cpp}, {@code llama-vocab.cpp} and in its operators).
  *
- * @param gguf the header of the file
- * @param architecture as {@code general.architecture} names it, such as {@code llama}
+ * @param gguf header of the file
+ * @param architecture {@code general.architecture}, such as {@code llama}
  * @param blockCount layers
  * @param embeddingLength width of the residual stream
  * @param contextLength tokens the model was trained for
- * @param headCount attention heads, the most of any layer; 0 if none has attention
- * @param keyValueHeadCount key-value heads, the most of any layer
+ * @param headCount attention heads, the maximum over all layers; 0 if no layer has attention
+ * @param keyValueHeadCount key-value heads, the maximum over all layers
  * @param vocabularySize tokens
- * @param memory what it keeps of earlier tokens
+ * @param memory what the model keeps of earlier tokens
  */
 public record ModelFile(
         GgufFile gguf,
@@ -40,16 +40,16 @@ public record ModelFile(
     }
 
     /**
-     * Reads and checks a model. Weights are not read.
+     * Reads and checks a model, without its weights.
      *
-     * @throws LlamafuException with {@link ErrorCode#MODEL_NOT_FOUND} if there is no regular file that can be opened, and
-     *     with {@link ErrorCode#MODEL_INVALID} if it is no model that llama.cpp can take
+     * @throws LlamafuException with {@link ErrorCode#MODEL_NOT_FOUND} if the path is not a regular file that can be
+     *     opened, and with {@link ErrorCode#MODEL_INVALID} if llama.cpp cannot use the model
      */
     public static ModelFile read(Path path) {
         return check(GgufReader.read(path, GgufKind.MODEL));
     }
 
-    /** As {@link #read}, for a header that was read before. */
+    /** Like {@link #read}, for a header that was read before. */
     public static ModelFile check(GgufFile gguf) {
         checkType(gguf);
         ModelParameters parameters = ModelParameters.read(gguf);
@@ -67,7 +67,7 @@ public record ModelFile(
                 parameters.memory());
     }
 
-    /** Reads the vocabulary again, for the bytes of its longest token as the file writes it. */
+    /** Bytes of the vocabulary's longest token, which is read from the file again. */
     public int longestToken() {
         return ModelVocabulary.longestToken(gguf);
     }

@@ -6,8 +6,8 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * The hyperparameters of a model, within the bounds that llama.cpp v0.5.0 asserts ({@code llama_model_base::load_hparams}
- * and the graph builders).
+ * The hyperparameters of a model, within the limits that llama.cpp v0.5.0 asserts ({@code
+ * llama_model_base::load_hparams} and the graph builders).
  */
 record ModelParameters(
         String architecture,
@@ -27,8 +27,9 @@ record ModelParameters(
     private static final int MAX_HEADS = 1 << 16;
     private static final Set<String> ROPE_SCALINGS = Set.of("none", "linear", "yarn", "longrope");
     /**
-     * Those that do not generate token after token from the tokens before: encoders, of which llama.cpp's graphs have no
-     * memory and let every token see all; models that denoise a whole text; and drafts, which need another model's context.
+     * Architectures that do not generate each token from the tokens before it: encoders, whose llama.cpp graphs have no
+     * memory and let every token see all others; models that denoise a whole text; drafts, which need another model's
+     * context.
      */
     private static final Set<String> NO_DECODERS = Set.of(
             "bert",
@@ -52,9 +53,9 @@ record ModelParameters(
             "eagle3",
             "dflash",
             "gemma4-assistant");
-    /** They have a state in place of attention. */
+    /** Architectures with a state in place of attention. */
     private static final Set<String> RECURRENT = Set.of("mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7");
-    /** llama.cpp divides by them, and by the heads of the first block. */
+    /** llama.cpp divides by these, and by the heads of the first block. */
     private static final List<String> DIVISORS = List.of(
             "ssm.conv_kernel",
             "ssm.inner_size",
@@ -63,11 +64,11 @@ record ModelParameters(
             "wkv.head_size",
             "experts_per_group",
             "attention.output_group_count");
-    /** Its kernel reads and writes heads in blocks of so many numbers, beyond their end if they have others. */
+    /** The kernel processes heads in blocks of this size, and beyond their end if they are not a multiple. */
     private static final int RWKV7_BLOCK = 64;
 
     private static final Set<String> RWKV7 = Set.of("rwkv7", "arwkv7");
-    /** Their graphs assert that keys, values and rotations have the same width. */
+    /** Architectures whose graphs assert that keys, values and rotations have the same width. */
     private static final Set<String> ONE_HEAD_WIDTH = Set.of(
             "llama",
             "llama4",
@@ -133,12 +134,12 @@ record ModelParameters(
         }
 
         /**
-         * Heads of attention.
+         * Attention heads.
          *
-         * @param queries the most of any block
-         * @param keyValues the most of any block
-         * @param first those for queries of the first block, of which llama.cpp computes the width of all
-         * @param keyValuesOf those of each block
+         * @param queries the maximum over all blocks
+         * @param keyValues the maximum over all blocks
+         * @param first query heads of the first block, from which llama.cpp computes the width of all
+         * @param keyValuesOf by block
          */
         private record Heads(int queries, int keyValues, int first, List<Long> keyValuesOf) {}
 
@@ -198,7 +199,7 @@ record ModelParameters(
             }
         }
 
-        /** Of rotations by several positions; llama.cpp divides by their sum. */
+        /** Checks the sections of multi-position rotations; llama.cpp divides by their sum. */
         private void checkSections(int keys) {
             String key = key("rope.dimension_sections");
             Optional<GgufValue.Array> array = gguf.findArray(key);
@@ -253,7 +254,7 @@ record ModelParameters(
                     .orElseGet(() -> new long[heads.keyValuesOf().size()]);
             for (int block = 0; block < blockCount; block++) {
                 keyValues += heads.keyValuesOf().get(block);
-                // in nemotron_h a feed-forward network is a block of its own
+                // in nemotron_h, a feed-forward network is a block of its own
                 boolean network = architecture.startsWith("nemotron_h") && feedForward[block] > 0;
                 withoutAttention += heads.keyValuesOf().get(block) == 0 && !network ? 1 : 0;
             }
@@ -264,7 +265,10 @@ record ModelParameters(
                     keyValues * width * Short.BYTES, states * stateLength(embeddingLength) * Float.BYTES);
         }
 
-        /** Numbers that a sequence keeps in a block without attention, as {@code n_embd_r} and {@code n_embd_s} say. */
+        /**
+         * Elements that a sequence keeps in a block without attention, as {@code n_embd_r} and {@code n_embd_s} compute
+         * them.
+         */
         private long stateLength(long embeddingLength) {
             Optional<Integer> headSize = optional("wkv.head_size", 1, MAX_LENGTH);
             if (headSize.isPresent()) {
@@ -287,7 +291,7 @@ record ModelParameters(
             if (experts > 0 && used < 1) {
                 throw gguf.invalid("has %d experts, but '%s' is 0.".formatted(experts, key("expert_used_count")));
             }
-            // without their widths llama.cpp divides by how many each block uses
+            // without the widths, llama.cpp divides by the number that each block uses
             boolean widths = leastOfAnyBlock("expert_feed_forward_length", blockCount) > 0;
             if (experts > 0 && !widths && leastOfAnyBlock("expert_used_count", blockCount) < 1) {
                 throw gguf.invalid("has %d experts, of which a block uses none, and no '%s'."
@@ -318,7 +322,7 @@ record ModelParameters(
             }
         }
 
-        /** A value for each block: the file has one for all, or an array. */
+        /** One value per block; the file has one for all, or an array. */
         private Optional<long[]> perBlock(String name, int blockCount) {
             String key = key(name);
             GgufValue value = gguf.metadata().get(key);
@@ -349,7 +353,7 @@ record ModelParameters(
             return gguf.findInteger(key(name)).map(value -> inRange(name, value, least, most));
         }
 
-        /** The greatest value of any block; 0 if the key is absent. */
+        /** The maximum over all blocks; 0 if the key is absent. */
         private int optional(String name, int least, int most, int blockCount) {
             int greatest = 0;
             for (long value : perBlock(name, blockCount).orElse(new long[0])) {

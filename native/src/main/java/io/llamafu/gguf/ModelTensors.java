@@ -3,11 +3,14 @@ package io.llamafu.gguf;
 import java.util.EnumSet;
 import java.util.Set;
 
-/** The types that llama.cpp v0.5.0 can compute with on a CPU; others end the process in the middle of a decode. */
+/**
+ * The tensor types that llama.cpp v0.5.0 can compute with on a CPU; other types end the process in the middle of a
+ * decode.
+ */
 final class ModelTensors {
     private static final String EMBEDDINGS = "token_embd.weight";
 
-    /** Types of intermediate results and plain numbers: no matrix multiplication takes them as weights. */
+    /** Types of intermediate results and plain numbers; no matrix multiplication accepts them as weights. */
     private static final Set<GgufTensorType> NO_WEIGHTS = EnumSet.of(
             GgufTensorType.Q8_1,
             GgufTensorType.Q8_K,
@@ -41,7 +44,7 @@ final class ModelTensors {
         }
     }
 
-    /** Tables of numbers, such as DeepSeek's experts by token, are the only integers. */
+    /** The only integer tensors are lookup tables, such as DeepSeek's experts by token. */
     private static boolean isTable(GgufTensor tensor) {
         return tensor.name().contains("tid2eid");
     }

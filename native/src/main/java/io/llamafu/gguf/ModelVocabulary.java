@@ -7,9 +7,9 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * The vocabulary of a model, as {@code llama_vocab::impl::load} of llama.cpp v0.5.0 takes it: it asserts that no two
- * tokens have the same text, that byte tokens are written {@code <0xHH>}, and that a beginning or end token that is to be
- * added exists. Token texts are compared by 64-bit hashes, so that no text is held.
+ * Checks the vocabulary of a model for what {@code llama_vocab::impl::load} of llama.cpp v0.5.0 asserts: no two tokens
+ * have the same text, byte tokens are written {@code <0xHH>}, and a beginning or end token that is to be added exists.
+ * Token texts are compared by 64-bit hashes, so no texts are held.
  */
 final class ModelVocabulary {
     private static final String MODEL = "tokenizer.ggml.model";
@@ -25,7 +25,7 @@ final class ModelVocabulary {
     /** {@code LLAMA_TOKEN_TYPE_BYTE}. */
     private static final long BYTE_TYPE = 6;
 
-    /** The default beginning and end token of each tokenizer that can write text; -1 for none. */
+    /** The default beginning and end tokens of each tokenizer that can write text; -1 is none. */
     private static final Map<String, long[]> DEFAULT_SPECIALS = Map.of(
             "llama", new long[] {1, 2},
             "plamo2", new long[] {1, 2},
@@ -135,7 +135,7 @@ final class ModelVocabulary {
                 && bytes[5] == '>';
     }
 
-    /** FNV-1a of the text as llama.cpp sees it: up to the first NUL, and a made-up name for the empty text. */
+    /** FNV-1a of the text as llama.cpp sees it: up to the first NUL, and {@code [EMPTY_index]} for the empty text. */
     private static long hash(long index, byte[] bytes, int length) {
         int end = 0;
         while (end < length && bytes[end] != 0) {

@@ -2,16 +2,16 @@ package io.llamafu.grammar;
 
 import java.util.List;
 
-/** The notation of llama.cpp's grammars, as far as this package writes it. */
+/** The subset of llama.cpp's grammar notation that this package writes. */
 final class Gbnf {
     static final String DIGIT = "[0-9]";
 
-    /** The most repetitions that llama.cpp counts; a higher limit would silently be none. */
+    /** The most repetitions that llama.cpp counts; it silently ignores a higher limit. */
     static final int MAX_REPETITIONS = 2000;
 
     private Gbnf() {}
 
-    /** Exactly this text, which has no unpaired surrogate and no NUL. */
+    /** Exactly this text, which must have no unpaired surrogate and no NUL. */
     static String literal(String text) {
         StringBuilder literal = new StringBuilder(text.length() + 2).append('"');
         for (int i = 0; i < text.length(); i++) {
@@ -28,7 +28,7 @@ final class Gbnf {
         return literal.append('"').toString();
     }
 
-    /** One of these, as a unit. */
+    /** One of the alternatives, as a group. */
     static String choice(List<String> alternatives) {
         return alternatives.size() == 1 ? alternatives.get(0) : "(" + String.join(" | ", alternatives) + ")";
     }
@@ -38,8 +38,8 @@ final class Gbnf {
     }
 
     /**
-     * So many of an item, which must be a character class or the name of a rule: what a repeated group holds counts
-     * against {@link #MAX_REPETITIONS} too.
+     * A repeated item: a character class or the name of a rule, because the content of a repeated group counts against
+     * {@link #MAX_REPETITIONS} too.
      */
     static String repeat(String item, int least, int most) {
         return most == 0
@@ -47,7 +47,7 @@ final class Gbnf {
                 : least == most ? "%s{%d}".formatted(item, least) : "%s{%d,%d}".formatted(item, least, most);
     }
 
-    /** So many of an item or more. */
+    /** An item repeated at least this often. */
     static String repeat(String item, int least) {
         return "%s{%d,}".formatted(item, least);
     }

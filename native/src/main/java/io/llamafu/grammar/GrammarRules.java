@@ -9,7 +9,7 @@ import java.util.Map;
 import java.util.Queue;
 import java.util.TreeSet;
 
-/** The rules of a grammar that is being written. */
+/** The rules of a grammar under construction. */
 final class GrammarRules {
     private final Map<String, String> bodies = new LinkedHashMap<>();
 
@@ -23,8 +23,8 @@ final class GrammarRules {
     }
 
     /**
-     * Adds a rule for one of these texts, as a tree of their common beginnings. llama.cpp follows every alternative that
-     * is still possible and holds each token against all of them; in a tree few are possible at a time.
+     * Adds a rule for one of these texts, as a tree of common prefixes. llama.cpp follows every alternative that is
+     * still possible and tests each token against all of them; a tree keeps their number low.
      */
     void addTexts(String name, Collection<String> texts) {
         Queue<Branch> waiting = new ArrayDeque<>();
@@ -49,13 +49,13 @@ final class GrammarRules {
     }
 
     /**
-     * Texts with a common beginning.
+     * Texts with a common prefix.
      *
      * @param texts sorted, without duplicates
-     * @param from how long the beginning is
+     * @param from length of the prefix
      */
     private record Branch(String name, List<String> texts, int from) {
-        /** The texts with the same next character together; a text that ends here is alone. */
+        /** Groups the texts by their next character; a text that ends here is a group of its own. */
         List<List<String>> twigs() {
             List<List<String>> twigs = new ArrayList<>();
             int start = 0;
@@ -73,7 +73,7 @@ final class GrammarRules {
         }
     }
 
-    /** Of sorted texts; never in the middle of a character. */
+    /** The length of the common prefix of sorted texts; never in the middle of a character. */
     private static int commonLength(List<String> texts) {
         String first = texts.get(0);
         String last = texts.get(texts.size() - 1);

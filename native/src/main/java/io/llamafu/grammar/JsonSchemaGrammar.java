@@ -6,7 +6,7 @@ import io.llamafu.LlamafuException;
 import static java.util.Objects.requireNonNull;
 
 /**
- * The grammar of an answer that is a JSON document of a schema.
+ * Compiles a JSON schema to a grammar whose answers are JSON documents of the schema.
  *
  * <pre>{@code
  * String schema = """
@@ -16,27 +16,26 @@ import static java.util.Objects.requireNonNull;
  * SamplingOptions sampling = SamplingOptions.builder().grammar(JsonSchemaGrammar.of(schema)).build();
  * }</pre>
  *
- * <p>Every finished answer is valid; not every valid document can be an answer. Answers are compact, their properties
- * are in the order of the schema, and only properties that the schema names are written. {@code
- * docs/structured-output.md} lists the keywords and what is left out. An answer that ends for another reason than
- * {@link io.llamafu.engine.FinishReason#END_OF_GENERATION} is cut and no JSON.
+ * <p>Every finished answer is valid, but not every valid document can be an answer: answers are compact, their
+ * properties are in the order of the schema, and only properties that the schema names are written. {@code
+ * docs/structured-output.md} lists the supported keywords. An answer that does not end with {@link
+ * io.llamafu.engine.FinishReason#END_OF_GENERATION} is cut and not valid JSON.
  */
 public final class JsonSchemaGrammar {
-    /** The longest schema. */
     public static final int MAX_CHARACTERS = 65_536;
 
-    /** The most subschemas that the answer can reach. */
+    /** The most subschemas that an answer can reach. */
     public static final int MAX_SUBSCHEMAS = 1000;
 
     private JsonSchemaGrammar() {}
 
     /**
-     * Writes the grammar.
+     * Compiles a schema.
      *
      * @return GBNF
-     * @throws LlamafuException with {@link ErrorCode#INVALID_SCHEMA} if the schema is malformed, asks for the impossible
-     *     or uses keywords that cannot be enforced; all of those are listed. With {@link ErrorCode#INVALID_TEXT} if it
-     *     has an unpaired surrogate
+     * @throws LlamafuException with {@link ErrorCode#INVALID_SCHEMA} if the schema is malformed, cannot be satisfied or
+     *     uses keywords that cannot be enforced (all of them are listed); with {@link ErrorCode#INVALID_TEXT} if it has
+     *     an unpaired surrogate
      */
     public static String of(String jsonSchema) {
         return new SchemaCompiler(SchemaDocument.parse(requireNonNull(jsonSchema, "jsonSchema is null"))).compile();

@@ -9,7 +9,7 @@ import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
-/** The types of JSON Schema, each with the keywords that say more of it and can be enforced. */
+/** The types of JSON Schema, each with the keywords for it that can be enforced. */
 enum JsonType {
     OBJECT,
     ARRAY,
@@ -19,7 +19,7 @@ enum JsonType {
     BOOLEAN,
     NULL;
 
-    /** Of all types, and that which names them. */
+    /** The keywords of all types, and {@code type} itself. */
     static final Set<String> ALL_KEYWORDS = Stream.concat(
                     Stream.of("type"), Arrays.stream(values()).flatMap(type -> type.keywords().stream()))
             .collect(Collectors.toUnmodifiableSet());
@@ -65,7 +65,7 @@ enum JsonType {
         return this == type || (this == NUMBER && type == INTEGER);
     }
 
-    /** With whole numbers among the numbers, so that two types share a value only if they are equal. */
+    /** NUMBER for INTEGER, so that two types share a value only if they are equal. */
     JsonType widest() {
         return this == INTEGER ? NUMBER : this;
     }

@@ -11,7 +11,7 @@ import java.util.Set;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 /**
- * The grammar of an answer that is one of a list of labels.
+ * Compiles a list of labels to a grammar whose answers are one of them.
  *
  * <pre>{@code
  * List<String> labels = List.of("expense: travel", "refund: travel");
@@ -24,18 +24,18 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 public final class LabelGrammar {
     public static final int MAX_LABELS = 10_000;
 
-    /** Of all labels together. */
+    /** The total over all labels. */
     public static final int MAX_CHARACTERS = 100_000;
 
     private LabelGrammar() {}
 
     /**
-     * Writes the grammar.
+     * Compiles the labels.
      *
      * @param labels at least one and at most {@link #MAX_LABELS}, none null or empty; duplicates count once
      * @return GBNF
-     * @throws LlamafuException with {@link ErrorCode#INVALID_REQUEST}, or with {@link ErrorCode#INVALID_TEXT} if a label
-     *     has an unpaired surrogate
+     * @throws LlamafuException with {@link ErrorCode#INVALID_REQUEST}, or with {@link ErrorCode#INVALID_TEXT} if a
+     *     label has an unpaired surrogate
      */
     public static String of(List<String> labels) {
         require(!labels.isEmpty(), "There are no labels; give at least one.");
@@ -65,8 +65,8 @@ public final class LabelGrammar {
     }
 
     /**
-     * How many tokens are enough for any of the labels, whatever the model's vocabulary: a token is a byte at least, and
-     * one more ends the answer.
+     * The number of tokens that suffices for any of the labels with any vocabulary: at most one per byte, and one that
+     * ends the answer.
      */
     public static int maxTokens(List<String> labels) {
         return 1

@@ -6,12 +6,12 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
-/** Writes the numbers of a range. */
+/** Writes grammars for ranges of numbers. */
 final class NumberGrammar {
-    /** Without bounds; the largest that are all below 2^63. */
+    /** The digits of integers without bounds; all such integers are below 2^63. */
     private static final int INTEGER_DIGITS = 18;
 
-    /** So many are kept by a double. */
+    /** The digits that a double preserves. */
     private static final int DOUBLE_DIGITS = 15;
 
     /** Leaves three digits for the fraction. */
@@ -22,7 +22,7 @@ final class NumberGrammar {
     /** An end of a range. */
     private record Bound(BigDecimal value, boolean open) {}
 
-    /** The whole numbers between the bounds of a schema, of at most 18 digits. */
+    /** Integers within the bounds of a schema, of at most 18 digits. */
     static String integers(Schema schema) {
         BigDecimal limit = BigDecimal.valueOf(power(INTEGER_DIGITS) - 1);
         BigDecimal low = lower(schema)
@@ -55,7 +55,7 @@ final class NumberGrammar {
         return firstInteger(new Bound(high.value().negate(), high.open())).negate();
     }
 
-    /** The decimal numbers between the bounds of a schema, without exponent. */
+    /** Decimal numbers within the bounds of a schema, without exponent. */
     static String decimals(Schema schema) {
         Optional<Bound> lower = lower(schema);
         Optional<Bound> upper = upper(schema);
@@ -115,7 +115,7 @@ final class NumberGrammar {
         return openDecides ? open : closed;
     }
 
-    /** The decimals from low to high, neither negative, with so many digits of fraction at most. */
+    /** Non-negative decimals from low to high, with a limited number of fraction digits. */
     private static List<String> magnitudes(long low, boolean lowOpen, long high, boolean highOpen, int fraction) {
         if (low == high) {
             return lowOpen || highOpen ? List.of() : List.of(Gbnf.literal(Long.toString(low)));
@@ -135,7 +135,7 @@ final class NumberGrammar {
         return alternatives;
     }
 
-    /** The whole numbers from low to high, neither negative. */
+    /** Non-negative integers from low to high. */
     private static List<String> wholes(long low, long high) {
         List<String> alternatives = new ArrayList<>();
         long from = low;
@@ -158,13 +158,13 @@ final class NumberGrammar {
         return alternatives;
     }
 
-    /** The largest length of which no number is above this one. */
+    /** The greatest length at which all numbers are at most this one. */
     private static int digitsOfAll(long high) {
         int digits = Long.toString(high).length();
         return high == power(digits) - 1 ? digits : digits - 1;
     }
 
-    /** The digits from low to high, both of the same length, as a unit. */
+    /** Digits from low to high, both of the same length, as a group. */
     private static String sameLength(String low, String high) {
         if (low.equals(high)) {
             return Gbnf.literal(low);

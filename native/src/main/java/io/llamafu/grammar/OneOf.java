@@ -11,14 +11,14 @@ import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
 
 /**
- * Shows that of the alternatives of a {@code oneOf} only one fits an answer. A grammar cannot forbid what two of its
- * alternatives allow.
+ * Verifies that at most one alternative of a {@code oneOf} fits any answer, because a grammar cannot forbid what two
+ * alternatives both allow.
  */
 final class OneOf {
     private static final int MAX_DEPTH = 8;
     private static final int MAX_COMPARISONS = 100_000;
 
-    /** 1 and 1.0 are the same value. */
+    /** Treats 1 and 1.0 as the same value. */
     private static final Comparator<JsonNode> BY_VALUE = (left, right) -> {
         if (left.isNumber() && right.isNumber()) {
             return left.decimalValue().compareTo(right.decimalValue());
@@ -32,7 +32,7 @@ final class OneOf {
     /**
      * Prepares a check.
      *
-     * @param follow to the schema that another one refers to, or else to itself
+     * @param follow resolves a schema that refers to another one; returns others unchanged
      */
     OneOf(UnaryOperator<Schema> follow) {
         this.follow = follow;
@@ -99,7 +99,10 @@ final class OneOf {
                 .collect(Collectors.toSet());
     }
 
-    /** The types that fit a schema: all, if it does not name any. Keywords such as properties are of one type only. */
+    /**
+     * The types that a schema accepts: all if it names none, since keywords such as {@code properties} apply to one
+     * type only.
+     */
     private static Set<JsonType> admitted(Schema schema) {
         return schema.has("type") || schema.values().isPresent() ? written(schema) : Set.of(JsonType.values());
     }
@@ -113,7 +116,7 @@ final class OneOf {
                         exclusive(one.properties().get(name), other.properties().get(name), depth + 1));
     }
 
-    /** An answer holds only properties that its own alternative names. */
+    /** An answer has only properties that its own alternative names. */
     private static boolean requiresWhatIsNeverIn(Schema one, Schema other) {
         return !other.properties().keySet().containsAll(one.required());
     }

@@ -8,9 +8,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
-/** Which rule needs which others, to find schemas that no document can satisfy. */
+/** The dependencies between rules, used to find schemas that no document can satisfy. */
 final class RuleGraph {
-    /** llama.cpp and its like walk through nested choices by recursion. */
+    /** llama.cpp recurses through nested choices, as do similar parsers. */
     private static final int MAX_NESTED_CHOICES = 32;
 
     private final Map<String, Rule> rules = new LinkedHashMap<>();
@@ -18,8 +18,8 @@ final class RuleGraph {
     /**
      * A rule.
      *
-     * @param ways to write a document: for each, the rules that it cannot do without
-     * @param choices the rules that it may be instead, with nothing written in front
+     * @param ways the ways to write a document, each with the rules that it requires
+     * @param choices the rules that can replace it, with nothing written before them
      */
     private record Rule(Schema schema, List<List<String>> ways, Set<String> choices) {}
 
@@ -45,7 +45,7 @@ final class RuleGraph {
         });
     }
 
-    /** A choice that leads to itself nests without end. */
+    /** The depth of nested choices; a choice that leads to itself nests without end. */
     private int nestedChoices(String name, int above, Map<String, Integer> depths) {
         Rule rule = rules.get(name);
         int depth = depths.getOrDefault(name, -1);

@@ -16,13 +16,13 @@ import java.util.Set;
 /**
  * A schema or a part of one.
  *
- * @param pointer where it is in the whole schema, as a JSON pointer
+ * @param pointer its place in the whole schema, as a JSON pointer
  */
 record Schema(JsonNode json, String pointer) {
-    /** A number with a huge one would have as many digits when it is computed with. */
+    /** Numbers with larger exponents would have as many digits in computations. */
     private static final int MAX_EXPONENT = 1000;
 
-    /** Where it is, as a reference would name it. */
+    /** Its place, written as a reference would name it. */
     String place() {
         return "#" + pointer;
     }
@@ -52,7 +52,7 @@ record Schema(JsonNode json, String pointer) {
         return get(keyword).textValue();
     }
 
-    /** The schemas of an array that is not empty. */
+    /** The schemas of a non-empty array. */
     List<Schema> list(String keyword) {
         Schema parent = child(keyword);
         if (!parent.json.isArray() || parent.json.isEmpty()) {
@@ -65,7 +65,7 @@ record Schema(JsonNode json, String pointer) {
         return list;
     }
 
-    /** The properties, in their order; none if there is no such keyword. */
+    /** The properties in their order; empty if the keyword is absent. */
     Map<String, Schema> properties() {
         Map<String, Schema> properties = new LinkedHashMap<>();
         if (has("properties")) {
@@ -94,7 +94,7 @@ record Schema(JsonNode json, String pointer) {
         return required;
     }
 
-    /** A length or a number of items, at most what a grammar can count; empty if there is no such keyword. */
+    /** A length or number of items, limited to what a grammar can count; empty if the keyword is absent. */
     Optional<Integer> count(String keyword) {
         Optional<BigDecimal> number = number(keyword);
         number.ifPresent(value -> {
@@ -145,7 +145,7 @@ record Schema(JsonNode json, String pointer) {
         return has("type") || has("properties") || has("items") || has("prefixItems");
     }
 
-    /** What {@code type} says, or else what the other keywords show to be meant; whole numbers are in NUMBER. */
+    /** The types that {@code type} names or that the other keywords imply; NUMBER includes integers. */
     Set<JsonType> types() {
         if (!has("type")) {
             if (has("properties")) {

@@ -22,9 +22,9 @@ import java.util.Optional;
 import java.util.Queue;
 import java.util.Set;
 
-/** Writes one rule for each schema that the answer can reach. */
+/** Compiles each schema that an answer can reach to one rule. */
 final class SchemaCompiler {
-    /** Keywords that constrain nothing. */
+    /** Keywords without effect. */
     private static final Set<String> ANNOTATIONS = Set.of(
             "title",
             "description",
@@ -48,7 +48,7 @@ final class SchemaCompiler {
     private final SchemaDocument document;
     private final GrammarRules rules = new GrammarRules();
     private final Map<String, String> names = new HashMap<>();
-    /** A queue, because recursion would follow chains of references of any length. */
+    /** A queue rather than recursion, because chains of references have any length. */
     private final Queue<Schema> waiting = new ArrayDeque<>();
 
     private final RuleGraph graph = new RuleGraph();
@@ -79,7 +79,7 @@ final class SchemaCompiler {
         return grammar;
     }
 
-    /** The name of the rule of a schema, which will be written if it is not yet. */
+    /** The rule name of a schema, which is queued if it has no rule yet. */
     private String rule(Schema schema) {
         Schema target = follow(schema);
         String known = names.get(target.pointer());
@@ -96,7 +96,7 @@ final class SchemaCompiler {
         return name;
     }
 
-    /** The schema that a chain of references leads to. */
+    /** The schema at the end of a chain of references. */
     private Schema follow(Schema schema) {
         Set<String> passed = new HashSet<>();
         Schema target = schema;
@@ -110,7 +110,7 @@ final class SchemaCompiler {
         return target;
     }
 
-    /** Notes the keywords that are neither of these nor annotations. */
+    /** Records the keywords that are neither allowed nor annotations. */
     private void allow(Schema schema, Set<String> keywords) {
         schema.json().fieldNames().forEachRemaining(keyword -> {
             boolean rootOnly = keyword.equals("$id") && schema.pointer().isEmpty();
@@ -155,7 +155,7 @@ final class SchemaCompiler {
         return texts;
     }
 
-    /** Numbers without exponent: 100, not 1E+2, which many read as no integer. */
+    /** Numbers without exponent: 100 instead of 1E+2, which many parsers do not accept as an integer. */
     private static String written(Schema schema, JsonNode value) {
         requireFewDigits(schema, value);
         String text;
@@ -172,7 +172,7 @@ final class SchemaCompiler {
         if (value.isNumber()) {
             schema.requireFewDigits("the value", value);
         }
-        value.forEach(part -> requireFewDigits(schema, part)); // no deeper than a schema may be
+        value.forEach(part -> requireFewDigits(schema, part)); // the depth is within the limit of schemas
     }
 
     private void choice(String name, Schema schema, List<Schema> alternatives) {
@@ -186,7 +186,7 @@ final class SchemaCompiler {
         int before = unsupported.size();
         allow(schema, JsonType.ALL_KEYWORDS);
         if (!schema.saysItsType() && unsupported.size() > before) {
-            return; // such a keyword may have been meant to say it
+            return; // such a keyword may have been meant as the type
         }
         Set<JsonType> types = schema.types();
         Set<String> keywords = new HashSet<>(Set.of("type"));
@@ -237,8 +237,8 @@ final class SchemaCompiler {
     }
 
     /**
-     * The properties in their order. The rule of a property goes on with those after it; before an optional property
-     * there is a choice to go on without it.
+     * The properties in their order. The rule of each property continues with the properties after it; before an
+     * optional one there is a choice to skip it.
      */
     private String object(String name, Schema schema) {
         if (!schema.has("properties")) {
@@ -275,7 +275,7 @@ final class SchemaCompiler {
         return rest.isEmpty() ? "\"{}\"" : "\"{\" %s \"}\"".formatted(restRequired ? rest : Gbnf.optional(rest));
     }
 
-    /** What {@code prefixItems} lists is written first and in full; then the items. */
+    /** All of {@code prefixItems} first, then the items. */
     private String array(String name, Schema schema) {
         List<String> prefix = new ArrayList<>();
         if (schema.has("prefixItems")) {

@@ -16,7 +16,7 @@ import java.net.URLDecoder;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
-/** A whole schema, within which references are looked up. */
+/** A whole schema, in which references are resolved. */
 record SchemaDocument(Schema root) {
     private static final int MAX_NESTING = 100;
 
@@ -62,7 +62,7 @@ record SchemaDocument(Schema root) {
                                 e.getLocation().getColumnNr());
     }
 
-    /** The schema that another one's {@code $ref} names. */
+    /** The schema that {@code $ref} of another one names. */
     Schema resolve(Schema reference) {
         String target = reference.text("$ref");
         if (!target.equals("#") && !target.startsWith("#/")) {

@@ -3,7 +3,7 @@ package io.llamafu.grammar;
 import java.util.Optional;
 import java.util.Set;
 
-/** Writes the strings of JSON. */
+/** Writes grammars for JSON strings. */
 final class StringGrammar {
     static final Set<String> FORMATS = Set.of("date", "time", "date-time", "uuid");
 
@@ -11,9 +11,9 @@ final class StringGrammar {
 
     private StringGrammar() {}
 
-    /** The strings of so many characters. A character is a code point, as JSON Schema counts. */
+    /** Strings with a given range of lengths. A character is a code point, as in JSON Schema. */
     static String ofLength(GrammarRules rules, int least, Optional<Integer> most) {
-        // no surrogate and nothing beyond Unicode, so that an answer is UTF-8
+        // no surrogates and nothing beyond Unicode, so answers are valid UTF-8
         rules.share("character", "[\\x20-\\x21\\x23-\\x5B\\x5D-\\uD7FF\\uE000-\\U0010FFFF] | \"\\\\\" escape");
         // \ud800 to \udfff are halves of a character
         rules.share(
@@ -27,7 +27,7 @@ final class StringGrammar {
                         QUOTE);
     }
 
-    /** The strings of one of the {@link #FORMATS}. */
+    /** Strings of one of the {@link #FORMATS}. */
     static String ofFormat(GrammarRules rules, String format) {
         switch (format) {
             case "date" -> shareDate(rules);
@@ -45,7 +45,7 @@ final class StringGrammar {
         return "%s %s %s".formatted(QUOTE, format, QUOTE);
     }
 
-    /** Of RFC 3339: days that the month has, 29 February in leap years only. */
+    /** Dates of RFC 3339: days that exist in the month, 29 February in leap years only. */
     private static void shareDate(GrammarRules rules) {
         rules.share("date", "[0-9]{4} \"-\" month-day | leap-year \"-02-29\"");
         rules.share(
@@ -57,7 +57,7 @@ final class StringGrammar {
         rules.share("multiple-of-four", "\"0\" [48] | [2468] [048] | [13579] [26]");
     }
 
-    /** Of RFC 3339, without leap seconds; offsets are those in use, -12:00 to +14:00, and never -00:00. */
+    /** Times of RFC 3339, without leap seconds; offsets are those in use, -12:00 to +14:00, and never -00:00. */
     private static void shareTime(GrammarRules rules) {
         rules.share(
                 "time", "([01] [0-9] | \"2\" [0-3]) \":\" [0-5] [0-9] \":\" [0-5] [0-9] (\".\" [0-9]{1,9})? offset");

@@ -1,2 +1,2 @@
-/** Grammars in GBNF that hold an answer to a list of labels or to a JSON schema. */
+/** Compiles lists of labels and JSON schemas to GBNF grammars. */
 package io.llamafu.grammar;

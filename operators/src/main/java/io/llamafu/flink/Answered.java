@@ -16,16 +16,16 @@ import java.util.Map;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * A record and its one outcome.
+ * A record and its outcome.
  *
- * @param record as it came
+ * @param record the input record, unchanged
  * @param completion its text, or its error
  */
 @PublicEvolving
 @TypeInfo(Answered.TypeFactory.class)
 public record Answered<T>(T record, Completion completion) {
 
-    /** The type of records that were answered. */
+    /** The type of {@code Answered} for a type of records. */
     public static <T> TypeInformation<Answered<T>> type(TypeInformation<T> recordType) {
         checkNotNull(recordType, "recordType is null");
         @SuppressWarnings("unchecked") // the class of a generic type has no parameters
@@ -43,7 +43,7 @@ public record Answered<T>(T record, Completion completion) {
         }
     }
 
-    /** Finds the type where Flink asks for it, such as in {@code new TypeHint<Answered<Ticket>>() {}}. */
+    /** Provides the type where Flink asks for it, such as in {@code new TypeHint<Answered<Ticket>>() {}}. */
     @Internal
     public static final class TypeFactory<T> extends TypeInfoFactory<Answered<T>> {
         @Override

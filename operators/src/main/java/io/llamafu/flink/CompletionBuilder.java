@@ -33,13 +33,13 @@ import static org.apache.flink.util.Preconditions.checkState;
 /**
  * Describes how the records of a stream are answered; see {@link Llamafu#complete}.
  *
- * <p>Every record gives exactly one {@link Completion} with the record's timestamp: a text, or an error as the option
- * {@code on-error} says. A null key or prompt is such an error, and so is a {@link io.llamafu.LlamafuException} that one
- * of the functions of a record throws; another exception fails the job.
+ * <p>Every record yields exactly one {@link Completion} with the record's timestamp: a text, or an error as the option
+ * {@code on-error} says. A null key or prompt is such an error, and so is a {@link io.llamafu.LlamafuException} thrown
+ * by one of the functions of a record; any other exception fails the job.
  *
- * <p>The stack of a record is the first that there is of: its own ({@link #stack}), its key's route ({@link #routes}),
- * the first rule that matches its key ({@link #rules}), the rules' default, {@link #defaultRoute}. Then the scales that
- * it sets are applied ({@link #scales}).
+ * <p>The stack of a record is the first of these that exists: its own ({@link #stack}), its key's route ({@link
+ * #routes}), the first rule that matches its key ({@link #rules}), the rules' default, {@link #defaultRoute}. Then the
+ * record's scales are applied ({@link #scales}).
  *
  * @param <T> the records
  */
@@ -76,37 +76,37 @@ public final class CompletionBuilder<T> {
         return this;
     }
 
-    /** The text that the option {@code prompt-template} frames. Required. */
+    /** The text that replaces {@code {text}} in the option {@code prompt-template}. Required. */
     public CompletionBuilder<T> prompt(SerializableFunction<T, String> newPrompt) {
         prompt = Optional.of(checkNotNull(newPrompt, "prompt is null"));
         return this;
     }
 
     /**
-     * An identity that the {@link Completion} carries, to join it with its record, and by which the record takes a
-     * variant of a route. May be null for a record.
+     * An identity that the {@link Completion} carries, to join it with its record. It also chooses the variant of a
+     * route. May be null for a record.
      */
     public CompletionBuilder<T> id(SerializableFunction<T, String> newId) {
         id = Optional.of(checkNotNull(newId, "id is null"));
         return this;
     }
 
-    /** The written form of the stack that answers a record, whatever the routes say; null leaves it to them. */
+    /** The written form of the stack that answers a record, overriding the routes; null leaves the choice to them. */
     public CompletionBuilder<T> stack(SerializableFunction<T, String> newStack) {
         stack = Optional.of(checkNotNull(newStack, "stack is null"));
         return this;
     }
 
     /**
-     * Scales by adapter, which replace those of the record's stack; null or an empty map changes nothing. A name that is
-     * not in the stack is an error of the record.
+     * Scales by adapter, which replace those in the record's stack; null or an empty map changes nothing. A name that
+     * is not in the stack is an error of the record.
      */
     public CompletionBuilder<T> scales(SerializableFunction<T, Map<String, Float>> newScales) {
         scales = Optional.of(checkNotNull(newScales, "scales is null"));
         return this;
     }
 
-    /** The most tokens to generate for a record, 1 or more; null is the option {@code max-tokens}. */
+    /** The most tokens to generate for a record, 1 or more; null falls back to the option {@code max-tokens}. */
     public CompletionBuilder<T> maxTokens(SerializableFunction<T, Integer> newMaxTokens) {
         maxTokens = Optional.of(checkNotNull(newMaxTokens, "maxTokens is null"));
         return this;
@@ -115,9 +115,9 @@ public final class CompletionBuilder<T> {
     /**
      * Changes of the routes, kept in keyed state.
      *
-     * <p>A change that cannot be understood (a malformed stack, no key, no time in event time) never takes effect.
-     * With {@code on-error} = {@code fail} it fails the job with the coded error; otherwise the key's previous route
-     * stays, the change is logged and the metric {@code rejectedRouteChanges} counts it.
+     * <p>A malformed change (a stack that does not parse, no key, no time in event time) never takes effect. With
+     * {@code on-error} = {@code fail} it fails the job with the coded error; otherwise the key's previous route stays,
+     * the change is logged, and the metric {@code rejectedRouteChanges} counts it.
      */
     public CompletionBuilder<T> routes(DataStream<AdapterRoute> newRoutes) {
         routing.routes(checkNotNull(newRoutes, "routes is null"));
@@ -125,8 +125,9 @@ public final class CompletionBuilder<T> {
     }
 
     /**
-     * Routes for the keys that match a pattern, and a default for all others, kept in broadcast state. They are malformed
-     * as route changes are. In processing time, records that come before the first rule take {@link #defaultRoute}.
+     * Routes for the keys that match a pattern, and a default for all others, kept in broadcast state. Malformed rules
+     * are handled like malformed route changes. In processing time, records that arrive before the first rule take
+     * {@link #defaultRoute}.
      */
     public CompletionBuilder<T> rules(DataStream<RouteRule> newRules) {
         routing.rules(checkNotNull(newRules, "rules is null"));
@@ -134,9 +135,9 @@ public final class CompletionBuilder<T> {
     }
 
     /**
-     * Forgets the route of a key that has had neither a record nor a change for this long, by the clock of the
-     * TaskManager; the key's records then go by the rules and the default route. A record that waits uses its route, and
-     * the time before a restart does not count. Unless set, routes stay forever.
+     * Drops the route of a key that has had neither a record nor a change for this long, by the clock of the
+     * TaskManager; the key's records then follow the rules and the default route. A waiting record keeps its route in
+     * use, and time before a restart does not count. Unless set, routes stay forever.
      */
     public CompletionBuilder<T> routeTtl(Duration ttl) {
         checkArgument(
@@ -145,19 +146,19 @@ public final class CompletionBuilder<T> {
         return this;
     }
 
-    /** What becomes of a route change or rule that names an adapter which does not exist: by default, its records fail. */
+    /** What happens to a route change or rule that names an unknown adapter; by default, its records fail. */
     public CompletionBuilder<T> unknownAdapters(UnknownAdapters policy) {
         routing.unknownAdapters(checkNotNull(policy, "policy is null"));
         return this;
     }
 
-    /** The stack of records for which neither a route nor a rule holds; the base model unless set. */
+    /** The stack of records that match neither a route nor a rule; the base model unless set. */
     public CompletionBuilder<T> defaultRoute(AdapterStack newDefaultRoute) {
         defaultRoute = checkNotNull(newDefaultRoute, "defaultRoute is null");
         return this;
     }
 
-    /** A record takes the newest route that its key has seen: the lowest latency. The default. */
+    /** A record takes the newest route that its key has seen, for the lowest latency. The default. */
     public CompletionBuilder<T> processingTime() {
         routing.time(RoutingPlan.Time.PROCESSING);
         return this;
@@ -165,11 +166,12 @@ public final class CompletionBuilder<T> {
 
     /**
      * A record of time t takes the newest route with a time of t or earlier, decided when the watermark passes t, so
-     * that the same input is always routed alike. All streams need timestamps and watermarks; where route changes are
-     * rare, records wait for the next one, unless they have watermarks in between. {@code WatermarkStrategy.withIdleness}
-     * helps too, but changes that come after a pause can then be late, by the clock.
+     * the same input is always routed the same way. All streams need timestamps and watermarks; if route changes are
+     * rare, records wait for the next one unless there are watermarks in between. {@code
+     * WatermarkStrategy.withIdleness} helps too, but then a change that arrives after a pause can be late, depending on
+     * the clock.
      *
-     * <p>A record that is late (its time is not after the watermark) is routed at once, with the routes still held.
+     * <p>A late record (its time is not after the watermark) is routed at once, with the routes still held.
      */
     public CompletionBuilder<T> eventTime() {
         routing.time(RoutingPlan.Time.EVENT);
@@ -177,8 +179,8 @@ public final class CompletionBuilder<T> {
     }
 
     /**
-     * Completions leave as they are ready, and a watermark leaves when all records before it have: no completion is late
-     * that was not. The default.
+     * Emits completions as they are ready, and a watermark when all records before it are done, so no completion
+     * becomes late. The default.
      */
     public CompletionBuilder<T> unordered() {
         ordered = false;
@@ -186,9 +188,9 @@ public final class CompletionBuilder<T> {
     }
 
     /**
-     * Completions of a subtask leave in the order of their records; one slow record holds up those behind it. A restart
-     * with another parallelism, or with unaligned checkpoints, shares out records in flight anew: their order, of a key
-     * too, is then lost once.
+     * Emits the completions of a subtask in the order of their records; one slow record delays those behind it. A
+     * restart with another parallelism or from an unaligned checkpoint redistributes the records in flight, and so may
+     * reorder them once, even within a key.
      */
     public CompletionBuilder<T> ordered() {
         ordered = true;
@@ -197,7 +199,7 @@ public final class CompletionBuilder<T> {
 
     /**
      * The most records in flight in one subtask; twice {@code parallel-sequences} unless set. They are part of each
-     * checkpoint. The wait of those without a sequence slot does not count towards {@code timeout}.
+     * checkpoint. Waiting for a sequence slot does not count towards {@code timeout}.
      */
     public CompletionBuilder<T> capacity(int newCapacity) {
         checkArgument(newCapacity >= 1, "capacity is %s, but must be 1 or more.", newCapacity);
@@ -206,24 +208,24 @@ public final class CompletionBuilder<T> {
     }
 
     /**
-     * Sends records with the same adapters to few subtasks, for jobs with more adapters than a TaskManager can hold. The
-     * records of a key are then answered by several subtasks: their order is lost.
+     * Sends records with the same adapters to few subtasks, for jobs with more adapters than a TaskManager can hold.
+     * The records of a key are then answered by several subtasks, so their order is lost.
      *
-     * @param loadBound the most records that a subtask gets, over the mean: above 1, such as 1.25. The closer to 1, the
-     *     more records are sent where their adapters are not
+     * @param loadBound the most records that a subtask gets, relative to the mean: above 1, such as 1.25. The closer to
+     *     1, the more records are sent to subtasks without their adapters
      */
     public CompletionBuilder<T> affinity(double loadBound) {
         affinityBound = Optional.of(AffinityPartitioner.checkLoadBound(loadBound));
         return this;
     }
 
-    /** How tokens are chosen, in place of the sampling options given to {@link #with}. */
+    /** How tokens are chosen, replacing the sampling options given to {@link #with}. */
     public CompletionBuilder<T> sampling(SamplingOptions newSampling) {
         sampling = Optional.of(checkNotNull(newSampling, "sampling is null"));
         return this;
     }
 
-    /** How the tokens of a record are chosen, in place of what the job says; null leaves it to the job. */
+    /** How the tokens of a record are chosen, overriding the job's options; null falls back to them. */
     public CompletionBuilder<T> sampling(SerializableFunction<T, SamplingOptions> newSampling) {
         recordSampling = Optional.of(checkNotNull(newSampling, "sampling is null"));
         return this;
@@ -236,8 +238,8 @@ public final class CompletionBuilder<T> {
     }
 
     /**
-     * Prefix of the operators' uids, {@code llamafu} unless set. A job with two completions needs two; keep it over the
-     * versions of a job, since savepoints find the routes by it.
+     * Prefix of the operators' uids, {@code llamafu} unless set. A job with two completions needs two prefixes. Keep
+     * them across versions of a job, because savepoints find the routes by uid.
      */
     public CompletionBuilder<T> uid(String newUid) {
         checkArgument(!checkNotNull(newUid, "uid is null").isBlank(), "uid is blank, but savepoints need a name.");
@@ -245,27 +247,27 @@ public final class CompletionBuilder<T> {
         return this;
     }
 
-    /** For tests that must see or hold back what the engine does. */
+    /** For tests that observe or delay the engine. */
     CompletionBuilder<T> leases(Leases newLeases) {
         leases = checkNotNull(newLeases, "leases is null");
         return this;
     }
 
     /**
-     * Adds the operators to the job; a completion for each record comes out.
+     * Adds the operators to the job and returns a completion for each record.
      *
-     * @throws IllegalStateException if something is missing or contradicts; the message says why
+     * @throws IllegalStateException if a setting is missing or two contradict each other; the message says why
      */
     public SingleOutputStreamOperator<Completion> build() {
         return assemble(new RequestOnly<>()).outcomes();
     }
 
-    /** Like {@link #build()}, with the record beside its completion; records in flight are then part of checkpoints. */
+    /** Like {@link #build()}, with the record beside its completion; checkpoints then include the records in flight. */
     public SingleOutputStreamOperator<Answered<T>> buildWithRecords() {
         return assemble(new WithRecord<>(records.getType())).outcomes();
     }
 
-    /** Like {@link #buildWithRecords()}, with what went wrong in streams of its own. */
+    /** Like {@link #buildWithRecords()}, with failed records and rejected changes in separate streams. */
     public CompletionStreams<T> buildStreams() {
         Assembly<Answered<T>> assembly = assemble(new WithRecord<>(records.getType()));
         OutputTag<Answered<T>> deadLetters = DeadLetterSplit.tag(records.getType());
@@ -290,7 +292,7 @@ public final class CompletionBuilder<T> {
         return new Assembly<>(complete(elements, carrier), routed.rejected());
     }
 
-    /** Records go from a router to the subtask beside it, unless affinity sends them elsewhere. */
+    /** Without affinity, a router's records are answered in the subtask chained to it, so it can prefetch for them. */
     private AdapterPrefetch prefetch(LlamafuOptions settings) {
         return affinityBound.isPresent() ? AdapterPrefetch.NONE : stack -> JobEngine.prefetch(settings, stack);
     }

@@ -9,12 +9,13 @@ import java.util.Optional;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * All that comes out of a completion, each kind in a stream of its own; see {@link CompletionBuilder#buildStreams()}.
+ * The outputs of a completion; see {@link CompletionBuilder#buildStreams()}.
  *
  * @param answered the records that got a text
- * @param deadLetters the records that got none, as they came, with the error; nothing with {@code on-error} =
- *     {@code fail}, and without code and error with {@code null}
- * @param rejectedRoutes route changes and rules that did not take effect, and why; empty without routes and rules
+ * @param deadLetters the records that got none, unchanged, with the error; empty with {@code on-error} = {@code fail},
+ *     and without code and error with {@code null}
+ * @param rejectedRoutes route changes and rules that did not take effect, with the reason; empty without routes and
+ *     rules
  */
 @PublicEvolving
 public record CompletionStreams<T>(

@@ -9,7 +9,7 @@ import org.apache.flink.streaming.api.datastream.DataStream;
 import java.time.Duration;
 
 /**
- * Answers the records of a stream with a local model, each with the LoRA adapters that its key's route names.
+ * Answers the records of a stream with a local model, each with the LoRA adapters of its key's route.
  *
  * <pre>{@code
  * DataStream<Completion> answers = Llamafu.complete(tickets)
@@ -26,17 +26,18 @@ public final class Llamafu {
     private Llamafu() {}
 
     /**
-     * Sets what keeps checkpoints fast and a job alive while records queue before the model; what is set already stays.
+     * Sets options that keep checkpoints fast and a job alive while records queue before the model. Options already set
+     * are kept.
      *
      * <pre>{@code
      * StreamExecutionEnvironment env =
      *         StreamExecutionEnvironment.getExecutionEnvironment(Llamafu.recommended(new Configuration()));
      * }</pre>
      *
-     * <p>Checkpoints every 30 seconds, unaligned, of which 100 may fail in a row. What the cluster's
-     * configuration should say besides is in the guide.
+     * <p>These are unaligned checkpoints every 30 seconds, of which 100 may fail in a row. {@code docs/operators.md}
+     * lists further options for the configuration of the cluster.
      *
-     * @return the configuration
+     * @return the same configuration
      */
     public static Configuration recommended(Configuration configuration) {
         setIfMissing(configuration, CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofSeconds(30));
@@ -51,7 +52,7 @@ public final class Llamafu {
         }
     }
 
-    /** Begins the description of a completion; nothing is added to the job before {@link CompletionBuilder#build()}. */
+    /** Starts the description of a completion; {@link CompletionBuilder#build()} adds it to the job. */
     public static <T> CompletionBuilder<T> complete(DataStream<T> records) {
         return new CompletionBuilder<>(records);
     }

@@ -16,7 +16,7 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The options of Llamafu, under the same keys in the DataStream API and in SQL.
+ * The options of Llamafu, with the same keys in the DataStream API and in SQL.
  *
  * <pre>{@code
  * Configuration configuration = new Configuration();
@@ -268,12 +268,12 @@ public final class LlamafuConfigOptions {
 
     private LlamafuConfigOptions() {}
 
-    /** Every option; only {@link #MODEL} is required. */
+    /** All options; only {@link #MODEL} is required. */
     public static List<ConfigOption<?>> all() {
         return ALL;
     }
 
-    /** Whether it is the key of one of {@link #ADAPTERS_FILES}, such as {@code adapters.files.NAME}. */
+    /** Whether the key is an entry of {@link #ADAPTERS_FILES}: {@code adapters.files.NAME}. */
     @Internal
     public static boolean isNamedAdapter(String key) {
         return key.startsWith(ADAPTERS_FILES.key() + ".");

@@ -39,7 +39,7 @@ import java.util.stream.Stream;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * What a job asks of the model. Immutable; every value was checked.
+ * The options of a job. Immutable and validated.
  *
  * <pre>{@code
  * LlamafuOptions options = LlamafuOptions.builder()
@@ -49,8 +49,8 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
  *         .build();
  * }</pre>
  *
- * <p>Keys, defaults and ranges are those of {@link LlamafuConfigOptions}. Jobs whose options for the engine are equal
- * share one model in a TaskManager.
+ * <p>Keys, defaults and ranges are those of {@link LlamafuConfigOptions}. Jobs with equal engine options share one
+ * model in a TaskManager.
  */
 @PublicEvolving
 public final class LlamafuOptions implements Serializable {
@@ -71,9 +71,9 @@ public final class LlamafuOptions implements Serializable {
     }
 
     /**
-     * Reads the options from their keys.
+     * Reads the options by their keys.
      *
-     * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if a key is unknown or a value out of its range
+     * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if a key is unknown or a value is out of range
      */
     public static LlamafuOptions fromConfiguration(ReadableConfig configuration) {
         Map<String, String> options = new HashMap<>(configuration.toMap());
@@ -83,7 +83,7 @@ public final class LlamafuOptions implements Serializable {
         return fromMap(options);
     }
 
-    /** A list that was set as one; Flink's written form of it does not tell it from a text. */
+    /** Lists that were set as lists; Flink's written form of them cannot be told from a text. */
     private static Map<String, String> writtenLists(Configuration configuration) {
         Properties values = new Properties();
         configuration.addAllToProperties(values);
@@ -135,7 +135,7 @@ public final class LlamafuOptions implements Serializable {
         }
     }
 
-    /** Flink's parse errors name the key, and say in their cause what was expected. */
+    /** Flink's parse errors name the key, and their cause says what was expected. */
     private static String describe(IllegalArgumentException e) {
         return e.getCause() == null
                 ? e.getMessage()
@@ -153,10 +153,10 @@ public final class LlamafuOptions implements Serializable {
     }
 
     /**
-     * The part that the model is opened with, as seen by this JVM: {@code threads} defaults to its processors.
+     * The options that define the engine, as seen by this JVM: {@code threads} defaults to its processors.
      *
-     * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if the model or the adapters are not local: only a job
-     *     fetches them
+     * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if the model or the adapters are remote: only a
+     *     job fetches them
      */
     public EngineOptions toEngineOptions() {
         return toEngineOptions(
@@ -212,11 +212,11 @@ public final class LlamafuOptions implements Serializable {
     }
 
     /**
-     * Like {@link #toEngineOptions()}, for files that were fetched.
+     * Like {@link #toEngineOptions()}, for fetched files.
      *
-     * @param adapterFiles those that {@code adapters.files} names
-     * @param gpu the GPU that Flink gave the TaskManager; of no meaning without {@code gpu-layers}, and left out then so
-     *     that the engine is shared
+     * @param adapterFiles the files of {@code adapters.files}
+     * @param gpu the GPU that Flink assigned to the TaskManager; ignored without {@code gpu-layers}, so that the engine
+     *     is shared
      */
     @Internal
     public EngineOptions toEngineOptions(
@@ -266,7 +266,7 @@ public final class LlamafuOptions implements Serializable {
     /**
      * The files that a job needs in a TaskManager.
      *
-     * @param temporaryFolder where the cache is unless {@code cache.dir} says otherwise
+     * @param temporaryFolder the folder of the cache unless {@code cache.dir} is set
      */
     @Internal
     public ArtifactOptions artifacts(Path temporaryFolder) {
@@ -315,7 +315,7 @@ public final class LlamafuOptions implements Serializable {
         return JsonSchemaGrammar.of(jsonSchema);
     }
 
-    /** A request with these options' limits. */
+    /** A request with the limits of these options. */
     @Internal
     public CompletionRequest toRequest(String prompt, AdapterStack adapters, SamplingOptions sampling) {
         return new CompletionRequest(prompt, adapters, sampling, maxTokens(), stop(), timeout());
@@ -360,7 +360,7 @@ public final class LlamafuOptions implements Serializable {
         return "LlamafuOptions" + configuration;
     }
 
-    /** Mutable and not thread-safe. Ranges are checked by {@link #build()}. */
+    /** Mutable and not thread-safe. {@link #build()} checks ranges. */
     @PublicEvolving
     public static final class Builder {
         private final Configuration configuration = new Configuration();
@@ -372,12 +372,12 @@ public final class LlamafuOptions implements Serializable {
             return set(LlamafuConfigOptions.MODEL, location);
         }
 
-        /** A folder of which every {@code NAME.gguf} is the adapter NAME. */
+        /** A folder in which every {@code NAME.gguf} is the adapter NAME. */
         public Builder adapters(String folder) {
             return set(LlamafuConfigOptions.ADAPTERS, folder);
         }
 
-        /** Where remote files are kept, see {@link LlamafuConfigOptions#CACHE_DIR}. */
+        /** The folder for remote files, see {@link LlamafuConfigOptions#CACHE_DIR}. */
         public Builder cacheDir(String folder) {
             return set(LlamafuConfigOptions.CACHE_DIR, folder);
         }
@@ -423,7 +423,7 @@ public final class LlamafuOptions implements Serializable {
             return set(LlamafuConfigOptions.ADAPTERS_MEMORY_BUDGET, budget);
         }
 
-        /** Adds an adapter that is not in the folder: a path or URI of its GGUF file. */
+        /** Adds an adapter from outside the folder, by the path or URI of its GGUF file. */
         public Builder adapter(String name, String location) {
             Map<String, String> files = new HashMap<>(configuration.get(LlamafuConfigOptions.ADAPTERS_FILES));
             files.put(checkNotNull(name, "name is null"), checkNotNull(location, "location is null"));
@@ -434,7 +434,7 @@ public final class LlamafuOptions implements Serializable {
             return set(LlamafuConfigOptions.ADAPTERS_REFRESH_INTERVAL, interval);
         }
 
-        /** Adapters or stacks that are loaded together when the model is opened. */
+        /** Adapters or stacks that are loaded when the model is opened, all together. */
         public Builder adaptersPreload(String... stacks) {
             return set(LlamafuConfigOptions.ADAPTERS_PRELOAD, List.of(stacks));
         }
@@ -498,7 +498,7 @@ public final class LlamafuOptions implements Serializable {
             return set(LlamafuConfigOptions.GRAMMAR, gbnf);
         }
 
-        /** Makes every answer a document of this schema, see {@link JsonSchemaGrammar}. */
+        /** Makes every answer satisfy this JSON schema, see {@link JsonSchemaGrammar}. */
         public Builder jsonSchema(String schema) {
             return set(LlamafuConfigOptions.JSON_SCHEMA, schema);
         }
@@ -524,7 +524,7 @@ public final class LlamafuOptions implements Serializable {
         /**
          * Checks every value.
          *
-         * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if one is out of its range, or with {@link
+         * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if a value is out of range, or with {@link
          *     ErrorCode#INVALID_SCHEMA} if the JSON schema cannot be enforced
          */
         public LlamafuOptions build() {

@@ -9,13 +9,13 @@ import java.io.Serializable;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * The frame that the model expects around a record's text.
+ * The text that the model expects around a record's text.
  *
  * <pre>{@code
  * new PromptTemplate("### Text:\n{text}\n### Answer:\n").render("I lost my card.");
  * }</pre>
  *
- * @param template a text with {@code {text}} where the record's text goes
+ * @param template a text with the placeholder {@code {text}}
  */
 @PublicEvolving
 public record PromptTemplate(String template) implements Serializable {
@@ -31,7 +31,7 @@ public record PromptTemplate(String template) implements Serializable {
         }
     }
 
-    /** Braces in the record's text are left as they are. */
+    /** Braces in the record's text are not replaced. */
     public String render(String text) {
         return template.replace(PLACEHOLDER, checkNotNull(text, "text is null"));
     }

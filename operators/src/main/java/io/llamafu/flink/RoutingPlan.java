@@ -29,8 +29,8 @@ import java.util.Optional;
 import static org.apache.flink.util.Preconditions.checkState;
 
 /**
- * The routing that a {@link CompletionBuilder} was told, and the operators for it: rules first, then the routes of keys,
- * which override them.
+ * The routing settings of a {@link CompletionBuilder}, and the operators for them: rules first, then the routes of
+ * keys, which override them.
  */
 final class RoutingPlan {
 
@@ -48,7 +48,7 @@ final class RoutingPlan {
     /**
      * Requests with their stacks.
      *
-     * @param rejected what did not take effect; empty without routes and rules
+     * @param rejected the changes that did not take effect; empty without routes and rules
      */
     record Routed<E>(DataStream<E> elements, Optional<DataStream<RejectedRoute>> rejected) {}
 
@@ -89,7 +89,7 @@ final class RoutingPlan {
                 "routes(...) is missing: unknownAdapters(...) says which route changes are rejected.");
     }
 
-    /** @param prefetch told of the stacks of new routes and rules */
+    /** @param prefetch receives the stacks of new routes and rules */
     <E> Routed<E> attach(
             DataStream<E> requests,
             Carrier<?, E, ?> carrier,
@@ -123,10 +123,10 @@ final class RoutingPlan {
         SingleOutputStreamOperator<RouteRule> checked = written.transform(
                         "Llamafu rule check", type, new RuleCheck(changes, isEventTime()))
                 .forceNonParallel()
-                // Else its maximum parallelism in a savepoint would be that of a source that it was chained to.
+                // A chained operator's maximum parallelism in a savepoint would be that of its source.
                 .startNewChain()
-                // The other one was that of this operator before its maximum parallelism was 1: Flink would compare
-                // them.
+                // The uid without "in-one" belonged to this operator before its maximum parallelism was 1, which Flink
+                // would compare.
                 .uid(uid + "-rule-check-in-one");
         DataStream<E> elements = isEventTime()
                 ? eventTimeRules(before.elements(), checked, carrier, prefetch, uid)
@@ -138,7 +138,7 @@ final class RoutingPlan {
         return after(after(before, elements, written), elements, checked);
     }
 
-    /** Only the records are keyed. In batch execution Flink then reads all rules first. */
+    /** Only the records are keyed, so in batch execution Flink reads all rules first. */
     private static <E> DataStream<E> eventTimeRules(
             DataStream<E> elements,
             DataStream<RouteRule> checked,
@@ -188,12 +188,12 @@ final class RoutingPlan {
         return after(before, elements, checked);
     }
 
-    /** As a plain stream: what checks changes has no state, even if they come keyed. */
+    /** As a plain stream: the checks have no state, even if the changes come keyed. */
     private static <T> DataStream<T> besideTheSource(DataStream<T> changes) {
         return new DataStream<>(changes.getExecutionEnvironment(), changes.getTransformation());
     }
 
-    /** A stage more, and what it rejected beside what those before it did. */
+    /** Adds a stage, and merges what it rejected with the rejections of the stages before it. */
     private static <E> Routed<E> after(
             Routed<E> before, DataStream<E> elements, SingleOutputStreamOperator<?> rejecting) {
         DataStream<RejectedRoute> rejected = rejecting.getSideOutput(RouteChanges.rejectedTag());

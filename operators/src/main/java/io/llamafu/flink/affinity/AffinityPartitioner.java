@@ -19,13 +19,14 @@ import static org.apache.flink.util.Preconditions.checkArgument;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * Sends requests with the same adapters to few of the subtasks that answer. Each sender has its own, whose counts are in no
- * checkpoint: after a failure a replayed request may go elsewhere.
+ * Sends requests with the same adapters to few of the answering subtasks. Each sender has its own partitioner, whose
+ * counts are not in checkpoints: after a failure, a replayed request may go to another subtask.
  *
- * <p>It is a partitioner of Flink's own kind, not one for {@code partitionCustom}: Flink aligns checkpoints for those, and
- * a checkpoint would wait until the requests that pile up before the model are answered.
+ * <p>It implements Flink's internal {@code StreamPartitioner} instead of using {@code partitionCustom}, because Flink
+ * aligns checkpoints for the latter, and an aligned checkpoint would wait until the requests queued before the model
+ * are answered.
  *
- * @param <E> what carries a request
+ * @param <E> carries a request
  */
 @Internal
 public final class AffinityPartitioner<E> extends StreamPartitioner<E> {
@@ -35,13 +36,13 @@ public final class AffinityPartitioner<E> extends StreamPartitioner<E> {
     private final Carrier<?, E, ?> carrier;
     private transient StackAffinity affinity;
 
-    /** @param loadBound the most records of a subtask over the mean; above 1 */
+    /** @param loadBound the most records of a subtask, relative to the mean; above 1 */
     public AffinityPartitioner(double loadBound, Carrier<?, E, ?> carrier) {
         this.loadBound = checkLoadBound(loadBound);
         this.carrier = checkNotNull(carrier, "carrier is null");
     }
 
-    /** Returns it if it is above 1. */
+    /** Returns the bound if it is above 1. */
     public static double checkLoadBound(double loadBound) {
         checkArgument(
                 loadBound > 1,
@@ -50,7 +51,7 @@ public final class AffinityPartitioner<E> extends StreamPartitioner<E> {
         return loadBound;
     }
 
-    /** The elements as this partitioner deals them to whatever follows. */
+    /** The elements, distributed by this partitioner. */
     public DataStream<E> partition(DataStream<E> elements) {
         return new DataStream<>(
                 elements.getExecutionEnvironment(), new PartitionTransformation<>(elements.getTransformation(), this));
@@ -67,7 +68,7 @@ public final class AffinityPartitioner<E> extends StreamPartitioner<E> {
         return affinity.choose(adapters(carrier.request(element.getInstance().getValue())));
     }
 
-    /** Without the scales: they are no matter of what is in memory. */
+    /** Without the scales, which do not affect what is in memory. */
     private static String adapters(RoutedRequest request) {
         if (request.getErrorCode() != null) {
             return StackAffinity.ANYWHERE;
@@ -78,7 +79,7 @@ public final class AffinityPartitioner<E> extends StreamPartitioner<E> {
                     .sorted()
                     .collect(Collectors.joining("+"));
         } catch (LlamafuException e) {
-            // Where it is answered, the error is told.
+            // The answering subtask reports the error.
             return StackAffinity.ANYWHERE;
         }
     }
@@ -88,7 +89,7 @@ public final class AffinityPartitioner<E> extends StreamPartitioner<E> {
         return new AffinityPartitioner<>(loadBound, carrier);
     }
 
-    /** After a change of parallelism it does not matter where the requests in flight go, only that each goes once. */
+    /** After a change of parallelism, it does not matter where the requests in flight go, only that each goes once. */
     @Override
     public SubtaskStateMapper getDownstreamSubtaskStateMapper() {
         return SubtaskStateMapper.ROUND_ROBIN;

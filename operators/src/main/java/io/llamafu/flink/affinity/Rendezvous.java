@@ -3,21 +3,21 @@ package io.llamafu.flink.affinity;
 import java.util.Arrays;
 
 /**
- * Rendezvous hashing (Thaler and Ravishankar, "Using name-based mappings to increase hit rates", 1998): each name has an
- * order of preference over the subtasks, the same for whoever asks. With one more subtask a name keeps its first choice,
- * unless the new one takes its place.
+ * Rendezvous hashing (Thaler and Ravishankar, "Using name-based mappings to increase hit rates", 1998): each name has
+ * an order of preference over the subtasks, the same for every sender. When a subtask is added, a name keeps its first
+ * choice unless the new subtask takes its place.
  */
 final class Rendezvous {
-    /** Below {@link Short#MAX_VALUE} lie the subtasks of Flink's greatest parallelism. */
+    /** Masks the number of a subtask; Flink's greatest parallelism fits. */
     private static final long SUBTASK_BITS = Short.MAX_VALUE;
 
-    /** Subtasks from a multiple of this on are near each other. */
+    /** Groups of this many consecutive subtasks are neighbors. */
     private static final int NEIGHBOURS = 4;
 
     private Rendezvous() {}
 
     /**
-     * All subtasks, the most preferred first. One is followed by its neighbours, which probably share its TaskManager and
+     * All subtasks, the most preferred first, each followed by its neighbors, which probably share its TaskManager and
      * so its adapters.
      */
     static int[] order(String name, int subtasks) {
@@ -50,7 +50,7 @@ final class Rendezvous {
         return order;
     }
 
-    /** Mixed by the finalizer of SplittableRandom (variant 13 of Stafford's "Better bit mixing", 2011). */
+    /** The finalizer of SplittableRandom (variant 13 of Stafford's "Better bit mixing", 2011). */
     private static long score(String name, int subtask) {
         long bits = ((long) name.hashCode() << Integer.SIZE) | subtask;
         bits = (bits ^ (bits >>> 30)) * 0xbf58476d1ce4e5b9L;

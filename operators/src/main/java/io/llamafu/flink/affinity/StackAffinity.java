@@ -4,26 +4,26 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * Chooses the subtask of each record that one sender sends. It counts what it has sent itself and knows nothing of other
- * senders; but when each of them keeps its own share in balance, so is the sum.
+ * Chooses the subtask of each record that one sender sends. It counts only what it has sent itself; if every sender
+ * balances its own share, the total is balanced too.
  *
- * <p>A name goes to the first subtask of its {@link Rendezvous} order. The more of the records a name has, the more of its
- * first choices take turns, the one with the least load at a time. A subtask with more than its bound gives way to the
- * next choice.
+ * <p>A name goes to the first subtask of its {@link Rendezvous} order. The larger a name's share of the records, the
+ * more of its first choices are used, each time the one with the least load. A subtask above its bound is skipped for
+ * the next choice.
  *
  * <p>The same records in the same order give the same choices. Used by one thread.
  */
 final class StackAffinity {
-    /** The name of records that every subtask answers equally well. */
+    /** The name of records that every subtask can answer equally well. */
     static final String ANYWHERE = "";
 
-    /** What is remembered, for each subtask: this many records, and up to as many again until they are halved. */
+    /** The window of each subtask: this many records, and up to as many again until the counts are halved. */
     private static final int WINDOW_PER_SUBTASK = 64;
 
-    /** Before so many were sent, for each subtask, they are compared as if they had been: the first few say little. */
+    /** The least mean load in comparisons, because the first few records say little. */
     private static final int RECORDS_THAT_SAY_LITTLE = 16;
 
-    /** A name with the mean load of a subtask has this many choices, so that its parts are small beside the bound. */
+    /** The choices of a name with the mean load of a subtask, so that each part is small compared with the bound. */
     private static final int CHOICES_PER_MEAN_LOAD = 4;
 
     private final double loadBound;
@@ -32,14 +32,14 @@ final class StackAffinity {
     private final Map<String, Double> records = new HashMap<>();
     private double sent;
 
-    /** @param loadBound the most records of a subtask over the mean; above 1 */
+    /** @param loadBound the most records of a subtask, relative to the mean; above 1 */
     StackAffinity(int subtasks, double loadBound) {
         this.loadBound = loadBound;
         this.window = WINDOW_PER_SUBTASK * subtasks;
         this.loads = new double[subtasks];
     }
 
-    /** The subtask for the next record of a name, which is counted as sent. */
+    /** The subtask for the next record of a name; the record is counted as sent. */
     int choose(String name) {
         double ofName = records.merge(name, 1.0, Double::sum);
         double meanLoad = Math.max(sent / loads.length, RECORDS_THAT_SAY_LITTLE);
@@ -70,7 +70,7 @@ final class StackAffinity {
         return chosen;
     }
 
-    /** Old records count less and less, and a name without new ones is forgotten. */
+    /** Reduces the weight of old records, and drops names without new ones. */
     private void halve() {
         sent /= 2;
         for (int subtask = 0; subtask < loads.length; subtask++) {

@@ -1,5 +1,5 @@
 /**
- * Sends the records of a stack to few subtasks, so that each TaskManager holds few adapters. It knows nothing but the
- * records that passed: affinity saves loading, and a record is answered alike wherever it goes.
+ * Sends the records of a stack to few subtasks, so that each TaskManager holds few adapters. It only saves loads: a
+ * record gets the same answer in every subtask.
  */
 package io.llamafu.flink.affinity;

@@ -9,12 +9,13 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * The written form of an option that is a list of texts of which every character counts, such as stop strings. Flink's own
- * list options are read as YAML and trimmed: a line break would vanish, and {@code [INST]} be the list of {@code INST}.
+ * The written form of an option that is a list of texts in which every character counts, such as stop strings. Flink's
+ * own list options are parsed as YAML and trimmed: a line break would be lost, and {@code [INST]} would be the list of
+ * {@code INST}.
  *
- * <p>Either a JSON array of strings, or the texts separated by {@code ;}, each exactly as it stands. What earlier versions
- * read in another way and could be meant so is refused: a {@code [} that begins no such array, a quote before a text, blanks
- * next to a {@code ;}, an empty text.
+ * <p>Either a JSON array of strings, or texts separated by {@code ;}, each taken exactly. Input that earlier versions
+ * read differently is rejected as ambiguous: a {@code [} that begins no such array, a quote before a text, blanks next
+ * to a {@code ;}, an empty text.
  */
 @Internal
 public final class TextList {
@@ -30,10 +31,10 @@ public final class TextList {
     }
 
     /**
-     * Reads the written form.
+     * Parses the written form.
      *
      * @param key of the option, for messages
-     * @throws LlamafuException with INVALID_OPTION if it could be meant in another way than it would be read
+     * @throws LlamafuException with INVALID_OPTION if the input is ambiguous
      */
     public static List<String> parse(String key, String written) {
         TextList list = new TextList(key, written);
@@ -146,7 +147,7 @@ public final class TextList {
                 ErrorCode.INVALID_OPTION, "%s is '%s', which %s%s".formatted(key, written, why, CURE));
     }
 
-    /** The JSON array, which {@link #parse} reads back as these very texts. */
+    /** The JSON array, from which {@link #parse} returns the same texts. */
     public static String format(List<String> texts) {
         StringBuilder array = new StringBuilder("[");
         for (String text : texts) {

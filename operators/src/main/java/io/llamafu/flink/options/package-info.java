@@ -1,2 +1,2 @@
-/** Written forms of option values that Flink would not read as they are written. */
+/** Written forms of option values that Flink would change when parsing them. */
 package io.llamafu.flink.options;

@@ -14,9 +14,9 @@ import java.net.URLConnection;
 import java.net.URLStreamHandler;
 
 /**
- * Savepoints of earlier versions name a class of Flink's Avro format, which was part of the jar to install. It no longer
- * is, because a cluster or another job may have its own. Where there is none, the class loader of the job gets a class of
- * that name which reads what the original has written; no other job sees it.
+ * Savepoints of earlier versions name a class of Flink's Avro format, which the installed jar contained at that time.
+ * It no longer does, because the cluster or another job may have its own copy. If there is none, the class loader of
+ * the job gets a class of that name that reads what the original wrote; other jobs do not see it.
  */
 final class EarlierSavepoints {
     private static final String NAME = earlierName();
@@ -29,7 +29,7 @@ final class EarlierSavepoints {
 
     private EarlierSavepoints() {}
 
-    /** In pieces, so that it is not renamed with the format in the jar. */
+    /** In pieces, so that relocation in the jar does not rename it. */
     private static String earlierName() {
         return String.join(".", "org", "apache", "flink", "formats", "avro", "typeutils", "AvroSerializerSnapshot");
     }
@@ -40,7 +40,7 @@ final class EarlierSavepoints {
         }
     }
 
-    /** Whether it is of the class that they name, whoever has it. */
+    /** Whether the snapshot is of the named class, whichever class loader it comes from. */
     static boolean wrote(TypeSerializerSnapshot<?> snapshot) {
         return snapshot.getClass().getName().equals(NAME);
     }
@@ -62,7 +62,7 @@ final class EarlierSavepoints {
         }
     }
 
-    /** Of a folder with that one file. */
+    /** Serves a folder with that one file. */
     private static final class Handler extends URLStreamHandler {
         @Override
         protected URLConnection openConnection(URL url) throws IOException {
@@ -83,7 +83,7 @@ final class EarlierSavepoints {
         }
     }
 
-    /** The class file of a public class that has nothing but a constructor without parameters. */
+    /** The class file of a public class with only a constructor without parameters. */
     private static byte[] emptySubclass(String name, String superclass) throws IOException {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         DataOutputStream out = new DataOutputStream(bytes);

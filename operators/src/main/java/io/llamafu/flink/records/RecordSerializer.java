@@ -12,8 +12,8 @@ import java.io.IOException;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * Writes records as Flink's Avro serializer does, and what it tells savepoints of itself has a name that is the same with
- * and without relocation.
+ * Serializes records like Flink's Avro serializer. The class name that it writes into savepoints is the same with and
+ * without relocation.
  */
 @Internal
 public final class RecordSerializer<T> extends TypeSerializer<T> {

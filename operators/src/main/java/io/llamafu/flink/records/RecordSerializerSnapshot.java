@@ -20,7 +20,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 
 /**
- * What a savepoint says of a {@link RecordSerializer}: the class of the record and its schema, in the format of Flink's
+ * The snapshot of a {@link RecordSerializer} in a savepoint: the record's class and schema, in the format of Flink's
  * Avro serializer, which wrote them in earlier versions.
  */
 @Internal
@@ -29,7 +29,7 @@ public class RecordSerializerSnapshot<T> implements TypeSerializerSnapshot<T> {
 
     private final TypeSerializerSnapshot<T> avro;
 
-    /** For Flink, which then has it read. */
+    /** For Flink, which calls {@code readSnapshot} next. */
     public RecordSerializerSnapshot() {
         this(new AvroSerializerSnapshot<>());
     }
@@ -58,7 +58,7 @@ public class RecordSerializerSnapshot<T> implements TypeSerializerSnapshot<T> {
         return new RecordSerializer<>((AvroSerializer<T>) avro.restoreSerializer());
     }
 
-    /** The snapshot before may be one of an earlier version, whichever Avro format of a cluster has read it. */
+    /** The previous snapshot may be from an earlier version, read by any Avro format in the cluster. */
     @Override
     public TypeSerializerSchemaCompatibility<T> resolveSchemaCompatibility(TypeSerializerSnapshot<T> before) {
         if (!(before instanceof RecordSerializerSnapshot || EarlierSavepoints.wrote(before))) {

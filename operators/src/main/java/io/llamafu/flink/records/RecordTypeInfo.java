@@ -13,9 +13,9 @@ import java.lang.reflect.Type;
 import java.util.Map;
 
 /**
- * The type of our Avro records. Flink would recognise them by their superclass and then look for its Avro format by name;
- * a cluster may have none, or one whose Avro has another name. The records are therefore annotated with
- * {@link Factory}, and the format that we bring has a name of its own in the jar that users install.
+ * The type of our Avro records. Flink would recognize them by their superclass and then look for its Avro format by
+ * name; a cluster may have none, or one with relocated Avro classes. The records are therefore annotated with {@link
+ * Factory}, and our copy of the format is relocated in the installed jar.
  */
 @Internal
 public final class RecordTypeInfo<T extends SpecificRecordBase> extends AvroTypeInfo<T> {
@@ -34,7 +34,7 @@ public final class RecordTypeInfo<T extends SpecificRecordBase> extends AvroType
     @Internal
     public static final class Factory extends TypeInfoFactory<SpecificRecordBase> {
         @Override
-        @SuppressWarnings("unchecked") // only classes of records are annotated with it
+        @SuppressWarnings("unchecked") // the annotation is used only on record classes
         public TypeInformation<SpecificRecordBase> createTypeInfo(
                 Type type, Map<String, TypeInformation<?>> genericParameters) {
             return new RecordTypeInfo<>((Class<SpecificRecordBase>) type);

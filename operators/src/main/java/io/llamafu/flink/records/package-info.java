@@ -1,2 +1,2 @@
-/** The serializers of the Avro records, which need nothing of Flink's Avro format on the class path. */
+/** Type and serializer of the Avro records, independent of Flink's Avro format on the class path. */
 package io.llamafu.flink.records;

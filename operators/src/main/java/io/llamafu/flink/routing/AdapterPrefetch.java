@@ -9,18 +9,18 @@ import java.io.Serializable;
 import java.util.List;
 
 /**
- * Told of the stacks that new routes and rules lead to, in the TaskManager that keeps them: the records that they are for
- * are probably answered there.
+ * Receives the stacks of new routes and rules, in the TaskManager that keeps them, where their records are probably
+ * answered.
  */
 @Internal
 @FunctionalInterface
 public interface AdapterPrefetch extends Serializable {
     AdapterPrefetch NONE = stack -> {};
 
-    /** Neither waits nor throws. */
+    /** Does not wait or throw. */
     void prefetch(AdapterStack stack);
 
-    /** The stack of a route or rule, or those of its variants; both are null if it was taken away. */
+    /** The stack of a route or rule, or those of its variants; both are null for a removal. */
     default void prefetch(@Nullable String stack, @Nullable List<RouteVariant> variants) {
         if (stack != null) {
             prefetch(AdapterStack.parse(stack));

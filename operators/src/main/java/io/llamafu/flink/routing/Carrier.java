@@ -7,11 +7,11 @@ import org.apache.flink.api.common.typeinfo.TypeInformation;
 import java.io.Serializable;
 
 /**
- * What travels through the operators for a record: its request alone, or the record beside it.
+ * What travels through the operators for a record: its request alone, or the request with the record.
  *
  * @param <T> the records
- * @param <E> what travels
- * @param <R> what leaves
+ * @param <E> the elements that travel
+ * @param <R> the outcomes
  */
 @Internal
 public interface Carrier<T, E, R> extends Serializable {
@@ -20,14 +20,14 @@ public interface Carrier<T, E, R> extends Serializable {
 
     E carry(T value, RoutedRequest request);
 
-    /** The request of an element; routers change it in place. */
+    /** The request of an element; routers modify it in place. */
     RoutedRequest request(E element);
 
     TypeInformation<R> outcomeType();
 
     R outcome(E element, Completion completion);
 
-    /** Flink cannot key by null. A request without a key carries its error already. */
+    /** Flink cannot key by null; a request without a key already carries its error. */
     default String keyOf(E element) {
         String key = request(element).getKey();
         return key == null ? "" : key;

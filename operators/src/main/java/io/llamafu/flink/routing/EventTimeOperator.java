@@ -25,15 +25,15 @@ import javax.annotation.Nullable;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * Holds the elements of its first input back until the watermark has passed their time, and decides them then.
+ * Holds back the elements of its first input until the watermark has passed their time, and then decides them.
  *
- * <p>A watermark can let very many go, while what comes after this operator takes them slowly. So they go a few at a time:
- * as soon as the task has something else to do, such as a checkpoint, it does that first. Flink's own operators let all
- * go in one loop, and no checkpoint completes before its end. Meanwhile the watermark stays here, so that it overtakes no
- * element.
+ * <p>A watermark can release very many elements, while the operators after this one process them slowly. They are
+ * therefore released a few at a time, and other work of the task, such as a checkpoint, goes first. Flink's own
+ * operators release them in one loop, in which no checkpoint can complete. Meanwhile the watermark is held, so it
+ * overtakes no element.
  *
- * <p>In batch execution nothing waits. Flink gives the elements key by key; all that the second input has to say about a
- * key comes before them.
+ * <p>In batch execution nothing waits. Flink delivers the elements key by key, with all changes of a key before its
+ * elements.
  *
  * @param <E> the elements
  * @param <C> the changes of the second input
@@ -45,9 +45,9 @@ abstract class EventTimeOperator<E, C> extends AbstractStreamOperator<E>
 
     private final Carrier<?, E, ?> carrier;
 
-    /** For what this operator does itself. */
+    /** For the work of this operator. */
     private transient MailboxExecutor mailbox;
-    /** For all that the task has to do. */
+    /** For all work of the task. */
     private transient MailboxExecutor everything;
 
     private transient InternalTimerService<VoidNamespace> timers;
@@ -56,11 +56,11 @@ abstract class EventTimeOperator<E, C> extends AbstractStreamOperator<E>
     private transient Counter lateRecords;
     private transient Counter lateChanges;
 
-    /** The newest watermark that came. */
+    /** The newest watermark received. */
     private transient long newest;
-    /** All elements until this time have gone; this watermark was passed on. */
+    /** All elements up to this time have been emitted, and this watermark has been forwarded. */
     private transient long released;
-    /** The watermark whose elements are let go at present, or {@link #released}. */
+    /** The watermark whose elements are being released, or {@link #released}. */
     private transient long releasing;
 
     private transient boolean continuationScheduled;
@@ -72,19 +72,19 @@ abstract class EventTimeOperator<E, C> extends AbstractStreamOperator<E>
         this.carrier = checkNotNull(carrier, "carrier is null");
     }
 
-    /** Decides about an element of a time. All changes that are not late and hold at that time are known. */
+    /** Decides an element. All changes with a time up to this one that are not late are known. */
     abstract void decide(RoutedRequest request, long time) throws Exception;
 
-    /** Called before the elements of the key that wait for this time are decided. */
+    /** Called before the current key's elements of this time are decided. */
     abstract void onTime(long time) throws Exception;
 
-    /** Called when all elements until this time were decided. */
+    /** Called when all elements up to this time have been decided. */
     abstract void onReleased(long watermark) throws Exception;
 
     @Override
     public void open() throws Exception {
         super.open();
-        // The name and the namespace of Flink's own operators, which wrote the savepoints of earlier versions.
+        // The name and namespace that Flink's own operators use, which wrote the savepoints of earlier versions.
         timers = getInternalTimerService("user-timers", VoidNamespaceSerializer.INSTANCE, this);
         batch = timeServiceManager instanceof BatchExecutionInternalTimeServiceManager;
         MailboxExecutorFactory mailboxes = getContainingTask().getMailboxExecutorFactory();
@@ -106,7 +106,7 @@ abstract class EventTimeOperator<E, C> extends AbstractStreamOperator<E>
         return batch;
     }
 
-    /** All elements until this time were decided. */
+    /** All elements up to this time have been decided. */
     final long released() {
         return released;
     }
@@ -119,7 +119,7 @@ abstract class EventTimeOperator<E, C> extends AbstractStreamOperator<E>
         return timers;
     }
 
-    /** Has {@link #onTime} called for the current key. */
+    /** Schedules {@link #onTime} for the current key. */
     final void callOnTime(long time) {
         timers.registerEventTimeTimer(VoidNamespace.INSTANCE, time);
     }
@@ -128,14 +128,14 @@ abstract class EventTimeOperator<E, C> extends AbstractStreamOperator<E>
         return !gate.isEmpty();
     }
 
-    /** Counts a change that came after its time. */
+    /** Counts a change that arrives after its time. */
     final void countIfLate(long validFrom) {
         if (validFrom <= releasing) {
             lateChanges.inc();
         }
     }
 
-    /** Whether nothing of this time is still to come or to be decided, so that no timer is needed for it. */
+    /** Whether nothing of this time is pending, so it needs no timer. */
     final boolean hasPassed(long time) {
         return time <= releasing && !isReleasing();
     }
@@ -159,7 +159,7 @@ abstract class EventTimeOperator<E, C> extends AbstractStreamOperator<E>
         output.collect(element);
     }
 
-    /** Whether the element goes on at once. */
+    /** Whether the element is decided at once. */
     private boolean admit(E element, long time) throws Exception {
         if (batch) {
             decide(carrier.request(element), time);
@@ -201,7 +201,7 @@ abstract class EventTimeOperator<E, C> extends AbstractStreamOperator<E>
         }
     }
 
-    /** One watermark after the other, so that each is passed on in the end, however many elements come meanwhile. */
+    /** One watermark after the other, so each is forwarded eventually, however many elements arrive meanwhile. */
     private void release() throws Exception {
         while (releasing < newest || isReleasing()) {
             if (!isReleasing()) {
@@ -233,14 +233,14 @@ abstract class EventTimeOperator<E, C> extends AbstractStreamOperator<E>
         }
     }
 
-    /** Who is idle is no longer waited for, so this too must not overtake an element. */
+    /** An idle input is no longer waited for, so this status must not overtake an element either. */
     @Override
     protected final void processWatermarkStatus(WatermarkStatus status, int index) throws Exception {
         boolean wasIdle = combinedWatermark.isIdle();
         boolean rises = combinedWatermark.updateStatus(index, status.isIdle());
         boolean isIdle = combinedWatermark.isIdle();
         if (wasIdle && !isIdle) {
-            // Before the watermarks that follow: an output that is idle drops them.
+            // Before the watermarks that follow, because an idle output drops them.
             heldStatus = null;
             output.emitWatermarkStatus(status);
         }
@@ -256,13 +256,16 @@ abstract class EventTimeOperator<E, C> extends AbstractStreamOperator<E>
         }
     }
 
-    /** At the end of the input all must go; the task does what else it has to do in between, checkpoints included. */
+    /**
+     * At the end of the input all elements must be emitted; other work of the task, checkpoints included, goes on in
+     * between.
+     */
     @Override
     public void finish() throws Exception {
         while (isReleasing()) {
             release();
             while (isReleasing() && everything.tryYield()) {
-                // until there is nothing else to do
+                // until there is no other work
             }
         }
         super.finish();

@@ -26,8 +26,8 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
 /**
  * Gives a record of time t the newest route of its key with a time of t or earlier, once the watermark has passed t.
  *
- * <p>Each record and each route change sets a timer at its own time. Timers of a key fire in the order of time, so one
- * route is enough for those that wait: a change takes its place when its timer fires.
+ * <p>Each record and each route change sets a timer at its time. Timers of a key fire in time order, so a single
+ * current route is enough for the waiting records: a change replaces it when its timer fires.
  */
 @Internal
 public final class EventTimeRouter<E> extends EventTimeOperator<E, AdapterRoute> {
@@ -38,14 +38,14 @@ public final class EventTimeRouter<E> extends EventTimeOperator<E, AdapterRoute>
     @Nullable
     private final Duration ttl;
 
-    /** The route that holds at the time that timers have reached. */
+    /** The route at the time that timers have reached. */
     private transient ValueState<RouteHistory> history;
     /** The changes after that time. */
     private transient MapState<Long, RouteVersion> coming;
 
     private transient IdleRoutes idle;
 
-    /** In batch execution, the key that has come last, and all that is known of it. */
+    /** In batch execution, the most recent key, with all its changes. */
     private transient Object batchKey;
 
     private transient NavigableMap<Long, RouteVersion> batchRoutes;
@@ -115,7 +115,7 @@ public final class EventTimeRouter<E> extends EventTimeOperator<E, AdapterRoute>
         }
         idle.used();
         RouteVersion version = held.getVersions().get(0);
-        // What held before it is gone: then it is the nearest that is still known.
+        // The version before it is gone, so it is the nearest one known.
         if (version.getValidFrom() <= time || held.getTrimmed()) {
             RouteState.apply(version, request);
         }
@@ -138,16 +138,17 @@ public final class EventTimeRouter<E> extends EventTimeOperator<E, AdapterRoute>
 
     @Override
     public void onProcessingTime(InternalTimer<String, VoidNamespace> timer) throws Exception {
-        RouteHistory unused = held(released()); // takes what is to come out of a history of earlier versions
+        RouteHistory unused = held(released()); // moves future versions out of the history of an earlier savepoint
         if (idle.isIdle(hasWaitingElements() || !coming.isEmpty())) {
             history.clear();
         }
     }
 
     /**
-     * Lets a version hold from now on, unless a newer one does already.
+     * Puts a version into force, unless a newer one already is.
      *
-     * <p>A removal is a version too, so that a late change of an older time does not outlive it. After a while it goes.
+     * <p>A removal is a version too, so that a late change with an older time does not replace it. It is dropped after
+     * a while.
      */
     private void settle(RouteVersion version, long now) throws Exception {
         RouteHistory held = held(now);
@@ -167,9 +168,9 @@ public final class EventTimeRouter<E> extends EventTimeOperator<E, AdapterRoute>
     }
 
     /**
-     * What holds. Earlier versions of Llamafu wrote all versions of a key as one list.
+     * The current route. Earlier versions of Llamafu stored all versions of a key as one list.
      *
-     * @param now what it has of this time or earlier holds or is gone
+     * @param now versions of this time or earlier are in force or dropped
      */
     @Nullable
     private RouteHistory held(long now) throws Exception {

@@ -22,12 +22,12 @@ import java.util.Map;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * Gives a record of time t the stack of the rule that holds for its key at t, once the watermark has passed t. A router
- * after it overrides that.
+ * Gives a record of time t the stack of the rule that applies to its key at t, once the watermark has passed t. A
+ * router after it may override that.
  *
- * <p>All subtasks get the same rules, but drop old versions as their own records are decided. When the parallelism
- * changes, Flink gives a subtask the rules of any other. So each also writes, for all to read, what another may have
- * dropped already: the rules with several versions.
+ * <p>All subtasks get the same rules, but each drops old versions as its own records are decided. When the parallelism
+ * changes, Flink gives a subtask the rules of any other one. Each subtask therefore also writes the rules with several
+ * versions to a state that all read, because others may have dropped those versions.
  */
 @Internal
 public final class EventTimeRules<E> extends EventTimeOperator<E, RouteRule> {
@@ -52,7 +52,7 @@ public final class EventTimeRules<E> extends EventTimeOperator<E, RouteRule> {
                 .getUnionListState(new ListStateDescriptor<>(
                         "unsettled-rules", Types.TUPLE(Types.STRING, new RecordTypeInfo<>(RuleHistory.class))));
         for (Tuple2<String, RuleHistory> other : unsettled.get()) {
-            // Of the same rules, who dropped less has all that the others have.
+            // Of the same rule, the history that dropped less contains the other.
             RuleHistory own = rules.get(other.f0);
             if (own == null || own.getVersions().size() < other.f1.getVersions().size()) {
                 rules.put(other.f0, other.f1);

@@ -8,7 +8,7 @@ import javax.annotation.Nullable;
 final class EventTimes {
     private EventTimes() {}
 
-    /** Flink's sources say that an element has no timestamp by the smallest one. */
+    /** Flink's sources mark a missing timestamp with the smallest value. */
     @Nullable
     static Long of(@Nullable Long timestamp) {
         return timestamp == null || timestamp == Long.MIN_VALUE ? null : timestamp;

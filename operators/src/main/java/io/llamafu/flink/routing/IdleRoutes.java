@@ -18,27 +18,27 @@ import java.time.Duration;
 import java.util.List;
 
 /**
- * Finds the keys whose routes have not been used for a while. A key that has a route has a timer.
+ * Finds the keys whose routes have not been used for a while. Every key with a route has a timer.
  *
- * <p>Not Flink's own time-to-live: that would count the time while a job is down, so that an outage forgets all routes,
- * and could not know of records that wait for the watermark.
+ * <p>Flink's own time-to-live would count the time while a job is down, so an outage would drop all routes, and it does
+ * not know about records that wait for the watermark.
  */
 final class IdleRoutes {
-    /** 0 if routes stay forever. */
+    /** 0 if routes never expire. */
     private long ttlMillis;
 
     private final boolean restored;
-    /** Not empty if all keys with routes have timers: they have not if routes stayed forever before. */
+    /** Not empty if all keys with routes have timers; they have none if routes did not expire before. */
     private final ListState<Boolean> complete;
 
     private final boolean wasComplete;
 
     private InternalTimerService<VoidNamespace> timers;
     private ValueState<Long> used;
-    /** The time before that does not count. */
+    /** Idle time before this does not count. */
     private long opened;
 
-    /** In {@code initializeState} of an operator. */
+    /** To be called in {@code initializeState} of an operator. */
     IdleRoutes(@Nullable Duration ttl, StateInitializationContext context) throws Exception {
         ttlMillis = ttl == null ? 0 : ttl.toMillis();
         restored = context.isRestored();
@@ -48,9 +48,9 @@ final class IdleRoutes {
     }
 
     /**
-     * In {@code open} of an operator.
+     * To be called in {@code open} of an operator.
      *
-     * @param routes what each key with a route has
+     * @param routes the state of each key with a route
      */
     void open(
             RuntimeContext context,
@@ -59,7 +59,7 @@ final class IdleRoutes {
             ValueStateDescriptor<?> routes)
             throws Exception {
         if (newTimers instanceof BatchExecutionInternalTimeService) {
-            // A key is done before it can be idle.
+            // In batch execution, a key is finished before it could become idle.
             ttlMillis = 0;
         }
         timers = newTimers;
@@ -71,12 +71,12 @@ final class IdleRoutes {
         }
     }
 
-    /** In {@code snapshotState} of an operator. */
+    /** To be called in {@code snapshotState} of an operator. */
     void snapshot() throws Exception {
         complete.update(ttlMillis > 0 ? List.of(true) : List.of());
     }
 
-    /** The route of the current key was read or written. */
+    /** Marks the current key's route as used. */
     void used() throws Exception {
         if (ttlMillis == 0) {
             return;
@@ -89,10 +89,10 @@ final class IdleRoutes {
     }
 
     /**
-     * In {@code onProcessingTime} of an operator.
+     * To be called in {@code onProcessingTime} of an operator.
      *
-     * @param needed whether something waits for the route
-     * @return whether the current key's route is to be forgotten
+     * @param needed whether an element waits for the route
+     * @return whether the current key's route has expired
      */
     boolean isIdle(boolean needed) throws Exception {
         Long lastUse = used.value();

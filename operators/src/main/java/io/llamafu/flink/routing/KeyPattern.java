@@ -4,20 +4,20 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Keys written with wildcards: {@code *} is any number of characters, {@code ?} is one, a backslash takes the next as it
- * is. A character is a code point, so an emoji is one. No regular expression, because one from a stream could take
+ * A pattern for keys: {@code *} matches any number of characters, {@code ?} matches one, a backslash escapes the next.
+ * A character is a code point, so an emoji is one. Not a regular expression, because one from a stream could take
  * exponential time.
  */
 final class KeyPattern {
-    /** The most characters of a pattern, and below {@link #LONGEST_KEY}, so that a match takes milliseconds at most. */
+    /** The most characters of a pattern; with {@link #LONGEST_KEY} it limits a match to milliseconds. */
     static final int LONGEST = 1_000;
-    /** The most characters of a key that patterns are asked for. */
+    /** The most characters of a key that is matched. */
     static final int LONGEST_KEY = 10_000;
 
     private static final int MANY = -1;
     private static final int ONE = -2;
 
-    /** Code points, and the two wildcards. */
+    /** Code points, and two values for the wildcards. */
     private final int[] tokens;
 
     private final String beginning;
@@ -55,17 +55,17 @@ final class KeyPattern {
         return new KeyPattern(tokens.stream().mapToInt(Integer::intValue).toArray());
     }
 
-    /** The characters that all keys that match begin with; the whole pattern if it has no wildcard. */
+    /** The common prefix of all matching keys; the whole pattern if it has no wildcard. */
     String beginning() {
         return beginning;
     }
 
-    /** The characters that all keys that match end with. */
+    /** The common suffix of all matching keys. */
     String ending() {
         return ending;
     }
 
-    /** Takes time in the product of both lengths at most. */
+    /** At most quadratic: the product of both lengths. */
     boolean matches(String key) {
         int token = 0;
         int inKey = 0;
@@ -80,7 +80,7 @@ final class KeyPattern {
                 token++;
                 inKey += Character.charCount(character);
             } else if (afterLastStar >= 0) {
-                // The last star takes one character more; earlier ones need not be tried again.
+                // The last star takes one more character; earlier stars need not be tried again.
                 token = afterLastStar;
                 keyOfLastStar += Character.charCount(key.codePointAt(keyOfLastStar));
                 inKey = keyOfLastStar;

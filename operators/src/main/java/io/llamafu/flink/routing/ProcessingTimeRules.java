@@ -10,7 +10,7 @@ import org.apache.flink.util.Collector;
 
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
-/** Gives each record the stack of the rule that holds for its key now. A router after it overrides that. */
+/** Gives each record the stack of the rule that applies to its key now. A router after it may override that. */
 @Internal
 public final class ProcessingTimeRules<E> extends BroadcastProcessFunction<E, RouteRule, E> {
     private static final long serialVersionUID = 1L;
@@ -18,7 +18,7 @@ public final class ProcessingTimeRules<E> extends BroadcastProcessFunction<E, Ro
     private final Carrier<?, E, ?> carrier;
     private final AdapterPrefetch prefetch;
     private final MapStateDescriptor<String, RuleHistory> rules = RuleBook.descriptor();
-    /** Null until it is read from the state. */
+    /** Null until the state has been read. */
     private transient RuleBook book;
 
     public ProcessingTimeRules(Carrier<?, E, ?> carrier, AdapterPrefetch prefetch) {

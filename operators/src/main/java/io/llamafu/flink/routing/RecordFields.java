@@ -12,13 +12,14 @@ import java.util.Map;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * What a record says about its own completion. A function that is null, or that gives null, leaves it to the job.
+ * The functions that take the fields of a request out of a record. A function that is null or returns null leaves the
+ * field to the job.
  *
  * @param key chooses the route; null for a job without keys
  * @param prompt the text to answer
  * @param id an identity
- * @param stack the stack that answers, whatever the routes say
- * @param scales scales of adapters of the stack that answers
+ * @param stack the stack that answers, overriding the routes
+ * @param scales scales that replace those of the stack
  * @param sampling how tokens are chosen
  * @param maxTokens the most tokens to generate
  */

@@ -3,7 +3,7 @@ package io.llamafu.flink.routing;
 import io.llamafu.flink.RejectedRoute;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 
-/** Reasons with the timestamp of what was rejected. */
+/** Collects rejections with the timestamp of the rejected change. */
 final class Rejections {
     private Rejections() {}
 

@@ -15,7 +15,7 @@ import java.util.Map;
 
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
-/** Takes out of a record what its completion needs; until a router says otherwise, it has the default route. */
+/** Builds the request of a record, with the default route; routers may override the route. */
 @Internal
 public final class RequestFunction<T, E> extends ProcessFunction<T, E> {
     private static final long serialVersionUID = 1L;
@@ -39,7 +39,7 @@ public final class RequestFunction<T, E> extends ProcessFunction<T, E> {
                 .setStack(defaultRoute.toString())
                 .setEventTime(EventTimes.of(context.timestamp()))
                 .build();
-        // Each by itself, so that an outcome whose prompt is bad still says whose it is.
+        // Each field separately, so the outcome of a bad prompt still has its id.
         attempt(request, () -> takeId(value, request));
         attempt(request, () -> takeKey(value, request));
         attempt(request, () -> takePrompt(value, request));
@@ -104,7 +104,7 @@ public final class RequestFunction<T, E> extends ProcessFunction<T, E> {
         request.setMaxTokens(RecordFields.apply(fields.maxTokens(), value));
     }
 
-    /** Avro can write no null in a map. */
+    /** Avro maps cannot hold null. */
     private static Map<String, Float> checkedScales(Map<String, Float> scales) {
         scales.forEach((adapter, scale) -> {
             Texts.requireWellFormed("The name of an adapter", adapter);
@@ -118,7 +118,7 @@ public final class RequestFunction<T, E> extends ProcessFunction<T, E> {
         return new HashMap<>(scales);
     }
 
-    /** Lets the record pass the routers, and the engine never see it. */
+    /** Marks the request as failed: routers and the engine skip it. */
     static void reject(RoutedRequest request, LlamafuException error) {
         request.setErrorCode(error.code().name());
         request.setError(error.getMessage());

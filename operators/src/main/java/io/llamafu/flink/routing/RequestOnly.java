@@ -5,7 +5,7 @@ import io.llamafu.flink.records.RecordTypeInfo;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 
-/** The record stays behind. */
+/** Carries the request without its record. */
 @Internal
 public final class RequestOnly<T> implements Carrier<T, RoutedRequest, Completion> {
     private static final long serialVersionUID = 1L;

@@ -27,8 +27,8 @@ import java.util.function.Supplier;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * Lets only well-formed route changes and rules through, and where it is told to, only those whose adapters exist. What
- * is rejected leaves the previous route as it is. A malformed one fails the job with {@code on-error} = {@code fail}.
+ * Validates route changes and rules and, if configured, whether their adapters exist. A rejected change leaves the
+ * previous route in place. A malformed one fails the job with {@code on-error} = {@code fail}.
  */
 @Internal
 public final class RouteChanges implements Serializable {
@@ -45,25 +45,25 @@ public final class RouteChanges implements Serializable {
     private transient Counter accepted;
     private transient Counter rejected;
 
-    /** What a route leads to; both null if it was taken away. */
+    /** The destination of a route; both are null for a removal. */
     private record Target(@Nullable String stack, @Nullable List<RouteVariant> variants) {}
 
     /**
-     * A judge of changes.
+     * Creates a validator.
      *
-     * @param names the adapters that a change may name; null for any, and the engine tells when a record is answered
+     * @param names the adapters that a change may name; null accepts any name, which the engine checks later
      */
     public RouteChanges(OnError onError, @Nullable AdapterNames names) {
         this.onError = checkNotNull(onError, "onError is null");
         this.names = names;
     }
 
-    /** The side output of what was rejected. */
+    /** The side output of rejected changes. */
     public static OutputTag<RejectedRoute> rejectedTag() {
         return new OutputTag<>("llamafu-rejected-routes", new RecordTypeInfo<>(RejectedRoute.class));
     }
 
-    /** Flink cannot key by null; a change without a key is rejected. */
+    /** Flink cannot key by null; a change without a key is rejected later. */
     public static String keyOf(AdapterRoute change) {
         return change.getKey() == null ? "" : change.getKey();
     }
@@ -85,7 +85,7 @@ public final class RouteChanges implements Serializable {
     /**
      * The change in its normal form, or empty if it was rejected.
      *
-     * @param validFrom null if nobody said when the change begins
+     * @param validFrom null if neither the change nor its timestamp gives a time
      */
     Optional<AdapterRoute> accept(AdapterRoute change, @Nullable Long validFrom, Consumer<RejectedRoute> out) {
         return judge(
@@ -102,7 +102,7 @@ public final class RouteChanges implements Serializable {
                 out);
     }
 
-    /** The rule as it is if it can be sent to another task, or empty if it was rejected. */
+    /** The unchanged rule if it can be sent to another task, or empty if it was rejected. */
     Optional<RouteRule> acceptTexts(RouteRule rule, Consumer<RejectedRoute> out) {
         if (Texts.isWellFormed(rule.getName())
                 && Texts.isWellFormed(rule.getKeyPattern())

@@ -12,9 +12,9 @@ import java.util.function.Consumer;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * Lets only valid route changes go on to the router, each with its time. Runs in the task that they come from, where
- * nothing has been written and read again: a key that cannot be written would belong to another subtask than the one
- * that it is sent to. And the router does not wait for a store that is asked for names.
+ * Forwards only valid route changes to the router, each with its time. It runs in the task that emits them, before
+ * anything is serialized: a key that cannot be written would arrive at another subtask than the one it was sent to. It
+ * also keeps the router from waiting for a store that is asked for names.
  */
 @Internal
 public final class RouteCheck extends AbstractStreamOperator<AdapterRoute>
@@ -42,7 +42,8 @@ public final class RouteCheck extends AbstractStreamOperator<AdapterRoute>
                 reason -> output.collect(RouteChanges.rejectedTag(), Rejections.at(element, reason));
         if (eventTime) {
             Long validFrom = change.getValidFrom() == null ? EventTimes.of(element) : change.getValidFrom();
-            // Without a timestamp: batch execution sorts by it, and gives the changes of a key before its records.
+            // Without a timestamp, because batch execution sorts by it and must deliver the changes of a key before its
+            // records.
             changes.accept(change, validFrom, rejected).ifPresent(valid -> output.collect(new StreamRecord<>(valid)));
         } else {
             changes.accept(change, RuleBook.ALWAYS, rejected).ifPresent(valid -> output.collect(element.copy(valid)));

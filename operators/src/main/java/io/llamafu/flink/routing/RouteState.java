@@ -8,7 +8,7 @@ import java.time.Duration;
 
 /** The routes of a key in keyed state. */
 final class RouteState {
-    /** How long it is remembered, in event time, that a route or rule was taken away: late changes may come so late. */
+    /** How long a removal is remembered in event time, so that late changes do not undo it. */
     static final Duration REMOVAL_REMEMBERED = Duration.ofHours(1);
 
     private RouteState() {}
@@ -21,13 +21,13 @@ final class RouteState {
         return version.getStack() == null && version.getVariants() == null;
     }
 
-    /** When a removal of a time leaves the state. */
+    /** The time at which a removal is dropped from the state. */
     static long forgottenFrom(long removal) {
         long remembered = REMOVAL_REMEMBERED.toMillis();
         return removal > Long.MAX_VALUE - remembered ? Long.MAX_VALUE : removal + remembered;
     }
 
-    /** Gives a request the stack of a route, unless that was taken away. */
+    /** Gives a request the stack of a route, unless the route was removed. */
     static void apply(RouteVersion version, RoutedRequest request) {
         String stack = Variants.choose(version.getStack(), version.getVariants(), request);
         if (stack != null) {

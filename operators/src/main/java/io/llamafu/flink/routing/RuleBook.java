@@ -21,17 +21,20 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 
-/** The rules that the broadcast state holds, so that one is found fast. Whoever changes a rule changes both by it. */
+/** An index over the rules in the broadcast state. All changes go through this class, which keeps both in step. */
 @Internal
 public final class RuleBook {
-    /** The time of all rules in processing time: whichever arrives last replaces the other, whatever clocks say. */
+    /**
+     * The time of all rules in processing time: the one that arrives last replaces the other, whatever their
+     * timestamps.
+     */
     static final long ALWAYS = Long.MIN_VALUE;
 
     private final Map<String, Timeline> rules = new HashMap<>();
     private final RuleIndex index = new RuleIndex();
-    /** The rules that have an older version to drop, by the time from which they can. */
+    /** The rules with an old version to drop, by the time from which they can drop it. */
     private final Agenda trims = new Agenda();
-    /** The rules of which nothing is left but that they were taken away. */
+    /** The rules whose only version is a removal. */
     private final Agenda removals = new Agenda();
 
     private RuleBook() {}
@@ -52,9 +55,9 @@ public final class RuleBook {
     }
 
     /**
-     * Keeps a rule as the newest word of its name for its time.
+     * Adds a rule as the newest version of its name for its time.
      *
-     * @param judged the watermark when the rule was judged, the same in all subtasks
+     * @param judged the watermark at which the rule was checked, the same in all subtasks
      */
     void keep(RouteRule rule, long judged, BroadcastState<String, RuleHistory> state) throws Exception {
         Timeline timeline = rules.computeIfAbsent(rule.getName(), name -> Timeline.of(null));
@@ -71,8 +74,8 @@ public final class RuleBook {
     }
 
     /**
-     * The time of a rule. A removal that is old enough counts as forgotten in all subtasks, also in those that still have
-     * it: the rule takes its place.
+     * The time of a rule. A removal that is old enough counts as dropped in all subtasks, including those that still
+     * hold it, and the rule takes its place.
      */
     private static long validFrom(RouteRule rule, long judged, Timeline timeline) {
         long forgotten = judged < Long.MIN_VALUE + RouteState.REMOVAL_REMEMBERED.toMillis()
@@ -84,7 +87,7 @@ public final class RuleBook {
                 .orElse(rule.getValidFrom());
     }
 
-    /** Keeps a rule whose name has one version only. */
+    /** Replaces the only version of a rule. */
     void replace(RouteRule rule, BroadcastState<String, RuleHistory> state) throws Exception {
         if (rule.getStack() == null && rule.getVariants() == null) {
             remove(rule.getName(), state);
@@ -104,10 +107,10 @@ public final class RuleBook {
     }
 
     /**
-     * Drops what no record needs.
+     * Drops versions that no record needs.
      *
-     * @param released all records until this time are decided
-     * @param judged no rule comes that was judged at an earlier watermark
+     * @param released all records up to this time are decided
+     * @param judged no rule will arrive that was checked at an earlier watermark
      */
     void trim(long released, long judged, BroadcastState<String, RuleHistory> state) throws Exception {
         for (String name : trims.due(released)) {
@@ -126,7 +129,7 @@ public final class RuleBook {
         removals.set(name, timeline.removal().map(RouteState::forgottenFrom));
     }
 
-    /** What another subtask, which is not as far, may still need and this one does not have. */
+    /** Versions that a subtask that has progressed less may still need. */
     List<Entry<String, RuleHistory>> unsettled() {
         List<Entry<String, RuleHistory>> unsettled = new ArrayList<>();
         for (String name : trims.names()) {
@@ -138,7 +141,7 @@ public final class RuleBook {
         return unsettled;
     }
 
-    /** Gives a request the stack of the rule that holds for its key at a time, if there is one. */
+    /** Gives a request the stack of the rule that applies to its key at a time, if any. */
     void apply(RoutedRequest request, long time) {
         if (request.getKey().length() > KeyPattern.LONGEST_KEY) {
             RequestFunction.reject(
@@ -158,7 +161,7 @@ public final class RuleBook {
         return version.getStack() == null && version.getVariants() == null;
     }
 
-    /** Names by a time of each. */
+    /** Names by their times. */
     private static final class Agenda {
         private final Map<String, Long> times = new HashMap<>();
         private final NavigableMap<Long, Set<String>> names = new TreeMap<>();

@@ -14,10 +14,11 @@ import java.util.function.Consumer;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * Lets only valid rules go on to the broadcast, each with its time. Runs in one subtask: the subtasks that keep the
- * rules must all have the same, whatever the adapter folders of their TaskManagers hold at that moment.
+ * Forwards only valid rules to the broadcast, each with its time. It runs in one subtask, because all subtasks must
+ * keep the same rules, whatever the adapter folders of their TaskManagers contain at that moment.
  *
- * <p>The timestamp of what it lets through is its watermark, by which all those subtasks judge alike how late a rule is.
+ * <p>The timestamp of the forwarded rules is this operator's watermark, so that all subtasks agree on how late a rule
+ * is.
  */
 @Internal
 public final class RuleCheck extends AbstractStreamOperator<RouteRule>

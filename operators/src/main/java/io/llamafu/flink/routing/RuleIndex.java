@@ -11,12 +11,12 @@ import java.util.TreeMap;
 import java.util.function.Function;
 
 /**
- * Finds the rule for a key among many. Rules lie by the characters that their keys begin with, or end with: a key asks
- * only those that share its own, in the order in which they hold, up to the first that matches.
+ * Finds the rule for a key among many. Rules are indexed by the prefix or suffix of their keys: a key is compared only
+ * with rules that share its own, in order of precedence, up to the first match.
  */
 final class RuleIndex {
 
-    /** Rules in the order in which they hold: the lowest position, then the first by name. */
+    /** The order of precedence: the lowest position, then the first by name. */
     private record Place(int position, String name, String pattern) implements Comparable<Place> {
         private static final Comparator<Place> ORDER = Comparator.comparingInt(Place::position)
                 .thenComparing(Place::name)
@@ -28,7 +28,7 @@ final class RuleIndex {
         }
     }
 
-    /** A rule at a place that at least one of its versions has. */
+    /** A rule, with a place that at least one of its versions has. */
     private static final class Candidate {
         private final KeyPattern pattern;
         private final Timeline timeline;
@@ -54,10 +54,10 @@ final class RuleIndex {
         }
     }
 
-    /** Candidates by characters that all their keys have at one end. */
+    /** Candidates by the prefix or suffix that all their keys share. */
     private static final class Shelf {
         private final Map<String, NavigableMap<Place, Candidate>> candidates = new HashMap<>();
-        /** How many entries have characters of a length. */
+        /** The number of entries by the length of their prefix or suffix. */
         private final NavigableMap<Integer, Integer> lengths = new TreeMap<>();
 
         private NavigableMap<Place, Candidate> of(String characters) {
@@ -121,7 +121,7 @@ final class RuleIndex {
         return beginning.isEmpty() ? candidate.pattern.ending() : beginning;
     }
 
-    /** Rules for some keys come before the default route. */
+    /** Rules with a pattern precede the default. */
     Optional<RuleVersion> find(String key, long time) {
         Found found = first(beginnings, key, length -> key.substring(0, length), time, null);
         found = first(endings, key, length -> key.substring(key.length() - length), time, found);

@@ -9,8 +9,8 @@ import org.apache.flink.util.Collector;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * Lets only rules through that can be written. Runs in the task that they come from; the {@link RuleCheck} is another
- * one, where they would arrive as other rules.
+ * Forwards only rules whose texts can be serialized. It runs in the task that emits them, because {@link RuleCheck} is
+ * another task, where such rules would arrive changed.
  */
 @Internal
 public final class RuleTexts extends ProcessFunction<RouteRule, RouteRule> {

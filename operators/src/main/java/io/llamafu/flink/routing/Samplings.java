@@ -7,7 +7,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
-/** {@link SamplingOptions} as they travel with a record. */
+/** Converts between {@link SamplingOptions} and the form that travels with a record. */
 @Internal
 public final class Samplings {
     private Samplings() {}

@@ -1,8 +1,8 @@
 package io.llamafu.flink.routing;
 
 /**
- * A hash that is the same in every JVM and version, so that a record replayed next year takes the same variant: FNV-1a
- * over the characters, its bits mixed by the finalizer of MurmurHash3.
+ * A hash that is the same in every JVM and version, so that a record replayed much later takes the same variant: FNV-1a
+ * over the characters, mixed by the finalizer of MurmurHash3.
  */
 final class StableHash {
     private static final long FNV_OFFSET = 0xcbf29ce484222325L;

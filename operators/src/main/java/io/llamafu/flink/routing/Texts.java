@@ -6,8 +6,8 @@ import io.llamafu.LlamafuException;
 import javax.annotation.Nullable;
 
 /**
- * Texts that survive the way between two tasks. One with an unpaired surrogate has no UTF-8 form: it would arrive with
- * a question mark in its place, so that a key would belong to another subtask than the one it was sent to.
+ * Checks that texts survive serialization between tasks. An unpaired surrogate has no UTF-8 form and would arrive as a
+ * question mark, so a key would belong to another subtask than the one it was sent to.
  */
 final class Texts {
     private static final int MOST_SHOWN = 100;
@@ -15,9 +15,9 @@ final class Texts {
     private Texts() {}
 
     /**
-     * Refuses a text that would arrive as another one.
+     * Rejects a text that would arrive changed.
      *
-     * @param what it is, as the beginning of a sentence
+     * @param what names the text, as the beginning of a sentence
      * @throws LlamafuException with INVALID_TEXT
      */
     static void requireWellFormed(String what, @Nullable String text) {
@@ -46,7 +46,7 @@ final class Texts {
         return -1;
     }
 
-    /** In the notation of Java, so that the message itself can be written. */
+    /** In Java notation, so that the message itself can be serialized. */
     private static String shown(String text) {
         StringBuilder shown = new StringBuilder();
         text.codePoints().limit(MOST_SHOWN).forEach(point -> {

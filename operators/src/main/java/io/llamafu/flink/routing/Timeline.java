@@ -5,7 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
-/** The versions of a rule over event time, as far as a record can still need them. */
+/** The versions of a rule over event time that records can still need. */
 final class Timeline {
     private final List<RuleVersion> versions;
     private boolean trimmed;
@@ -15,14 +15,14 @@ final class Timeline {
         this.trimmed = trimmed;
     }
 
-    /** Null is a history without versions. */
+    /** A null history has no versions. */
     static Timeline of(@Nullable RuleHistory history) {
         return history == null
                 ? new Timeline(new ArrayList<>(), false)
                 : new Timeline(new ArrayList<>(history.getVersions()), history.getTrimmed());
     }
 
-    /** To be kept; it changes with this timeline. */
+    /** For storing; a view that changes with this timeline. */
     RuleHistory history() {
         return new RuleHistory(versions, trimmed);
     }
@@ -42,9 +42,9 @@ final class Timeline {
     }
 
     /**
-     * Adds a version; it replaces one of the same time.
+     * Adds a version, replacing one with the same time.
      *
-     * @return what it replaced
+     * @return the replaced version
      */
     Optional<RuleVersion> add(RuleVersion version) {
         int index = newestUntil(version.getValidFrom());
@@ -56,8 +56,8 @@ final class Timeline {
     }
 
     /**
-     * The newest version at a time. For a time older than all versions there is none, unless older versions were dropped:
-     * then it is the oldest left, the nearest that is still known.
+     * The newest version at a time. For a time before all versions there is none, unless older versions were dropped:
+     * then it is the oldest one left, as the nearest one known.
      */
     Optional<RuleVersion> at(long time) {
         int index = newestUntil(time);
@@ -67,7 +67,7 @@ final class Timeline {
         return trimmed && !versions.isEmpty() ? Optional.of(versions.get(0)) : Optional.empty();
     }
 
-    /** The newest version at a time, even if only late records could ask for it; empty for a time before all. */
+    /** The newest version at a time, even if only late records could need it; empty for a time before all. */
     Optional<RuleVersion> newest(long time) {
         int index = newestUntil(time);
         return index < 0 ? Optional.empty() : Optional.of(versions.get(index));
@@ -76,9 +76,9 @@ final class Timeline {
     /**
      * Drops the versions that no record after this time needs.
      *
-     * <p>The newest one stays even if it takes the rule away: a late change of an older time must not outlive it.
+     * <p>The newest one stays even if it is a removal, so that a late change with an older time does not undo it.
      *
-     * @return what was dropped
+     * @return the dropped versions
      */
     List<RuleVersion> trim(long time) {
         int index = newestUntil(time);
@@ -99,7 +99,7 @@ final class Timeline {
                 : Optional.of(versions.get(1).getValidFrom());
     }
 
-    /** Whether nothing is left but that the rule was taken away, and when. */
+    /** The time of the removal, if that is the only version left. */
     Optional<Long> removal() {
         return versions.size() == 1 && RuleBook.isRemoval(versions.get(0))
                 ? Optional.of(versions.get(0).getValidFrom())

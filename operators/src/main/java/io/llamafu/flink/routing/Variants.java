@@ -13,16 +13,16 @@ import java.util.List;
 
 /** A route to one stack, or to several that share the records by weight. */
 final class Variants {
-    /** A sum of as many weights cannot overflow. */
+    /** Limits the sum of weights so that it cannot overflow. */
     static final int MOST = 100;
 
     private Variants() {}
 
     /**
-     * The stack of a record, or null if the route was taken away.
+     * The stack of a record, or null if the route was removed.
      *
-     * <p>The choice is a function of the record alone: whoever asks again, on any machine, gets the same. A variant that
-     * is given more weight at the cost of its neighbour keeps the records that it has.
+     * <p>The choice depends on the record alone, so a replay on any machine repeats it. A variant that gains weight
+     * from its neighbor keeps the records that it has.
      */
     @Nullable
     static String choose(@Nullable String stack, @Nullable List<RouteVariant> variants, RoutedRequest request) {
@@ -46,7 +46,7 @@ final class Variants {
         return request.getId() == null ? request.getKey() + "\0" + request.getPrompt() : request.getId();
     }
 
-    /** The variants with their stacks as they are written without white space, or null if there are none. */
+    /** The variants with their stacks in normal form, or null if there are none. */
     @Nullable
     static List<RouteVariant> check(@Nullable String stack, @Nullable List<RouteVariant> variants) {
         if (variants == null || variants.isEmpty()) {
@@ -79,7 +79,7 @@ final class Variants {
         return checked;
     }
 
-    /** Whether Avro can write them. */
+    /** Whether Avro can serialize them. */
     static boolean areWritable(@Nullable List<RouteVariant> variants) {
         return variants == null || variants.stream().allMatch(Variants::isWritable);
     }
@@ -88,14 +88,14 @@ final class Variants {
         return variant != null && variant.getStack() != null;
     }
 
-    /** The change, without variants that Avro cannot write. */
+    /** The change without variants that Avro cannot serialize. */
     static AdapterRoute writable(AdapterRoute change) {
         return areWritable(change.getVariants())
                 ? change
                 : new AdapterRoute(change.getKey(), change.getStack(), change.getValidFrom(), null);
     }
 
-    /** The rule, without variants that Avro cannot write. */
+    /** The rule without variants that Avro cannot serialize. */
     static RouteRule writable(RouteRule rule) {
         return areWritable(rule.getVariants())
                 ? rule

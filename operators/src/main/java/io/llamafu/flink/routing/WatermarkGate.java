@@ -10,13 +10,14 @@ import org.apache.flink.util.function.ThrowingConsumer;
 import java.util.function.BooleanSupplier;
 
 /**
- * The elements of a key that wait for the watermark, in keyed state. Each is an entry of its own, so that many of one
- * time cost the same as many of different times, and none has to be in memory. They never expire: none may be lost.
+ * The elements of a key that wait for the watermark, in keyed state. Each element is a separate entry, so many elements
+ * of one time cost the same as elements of different times, and they need not fit in memory. They never expire, because
+ * none may be lost.
  */
 final class WatermarkGate<E> {
-    /** How many elements have come for a time. */
+    /** The number of elements received for a time. */
     private final MapState<Long, Integer> counts;
-    /** The first of a time that still waits, if some have been let go and others not. */
+    /** The first element of a time still waiting, if the time was released in part. */
     private final MapState<Long, Integer> firsts;
     /** By time and the order of arrival within it. */
     private final MapState<Tuple2<Long, Integer>, E> elements;
@@ -39,9 +40,10 @@ final class WatermarkGate<E> {
     }
 
     /**
-     * Lets elements of a time go in the order of their arrival: at least one, then more until there is a reason to pause.
+     * Releases the elements of a time in the order of arrival: at least one, then more until there is a reason to
+     * pause.
      *
-     * @return whether all have gone
+     * @return whether all have been released
      */
     boolean release(long time, ThrowingConsumer<E, Exception> out, BooleanSupplier pause) throws Exception {
         int end = orZero(counts.get(time));

@@ -10,7 +10,7 @@ import org.apache.flink.api.java.tuple.Tuple2;
 
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
-/** The record travels beside its request, by its own serializer, and comes out with the completion. */
+/** Carries the record beside its request, with its own serializer, to the outcome. */
 @Internal
 public final class WithRecord<T> implements Carrier<T, Tuple2<RoutedRequest, T>, Answered<T>> {
     private static final long serialVersionUID = 1L;
