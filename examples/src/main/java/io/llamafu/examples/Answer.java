@@ -8,10 +8,10 @@ import javax.annotation.Nullable;
 import java.util.List;
 
 /**
- * A line of the output: one ticket's answer, or its error.
+ * A line of the output: a ticket's answer or error.
  *
- * @param stack what the route asked for
- * @param adapters what answered
+ * @param stack the stack of the route
+ * @param adapters the adapters that answered
  * @param answer null if there was an error
  * @param queueMillis from submission to a sequence slot
  * @param firstTokenMillis from submission to the first token
@@ -60,7 +60,7 @@ record Answer(
         return answer == null;
     }
 
-    /** The stack that answered, which is none if nothing did. */
+    /** Whether this stack answered. */
     boolean answeredUnder(AdapterStack expected) {
         List<AdapterStack.Entry> used = adapters.stream()
                 .map(adapter -> new AdapterStack.Entry(adapter.name(), adapter.scale()))
@@ -70,7 +70,7 @@ record Answer(
                 && withScales(AdapterStack.parse(stack)).equals(withScales(expected));
     }
 
-    /** No adapter of the examples has a default scale of its own, so all have 1. */
+    /** No adapter of the examples has a card, so the default scale is 1. */
     private static List<AdapterStack.Entry> withScales(AdapterStack stack) {
         return stack.entries().stream()
                 .map(entry -> new AdapterStack.Entry(entry.name(), entry.scale().orElse(1f)))

@@ -14,7 +14,7 @@ import javax.annotation.Nullable;
 import java.io.IOException;
 
 /**
- * Avro container files as a format of Flink's FileSource. A file is read by one subtask.
+ * Avro container files as a format for Flink's FileSource. Each file is read by one subtask.
  *
  * @param <T> a generated record
  */

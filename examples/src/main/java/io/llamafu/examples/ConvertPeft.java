@@ -15,7 +15,7 @@ import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 
-/** Makes a GGUF adapter of a folder that Hugging Face PEFT saved. {@code docs/peft.md} says what is converted. */
+/** Converts a folder saved by Hugging Face PEFT to a GGUF adapter; see {@code docs/peft.md}. */
 @Command(
         name = "examples/run convert-peft",
         description = "Converts a LoRA adapter as PEFT, Axolotl or LLaMA-Factory save it to GGUF.",

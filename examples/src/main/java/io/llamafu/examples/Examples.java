@@ -2,11 +2,11 @@ package io.llamafu.examples;
 
 import picocli.CommandLine;
 
-/** How every example ends. */
+/** Runs the command of an example. */
 public final class Examples {
     private Examples() {}
 
-    /** Exits with what the command returns, with 1 if it throws, or with 2 if its arguments are wrong. */
+    /** Exits with the result of the command, with 1 if it throws, or with 2 if its arguments are wrong. */
     public static void runAndExit(String name, Object command, String[] arguments) {
         System.exit(new CommandLine(command)
                 .setCaseInsensitiveEnumValuesAllowed(true)

@@ -21,8 +21,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Files with one JSON object a line, as a format of Flink's FileSource, or read whole. A line that has too much, too
- * little or no JSON is an error that names the line.
+ * Files with one JSON object per line, as a format for Flink's FileSource, or read whole. An error names a line with
+ * missing or unknown fields, or without JSON.
  *
  * @param <T> a Java record with the fields of a line
  */
@@ -45,7 +45,7 @@ public final class JsonLines<T> extends SimpleStreamFormat<T> {
         return new JsonLines<>(type);
     }
 
-    /** In one line, without the line feed. */
+    /** Writes one line, without the line feed. */
     public static String write(Object value) {
         try {
             return MAPPER.writeValueAsString(value);
@@ -57,7 +57,7 @@ public final class JsonLines<T> extends SimpleStreamFormat<T> {
     /**
      * Reads one object.
      *
-     * @throws IOException if the text is no such object; the message names it
+     * @throws IOException if the text is not such an object; the message quotes it
      */
     public T read(byte[] text) throws IOException {
         try {

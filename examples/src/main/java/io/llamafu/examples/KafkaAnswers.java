@@ -9,7 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
-/** The answers that are committed. */
+/** The committed answers. */
 final class KafkaAnswers implements AutoCloseable {
     private static final JsonLines<Answer> JSON = JsonLines.of(Answer.class);
 
@@ -21,14 +21,14 @@ final class KafkaAnswers implements AutoCloseable {
                 bootstrapServers, Map.of(KafkaTopics.ANSWERS, KafkaTopics.PARTITIONS.get(KafkaTopics.ANSWERS)));
     }
 
-    /** Takes what is there, or comes within that time. */
+    /** Takes the answers that are available or arrive within that time. */
     void poll(Duration wait) throws IOException {
         for (ConsumerRecord<byte[], byte[]> answer : records.poll(wait)) {
             committed.add(JSON.read(answer.value()));
         }
     }
 
-    /** Whether all is read that was committed until now. */
+    /** Whether everything committed so far has been read. */
     boolean isAtEnd() {
         return records.isAtEnd();
     }

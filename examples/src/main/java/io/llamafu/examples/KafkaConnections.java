@@ -13,9 +13,11 @@ import java.time.Duration;
 import java.util.Map;
 import java.util.stream.Collectors;
 
-/** Sources that read a topic from its beginning to an end that is told, and sinks that write exactly once. */
+/** Sources that read a topic from its beginning to given end offsets, and sinks that write exactly once. */
 public final class KafkaConnections {
-    /** At most what the broker allows, and longer than a restart takes: then the transaction is lost with its answers. */
+    /**
+     * At most what the broker allows, and longer than a restart; otherwise the transaction is lost with its answers.
+     */
     private static final Duration TRANSACTION_TIMEOUT = Duration.ofMinutes(10);
 
     private final String bootstrapServers;
@@ -27,7 +29,7 @@ public final class KafkaConnections {
     /**
      * Reads all partitions of a topic.
      *
-     * @param ends the offset at which each partition ends
+     * @param ends end offset by partition
      */
     public <T> KafkaSource<T> source(
             String topic, Map<Integer, Long> ends, KafkaRecordDeserializationSchema<T> deserializer) {
@@ -57,7 +59,7 @@ public final class KafkaConnections {
                 .build();
     }
 
-    /** The form in which an example tells a job where its topics end: {@code PARTITION=OFFSET,...}. */
+    /** The form in which an example passes the end offsets to a job: {@code PARTITION=OFFSET,...}. */
     public static String written(Map<Integer, Long> ends) {
         return ends.entrySet().stream()
                 .map(entry -> entry.getKey() + "=" + entry.getValue())

@@ -10,7 +10,7 @@ import java.util.Map;
 import java.util.concurrent.ExecutionException;
 import java.util.stream.Collectors;
 
-/** Writes routes at once and tickets at a steady rate. */
+/** Writes all routes at once, and tickets at a steady rate. */
 final class KafkaFeed implements AutoCloseable {
     private static final double NANOS_PER_SECOND = 1e9;
 
@@ -35,7 +35,7 @@ final class KafkaFeed implements AutoCloseable {
         }
     }
 
-    /** Sends the tickets that are due after so long, and waits until the broker has them. */
+    /** Sends the tickets that are due by then, and waits until the broker has them. */
     void sendUntil(long nanos) throws ExecutionException, InterruptedException {
         long due = Math.min(tickets.size(), (long) (nanos / NANOS_PER_SECOND * ticketsPerSecond));
         while (sent < due) {
@@ -50,7 +50,7 @@ final class KafkaFeed implements AutoCloseable {
         }
     }
 
-    /** How many tickets each partition will have: where the stream of the tickets ends. */
+    /** The number of tickets by partition: the end offsets of the topic. */
     static Map<Integer, Long> ends(List<Ticket> tickets) {
         return tickets.stream().collect(Collectors.groupingBy(KafkaTopics::partitionOf, Collectors.counting()));
     }

@@ -24,11 +24,11 @@ import java.time.Duration;
 import java.util.Map;
 
 /**
- * Answers the tickets of a topic under the routes of another, exactly once. A job for a real cluster: {@link KafkaExample}
- * starts one and submits it.
+ * Answers the tickets of a topic under the routes of another one, exactly once. A job for a real cluster: {@link
+ * KafkaExample} starts one and submits it.
  *
- * <p>The streams of the example end, at offsets that are told, and with them the job. An endless one leaves
- * {@code setBounded} out and gives the routes {@code WatermarkStrategy.withIdleness}.
+ * <p>The streams of the example end at given offsets, and so does the job. For endless streams, leave {@code
+ * setBounded} out and give the routes {@code WatermarkStrategy.withIdleness}.
  */
 @Command(name = "KafkaJob")
 public final class KafkaJob {
@@ -50,7 +50,7 @@ public final class KafkaJob {
     @Mixin
     private final ModelOptions model = new ModelOptions();
 
-    /** Runs in the JobManager, so it never exits: what is wrong is thrown. */
+    /** Runs in the JobManager, so it throws errors instead of exiting. */
     public static void main(String[] arguments) throws Exception {
         KafkaJob job = CommandLine.populateCommand(new KafkaJob(), arguments);
         StreamExecutionEnvironment env = job.environment();
@@ -61,7 +61,7 @@ public final class KafkaJob {
     private StreamExecutionEnvironment environment() {
         Configuration configuration = new Configuration();
         configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofMillis(checkpointInterval));
-        // Tickets pile up before the model, and an aligned checkpoint would wait for all of them.
+        // Tickets queue before the model, and an aligned checkpoint would wait for all of them.
         configuration.set(CheckpointingOptions.ENABLE_UNALIGNED, true);
         // No record may fall back to Kryo.
         configuration.set(PipelineOptions.GENERIC_TYPES, false);

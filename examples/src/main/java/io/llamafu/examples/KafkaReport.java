@@ -6,11 +6,11 @@ import com.fasterxml.jackson.annotation.JsonUnwrapped;
 import java.util.SortedMap;
 
 /**
- * What the Kafka example shows.
+ * The result of the Kafka example.
  *
- * @param answers how the committed answers compare with what the tickets expect
+ * @param answers the committed answers compared with the expected ones
  * @param restarts of the job
- * @param modelLoads how many models each TaskManager has loaded, as its metric says
+ * @param modelLoads models loaded by each TaskManager, from its metric
  */
 record KafkaReport(@JsonUnwrapped RoutingReport answers, int restarts, SortedMap<String, Long> modelLoads) {
 

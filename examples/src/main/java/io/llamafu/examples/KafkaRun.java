@@ -10,7 +10,7 @@ import java.time.Duration;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
-/** A submitted job, from its first ticket to its last committed answer. For one thread. */
+/** Follows a submitted job from its first ticket to its last committed answer. For one thread. */
 final class KafkaRun {
     private static final Duration POLL = Duration.ofMillis(100);
     private static final Duration WATCH_INTERVAL = Duration.ofSeconds(1);
@@ -36,9 +36,10 @@ final class KafkaRun {
     }
 
     /**
-     * Feeds tickets and reads answers until the job has ended and all is read.
+     * Feeds tickets and reads answers until the job has ended and everything is read.
      *
-     * @param killAfter as soon as so many answers are committed, a TaskManager is killed and another started; 0 is never
+     * @param killAfter the number of committed answers after which a TaskManager is killed and another started; 0 is
+     *     never
      * @throws IllegalStateException if the job fails, or has not finished in time
      */
     void follow(int killAfter, Duration timeout) throws Exception {
@@ -104,7 +105,7 @@ final class KafkaRun {
         return restarts;
     }
 
-    /** By the names of the TaskManagers. */
+    /** By TaskManager. */
     SortedMap<String, Long> modelLoads() {
         return modelLoads;
     }

@@ -2,13 +2,13 @@ package io.llamafu.examples;
 
 import java.util.Map;
 
-/** The topics of the Kafka example; their values are the JSON lines of the files that the routing example reads. */
+/** The topics of the Kafka example; their values are the JSON lines of the files of the routing example. */
 final class KafkaTopics {
     static final String TICKETS = "tickets";
     static final String ROUTES = "routes";
     static final String ANSWERS = "answers";
 
-    /** Routes have one partition: their order counts. */
+    /** Routes have one partition, because their order matters. */
     static final Map<String, Integer> PARTITIONS = Map.of(TICKETS, 2, ROUTES, 1, ANSWERS, 2);
 
     private KafkaTopics() {}

@@ -9,7 +9,7 @@ import org.apache.flink.formats.parquet.avro.AvroParquetWriters;
 
 import java.util.Locale;
 
-/** The files that the labelling job reads and writes. Both hold Avro records and their schema. */
+/** The file formats of the labelling job. Both contain Avro records and their schema. */
 enum LabelFileFormat {
     AVRO {
         @Override

@@ -38,8 +38,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 
 /**
- * Labels the tickets of Avro or Parquet files in batch mode: a job for a scheduler such as cron, which sees by the exit
- * code whether all went well. Its output appears as a whole when the job ends, or not at all.
+ * Labels the tickets of Avro or Parquet files in batch mode, for a scheduler such as cron, which reads the exit code.
+ * The output appears as a whole, only if the job succeeds.
  */
 @Command(
         name = "examples/run label-files",
@@ -122,7 +122,7 @@ public final class LabelFilesJob implements Callable<Integer> {
                 result.getNetRuntime(TimeUnit.MILLISECONDS) / 1000.0);
     }
 
-    /** A run that is repeated must not add its completions to those of the first. */
+    /** A repeated run must not add its completions to those of the first. */
     private static void requireEmpty(java.nio.file.Path folder) throws IOException {
         if (Files.exists(folder)) {
             try (Stream<java.nio.file.Path> files = Files.list(folder)) {
@@ -169,7 +169,7 @@ public final class LabelFilesJob implements Callable<Integer> {
                 .withTimestampAssigner((ticket, time) -> ticket.getEventTime()));
     }
 
-    /** A change without a timestamp of its own: {@code validFrom} says when it holds. */
+    /** Without timestamps; {@code validFrom} says when a change applies. */
     private static DataStream<AdapterRoute> routes(StreamExecutionEnvironment env, java.nio.file.Path file) {
         return read(env, JsonLines.of(Route.class), file, "routes").map(Route::toAdapterRoute);
     }
@@ -192,7 +192,7 @@ public final class LabelFilesJob implements Callable<Integer> {
                 .build();
     }
 
-    /** Lets all pass. */
+    /** Forwards everything. */
     private static final class Count extends RichFilterFunction<Completion> {
         private static final long serialVersionUID = 1L;
 

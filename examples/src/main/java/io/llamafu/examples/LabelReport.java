@@ -3,11 +3,11 @@ package io.llamafu.examples;
 import com.fasterxml.jackson.annotation.JsonIgnore;
 
 /**
- * What a run of the labelling job did.
+ * The result of the labelling job.
  *
  * @param completions tickets with an answer
- * @param errors tickets with a coded error in place of an answer
- * @param seconds of the whole job, the loading of the model included
+ * @param errors tickets with a coded error instead of an answer
+ * @param seconds of the whole job, including the loading of the model
  */
 record LabelReport(long completions, long errors, double seconds) {
     @JsonIgnore

@@ -10,11 +10,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
-/** The part of an example's command line that says what answers. */
+/** The options of an example's command line for the model. */
 public final class ModelOptions {
     private static final String PROMPT_TEMPLATE = "### Text:\n{text}\n### Answer:\n";
 
-    /** The longest answer that the model was trained to give has about half of it. */
+    /** About twice the longest answer that the model was trained to give. */
     private static final int MAX_TOKENS = 48;
 
     @Option(
@@ -43,7 +43,7 @@ public final class ModelOptions {
         return toBuilder(onError).build();
     }
 
-    /** For a job that is to see what the model does, however often the same is asked. */
+    /** For a job that measures the model even if the same prompt is asked repeatedly. */
     public LlamafuOptions withoutMemo(OnError onError) {
         return toBuilder(onError).answerMemo(MemorySize.ZERO).build();
     }
@@ -70,12 +70,12 @@ public final class ModelOptions {
         }
     }
 
-    /** The same options for a main method that runs elsewhere on this machine. */
+    /** The same options for a main method that runs in another process on this machine. */
     List<String> toArguments() {
         return toArguments(adapters);
     }
 
-    /** The same with other adapters. */
+    /** The same options with other adapters. */
     public List<String> toArguments(Path otherAdapters) {
         return List.of(
                 "--model=" + model.toAbsolutePath(),

@@ -4,7 +4,9 @@ import java.io.PrintStream;
 import java.util.Locale;
 import java.util.function.LongSupplier;
 
-/** Says how far a job is: on a terminal in one line that is written over, elsewhere in a line every few seconds. */
+/**
+ * Reports the progress of a job: on a terminal in one line that is overwritten, elsewhere in a line every few seconds.
+ */
 final class Progress {
     private static final long NANOS_PER_SECOND = 1_000_000_000L;
     private static final long LINE_INTERVAL_NANOS = 5 * NANOS_PER_SECOND;
@@ -17,7 +19,7 @@ final class Progress {
     private long lastShown;
     private boolean lineOpen;
 
-    /** Beside the result, which goes to standard output. {@code examples/run} knows whether it is a terminal. */
+    /** On standard error, because the result goes to standard output. {@code examples/run} detects a terminal. */
     static Progress onStandardError(long total) {
         return new Progress(total, Boolean.getBoolean("llamafu.terminal"), System.err, System::nanoTime);
     }
@@ -43,7 +45,7 @@ final class Progress {
         }
     }
 
-    /** Shows the last figures, whatever the time. */
+    /** Shows the final figures. */
     void end(long done) {
         if (terminal) {
             show(done);
@@ -54,7 +56,7 @@ final class Progress {
         }
     }
 
-    /** Leaves the line, so that a message after it is not written into it. */
+    /** Ends the line, so that the next message starts a new one. */
     void abort() {
         if (lineOpen) {
             out.println();

@@ -45,10 +45,10 @@ import java.util.concurrent.TimeoutException;
 import java.util.stream.Stream;
 
 /**
- * Labels tickets, each with the adapters that its tenant had chosen at the ticket's event time, and scores the answers.
+ * Labels tickets with the adapters of their tenant's route at the ticket's event time, and scores the answers.
  *
- * <p>Tickets and route changes are two streams with the tenant as key. Where a ticket goes is decided by event time, so
- * that every run gives the same answers; the answers are written in transactions, so that each is there once.
+ * <p>Tickets and route changes are two streams keyed by tenant. Event time decides the route of a ticket, so every run
+ * gives the same answers. The output is transactional, so each answer appears once.
  */
 @Command(
         name = "examples/run routing",
@@ -129,13 +129,13 @@ public final class RoutingJob implements Callable<Integer> {
         configuration.set(
                 CheckpointingOptions.CHECKPOINTS_DIRECTORY, checkpoints.toUri().toString());
         configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofMillis(checkpointInterval));
-        // Tickets pile up before the model, and an aligned checkpoint would wait for all of them.
+        // Tickets queue before the model, and an aligned checkpoint would wait for all of them.
         configuration.set(CheckpointingOptions.ENABLE_UNALIGNED, true);
         configuration.set(RestartStrategyOptions.RESTART_STRATEGY, "fixed-delay");
         configuration.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS, 3);
         // No record may fall back to Kryo.
         configuration.set(PipelineOptions.GENERIC_TYPES, false);
-        // Accumulators, the source of the progress, come with the heartbeats.
+        // Progress comes from accumulators, which are sent with the heartbeats.
         configuration.set(HeartbeatManagerOptions.HEARTBEAT_INTERVAL, PROGRESS_INTERVAL);
         StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment(configuration);
         env.setParallelism(parallelism);
@@ -143,7 +143,7 @@ public final class RoutingJob implements Callable<Integer> {
     }
 
     private void build(StreamExecutionEnvironment env, java.nio.file.Path answers) {
-        // The order of arrival is that of the file, so one reader reads it.
+        // One reader, to keep the order of the file.
         DataStream<Ticket> ticketStream = env.fromSource(
                         FileSource.forRecordStreamFormat(JsonLines.of(Ticket.class), flinkPath(tickets))
                                 .build(),
@@ -151,7 +151,7 @@ public final class RoutingJob implements Callable<Integer> {
                         "tickets")
                 .uid("tickets")
                 .setParallelism(1);
-        // A file ends, and with it its watermark goes to the end of time. An endless source of rare changes would need
+        // At the end of a file its watermark goes to the end of time. An endless source of rare changes would need
         // withIdleness.
         DataStream<Route> routeStream = env.fromSource(
                         FileSource.forRecordStreamFormat(JsonLines.of(Route.class), flinkPath(routes))
@@ -207,7 +207,9 @@ public final class RoutingJob implements Callable<Integer> {
         }
     }
 
-    /** As many as before if the job does not say: it is only starting, or it has ended, and its cluster with it. */
+    /**
+     * The previous value if the job does not respond, because it is starting or has ended together with its cluster.
+     */
     private static long answered(JobClient job, long before) throws InterruptedException {
         try {
             Map<String, Object> counts = job.getAccumulators().get(PROGRESS_INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
@@ -217,7 +219,7 @@ public final class RoutingJob implements Callable<Integer> {
         }
     }
 
-    /** Only what was committed: a part in progress is a hidden file. */
+    /** Only committed files; a part in progress is a hidden file. */
     private static List<Answer> readAnswers(java.nio.file.Path folder) throws IOException {
         List<Answer> answers = new ArrayList<>();
         try (Stream<java.nio.file.Path> files = Files.list(folder)) {

@@ -12,18 +12,18 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 
 /**
- * How the answers compare with what the tickets expect.
+ * The answers compared with what the tickets expect.
  *
  * @param records tickets
  * @param completions tickets with an answer
- * @param errors tickets with a coded error in place of an answer
+ * @param errors tickets with a coded error instead of an answer
  * @param lost tickets with neither
- * @param duplicates answers beyond the first of a ticket, or of no ticket
- * @param wrongStacks completions of another stack than the route named
- * @param exactMatch the share of the tickets whose answer is exactly the expected one
- * @param stacks the same by the stack that the route named
+ * @param duplicates further answers to a ticket, and answers without a ticket
+ * @param wrongStacks completions of another stack than that of the route
+ * @param exactMatch the share of tickets with exactly the expected answer
+ * @param stacks the same by the stack of the route
  * @param tokensPerSecond generated tokens over {@code seconds}
- * @param seconds of the whole job, the loading of the model included
+ * @param seconds of the whole job, including the loading of the model
  */
 record RoutingReport(
         int records,
@@ -37,7 +37,7 @@ record RoutingReport(
         double tokensPerSecond,
         double seconds) {
 
-    /** The tickets whose route named one stack. */
+    /** The score of the tickets of one stack. */
     record StackScore(int records, double exactMatch) {}
 
     static RoutingReport of(List<Ticket> tickets, List<Answer> answers, Duration duration) {
@@ -69,7 +69,7 @@ record RoutingReport(
                 round(seconds));
     }
 
-    /** Whether each ticket was answered once, under the stack that its route named. */
+    /** Whether each ticket was answered once, under the stack of its route. */
     @JsonIgnore
     boolean isSound() {
         return errors == 0 && lost == 0 && duplicates == 0 && wrongStacks == 0;
@@ -100,7 +100,7 @@ record RoutingReport(
             }
         }
 
-        /** To four places, and never rounded up to a perfect score. */
+        /** Rounded to four places, but never up to 1. */
         private double exactMatch() {
             return records == 0 ? 0 : Math.floor(exact * 10_000.0 / records) / 10_000;
         }

@@ -13,7 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 
-/** Starts a session cluster and a SQL gateway, runs the scripts in the SQL client, and checks what it prints. */
+/** Starts a session cluster and a SQL gateway, runs the scripts in the SQL client, and checks its output. */
 @Command(
         name = "examples/run sql",
         description =
@@ -59,10 +59,10 @@ public final class SqlExample implements Callable<Integer> {
     private long timeout;
 
     /**
-     * How a script went.
+     * The result of a script.
      *
-     * @param checks what was compared
-     * @param failures what was not as expected
+     * @param checks the comparisons made
+     * @param failures the differences found
      */
     record ScriptReport(String script, int checks, List<String> failures, double seconds) {}
 

@@ -9,14 +9,13 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A script for the SQL client that says itself what it must show. A comment before each query, such as {@code -- expect:
- * notes = 250, exact >= 243}, holds for the last row of the table that the client prints for it; {@code rows} counts the
- * rows.
+ * A script for the SQL client with its expected output. A comment before a query, such as {@code -- expect: notes =
+ * 250, exact >= 243}, applies to the last row of the table that the client prints for it; {@code rows} counts the rows.
  */
 final class SqlScript {
     private static final Pattern EXPECT = Pattern.compile("^-- expect: (.*)$", Pattern.MULTILINE);
     private static final Pattern CHECK = Pattern.compile("(\\w+) (=|>=) (\\d+)");
-    /** The client prints the first border of a table right behind the statement. */
+    /** The client prints the first border of a table directly after the statement. */
     private static final Pattern BORDER = Pattern.compile("(\\+-+)+\\+$");
 
     private static final String ROWS = "rows";
@@ -26,9 +25,9 @@ final class SqlScript {
     /**
      * One comparison.
      *
-     * @param table which of the printed tables, from 0
+     * @param table index of the printed table, from 0
      * @param column whose value is compared, or {@code rows}
-     * @param atLeast whether more is right too
+     * @param atLeast whether a greater value is right too
      */
     record Check(int table, String column, boolean atLeast, long value) {
         @Override
@@ -37,10 +36,10 @@ final class SqlScript {
         }
     }
 
-    /** A table as the client printed it, without the column of the change in streaming. */
+    /** A printed table, without the change column of streaming mode. */
     private record Table(List<String> columns, List<List<String>> rows) {}
 
-    /** Puts folders where the script says <code>${name}</code>. */
+    /** Replaces <code>${name}</code> by folders. */
     static String fillIn(String script, Map<String, Path> folders) {
         String filledIn = script;
         for (Map.Entry<String, Path> folder : folders.entrySet()) {
@@ -66,7 +65,7 @@ final class SqlScript {
         return checks;
     }
 
-    /** What the client printed otherwise than it should have, in words. */
+    /** The differences from the expected output, in words. */
     static List<String> compare(List<Check> checks, String printed) {
         List<Table> tables = tables(printed);
         long expected = checks.stream().mapToInt(Check::table).distinct().count();
@@ -112,7 +111,7 @@ final class SqlScript {
             } else if (line.startsWith("| ") && borders > 0) {
                 rows.add(cells(line));
             } else if (borders > 0) {
-                // Flink leaves out the last border of a table without rows.
+                // Flink omits the last border of a table without rows.
                 tables.add(table(rows));
                 rows = new ArrayList<>();
                 borders = 0;

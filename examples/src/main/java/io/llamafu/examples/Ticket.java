@@ -3,7 +3,7 @@ package io.llamafu.examples;
 import static java.util.Objects.requireNonNull;
 
 /**
- * A line of {@code tickets.jsonl}: what is to be answered, and for scoring what the answer must be.
+ * A line of {@code tickets.jsonl}: the text to answer, and the expected answer for scoring.
  *
  * @param eventTime milliseconds since the epoch
  * @param expectedStack the stack that is valid for the tenant at the event time

@@ -8,11 +8,11 @@ import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import java.time.Duration;
 
 /**
- * A watermark after each ticket. Flink's own generator works every 200 ms, in which a file is read to its end: then all
- * tickets wait in state and are routed at once. A watermark after each ticket lets them go as they come.
+ * Emits a watermark after each ticket. Flink's own generator emits one every 200 ms, within which a whole file is read:
+ * then all tickets would wait in state and be routed at once.
  */
 final class TicketWatermarks implements WatermarkGenerator<Ticket> {
-    /** Tickets arrive up to this late; see the README of the data. */
+    /** The most by which tickets arrive late; see the README of the data. */
     private static final Duration OUT_OF_ORDERNESS = Duration.ofSeconds(2);
 
     private long newest = Long.MIN_VALUE + OUT_OF_ORDERNESS.toMillis() + 1;
@@ -30,6 +30,6 @@ final class TicketWatermarks implements WatermarkGenerator<Ticket> {
 
     @Override
     public void onPeriodicEmit(WatermarkOutput output) {
-        // Each ticket has done it.
+        // Each ticket has emitted one.
     }
 }

@@ -19,22 +19,22 @@ import java.util.Set;
 import static java.util.Objects.requireNonNull;
 
 /**
- * What {@code NAME.json} beside an adapter file says: an object with any of the fields {@code description},
- * {@code defaultScale} and {@code tags}, and no others.
+ * The content of {@code NAME.json} beside an adapter file: an object with any of the fields {@code description}, {@code
+ * defaultScale} and {@code tags}, and no others.
  *
  * <pre>{@code
  * {"description": "Labels medical notes", "defaultScale": 0.8, "tags": ["domain", "en"]}
  * }</pre>
  *
- * @param description for people; at most 4,096 characters
- * @param defaultScale the scale of a stack that names none; {@link AdapterStack#MOST_SCALE} at most
- * @param tags for people and tools; at most 64 of at most 128 characters
+ * @param description free text of at most 4,096 characters
+ * @param defaultScale the scale of a stack that gives none; at most {@link AdapterStack#MOST_SCALE}
+ * @param tags free text; at most 64 of at most 128 characters
  */
 public record AdapterCard(String description, float defaultScale, List<String> tags) {
-    /** The longest file in bytes. */
+    /** The most bytes of a card. */
     public static final int MOST_BYTES = 64 * 1024;
 
-    /** Of an adapter without a card. */
+    /** The card of an adapter without one. */
     public static final AdapterCard NONE = new AdapterCard("", 1, List.of());
 
     private static final int MOST_DESCRIPTION_CHARACTERS = 4096;
@@ -54,12 +54,12 @@ public record AdapterCard(String description, float defaultScale, List<String> t
     }
 
     /**
-     * Reads a card.
+     * Parses a card.
      *
      * @param json the content of the file, in UTF-8
-     * @param adapter how messages name it
-     * @throws LlamafuException with {@link ErrorCode#ADAPTER_INVALID} if it is malformed, or a field is unknown, of
-     *     another type or too long
+     * @param adapter its name in messages
+     * @throws LlamafuException with {@link ErrorCode#ADAPTER_INVALID} if it is malformed, or a field is unknown, has
+     *     another type or is too long
      */
     public static AdapterCard parse(byte[] json, String adapter) {
         if (json.length > MOST_BYTES) {
@@ -85,7 +85,7 @@ public record AdapterCard(String description, float defaultScale, List<String> t
                 cause);
     }
 
-    /** Takes the fields out of a card, and says which one is wrong. */
+    /** Reads the fields of a card; errors name the field. */
     private record Reading(String adapter) {
         private AdapterCard card(JsonNode root) {
             require(root.isObject(), "must be an object with the fields description, defaultScale and tags");

@@ -22,8 +22,8 @@ import static java.util.Objects.requireNonNull;
 
 /**
  * Checks an adapter against a base model before llama.cpp gets it. The rules are those of {@code llama-adapter.cpp} in
- * llama.cpp v0.5.0, and those whose breach it does not notice: it ends the process on tensor types that it cannot
- * multiply, and silently ignores norms and tensors that nothing looks up.
+ * llama.cpp v0.5.0, plus what it fails to check: it ends the process on tensor types that it cannot multiply, and
+ * silently ignores norms and tensors that no operation uses.
  */
 public final class AdapterCompatibility {
     private static final Set<GgufTensorType> SUPPORTED =
@@ -31,7 +31,7 @@ public final class AdapterCompatibility {
     private static final String INVOCATION_TOKENS = "adapter.alora.invocation_tokens";
     private static final String ARCHITECTURE = "general.architecture";
     private static final Pattern LAYER = Pattern.compile("blk\\.(\\d{1,9})\\.");
-    /** Of a text from a file in a message. */
+    /** The most characters of a text from a file in a message. */
     private static final int MOST_CHARACTERS = 64;
 
     private final GgufFile base;
@@ -51,7 +51,7 @@ public final class AdapterCompatibility {
     }
 
     /**
-     * Checks everything, and what an engine can apply, and reports all reasons at once.
+     * Also checks what an engine can apply.
      *
      * @param refusals why the engine that has loaded the base cannot adapt a tensor of it; empty if it can
      */
@@ -82,7 +82,7 @@ public final class AdapterCompatibility {
         return text.substring(0, Math.min(MOST_CHARACTERS, text.length()));
     }
 
-    /** One reason before those of the many tensors that are missing then. */
+    /** One reason, before those of the many tensors that are missing as a result. */
     private void checkLayers(Set<String> targets) {
         OptionalLong last = targets.stream()
                 .map(LAYER::matcher)
@@ -121,7 +121,7 @@ public final class AdapterCompatibility {
         }
     }
 
-    /** llama.cpp asserts a FLOAT32. Absent or 0, it does not divide by the rank. */
+    /** llama.cpp asserts a FLOAT32. If alpha is absent or 0, it does not divide by the rank. */
     private void checkAlpha() {
         GgufValue alpha = adapter.metadata().get(AdapterInfo.ALPHA);
         boolean valid = alpha == null
@@ -196,7 +196,7 @@ public final class AdapterCompatibility {
             checkLength(a, 0, weight.dimension(0), weight);
             checkLength(b, 1, weight.dimension(1), weight);
         }
-        // Experts of a mixture: each has matrices of its own.
+        // Experts of a mixture have separate matrices.
         for (int index = 2; index < GgufTensor.MAX_DIMENSIONS; index++) {
             checkLength(a, index, weight.dimension(index), weight);
             checkLength(b, index, weight.dimension(index), weight);

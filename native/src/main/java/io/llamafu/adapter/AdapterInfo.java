@@ -11,13 +11,13 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /**
- * What an adapter file says of itself.
+ * What an adapter file says about itself.
  *
  * @param architecture of the base it was trained for, such as {@code llama}
- * @param alpha the trained scale: the effect is alpha / rank; 0 means that the rank does not divide it
+ * @param alpha the trained scale: the effect is alpha / rank; 0 means that it is not divided by the rank
  * @param ranks every rank in the file, ascending; usually one
- * @param targetModules the parts of a layer that it changes, such as {@code attn_q}, ascending
- * @param parameters trained numbers
+ * @param targetModules the adapted modules, such as {@code attn_q}, ascending
+ * @param parameters number of trained weights
  * @param tensorBytes bytes of weights
  */
 public record AdapterInfo(
@@ -37,7 +37,7 @@ public record AdapterInfo(
     }
 
     /**
-     * Describes an adapter, fit for a base or not.
+     * Describes an adapter, whether or not it fits a base.
      *
      * @throws LlamafuException with {@link ErrorCode#ADAPTER_INVALID} if the architecture is missing
      */
@@ -57,12 +57,12 @@ public record AdapterInfo(
                 adapter.tensorBytes());
     }
 
-    /** The greatest rank; 0 without any. */
+    /** The greatest rank; 0 if there is none. */
     public long rank() {
         return ranks.isEmpty() ? 0 : ranks.get(ranks.size() - 1);
     }
 
-    /** The factor of its weights at scale 1, of the smallest rank and without its sign. */
+    /** The absolute factor of its weights at scale 1, for the smallest rank. */
     public double strength() {
         return alpha == 0 || ranks.isEmpty() ? 1 : Math.abs(alpha) / ranks.get(0);
     }

@@ -5,7 +5,7 @@ import io.llamafu.LlamafuException;
 
 import java.util.regex.Pattern;
 
-/** The rule for adapter names, which keeps them apart from paths: {@code [A-Za-z0-9][A-Za-z0-9._-]{0,127}}. */
+/** The rule for adapter names, which distinguishes them from paths: {@code [A-Za-z0-9][A-Za-z0-9._-]{0,127}}. */
 public final class AdapterName {
     private static final Pattern VALID = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,127}");
 
@@ -30,9 +30,9 @@ public final class AdapterName {
     }
 
     /**
-     * Checks a name of the option {@code adapters.files}.
+     * Checks a name in the option {@code adapters.files}.
      *
-     * @param file what it stands for, as messages name it
+     * @param file the file of that name, for messages
      * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if it breaks the rule
      */
     public static void checkOption(String name, Object file) {

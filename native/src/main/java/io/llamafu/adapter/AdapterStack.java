@@ -16,16 +16,16 @@ import java.util.stream.Collectors;
 
 /**
  * The adapters that answer a request together, each with its scale. Written {@code medical}, {@code medical:0.8} or
- * {@code medical:1.0+formal:0.7}; the empty string is the base model. It travels as that string: between processes and in
- * Flink's state.
+ * {@code medical:1.0+formal:0.7}; the empty string is the base model. It is serialized as that string, between
+ * processes and in Flink's state.
  *
- * @param entries in the order named; no name twice
+ * @param entries in the given order, without duplicate names
  */
 public record AdapterStack(List<Entry> entries) implements Serializable {
 
     /**
-     * The largest scale, negative or not. An adapter at full strength is about as strong as the model itself; at many times
-     * that no answer is left, and what the model computes soon exceeds the numbers that it computes with.
+     * The greatest absolute scale. At full strength an adapter is about as strong as the model itself; at many times
+     * that the answers become meaningless, and soon the numbers overflow.
      */
     public static final float MOST_SCALE = 100;
 
@@ -35,9 +35,9 @@ public record AdapterStack(List<Entry> entries) implements Serializable {
      * One adapter of a stack.
      *
      * @param name the catalog name, see {@link AdapterName}
-     * @param scale the factor on top of the adapter's own alpha / rank: 0 is no effect, 1 as trained; from
-     *     -{@link #MOST_SCALE} to {@link #MOST_SCALE}. Empty is the adapter's own default, see
-     *     {@link AdapterCard#defaultScale}, which is looked up when a request is answered
+     * @param scale a factor applied to the adapter's own alpha / rank: 0 is no effect, 1 is as trained; from -{@link
+     *     #MOST_SCALE} to {@link #MOST_SCALE}. Empty is the adapter's default, see {@link AdapterCard#defaultScale},
+     *     which is looked up when a request is answered
      */
     public record Entry(String name, Optional<Float> scale) {
         public Entry {
@@ -65,7 +65,7 @@ public record AdapterStack(List<Entry> entries) implements Serializable {
         }
     }
 
-    /** What is written instead of a stack: a form that does not change with the fields of a class. */
+    /** The serialized form, which is independent of the fields of the class. */
     private record Written(String text) implements Serializable {
         private Object readResolve() {
             return parse(text);
@@ -83,12 +83,12 @@ public record AdapterStack(List<Entry> entries) implements Serializable {
         }
     }
 
-    /** Whether a number is a scale, {@link #MOST_SCALE} at most. */
+    /** Whether the number is finite and its absolute value at most {@link #MOST_SCALE}. */
     static boolean isScale(float number) {
         return Math.abs(number) <= MOST_SCALE;
     }
 
-    /** The base model, without adapters. */
+    /** The base model without adapters. */
     public static AdapterStack base() {
         return BASE;
     }
@@ -104,7 +104,7 @@ public record AdapterStack(List<Entry> entries) implements Serializable {
     }
 
     /**
-     * Reads the written form. White space around names and scales is ignored.
+     * Parses the written form. White space around names and scales is ignored.
      *
      * @throws LlamafuException with {@link ErrorCode#INVALID_REQUEST} if a name or a scale is malformed
      */
@@ -143,9 +143,9 @@ public record AdapterStack(List<Entry> entries) implements Serializable {
     /**
      * This stack with other scales for some of its adapters.
      *
-     * @param scales by name; adapters that are not in it keep their scale
-     * @throws LlamafuException with {@link ErrorCode#INVALID_REQUEST} if it names an adapter that is not in the stack, or
-     *     a scale exceeds {@link #MOST_SCALE}
+     * @param scales by name; other adapters keep their scale
+     * @throws LlamafuException with {@link ErrorCode#INVALID_REQUEST} if it names an adapter that is not in the stack,
+     *     or a scale exceeds {@link #MOST_SCALE}
      */
     public AdapterStack withScales(Map<String, Float> scales) {
         Map<String, Float> left = new HashMap<>(scales);
@@ -170,7 +170,7 @@ public record AdapterStack(List<Entry> entries) implements Serializable {
         return new Written(toString());
     }
 
-    /** The written form; {@link #parse} reads it back to an equal stack. */
+    /** The written form, from which {@link #parse} returns an equal stack. */
     @Override
     public String toString() {
         return entries.stream().map(Entry::toString).collect(Collectors.joining("+"));

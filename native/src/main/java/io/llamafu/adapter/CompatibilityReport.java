@@ -10,12 +10,12 @@ import java.util.stream.Collectors;
 import static java.util.Objects.requireNonNull;
 
 /**
- * Every reason why an adapter cannot be used with a base model.
+ * All reasons why an adapter cannot be used with a base model.
  *
- * @param reasons none if it can be used
- * @param trainedOn the model that the adapter says it was trained on, if it says so. Models have many names, so that
- *     another one than the base's is no reason by itself
- * @param base what the base model calls itself, if it does
+ * @param reasons empty if it can be used
+ * @param trainedOn the model that the adapter names as its base, if any. Models have many names, so a difference is not
+ *     a reason by itself
+ * @param base the name of the base model, if it has one
  */
 public record CompatibilityReport(List<Reason> reasons, Optional<String> trainedOn, Optional<String> base) {
     private static final int MOST_REASONS_IN_MESSAGE = 10;
@@ -23,11 +23,11 @@ public record CompatibilityReport(List<Reason> reasons, Optional<String> trained
     /**
      * One reason.
      *
-     * @param code {@link ErrorCode#ADAPTER_INVALID} if the file is wrong for any base,
-     *     {@link ErrorCode#ADAPTER_INCOMPATIBLE} if it is wrong for this one
+     * @param code {@link ErrorCode#ADAPTER_INVALID} if the file is wrong for any base, {@link
+     *     ErrorCode#ADAPTER_INCOMPATIBLE} if it is wrong for this one
      * @param subject the tensor or metadata key
-     * @param expected what it must be
-     * @param actual what it is
+     * @param expected the required value
+     * @param actual the value found
      */
     public record Reason(ErrorCode code, String subject, String expected, String actual) {
         public Reason {
@@ -54,11 +54,11 @@ public record CompatibilityReport(List<Reason> reasons, Optional<String> trained
     }
 
     /**
-     * Refuses an adapter that cannot be used.
+     * Throws if the adapter cannot be used.
      *
-     * @param adapter how messages name it
-     * @throws LlamafuException with {@link ErrorCode#ADAPTER_INVALID} if any reason is that the file is malformed, else
-     *     with {@link ErrorCode#ADAPTER_INCOMPATIBLE}; the message gives the first reasons
+     * @param adapter its name in messages
+     * @throws LlamafuException with {@link ErrorCode#ADAPTER_INVALID} if any reason is a malformed file, else with
+     *     {@link ErrorCode#ADAPTER_INCOMPATIBLE}; the message gives the first reasons
      */
     public void requireCompatible(String adapter) {
         problem(adapter).ifPresent(problem -> {
@@ -69,7 +69,7 @@ public record CompatibilityReport(List<Reason> reasons, Optional<String> trained
     /**
      * The first reasons as a sentence; empty if there are none.
      *
-     * @param adapter how it names the adapter
+     * @param adapter its name in the sentence
      */
     public Optional<String> problem(String adapter) {
         if (isCompatible()) {

@@ -10,7 +10,7 @@ import java.util.Optional;
 /**
  * The two matrices of an adapter that change one tensor of the base: {@code delta = scale * B (A x)}.
  *
- * @param target the name of the base tensor
+ * @param target name of the base tensor
  * @param a {@code TARGET.lora_a}: input width x rank; for token embeddings rank x vocabulary
  * @param b {@code TARGET.lora_b}: rank x output width
  */
@@ -18,7 +18,7 @@ record LoraPair(String target, Optional<GgufTensor> a, Optional<GgufTensor> b) {
     private static final String SUFFIX_A = ".lora_a";
     private static final String SUFFIX_B = ".lora_b";
 
-    /** The pairs of an adapter by target, in the order of the file. Tensors with other names are left out. */
+    /** The pairs of an adapter by target, in file order. Tensors with other names are left out. */
     static Map<String, LoraPair> of(GgufFile adapter) {
         Map<String, LoraPair> pairs = new LinkedHashMap<>();
         for (GgufTensor tensor : adapter.tensors().values()) {
@@ -49,12 +49,12 @@ record LoraPair(String target, Optional<GgufTensor> a, Optional<GgufTensor> b) {
         return target + SUFFIX_B;
     }
 
-    /** Token embeddings look up a row of A instead of multiplying with it, so their A is transposed. */
+    /** Token embeddings look up a row of A instead of multiplying by it, so their A is transposed. */
     boolean isEmbedding() {
         return target.endsWith("token_embd.weight");
     }
 
-    /** The rank as llama.cpp takes it for the scale: the row length of B. */
+    /** The rank that llama.cpp uses for the scale: the row length of B. */
     Optional<Long> rank() {
         return b.map(tensor -> tensor.dimension(0));
     }

@@ -15,8 +15,8 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * Looks for weights that no computation bears, while a file is read for its digest. They are the numbers that an F16 cannot
- * hold: infinities, what is no number, and what is greater than {@link #MOST}, which no training gives.
+ * Finds invalid weights while a file is read for its digest. Invalid is what an F16 cannot hold: infinities, NaN, and
+ * magnitudes above {@link #MOST}, which training does not produce.
  */
 final class WeightScan {
     /** The greatest F16. */
@@ -24,7 +24,7 @@ final class WeightScan {
 
     private static final VarHandle LONG = MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);
     private static final VarHandle SHORT = MethodHandles.byteArrayViewVarHandle(short[].class, ByteOrder.LITTLE_ENDIAN);
-    /** The scale of a Q8_0 block that makes its largest weight, 128 times as much, exceed {@link #MOST}: the F16 512. */
+    /** The scale of a Q8_0 block whose largest weight, 128 times as much, exceeds {@link #MOST}: the F16 512. */
     private static final int LEAST_BAD_BLOCK_SCALE = 0x6000;
 
     private final List<GgufTensor> tensors;
@@ -32,8 +32,8 @@ final class WeightScan {
     private Optional<String> found = Optional.empty();
 
     /**
-     * Several floats in a long. Without their signs they are in the order of their bits, so that adding the distance from
-     * the first bad one to the sign tells whether one is bad, by its sign.
+     * Several floats in a long. Without their signs, floats are ordered like their bits, so adding the distance from
+     * the first invalid value to the sign bit sets the sign bit of invalid ones.
      */
     private record Lanes(int bytes, long withoutSigns, long distance) {
         private static final Lanes F32 = new Lanes(4, 0x7fffffff_7fffffffL, 0x38801fff_38801fffL);
@@ -59,7 +59,7 @@ final class WeightScan {
         this.tensors = tensors;
     }
 
-    /** A scan of the tensors of an adapter; of nothing if it is none, which is told when it is loaded. */
+    /** A scan of the tensors of an adapter; it finds nothing in other files, which loading rejects. */
     static WeightScan of(Path path) {
         try {
             GgufFile adapter = GgufReader.read(path, GgufKind.ADAPTER);
@@ -70,7 +70,7 @@ final class WeightScan {
     }
 
     /**
-     * Takes the next part of the file. Parts are multiples of 4 bytes, except the last.
+     * Scans the next part of the file. Parts are multiples of 4 bytes, except the last.
      *
      * @param position of its first byte in the file
      */
@@ -99,7 +99,7 @@ final class WeightScan {
             case F16 -> Lanes.F16.hasBad(part, from, to);
             case BF16 -> Lanes.BF16.hasBad(part, from, to);
             case Q8_0 -> hasBadBlock(part, from, to, position + from - tensor.fileOffset());
-            default -> false; // refused for its type
+            default -> false; // rejected for its type
         };
     }
 
@@ -113,7 +113,7 @@ final class WeightScan {
         return bad;
     }
 
-    /** The first tensor that has a bad weight. */
+    /** The first tensor with an invalid weight. */
     Optional<String> found() {
         return found;
     }

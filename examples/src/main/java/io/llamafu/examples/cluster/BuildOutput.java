@@ -9,14 +9,17 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 
-/** Where the build has put what a cluster needs. The system property {@code llamafu.examples} names the examples' folder. */
+/**
+ * Locates the build output that a cluster needs. The system property {@code llamafu.examples} names the folder of the
+ * examples.
+ */
 public final class BuildOutput {
     private static final Path EXAMPLES =
             Path.of(System.getProperty("llamafu.examples", "examples")).toAbsolutePath();
 
     private BuildOutput() {}
 
-    /** The folder for what examples write; not in version control. */
+    /** The folder for the output of examples; not in version control. */
     public static Path target() {
         return EXAMPLES.resolve("target");
     }
@@ -27,7 +30,7 @@ public final class BuildOutput {
         return onlyJar(folder, "flink-llamafu-connector-*.jar");
     }
 
-    /** The jobs of the examples with their connectors, without Flink and without Llamafu. */
+    /** The jobs of the examples with their connectors, without Flink and Llamafu. */
     public static Path jobJar() throws IOException {
         return onlyJar(target(), "jobs.jar");
     }

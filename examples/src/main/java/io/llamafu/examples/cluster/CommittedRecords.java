@@ -11,7 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
 
-/** Reads committed records from the beginning of topics, as any other service would. */
+/** Reads committed records from the beginning of topics. */
 public final class CommittedRecords implements AutoCloseable {
     private final KafkaConsumer<byte[], byte[]> consumer;
     private final List<TopicPartition> partitions;
@@ -19,7 +19,7 @@ public final class CommittedRecords implements AutoCloseable {
     /**
      * Reads all partitions.
      *
-     * @param topics how many partitions each has
+     * @param topics the number of partitions by topic
      */
     public CommittedRecords(String bootstrapServers, Map<String, Integer> topics) {
         consumer = new KafkaConsumer<>(
@@ -38,12 +38,12 @@ public final class CommittedRecords implements AutoCloseable {
         consumer.seekToBeginning(partitions);
     }
 
-    /** What is there, or comes within that time. */
+    /** Returns the records that are available or arrive within that time. */
     public Iterable<ConsumerRecord<byte[], byte[]>> poll(Duration wait) {
         return consumer.poll(wait);
     }
 
-    /** Whether all is read that was committed until now. */
+    /** Whether everything committed so far has been read. */
     public boolean isAtEnd() {
         return consumer.endOffsets(partitions).entrySet().stream()
                 .allMatch(end -> consumer.position(end.getKey()) >= end.getValue());

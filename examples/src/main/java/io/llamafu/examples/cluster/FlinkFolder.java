@@ -11,14 +11,14 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * A Flink distribution on disk: {@code conf}, {@code log}, {@code tmp}, {@code plugins}, and how a process is started in it, as Flink's
- * shell scripts would. What a distribution has in {@code lib} lies in the local Maven repository.
+ * A Flink distribution on disk ({@code conf}, {@code log}, {@code tmp}, {@code plugins}), and how to start a process in
+ * it, like Flink's shell scripts. The content of a distribution's {@code lib} is in the local Maven repository.
  */
 final class FlinkFolder {
     private static final String RESULT_MARK = "BASH_JAVA_UTILS_EXEC_RESULT:";
     private static final long UTILITY_SECONDS = 120;
 
-    /** The {@code env.java.opts.all} of Flink's own configuration file, as far as it opens packages. */
+    /** The part of {@code env.java.opts.all} in Flink's default configuration file that opens packages. */
     private static final List<String> OPENED_PACKAGES = List.of(
             "java.lang",
             "java.lang.reflect",
@@ -42,10 +42,10 @@ final class FlinkFolder {
     }
 
     /**
-     * Writes one.
+     * Creates a folder.
      *
-     * @param libraries what would be in {@code lib} beside Flink's own jars
-     * @param plugins jars, each of which gets a folder
+     * @param libraries jars for {@code lib} beside Flink's own
+     * @param plugins jars, each of which gets its own folder
      */
     static FlinkFolder create(Path folder, List<Path> libraries, List<Path> plugins, Map<String, String> configuration)
             throws IOException {
@@ -90,7 +90,7 @@ final class FlinkFolder {
         all.add(classPath);
         all.add(mainClass);
         all.addAll(arguments);
-        // As docs/deployment.md advises where glibc allocates; Flink's images use jemalloc.
+        // Recommended by docs/deployment.md where glibc allocates; Flink's images use jemalloc.
         Map<String, String> environment = Map.of("FLINK_CONF_DIR", configurationFolder(), "MALLOC_ARENA_MAX", "1");
         return JavaProcess.start(name, all, folder, environment, folder.resolve("log/" + name + ".out"));
     }
@@ -102,12 +102,12 @@ final class FlinkFolder {
     /**
      * What Flink computes from the configuration for a kind of process.
      *
-     * @param jvmFlags its heap, direct memory and metaspace
+     * @param jvmFlags heap, direct memory and metaspace
      * @param arguments the same figures as dynamic properties
      */
     record Resources(List<String> jvmFlags, List<String> arguments) {}
 
-    /** @param command of Flink's {@code BashJavaUtils} */
+    /** @param command a command of Flink's {@code BashJavaUtils} */
     Resources resources(String command) throws IOException, InterruptedException {
         JavaProcess utility = start(
                 command,

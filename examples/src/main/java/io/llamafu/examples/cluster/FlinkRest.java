@@ -23,9 +23,9 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.UUID;
 
-/** What is used of the JobManager's REST interface. */
+/** The part of the JobManager's REST interface that the examples use. */
 public final class FlinkRest {
-    /** What Flink says of a subtask that waits for a slot. */
+    /** Flink's location of a subtask that waits for a slot. */
     private static final String NO_TASK_MANAGER = "(unassigned)";
 
     private static final int OK = 200;
@@ -46,7 +46,7 @@ public final class FlinkRest {
         return address;
     }
 
-    /** Whether the service is there and ready. */
+    /** Whether the service is available. */
     boolean answers(String path) throws IOException, InterruptedException {
         try {
             return client.send(request(path).GET().build(), HttpResponse.BodyHandlers.discarding())
@@ -57,7 +57,7 @@ public final class FlinkRest {
         }
     }
 
-    /** How many TaskManagers have registered and not gone. */
+    /** The number of registered TaskManagers. */
     public int taskManagers() throws IOException, InterruptedException {
         return get("/overview").path("taskmanagers").asInt();
     }
@@ -81,7 +81,7 @@ public final class FlinkRest {
     /**
      * Runs a main class of an uploaded jar, which submits one job, and returns the id of the job.
      *
-     * @param jar from {@link #upload}
+     * @param jar as returned by {@link #upload}
      */
     public String run(String jar, String mainClass, List<String> arguments) throws IOException, InterruptedException {
         String body = json.writeValueAsString(Map.of("entryClass", mainClass, "programArgsList", arguments));
@@ -97,7 +97,7 @@ public final class FlinkRest {
         return get("/jobs/" + job).path("state").asText();
     }
 
-    /** Whether every task of the job runs. */
+    /** Whether every task of the job is running. */
     public boolean isFullyRunning(String job) throws IOException, InterruptedException {
         JsonNode details = get("/jobs/" + job);
         for (JsonNode vertex : details.path("vertices")) {
@@ -112,7 +112,7 @@ public final class FlinkRest {
     /**
      * Waits until the job has that state.
      *
-     * @throws IllegalStateException if it has not in time, or ends in another one; the message has Flink's reason
+     * @throws IllegalStateException on a timeout, or if the job ends in another state; the message has Flink's reason
      */
     public void awaitState(String job, String state, Duration timeout) throws Exception {
         Waiting.until("job %s is %s".formatted(job, state), timeout, () -> {
@@ -125,7 +125,7 @@ public final class FlinkRest {
         });
     }
 
-    /** The stack trace of the job's last failure, if it had one. */
+    /** The stack trace of the job's last failure, if any. */
     public Optional<String> failure(String job) throws IOException, InterruptedException {
         JsonNode newest =
                 get("/jobs/" + job + "/exceptions").path("exceptionHistory").path("entries");
@@ -137,12 +137,12 @@ public final class FlinkRest {
     /**
      * A failure of a job.
      *
-     * @param epochMillis when
-     * @param taskManager the id of the TaskManager where it happened; empty if Flink names none
+     * @param epochMillis time of the failure
+     * @param taskManager id of the TaskManager where it happened; empty if Flink names none
      */
     public record Failure(long epochMillis, String taskManager, String stackTrace) {}
 
-    /** Of the failures that made the job restart, those that Flink still knows: {@code web.exception-history-size}. */
+    /** The most recent failures that made the job restart, as many as {@code web.exception-history-size} keeps. */
     public List<Failure> failures(String job) throws IOException, InterruptedException {
         List<Failure> failures = new ArrayList<>();
         for (JsonNode entry :
@@ -158,8 +158,8 @@ public final class FlinkRest {
     /**
      * The checkpoints of a job.
      *
-     * @param completed how many, since the job was submitted
-     * @param latest those that Flink still knows: {@code web.checkpoints.history}
+     * @param completed number since the job was submitted
+     * @param latest the most recent ones, as many as {@code web.checkpoints.history} keeps
      */
     public record Checkpoints(long completed, List<Checkpoint> latest) {}
 
@@ -169,7 +169,7 @@ public final class FlinkRest {
      * @param status such as COMPLETED, FAILED, IN_PROGRESS
      * @param triggered in milliseconds since the epoch
      * @param millis from the trigger to the last acknowledgement
-     * @param failure why it failed; empty if it has not
+     * @param failure the reason of the failure; empty if it did not fail
      */
     public record Checkpoint(long id, String status, long triggered, long millis, String failure) {}
 
@@ -191,22 +191,21 @@ public final class FlinkRest {
         send(request("/jobs/" + job + "?mode=cancel").method("PATCH", BodyPublishers.noBody()));
     }
 
-    /** How often the job has restarted. */
+    /** The number of restarts of the job. */
     public int restarts(String job) throws IOException, InterruptedException {
         return metric("/jobs/" + job + "/metrics", "numRestarts")
                 .map(Double::intValue)
                 .orElse(0);
     }
 
-    /** A metric of a TaskManager such as {@code Status.JVM.Memory.Metaspace.Used}; empty as long as it is not known. */
+    /** A metric of a TaskManager such as {@code Status.JVM.Memory.Metaspace.Used}; empty until it is known. */
     public Optional<Double> taskManagerMetric(String taskManager, String name)
             throws IOException, InterruptedException {
         return metric("/taskmanagers/" + encode(taskManager) + "/metrics", name);
     }
 
     /**
-     * A metric of an operator's subtasks, by the TaskManagers that run them; of several subtasks in a TaskManager the
-     * highest value.
+     * A metric of an operator's subtasks by TaskManager; the highest value of its subtasks there.
      *
      * @param suffix the end of the metric's name, such as {@code llamafu.engine.modelLoads}
      */
@@ -239,7 +238,7 @@ public final class FlinkRest {
                 : Optional.of(values.get(0).path("value").asDouble());
     }
 
-    /** The answer to a GET, as JSON. */
+    /** The response to a GET, as JSON. */
     public JsonNode get(String path) throws IOException, InterruptedException {
         return send(request(path).GET());
     }

@@ -9,8 +9,8 @@ import java.util.List;
 import java.util.concurrent.ThreadLocalRandom;
 
 /**
- * Ports that nobody listens on now, from below those that systems give to outgoing connections (from 32,768 on in Linux):
- * one of these would often be taken before it is used. Another process can still take one, which then fails loudly.
+ * Finds free ports below the range for outgoing connections (32,768 and up on Linux), where a port would often be taken
+ * before it is used. Another process can still take one; the start then fails with an error.
  */
 final class FreePorts {
     private static final int LOWEST = 15_000;
@@ -19,7 +19,7 @@ final class FreePorts {
 
     private FreePorts() {}
 
-    /** Different ones, since all are held until the last is found. */
+    /** Different ones, because all are held until the last is found. */
     static List<Integer> find(int count) throws IOException {
         List<ServerSocket> held = new ArrayList<>();
         try {

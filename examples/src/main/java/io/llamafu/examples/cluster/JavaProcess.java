@@ -12,7 +12,7 @@ import java.util.OptionalLong;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 
-/** A JVM of its own, which writes what it prints to a file. */
+/** A separate JVM whose output goes to a file. */
 public final class JavaProcess {
     private static final int SHOWN_LINES = 30;
     private static final long STOP_SECONDS = 15;
@@ -28,11 +28,11 @@ public final class JavaProcess {
     }
 
     /**
-     * Starts the JVM that runs this one.
+     * Starts a JVM of the same installation as this one.
      *
      * @param arguments of {@code java}: flags, class path, main class, its arguments
-     * @param folder where it runs
-     * @param output what it prints
+     * @param folder working directory
+     * @param output file for its output
      */
     static JavaProcess start(
             String name, List<String> arguments, Path folder, Map<String, String> environment, Path output)
@@ -56,7 +56,7 @@ public final class JavaProcess {
         return process.pid();
     }
 
-    /** The memory of the process that is in RAM, in bytes; empty if it has ended. */
+    /** The resident memory of the process in bytes; empty if it has ended. */
     public OptionalLong residentBytes() {
         try {
             return OptionalLong.of(residentBytes(pid()));
@@ -65,7 +65,7 @@ public final class JavaProcess {
         }
     }
 
-    /** @throws NoSuchElementException if the process has ended and its parent has not yet taken notice */
+    /** @throws NoSuchElementException if the process has ended and its parent has not yet noticed */
     static long residentBytes(long pid) throws IOException {
         try (Stream<String> status = Files.lines(Path.of("/proc/%d/status".formatted(pid)))) {
             String line =
@@ -89,15 +89,15 @@ public final class JavaProcess {
         return new IllegalStateException(howItEnded());
     }
 
-    /** Of a process that has ended: its exit code and its last lines. */
+    /** The exit code and last lines of an ended process. */
     public String howItEnded() {
         return "%s ended with %d. The end of %s:%n%s".formatted(name, process.exitValue(), output, lastLines());
     }
 
     /**
-     * Waits for its end and returns all that it printed.
+     * Waits for its end and returns all its output.
      *
-     * @throws IllegalStateException if it does not end in time, after which it is killed, or not with 0
+     * @throws IllegalStateException if it is not done in time, after which it is killed, or its exit code is not 0
      */
     String awaitSuccess(long seconds) throws InterruptedException, IOException {
         if (!process.waitFor(seconds, TimeUnit.SECONDS)) {
@@ -111,7 +111,7 @@ public final class JavaProcess {
         return Files.readString(output);
     }
 
-    /** {@code kill -9}: the process has no chance to say goodbye. Waits until it is gone. */
+    /** {@code kill -9}. Waits until the process is gone. */
     public void kill() throws InterruptedException {
         process.destroyForcibly().waitFor(STOP_SECONDS, TimeUnit.SECONDS);
     }
@@ -120,7 +120,7 @@ public final class JavaProcess {
         process.destroy();
     }
 
-    /** After {@link #askToEnd}: waits, and kills what does not end. */
+    /** After {@link #askToEnd}: waits, and then kills the process if it is still running. */
     void awaitEnd() {
         boolean ended = false;
         try {

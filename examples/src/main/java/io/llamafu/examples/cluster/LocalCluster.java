@@ -16,9 +16,9 @@ import java.util.stream.Stream;
 import static java.util.Objects.requireNonNull;
 
 /**
- * A Flink session cluster of real processes on this machine: a JobManager, TaskManagers and, if asked for, a SQL
- * gateway, each a JVM started with the command that Flink's scripts would use. RocksDB is the state backend; checkpoints
- * lie in the cluster's folder.
+ * A Flink session cluster of real processes on this machine: a JobManager, TaskManagers and optionally a SQL gateway,
+ * each a JVM started with the command that Flink's scripts would use. The state backend is RocksDB; checkpoints are in
+ * the cluster's folder.
  *
  * <pre>{@code
  * try (LocalCluster cluster = LocalCluster.builder(folder)
@@ -30,15 +30,14 @@ import static java.util.Objects.requireNonNull;
  *     FlinkRest rest = cluster.rest();
  *     String job = rest.run(rest.upload(jobJar), "com.example.Job", List.of("--name", "value"));
  *     rest.awaitState(job, "FINISHED", Duration.ofMinutes(2));
- *
  *     cluster.startSqlGateway();                 // once; Llamafu's modules and models are found in lib/
  *     String printed = cluster.runSql(script);   // the SQL client with -f script; may be called again and again
  * }
  * }</pre>
  *
- * <p>{@link #close} stops the processes, and so does the end of this JVM. Their logs are in {@code log/} of the folder.
- * The class path of Flink comes from {@code examples/distributions/flink}, a module that must have been built; see
- * {@link BuildOutput}.
+ * <p>The processes end with {@link #close} or with this JVM. Their logs are in {@code log/} of the folder. The class
+ * path of Flink comes from {@code examples/distributions/flink}, a module that must have been built; see {@link
+ * BuildOutput}.
  */
 public final class LocalCluster implements AutoCloseable {
     private static final String HOST = "localhost";
@@ -50,7 +49,7 @@ public final class LocalCluster implements AutoCloseable {
     private final int gatewayPort;
     private final Resources taskManagerResources;
     private final List<String> taskManagerFlags;
-    /** In the order of their start; guards {@code stopped}, too. */
+    /** In the order of their start; also guards {@code stopped}. */
     private final List<JavaProcess> processes = new ArrayList<>();
 
     private boolean stopped;
@@ -72,13 +71,13 @@ public final class LocalCluster implements AutoCloseable {
     /**
      * Describes a cluster.
      *
-     * @param folder gets a new folder for it
+     * @param folder parent of a new folder for it
      */
     public static Builder builder(Path folder) {
         return new Builder(folder);
     }
 
-    /** What a cluster consists of. */
+    /** The description of a cluster. */
     public static final class Builder {
         private final Path folder;
         private final List<Path> libraries = new ArrayList<>();
@@ -97,13 +96,13 @@ public final class LocalCluster implements AutoCloseable {
             return this;
         }
 
-        /** A jar for a folder of its own in {@code plugins/}. */
+        /** A jar for its own folder in {@code plugins/}. */
         public Builder plugin(Path jar) {
             plugins.add(requireNonNull(jar, "jar is null"));
             return this;
         }
 
-        /** How many TaskManagers are there at the start; one unless set. */
+        /** The number of TaskManagers at the start; one unless set. */
         public Builder taskManagers(int count) {
             taskManagers = count;
             return this;
@@ -116,8 +115,8 @@ public final class LocalCluster implements AutoCloseable {
         }
 
         /**
-         * An option of Flink; it goes before the defaults of this class. {@code env.java.opts.taskmanager} holds here as
-         * in Flink's scripts, the other {@code env} options do not.
+         * An option of Flink, which overrides the defaults of this class. Of the {@code env} options, only {@code
+         * env.java.opts.taskmanager} has an effect.
          */
         public Builder set(String key, String value) {
             configuration.put(requireNonNull(key, "key is null"), requireNonNull(value, "value is null"));
@@ -169,9 +168,9 @@ public final class LocalCluster implements AutoCloseable {
             defaults.put("restart-strategy.type", "fixed-delay");
             defaults.put("restart-strategy.fixed-delay.attempts", "10");
             defaults.put("restart-strategy.fixed-delay.delay", "1 s");
-            // A TaskManager that was killed is noticed after two heartbeats that do not reach it.
+            // A killed TaskManager is detected after two missed heartbeats.
             defaults.put("heartbeat.interval", "1 s");
-            // Metrics are for those who ask: now, not those of ten seconds ago.
+            // Queries should get current metrics, not those of ten seconds ago.
             defaults.put("metrics.fetcher.update-interval", "500 ms");
             return defaults;
         }
@@ -202,7 +201,7 @@ public final class LocalCluster implements AutoCloseable {
         synchronized (processes) {
             processes.add(process);
             if (stopped) {
-                // This JVM was told to end while it started one more.
+                // This JVM was told to end while it started another process.
                 process.askToEnd();
             }
         }
@@ -213,12 +212,12 @@ public final class LocalCluster implements AutoCloseable {
         return rest;
     }
 
-    /** Those that were started and not killed. Their {@link JavaProcess#name} is their id in REST paths. */
+    /** The running TaskManagers. Their {@link JavaProcess#name} is their id in REST paths. */
     public List<JavaProcess> taskManagers() {
         return List.copyOf(taskManagers);
     }
 
-    /** Starts one more TaskManager, without waiting for it. */
+    /** Starts another TaskManager without waiting for it. */
     public JavaProcess startTaskManager() throws IOException {
         startedTaskManagers++;
         String name = "taskmanager-" + startedTaskManagers;
@@ -239,7 +238,7 @@ public final class LocalCluster implements AutoCloseable {
         taskManager.kill();
     }
 
-    /** Waits until as many TaskManagers are registered as there should be. */
+    /** Waits until all running TaskManagers have registered. */
     public void awaitTaskManagers() throws Exception {
         Waiting.until("%d TaskManagers have registered".formatted(taskManagers.size()), START_TIMEOUT, () -> {
             taskManagers.forEach(JavaProcess::requireAlive);
@@ -247,12 +246,12 @@ public final class LocalCluster implements AutoCloseable {
         });
     }
 
-    /** What a process has logged. */
+    /** The log file of a process. */
     public Path log(JavaProcess process) {
         return flink.log(process.name());
     }
 
-    /** Starts a SQL gateway of this cluster and waits until it answers. */
+    /** Starts a SQL gateway for this cluster and waits until it responds. */
     public void startSqlGateway() throws Exception {
         JavaProcess gateway = add(flink.start(
                 "sql-gateway",
@@ -269,10 +268,10 @@ public final class LocalCluster implements AutoCloseable {
     }
 
     /**
-     * Runs a script in the SQL client, over the gateway, which {@link #startSqlGateway} must have started.
+     * Runs a script in the SQL client through the gateway, which {@link #startSqlGateway} must have started.
      *
-     * @return all that the client printed
-     * @throws IllegalStateException if the client has not ended with 0 in that time
+     * @return all output of the client
+     * @throws IllegalStateException if the client does not end with 0 in that time
      */
     public String runSql(Path script, Duration timeout) throws IOException, InterruptedException {
         scripts++;
@@ -291,14 +290,14 @@ public final class LocalCluster implements AutoCloseable {
         return client.awaitSuccess(timeout.toSeconds());
     }
 
-    /** Stops all processes; those that do not end by themselves are killed. Does not throw. */
+    /** Stops all processes and kills those that do not end in time. Does not throw. */
     @Override
     public void close() {
         stopProcesses();
         try {
             Runtime.getRuntime().removeShutdownHook(stopAtExit);
         } catch (IllegalStateException e) {
-            // This JVM is ending, and the hook runs or has run.
+            // This JVM is ending, and the shutdown hook does the work.
         }
     }
 

@@ -17,8 +17,8 @@ import java.util.concurrent.ExecutionException;
 import java.util.stream.Collectors;
 
 /**
- * A Kafka broker of one node, its own controller (KRaft), in a JVM of its own. {@link #close} stops it, and so does the
- * end of this JVM. The class path of Kafka comes from {@code examples/distributions/kafka}, a module that must have been
+ * A single-node Kafka broker that is its own controller (KRaft), in a separate JVM. It ends with {@link #close} or with
+ * this JVM. The class path of Kafka comes from {@code examples/distributions/kafka}, a module that must have been
  * built.
  */
 public final class LocalKafka implements AutoCloseable {
@@ -53,7 +53,7 @@ public final class LocalKafka implements AutoCloseable {
     /**
      * Starts a broker without waiting for it.
      *
-     * @param folder gets a new folder for its data and logs
+     * @param folder parent of a new folder for its data and logs
      */
     public static LocalKafka start(Path folder) throws IOException, InterruptedException {
         Files.createDirectories(folder);
@@ -72,8 +72,8 @@ public final class LocalKafka implements AutoCloseable {
     }
 
     /**
-     * Its own topics have one partition and one replica, for there is one node. It keeps all records: their timestamps are
-     * event times, by which a broker finds records of today old enough to be deleted, read or not.
+     * Internal topics have one partition and one replica, because there is one node. Retention is unlimited: timestamps
+     * are event times, by which a broker would delete even records just written.
      */
     private static String properties(Path home, int port, int controllerPort) {
         return """
@@ -100,7 +100,7 @@ public final class LocalKafka implements AutoCloseable {
                 .formatted(port, controllerPort, home.resolve("data"));
     }
 
-    /** For {@code bootstrap.servers}. */
+    /** The value for {@code bootstrap.servers}. */
     public String address() {
         return "localhost:" + port;
     }
@@ -108,7 +108,7 @@ public final class LocalKafka implements AutoCloseable {
     /**
      * Waits for the broker and creates topics.
      *
-     * @param partitions by the name of the topic
+     * @param partitions by topic
      */
     public void createTopics(Map<String, Integer> partitions) throws Exception {
         Map<String, Object> settings = Map.of(
@@ -142,7 +142,7 @@ public final class LocalKafka implements AutoCloseable {
         try {
             Runtime.getRuntime().removeShutdownHook(stopAtExit);
         } catch (IllegalStateException e) {
-            // This JVM is ending, and the hook runs or has run.
+            // This JVM is ending, and the shutdown hook does the work.
         }
     }
 

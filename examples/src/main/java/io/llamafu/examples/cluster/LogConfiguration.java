@@ -5,7 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
-/** Log4j in the processes: everything goes into one file of each. */
+/** The Log4j configuration of the processes: each logs to one file. */
 final class LogConfiguration {
     private static final String LINES =
             """

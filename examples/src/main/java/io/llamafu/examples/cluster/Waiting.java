@@ -4,7 +4,7 @@ import java.time.Duration;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 
-/** Waits for what another process does. */
+/** Waits for conditions in other processes. */
 public final class Waiting {
     private static final long POLL_MILLIS = 100;
 
@@ -13,8 +13,8 @@ public final class Waiting {
     /**
      * Waits until the condition holds.
      *
-     * @param what goes into the message, as in "the JobManager answers"
-     * @throws IllegalStateException if it does not hold in time
+     * @param what for the message, such as "the JobManager answers"
+     * @throws IllegalStateException on a timeout
      */
     public static void until(String what, Duration timeout, Callable<Boolean> condition) throws Exception {
         long deadline = System.nanoTime() + timeout.toNanos();

@@ -22,14 +22,14 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The adapters of the soak: the four trained ones and {@code rotating}, which is published with the weights of three of
- * them in turn, all of them again and again; and malformed ones. For one thread.
+ * The adapters of the soak test: the four trained ones; {@code rotating}, which has the weights of three of them in
+ * turn; and malformed ones. All valid ones are published again and again. For one thread.
  */
 final class AdapterFolder {
-    /** Its weights change. */
+    /** The adapter whose weights change. */
     static final String ROTATING = "rotating";
 
-    /** Files that lie in the folder, none of which may answer. */
+    /** Malformed files in the folder; none of them may answer. */
     static final List<String> MALFORMED = List.of(
             "not-a-number",
             "infinite",
@@ -41,11 +41,11 @@ final class AdapterFolder {
             "malformed-card",
             "absurd-card");
 
-    /** What {@link #ROTATING} is in turn. */
+    /** The adapters whose weights {@link #ROTATING} takes in turn. */
     static final List<String> ROTATION = List.of("medical", "legal", "finance");
 
     private static final List<String> TRAINED = List.of("medical", "legal", "finance", "formal");
-    /** Of this many publications of an adapter one is the same file again. */
+    /** One in this many publications of an adapter is the same file again. */
     private static final int SAME_FILE_EVERY = 5;
 
     private static final int NAME_RADIX = 36;
@@ -54,7 +54,7 @@ final class AdapterFolder {
      * A version of an adapter.
      *
      * @param content the trained adapter whose weights it has
-     * @param supersededMillis when another one took its place, since the epoch; {@link Long#MAX_VALUE} if none has
+     * @param supersededMillis when it was replaced, since the epoch; {@link Long#MAX_VALUE} if it has not been
      */
     record Version(String digest, String content, long supersededMillis) {}
 
@@ -84,12 +84,12 @@ final class AdapterFolder {
         return folder;
     }
 
-    /** How many files were renamed to their names. */
+    /** The number of publications so far. */
     int publications() {
         return publications;
     }
 
-    /** Publishes the adapter whose turn it is. */
+    /** Publishes the next adapter in turn. */
     void publishNext() throws IOException {
         List<String> names = names();
         publish(names.get(publications % names.size()));
@@ -128,14 +128,14 @@ final class AdapterFolder {
         return Files.readAllBytes(trained.resolve(content + ".gguf"));
     }
 
-    /** As users should: completely written, then renamed. */
+    /** As users should: written completely, then renamed. */
     private void rename(String fileName, byte[] content) throws IOException {
         Path part = folder.resolve(fileName + ".part");
         Files.write(part, content);
         Files.move(part, folder.resolve(fileName), StandardCopyOption.ATOMIC_MOVE);
     }
 
-    /** The same weights in a file with another {@code general.name}, of the same length so that nothing else moves. */
+    /** The same weights with another {@code general.name} of the same length, so that nothing else moves. */
     private static byte[] renamed(byte[] file, String name) {
         ByteBuffer value = valueOf(file, "general.name");
         byte[] characters = new byte[(int) value.getLong()];
@@ -146,7 +146,7 @@ final class AdapterFolder {
         return file;
     }
 
-    /** A view of the file that begins with the value of a metadata key. */
+    /** A view of the file that starts at the value of a metadata key. */
     private static ByteBuffer valueOf(byte[] file, String key) {
         byte[] wanted = key.getBytes(StandardCharsets.US_ASCII);
         for (int start = 0; start + wanted.length < file.length; start++) {

@@ -5,8 +5,8 @@ import io.llamafu.examples.JsonLines;
 import java.nio.charset.StandardCharsets;
 
 /**
- * JSON whose strings come back as they were, unpaired surrogates included: what is not ASCII is written as an escape,
- * since UTF-8 has no form for half a character.
+ * JSON that preserves strings with unpaired surrogates: all non-ASCII characters are escaped, because UTF-8 has no form
+ * for half a character.
  */
 final class AsciiJson {
     private static final int FIRST_BEYOND_ASCII = 0x7f;

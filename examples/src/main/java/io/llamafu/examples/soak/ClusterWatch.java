@@ -16,17 +16,17 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 
 /**
- * Watches a job and its cluster, and kills TaskManagers: always the youngest, so that one lives throughout. What happens
- * without a kill that explains it is a finding. For one thread.
+ * Watches a job and its cluster, and kills TaskManagers: always the youngest, so that one survives throughout. Events
+ * that no kill explains are findings. For one thread.
  */
 final class ClusterWatch {
-    /** A TaskManager that is killed takes the job with it; Flink may notice that a little later. */
+    /** A killed TaskManager fails the job; Flink may notice it a little later. */
     private static final long AFTERMATH_MILLIS = 5_000;
-    /** The JobManager is busy, or loses a TaskManager that this class is asking for. */
+    /** Requests fail while the JobManager is busy, or when it loses the TaskManager that is asked for. */
     private static final int MOST_FAILED_REQUESTS = 60;
 
     private static final int SHOWN_TRACE = 1_500;
-    /** Whatever else a failure says: this is no consequence of a kill. */
+    /** A failure that contains this is not a consequence of a kill. */
     private static final String OUR_ERROR = "LlamafuException";
 
     /** From the end of a TaskManager until the job runs again. */
@@ -46,7 +46,7 @@ final class ClusterWatch {
             return endMillis != Long.MAX_VALUE;
         }
 
-        /** Whether something that lasted from one time to another was under way in the outage. */
+        /** Whether an event between two times overlaps the outage. */
         private boolean explains(long from, long to) {
             return from <= (isOver() ? endMillis + AFTERMATH_MILLIS : Long.MAX_VALUE) && to >= beginMillis;
         }
@@ -82,7 +82,7 @@ final class ClusterWatch {
         cluster.taskManagers().forEach(taskManager -> startedNanos.put(taskManager.name(), startNanos));
     }
 
-    /** Looks at everything; to be called about once a second. */
+    /** Checks everything; to be called about once a second. */
     void look() throws IOException, InterruptedException {
         replaceEnded();
         sampleMemory();
@@ -121,7 +121,7 @@ final class ClusterWatch {
         startedNanos.put(cluster.startTaskManager().name(), System.nanoTime());
     }
 
-    /** {@code kill -9} of the youngest TaskManager; another one is started. Returns its name. */
+    /** {@code kill -9} of the youngest TaskManager, and starts another one. Returns the name of the killed one. */
     String kill() throws IOException, InterruptedException {
         List<JavaProcess> taskManagers = cluster.taskManagers();
         JavaProcess youngest = taskManagers.get(taskManagers.size() - 1);
@@ -156,17 +156,17 @@ final class ClusterWatch {
         }
     }
 
-    /** All is sent: the sources end, and Flink declines checkpoints of tasks that are about to. */
+    /** All records are sent: the sources end, and Flink declines checkpoints of ending tasks. */
     void ending() {
         endingMillis = Math.min(endingMillis, System.currentTimeMillis());
     }
 
-    /** Whether the job runs, as far as it was seen: no TaskManager is missing. */
+    /** Whether the job was running at the last check, with no TaskManager missing. */
     boolean isWhole() {
         return outages.stream().allMatch(Outage::isOver);
     }
 
-    /** Turns what was seen into findings. */
+    /** Turns the observations into findings. */
     void close() {
         for (Failure failure : failures.values()) {
             if (!isExplained(failure)) {
@@ -204,7 +204,7 @@ final class ClusterWatch {
         return trace.length() <= SHOWN_TRACE ? trace : trace.substring(0, SHOWN_TRACE) + "...";
     }
 
-    /** Of the job, when it was last asked for: RUNNING, RESTARTING, FINISHED, FAILED... */
+    /** The job's state at the last check: RUNNING, RESTARTING, FINISHED, FAILED... */
     String state() {
         return state;
     }
@@ -232,7 +232,7 @@ final class ClusterWatch {
                 .count();
     }
 
-    /** Of the completed ones. */
+    /** The longest completed checkpoint. */
     long longestCheckpointMillis() {
         return checkpoints.values().stream()
                 .filter(checkpoint -> checkpoint.status().equals("COMPLETED"))
@@ -245,7 +245,7 @@ final class ClusterWatch {
         return longestOutageMillis;
     }
 
-    /** The TaskManager that is not killed. */
+    /** The TaskManager that is never killed. */
     String longestLived() {
         return longestLived;
     }

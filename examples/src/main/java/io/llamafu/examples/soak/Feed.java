@@ -12,9 +12,9 @@ import java.util.Map;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicReference;
 
-/** Sends what is due. For one thread. */
+/** Sends the records that are due. For one thread. */
 final class Feed implements AutoCloseable {
-    /** Room for a text of 5 MB; the broker sees it compressed. */
+    /** Room for a text of 5 MB before compression. */
     private static final int LARGEST_REQUEST = 16 * 1024 * 1024;
 
     private final KafkaProducer<byte[], byte[]> producer;
@@ -37,7 +37,7 @@ final class Feed implements AutoCloseable {
         this.schedule = schedule;
     }
 
-    /** @throws IOException if the broker has refused something */
+    /** @throws IOException if the broker has rejected a record */
     void sendUntil(long epochMillis) throws IOException {
         while (sentRoutes < schedule.routes().size()
                 && schedule.routes().get(sentRoutes).dueMillis() <= epochMillis) {

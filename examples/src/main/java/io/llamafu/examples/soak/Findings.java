@@ -6,7 +6,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 
-/** Promises that were broken, with what was seen first. */
+/** Broken promises, with the first observations of each. */
 final class Findings {
     private static final int KEPT = 5;
 
@@ -29,12 +29,12 @@ final class Findings {
         return counts.isEmpty();
     }
 
-    /** How often each promise was broken. */
+    /** The number of breaches by promise. */
     Map<Promise, Long> counts() {
         return Collections.unmodifiableMap(counts);
     }
 
-    /** The first few. */
+    /** The first observations. */
     List<String> evidence(Promise promise) {
         return evidence.getOrDefault(promise, List.of());
     }

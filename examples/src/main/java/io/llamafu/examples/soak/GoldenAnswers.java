@@ -22,14 +22,16 @@ import java.util.concurrent.CompletableFuture;
 import java.util.stream.Collectors;
 
 /**
- * What the trained model says to a text under a stack: the right answers of {@code golden.jsonl}, as far as they are
- * certain. In some texts two answers are so near that the rounding of a batch decides; those are left out.
+ * The trained model's right answers by text and stack, from {@code golden.jsonl}, as far as they are certain. For some
+ * texts two answers are so close that the rounding of a batch decides; those are left out.
  */
 final class GoldenAnswers {
     private static final int SEED = 7;
     private static final String BASE = "base";
 
-    /** A line of {@code golden.jsonl}; by stacks that are written {@code medical+formal}, {@code medical@0.5}, {@code base}. */
+    /**
+     * A line of {@code golden.jsonl}; its stacks are written {@code medical+formal}, {@code medical@0.5}, {@code base}.
+     */
     record Line(String set, String text, String prompt, Map<String, String> expected) {}
 
     private final List<String> texts;
@@ -48,7 +50,7 @@ final class GoldenAnswers {
         return new GoldenAnswers(lines);
     }
 
-    /** Some of the texts, always the same. */
+    /** A fixed selection of the texts. */
     GoldenAnswers some(int count) {
         List<Line> shuffled = new ArrayList<>(lines.values());
         Collections.shuffle(shuffled, new Random(SEED));
@@ -58,8 +60,8 @@ final class GoldenAnswers {
     }
 
     /**
-     * The texts to which an engine in this JVM gives the right answer under every stack, however often and beside
-     * whatever else it is asked.
+     * The texts to which an engine in this JVM gives the right answer under every stack, in each round and beside all
+     * other questions.
      */
     GoldenAnswers certain(LlamafuOptions options, int rounds) {
         Set<String> uncertain = new HashSet<>();
@@ -106,7 +108,7 @@ final class GoldenAnswers {
     /**
      * The right answer.
      *
-     * @param stack of trained adapters, at scales of 0, 0.5 and 1
+     * @param stack trained adapters at scales of 0, 0.5 and 1
      */
     String answer(String text, AdapterStack stack) {
         String written = stack.entries().stream()

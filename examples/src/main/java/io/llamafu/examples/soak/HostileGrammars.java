@@ -4,7 +4,7 @@ import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
-/** Grammars that are deep, large or ambiguous beyond measure. */
+/** Grammars that are extremely deep, large or ambiguous. */
 final class HostileGrammars {
     static final List<String> ALL = List.of(
             "root ::= " + "(".repeat(10_000) + "\"a\"" + ")".repeat(10_000),
@@ -52,7 +52,7 @@ final class HostileGrammars {
                 + "\nroot ::= x0";
     }
 
-    /** Two alternatives begin with the same recursive member, so that what a parser follows doubles with each token. */
+    /** Two alternatives begin with the same recursive member, so the alternatives to follow double with each token. */
     private static String ambiguousMembers() {
         return """
                 root ::= text

@@ -13,11 +13,11 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /**
- * What a record can do to a job that takes whatever comes. A kind has variants, which take turns.
+ * A kind of hostile record. The variants of a kind take turns.
  *
- * <p>Each record of a kind must give one outcome: an answer where {@link #mayBeAnswered} says so, or an error with one of
- * {@link #codes}. An error that blames the deadline or the memory is none of them, and one that blames the engine only
- * where a record leaves it no token to choose.
+ * <p>Each record of a kind must have one outcome: an answer if {@link #mayBeAnswered}, or an error with one of {@link
+ * #codes}. Codes that blame the deadline or the memory are not allowed, and codes that blame the engine only where a
+ * record leaves it no token to choose.
  */
 enum HostileKind {
     LONG_RUN(true, ErrorCode.PROMPT_TOO_LONG) {
@@ -191,7 +191,7 @@ enum HostileKind {
 
     private final boolean answers;
 
-    @SuppressWarnings("ImmutableEnumChecker") // of Set.of
+    @SuppressWarnings("ImmutableEnumChecker") // made by Set.of
     private final Set<ErrorCode> codes;
 
     HostileKind(boolean answers, ErrorCode... codes) {
@@ -199,10 +199,10 @@ enum HostileKind {
         this.codes = Set.of(codes);
     }
 
-    /** A healthy record made into one of this kind. */
+    /** Turns a healthy record into one of this kind. */
     abstract SoakRecord spoil(SoakRecord record, int variant);
 
-    /** What is sent of the record; null is a value that Kafka knows as a tombstone. */
+    /** The value to send for the record; null is a Kafka tombstone. */
     @Nullable
     byte[] kafkaValue(SoakRecord record, int variant) {
         return record.toJson();

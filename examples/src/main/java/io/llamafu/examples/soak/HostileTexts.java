@@ -2,9 +2,9 @@ package io.llamafu.examples.soak;
 
 import java.util.List;
 
-/** Texts that programs stumble over. */
+/** Texts that are known to break programs. */
 final class HostileTexts {
-    /** To be repeated: letters, digits, blanks, punctuation, lines, CJK, emoji, combining marks. */
+    /** Units to repeat: letters, digits, blanks, punctuation, lines, CJK, emoji, combining marks. */
     static final List<String> RUN_UNITS = List.of(
             "a",
             "7",

@@ -14,9 +14,9 @@ import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
-/** Compares what came out with what was planned. */
+/** Compares outcomes with the schedule. */
 final class Ledger {
-    /** A version of an adapter may answer records that were sent so long after the next one was published. */
+    /** How long after its replacement was published a version may still answer newly sent records. */
     private static final long STALE_MILLIS = 30_000;
 
     private static final String ANSWER = "ANSWER";
@@ -83,7 +83,7 @@ final class Ledger {
         }
     }
 
-    /** Null if nothing is. */
+    /** Null if the outcome is right. */
     @Nullable
     private String whatIsWrong(Planned planned, Outcome outcome, @Nullable String id) {
         if (outcome.isError()) {
@@ -119,7 +119,7 @@ final class Ledger {
                 .toList();
     }
 
-    /** The adapters of the soak have no cards, so their default scale is 1. */
+    /** The adapters of the soak test have no cards, so their default scale is 1. */
     private static List<AdapterStack.Entry> withScales(AdapterStack stack) {
         return stack.entries().stream()
                 .map(entry -> new AdapterStack.Entry(entry.name(), entry.scale().orElse(1f)))
@@ -154,12 +154,12 @@ final class Ledger {
         }
     }
 
-    /** Whether nothing is missing. */
+    /** Whether every record has an outcome. */
     boolean isComplete() {
         return seen.cardinality() == schedule.records() && rejectedChanges.size() == malformedChanges.size();
     }
 
-    /** Says of what is still missing that it is lost. */
+    /** Reports records without an outcome as lost. */
     void close() {
         for (long number = 0; number < schedule.records(); number++) {
             if (!seen.get((int) number)) {
@@ -194,7 +194,7 @@ final class Ledger {
         return deadLetters;
     }
 
-    /** Healthy records whose answer is right in all respects. */
+    /** Healthy records with an exact answer. */
     long exact() {
         return exact;
     }
@@ -203,7 +203,7 @@ final class Ledger {
         return rejectedChanges.size();
     }
 
-    /** What became of the hostile records: by kind and by error code, or {@code ANSWER}. */
+    /** Outcomes of hostile records, by kind and by error code or {@code ANSWER}. */
     Map<String, SortedMap<String, Long>> hostile() {
         return hostile;
     }

@@ -11,19 +11,18 @@ import java.util.TreeMap;
 import java.util.function.Predicate;
 
 /**
- * The resident memory of the TaskManagers. A process that starts takes memory for a while whatever it does, so likes are
- * compared: the TaskManager that lives throughout with itself, after a warm-up; those that are killed with each other, at
- * the same age.
+ * The resident memory of the TaskManagers. Every process grows for a while after its start, so like is compared with
+ * like: the surviving TaskManager with itself after a warm-up, and the killed ones with each other at the same age.
  */
 final class MemoryCurve {
-    /** In it the heap is touched, classes are compiled, caches and pools filled. */
+    /** Time for the heap to be touched, classes to be compiled, and caches and pools to fill. */
     static final Duration WARM_UP = Duration.ofMinutes(10);
-    /** Below this there is too little after the warm-up to judge. */
+    /** Shorter runs leave too little time after the warm-up. */
     static final Duration SHORTEST_JUDGED = Duration.ofMinutes(20);
-    /** The most that memory may grow from the first to the last quarter of the time after the warm-up. */
+    /** The greatest growth from the first to the last quarter of the time after the warm-up. */
     static final double MOST_GROWTH = 0.05;
 
-    /** The age at which TaskManagers that are killed are compared. */
+    /** The age at which killed TaskManagers are compared. */
     private static final Duration COMPARED_AGE_FROM = Duration.ofSeconds(60);
 
     private static final Duration COMPARED_AGE_TO = Duration.ofSeconds(110);
@@ -45,7 +44,7 @@ final class MemoryCurve {
         byTaskManager.computeIfAbsent(taskManager, unused -> new ArrayList<>()).add(new Sample(time, age, bytes));
     }
 
-    /** The medians of each minute of a TaskManager, in MiB; empty if there is none of that name. */
+    /** The medians of a TaskManager by minute, in MiB; empty if there is none of that name. */
     SortedMap<Long, Long> minutes(String taskManager) {
         SortedMap<Long, List<Long>> byMinute = new TreeMap<>();
         for (Sample sample : byTaskManager.getOrDefault(taskManager, List.of())) {
@@ -57,7 +56,7 @@ final class MemoryCurve {
         return medians;
     }
 
-    /** The median of each TaskManager but this one at the age of a minute to 110 seconds, in MiB, in the order of their start. */
+    /** The median of every other TaskManager at the age of 60 to 110 seconds, in MiB, in the order of their start. */
     Map<String, Long> sameAge(String except) {
         Map<String, Long> medians = new LinkedHashMap<>();
         sameAgeBytes(except, Duration.ZERO)
@@ -81,7 +80,7 @@ final class MemoryCurve {
         return medians;
     }
 
-    /** How much the memory of a TaskManager has grown, 0.01 for one percent; empty if that cannot be judged. */
+    /** The growth of a TaskManager's memory, 0.01 for one percent; empty if it cannot be judged. */
     OptionalDouble growth(String taskManager, Duration end) {
         if (end.compareTo(SHORTEST_JUDGED) < 0) {
             return OptionalDouble.empty();
@@ -100,7 +99,7 @@ final class MemoryCurve {
                 : OptionalDouble.of(median(last) / median(first) - 1);
     }
 
-    /** How much more the latest of the TaskManagers that were started after the warm-up take than the earliest of them. */
+    /** The growth from the earliest to the latest of the TaskManagers started after the warm-up. */
     OptionalDouble growthOfSameAge(String except) {
         List<Double> medians = List.copyOf(sameAgeBytes(except, WARM_UP).values());
         if (medians.size() < FEWEST_COMPARED) {

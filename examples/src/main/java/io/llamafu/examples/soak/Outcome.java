@@ -7,7 +7,7 @@ import io.llamafu.flink.ResolvedAdapter;
 import javax.annotation.Nullable;
 import java.util.List;
 
-/** A JSON object of one of the topics for outcomes: what became of one record. */
+/** The outcome of a record, as a JSON object in one of the outcome topics. */
 record Outcome(
         long number,
         @Nullable String id,
@@ -39,7 +39,7 @@ record Outcome(
                 shortened(completion.getError()));
     }
 
-    /** A stack may be as long as a hostile sender likes, and an error may cite it. */
+    /** Stacks can be very long, and errors may quote them. */
     @Nullable
     static String shortened(@Nullable String text) {
         return text == null || text.length() <= SHOWN_CHARACTERS ? text : text.substring(0, SHOWN_CHARACTERS) + "...";

@@ -1,6 +1,6 @@
 package io.llamafu.examples.soak;
 
-/** What the soak holds the job to. */
+/** The promises that the soak test checks. */
 enum Promise {
     EXACT_ANSWERS("every healthy record is answered exactly, under its stack"),
     ONE_OUTCOME("each record has one outcome: none is lost, none comes twice"),

@@ -7,7 +7,7 @@ import javax.annotation.Nullable;
 /**
  * A JSON object of the topic {@code routes}.
  *
- * @param eventTime in milliseconds since the epoch; each change has its own, which is how a rejected one is recognised
+ * @param eventTime in milliseconds since the epoch; unique, so it identifies a rejected change
  */
 public record RouteChange(@Nullable String key, @Nullable String stack, long eventTime) {
     AdapterRoute toAdapterRoute() {

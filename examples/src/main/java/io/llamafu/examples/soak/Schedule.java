@@ -14,11 +14,11 @@ import java.util.TreeMap;
 import java.util.stream.IntStream;
 
 /**
- * What is sent when, and what must come of it: all of it follows from the numbers of the records. Each tenant has a route,
- * which changes now and then; by the event time of a record it is known which one it gets.
+ * The records to send with their times and expected outcomes, all determined by the record numbers. Each tenant has a
+ * route that changes from time to time; a record's event time determines its route.
  */
 final class Schedule {
-    /** Their right answers are known, whichever weights {@link AdapterFolder#ROTATING} has at the moment. */
+    /** Stacks with known right answers, whichever weights {@link AdapterFolder#ROTATING} has. */
     static final List<String> STACKS = List.of(
             "",
             "medical",
@@ -42,19 +42,19 @@ final class Schedule {
     private static final int OWN_STACK_OF = 4;
     private static final int MALFORMED_ROUTE_OF = 10;
     private static final long ROUTE_INTERVAL_MILLIS = 200;
-    /** The first routes are there before the first record. */
+    /** The lead of the first routes over the first record. */
     private static final long FIRST_ROUTES_MILLIS = 5_000;
-    /** Records come later than their event times by up to this much. */
+    /** The most by which records arrive after their event times. */
     private static final long MOST_LATENESS_MILLIS =
             SoakJob.OUT_OF_ORDERNESS.minusMillis(100).toMillis();
 
     /**
      * A record of the schedule.
      *
-     * @param healthy as it is if it is not spoilt
-     * @param kind what is wrong with it; null if nothing is
-     * @param stack what must answer it if it is healthy
-     * @param dueMillis when it is sent, since the epoch
+     * @param healthy the record before it is made hostile
+     * @param kind its hostile kind; null if it is healthy
+     * @param stack the stack that must answer it if it is healthy
+     * @param dueMillis when to send it, since the epoch
      */
     record Planned(SoakRecord healthy, @Nullable HostileKind kind, int variant, AdapterStack stack, long dueMillis) {
         byte[] kafkaValue() {
@@ -66,7 +66,7 @@ final class Schedule {
         }
     }
 
-    /** A route change, with the time at which it is sent; a malformed one must be rejected. */
+    /** A route change with the time to send it; a malformed one must be rejected. */
     record PlannedRoute(RouteChange change, boolean malformed, long dueMillis) {}
 
     private final List<String> texts;
@@ -78,7 +78,7 @@ final class Schedule {
     private final Map<String, NavigableMap<Long, String>> stacksByKey = new HashMap<>();
 
     /**
-     * @param kinds of hostile records, which take turns; none if it is empty
+     * @param kinds of hostile records, which take turns; none if empty
      * @param malformedRoutes whether some route changes are malformed
      * @param startMillis when the first record is due, since the epoch
      */
@@ -163,12 +163,12 @@ final class Schedule {
                 due);
     }
 
-    /** Each kind of record goes to each partition. */
+    /** Every partition gets every kind of record. */
     private static int partition(long number) {
         return (int) ((number + number / HOSTILE_OF) % SoakTopics.INPUTS.get(SoakTopics.RECORDS));
     }
 
-    /** How many records each partition gets: where the stream of the records ends. */
+    /** The number of records by partition: the end offsets of the topic. */
     Map<Integer, Long> recordsEnd() {
         Map<Integer, Long> ends = new HashMap<>();
         IntStream.range(0, SoakTopics.INPUTS.get(SoakTopics.RECORDS)).forEach(partition -> ends.put(partition, 0L));

@@ -25,7 +25,7 @@ import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.concurrent.Callable;
 
-/** Runs {@link SoakJob} on a cluster while everything goes wrong that can, and checks every outcome. */
+/** Runs {@link SoakJob} on a cluster under hostile input, kills and publications, and checks every outcome. */
 @Command(
         name = "examples/run soak",
         description =
@@ -39,13 +39,13 @@ public final class SoakExample implements Callable<Integer> {
     private static final double MILLIS_PER_MINUTE = 60_000;
     private static final double MILLIS_PER_SECOND = 1_000;
     private static final int TASK_MANAGERS = 2;
-    /** Each is asked under every stack before the start. */
+    /** Each text is asked under every stack before the start. */
     private static final int TEXTS = 120;
-    /** A text is certain if that many rounds of questions in random order gave the golden answers. */
+    /** A text is certain if it gets the golden answers in this many rounds of questions in random order. */
     private static final int CERTAIN_ROUNDS = 3;
-    /** Of the golden texts so many must be certain. */
+    /** The greatest share of uncertain golden texts. */
     private static final double MOST_UNCERTAIN = 0.1;
-    /** From the making of the plan to its first record. */
+    /** From the creation of the schedule to its first record. */
     private static final Duration LEAD = Duration.ofSeconds(5);
 
     @Option(
@@ -193,9 +193,9 @@ public final class SoakExample implements Callable<Integer> {
         return LocalCluster.builder(out)
                 .library(BuildOutput.llamafuJar())
                 .taskManagers(TASK_MANAGERS)
-                // Texts of 5 MB are held several times on the heap while they are on their way.
+                // Texts of 5 MB are on the heap several times while in transit.
                 .set("taskmanager.memory.flink.size", "1280m")
-                // The heap is touched at the start, so that what grows later is something else.
+                // Touches the heap at the start, so that later growth has another cause.
                 .set("env.java.opts.taskmanager", "-XX:+AlwaysPreTouch")
                 .set("restart-strategy.fixed-delay.attempts", Integer.toString(Integer.MAX_VALUE))
                 .set("web.exception-history-size", "1000")

@@ -33,15 +33,15 @@ import java.time.Duration;
 import java.util.Map;
 
 /**
- * Answers the records of a topic, whatever they hold, under the routes of another: answers to one topic, dead letters to
- * another, rejected route changes to a third, exactly once. A job for a real cluster: {@link SoakExample} submits it.
+ * Answers the records of a topic, whatever they contain, under the routes of another topic. Answers, dead letters and
+ * rejected route changes go to three topics, exactly once. {@link SoakExample} submits it to a cluster.
  */
 @Command(name = "SoakJob")
 public final class SoakJob {
-    /** A record comes up to so long after those with later event times. */
+    /** The most by which a record arrives after records with later event times. */
     static final Duration OUT_OF_ORDERNESS = Duration.ofMillis(500);
 
-    /** How Flink says that a record has no timestamp. */
+    /** Flink's value for a missing timestamp. */
     private static final long NO_TIMESTAMP = Long.MIN_VALUE;
 
     @Option(names = "--bootstrap-servers", paramLabel = "HOST:PORT", required = true)
@@ -62,7 +62,7 @@ public final class SoakJob {
     @Mixin
     private final ModelOptions model = new ModelOptions();
 
-    /** Runs in the JobManager, so it never exits: what is wrong is thrown. */
+    /** Runs in the JobManager, so it throws errors instead of exiting. */
     public static void main(String[] arguments) throws Exception {
         SoakJob job = CommandLine.populateCommand(new SoakJob(), arguments);
         StreamExecutionEnvironment env = job.environment();
@@ -73,7 +73,7 @@ public final class SoakJob {
     private StreamExecutionEnvironment environment() {
         Configuration configuration = new Configuration();
         configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofMillis(checkpointInterval));
-        // After a kill records pile up before the model, and an aligned checkpoint would wait for all of them.
+        // After a kill, records queue before the model, and an aligned checkpoint would wait for all of them.
         configuration.set(CheckpointingOptions.ENABLE_UNALIGNED, true);
         configuration.set(CheckpointingOptions.CHECKPOINTING_TIMEOUT, Duration.ofMinutes(1));
         // No record may fall back to Kryo.
@@ -127,7 +127,7 @@ public final class SoakJob {
                         Outcome.shortened(rejected.getError())));
     }
 
-    /** What could not be read is an error of its record, thrown by the first function that asks it for something. */
+    /** A record that could not be read throws its problem in the first function that reads a field. */
     @Nullable
     private static String key(SoakRecord record) {
         if (record.problem() != null) {

@@ -8,11 +8,10 @@ import java.nio.charset.StandardCharsets;
 import java.util.Map;
 
 /**
- * What is to be answered: one JSON object of the topic {@code records}. All but the number is the sender's affair: it may
- * be null, or be no sense at all.
+ * A JSON object of the topic {@code records}. All fields except the number may be null or contain garbage.
  *
- * @param number tells which record it is, whatever its id looks like; it is also the key of the record in Kafka, so that a
- *     value that cannot be read has a number, too
+ * @param number identifies the record, whatever its id contains; it is also its key in Kafka, so that an unreadable
+ *     value has a number too
  * @param problem why the value could not be read; null if it could
  */
 public record SoakRecord(
@@ -33,7 +32,7 @@ public record SoakRecord(
         return new SoakRecord(number, "record-" + number, key, text, stack, null, null, null, eventTime, null);
     }
 
-    /** Never throws: a value that is no record gives a record that says so. */
+    /** Never throws: an unreadable value gives a record with its problem. */
     static SoakRecord read(byte[] key, @Nullable byte[] value) {
         long number = Long.parseLong(new String(key, StandardCharsets.US_ASCII));
         if (value == null) {

@@ -8,28 +8,28 @@ import java.util.Map;
 import java.util.SortedMap;
 
 /**
- * What the soak saw.
+ * The result of a soak test.
  *
  * @param minutes in which records were sent
- * @param records that were sent, healthy and hostile
- * @param exact healthy records, and those that lack an id only, that were answered exactly
+ * @param records sent, healthy and hostile
+ * @param exact exactly answered records: healthy ones, and those that lack only an id
  * @param answers outcomes with a text
  * @param deadLetters outcomes with an error
- * @param hostile the outcomes of hostile records by kind, then by error code or ANSWER
- * @param rejectedRoutes malformed route changes that were rejected
+ * @param hostile outcomes of hostile records by kind, then by error code or ANSWER
+ * @param rejectedRoutes rejected malformed route changes
  * @param publications of adapters
  * @param kills of TaskManagers
  * @param restarts of the job
  * @param longestOutageSeconds from a kill until all tasks ran again
- * @param checkpoints that completed
- * @param checkpointsCaught that failed, because a kill caught them or without such a reason
- * @param longestCheckpointMillis of those that completed
- * @param memoryMib medians of the resident memory of the TaskManager that lives throughout, by minute
+ * @param checkpoints completed
+ * @param checkpointsCaught failed, whether or not a kill explains it
+ * @param longestCheckpointMillis of the completed ones
+ * @param memoryMib medians of the surviving TaskManager's resident memory, by minute
  * @param memorySameAgeMib the median of each other TaskManager at the age of 60 to 110 seconds
- * @param growth of the former after the warm-up, 0.01 is one percent; null if it is not judged
- * @param growthSameAge of the latter; null if it is not judged
- * @param broken how often each promise was broken; none of those that held
- * @param evidence what was seen first of each broken promise
+ * @param growth of the surviving one after the warm-up, 0.01 is one percent; null if it is not judged
+ * @param growthSameAge of the others; null if it is not judged
+ * @param broken number of breaches by promise; only broken ones
+ * @param evidence the first observations of each broken promise
  */
 record SoakReport(
         double minutes,
@@ -53,13 +53,13 @@ record SoakReport(
         Map<Promise, Long> broken,
         @JsonIgnore Map<Promise, List<String>> evidence) {
 
-    /** Whether all promises held. */
+    /** Whether all promises were kept. */
     @JsonIgnore
     boolean isSound() {
         return broken.isEmpty();
     }
 
-    /** For a person. */
+    /** For human readers. */
     String table() {
         StringBuilder table = new StringBuilder();
         row(table, "records", "%d in %s minutes".formatted(records, minutes));

@@ -8,15 +8,15 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
 
-/** A submitted job, from its first record to its last outcome. For one thread. */
+/** Follows a submitted job from its first record to its last outcome. For one thread. */
 final class SoakRun {
     private static final Duration POLL = Duration.ofMillis(100);
     private static final Duration LOOK_INTERVAL = Duration.ofSeconds(1);
     private static final Duration PROGRESS_INTERVAL = Duration.ofSeconds(10);
     private static final Duration READ_TIMEOUT = Duration.ofMinutes(1);
-    /** A kill needs so much time before the last record, so that the job has run again by then. */
+    /** The least time from a kill to the last record, in which the job recovers. */
     private static final Duration LAST_KILL = Duration.ofSeconds(30);
-    /** More of them, and there is nothing to learn from the rest. */
+    /** After this many unexpected ends there is nothing left to learn. */
     private static final int MOST_ENDED = 10;
 
     private static final JsonLines<Outcome> OUTCOMES = JsonLines.of(Outcome.class);
@@ -48,9 +48,9 @@ final class SoakRun {
     }
 
     /**
-     * Feeds, publishes and kills until all is sent, and then waits until all is answered.
+     * Feeds, publishes and kills until all records are sent, then waits for all outcomes.
      *
-     * @param patience the most time from the last record until the end of the job
+     * @param patience the most time from the last record to the end of the job
      */
     void follow(Duration duration, Duration killEvery, Duration publishEvery, Duration patience) throws Exception {
         long start = System.nanoTime();

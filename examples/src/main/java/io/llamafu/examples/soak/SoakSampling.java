@@ -6,7 +6,7 @@ import javax.annotation.Nullable;
 import java.util.Map;
 import java.util.function.Consumer;
 
-/** Sampling as a record asks for it; what is null is left to the job. */
+/** Sampling options of a record; null fields are left to the job. */
 public record SoakSampling(
         @Nullable Float temperature,
         @Nullable Integer topK,
@@ -27,7 +27,7 @@ public record SoakSampling(
         return new SoakSampling(null, null, null, null, null, null, null, null, null, null, null, null, null);
     }
 
-    /** With all filters open, so that nothing but the temperature chooses. */
+    /** With all filters off, so that only the temperature has an effect. */
     static SoakSampling temperature(float temperature) {
         return new SoakSampling(temperature, 0, 1f, 0f, 1f, null, null, null, null, null, null, null, null);
     }
@@ -74,7 +74,7 @@ public record SoakSampling(
                 newGrammar);
     }
 
-    /** @throws io.llamafu.LlamafuException if a value is out of its range */
+    /** @throws io.llamafu.LlamafuException if a value is out of range */
     SamplingOptions toOptions() {
         SamplingOptions.Builder options = SamplingOptions.builder();
         ifGiven(temperature, options::temperature);

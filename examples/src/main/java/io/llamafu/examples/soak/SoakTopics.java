@@ -2,7 +2,7 @@ package io.llamafu.examples.soak;
 
 import java.util.Map;
 
-/** The topics of the soak. Kafka's key of a record is its number; values are JSON, or whatever a hostile sender sends. */
+/** The topics of the soak test. A record's Kafka key is its number; values are JSON, or hostile bytes. */
 final class SoakTopics {
     static final String RECORDS = "records";
     static final String ROUTES = "routes";
