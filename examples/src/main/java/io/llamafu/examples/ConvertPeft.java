@@ -18,7 +18,7 @@ import java.util.stream.Collectors;
 /** Converts a folder saved by Hugging Face PEFT to a GGUF adapter; see {@code docs/peft.md}. */
 @Command(
         name = "examples/run convert-peft",
-        description = "Converts a LoRA adapter as PEFT, Axolotl or LLaMA-Factory save it to GGUF.",
+        description = "Converts a LoRA adapter saved by PEFT, Axolotl or LLaMA-Factory to GGUF.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 public final class ConvertPeft implements Callable<Integer> {
@@ -31,7 +31,7 @@ public final class ConvertPeft implements Callable<Integer> {
     @Parameters(
             index = "1",
             paramLabel = "OUT.gguf",
-            description = "The file to write. Under its name without .gguf it can be asked for in an adapter folder.")
+            description = "The file to write. As NAME.gguf in an adapter folder, it is the adapter NAME.")
     private Path out;
 
     @Option(
@@ -39,7 +39,7 @@ public final class ConvertPeft implements Callable<Integer> {
             required = true,
             paramLabel = "FILE",
             description = "The model that the adapter was trained on: its GGUF file, or Hugging Face's config.json."
-                    + " With the GGUF file the result is checked against every tensor.")
+                    + " With a GGUF file, the result is checked against every tensor.")
     private Path base;
 
     @Option(

@@ -18,7 +18,8 @@ import java.util.concurrent.Callable;
 /** Starts a Kafka broker and a Flink cluster, feeds tickets to {@link KafkaJob}, and checks the committed answers. */
 @Command(
         name = "examples/run kafka",
-        description = "Tickets and routes from Kafka topics, answers to a topic exactly once, on a real Flink cluster.",
+        description = "Reads tickets and routes from Kafka and writes answers to Kafka, exactly once, on a real"
+                + " Flink cluster.",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
         sortOptions = false)
@@ -27,14 +28,14 @@ public final class KafkaExample implements Callable<Integer> {
             names = "--tickets",
             paramLabel = "FILE",
             defaultValue = "${sys:llamafu.examples:-examples}/data/tickets.jsonl",
-            description = "What to label.")
+            description = "The tickets to label.")
     private Path tickets;
 
     @Option(
             names = "--routes",
             paramLabel = "FILE",
             defaultValue = "${sys:llamafu.examples:-examples}/data/routes.jsonl",
-            description = "Which tenant wants which adapters when.")
+            description = "The routes: which tenant wants which adapters from when.")
     private Path routes;
 
     @Mixin
@@ -44,42 +45,43 @@ public final class KafkaExample implements Callable<Integer> {
             names = "--out",
             paramLabel = "FOLDER",
             defaultValue = "${sys:llamafu.examples:-examples}/target/kafka",
-            description = "Each run gets new folders in it, with the data and logs of the broker and of the cluster.")
+            description = "Parent folder; each run creates new folders for the data and logs of the broker and the"
+                    + " cluster.")
     private Path out;
 
-    @Option(names = "--records", paramLabel = "N", defaultValue = "1000", description = "The first N tickets are sent.")
+    @Option(names = "--records", paramLabel = "N", defaultValue = "1000", description = "Number of tickets to send.")
     private int records;
 
-    @Option(names = "--rate", paramLabel = "N", defaultValue = "100", description = "Tickets sent in a second.")
+    @Option(names = "--rate", paramLabel = "N", defaultValue = "100", description = "Tickets per second.")
     private double rate;
 
     @Option(
             names = "--task-managers",
             paramLabel = "N",
             defaultValue = "2",
-            description = "Each has one slot; the job has this parallelism.")
+            description = "Number of TaskManagers with one slot each; also the parallelism of the job.")
     private int taskManagers;
 
     @Option(
             names = "--kill-after",
             paramLabel = "N",
             defaultValue = "0",
-            description = "When N answers are committed, a TaskManager is killed (kill -9) and another one started. 0:"
-                    + " none is.")
+            description = "Kills a TaskManager (kill -9) and starts another one when N answers are committed; 0"
+                    + " kills none.")
     private int killAfter;
 
     @Option(
             names = "--checkpoint-interval",
             paramLabel = "MILLIS",
             defaultValue = "1000",
-            description = "Milliseconds from checkpoint to checkpoint; so late are answers visible.")
+            description = "Milliseconds between checkpoints; answers become visible with them.")
     private long checkpointInterval;
 
     @Option(
             names = "--timeout",
             paramLabel = "SECONDS",
             defaultValue = "300",
-            description = "The job must have answered all tickets by then.")
+            description = "Time limit for answering all tickets.")
     private long timeout;
 
     public static void main(String[] arguments) {

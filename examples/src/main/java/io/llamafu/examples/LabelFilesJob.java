@@ -58,8 +58,8 @@ public final class LabelFilesJob implements Callable<Integer> {
             index = "0",
             paramLabel = "INPUT",
             description = {
-                "Tickets: a file, or a folder of files, of that format.",
-                "Or a file .jsonl with the fields of examples/data/tickets.jsonl."
+                "Tickets: a file or a folder of files in that format,",
+                "or a .jsonl file with the fields of examples/data/tickets.jsonl."
             })
     private java.nio.file.Path input;
 
@@ -73,13 +73,14 @@ public final class LabelFilesJob implements Callable<Integer> {
             names = "--format",
             paramLabel = "FORMAT",
             required = true,
-            description = "Of input and output: ${COMPLETION-CANDIDATES}, in small letters or capitals.")
+            description = "Format of input and output: ${COMPLETION-CANDIDATES}; case does not matter.")
     private LabelFileFormat format;
 
     @Option(
             names = "--routes",
             paramLabel = "FILE",
-            description = "Which tenant wants which adapters when, as JSON lines; without it --stack answers all.")
+            description = "The routes, as JSON lines: which tenant wants which adapters from when. Without it,"
+                    + " --stack answers all tickets.")
     @Nullable
     private java.nio.file.Path routes;
 
@@ -88,7 +89,7 @@ public final class LabelFilesJob implements Callable<Integer> {
             paramLabel = "STACK",
             defaultValue = "",
             description =
-                    "The adapters of tickets without a route, such as 'medical+formal:0.5'; empty: the base model.")
+                    "The stack of tickets without a route, such as 'medical+formal:0.5'; empty is the base model.")
     private String stack;
 
     @Mixin

@@ -36,7 +36,7 @@ public final class ModelOptions {
             paramLabel = "N",
             defaultValue = "1",
             description =
-                    "CPU threads of the model. This one is so small that to share its work costs more than it gains.")
+                    "CPU threads of the model. For a model this small, more threads cost more than they gain.")
     private int threads;
 
     public LlamafuOptions toLlamafuOptions(OnError onError) {

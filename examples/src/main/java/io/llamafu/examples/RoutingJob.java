@@ -52,7 +52,7 @@ import java.util.stream.Stream;
  */
 @Command(
         name = "examples/run routing",
-        description = "Labels tickets, each with the adapters that its tenant had chosen at the ticket's event time.",
+        description = "Labels tickets, each with the adapters of its tenant's route at the ticket's event time.",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
         sortOptions = false)
@@ -66,14 +66,14 @@ public final class RoutingJob implements Callable<Integer> {
             names = "--tickets",
             paramLabel = "FILE",
             defaultValue = "${sys:llamafu.examples:-examples}/data/tickets.jsonl",
-            description = "What to label.")
+            description = "The tickets to label.")
     private java.nio.file.Path tickets;
 
     @Option(
             names = "--routes",
             paramLabel = "FILE",
             defaultValue = "${sys:llamafu.examples:-examples}/data/routes.jsonl",
-            description = "Which tenant wants which adapters when.")
+            description = "The routes: which tenant wants which adapters from when.")
     private java.nio.file.Path routes;
 
     @Mixin
@@ -83,7 +83,7 @@ public final class RoutingJob implements Callable<Integer> {
             names = "--out",
             paramLabel = "FOLDER",
             defaultValue = "${sys:llamafu.examples:-examples}/target/routing",
-            description = "Each run gets a new folder in it, with its answers and checkpoints.")
+            description = "Parent folder; each run creates a new folder for its answers and checkpoints.")
     private java.nio.file.Path out;
 
     @Option(names = "--parallelism", paramLabel = "N", defaultValue = "2", description = "Subtasks of each operator.")
@@ -93,7 +93,7 @@ public final class RoutingJob implements Callable<Integer> {
             names = "--checkpoint-interval",
             paramLabel = "MILLIS",
             defaultValue = "1000",
-            description = "Milliseconds from checkpoint to checkpoint.")
+            description = "Milliseconds between checkpoints.")
     private long checkpointInterval;
 
     public static void main(String[] arguments) {

@@ -17,8 +17,8 @@ import java.util.concurrent.Callable;
 @Command(
         name = "examples/run sql",
         description =
-                "The scripts of examples/sql in Flink's SQL client: the functions, CREATE MODEL with ML_PREDICT, and"
-                        + " stacks that come from a table.",
+                "Runs the scripts of examples/sql in Flink's SQL client: the functions, CREATE MODEL"
+                        + " with ML_PREDICT, and stacks from a table.",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
         sortOptions = false)
@@ -29,33 +29,34 @@ public final class SqlExample implements Callable<Integer> {
             names = "--examples",
             paramLabel = "FOLDER",
             defaultValue = "${sys:llamafu.examples:-examples}",
-            description = "Where sql, data and models are.")
+            description = "The folder that contains sql, data and models.")
     private Path examples;
 
     @Option(
             names = "--script",
             paramLabel = "NAME",
             split = ",",
-            description = "Only these: functions, models, routes. All unless set.")
+            description = "The scripts to run: functions, models, routes. Default: all.")
     private List<String> names = SCRIPTS;
 
     @Option(
             names = "--add-jar",
-            description = "Each script gets Llamafu's jar by ADD JAR. Without, it lies in Flink's lib folder.")
+            description = "Adds Llamafu's jar with ADD JAR in each script, instead of putting it into Flink's lib"
+                    + " folder.")
     private boolean addJar;
 
     @Option(
             names = "--out",
             paramLabel = "FOLDER",
             defaultValue = "${sys:llamafu.examples:-examples}/target/sql",
-            description = "Each run gets new folders in it, with the answers and with the logs of the cluster.")
+            description = "Parent folder; each run creates new folders for the answers and the logs of the cluster.")
     private Path out;
 
     @Option(
             names = "--timeout",
             paramLabel = "SECONDS",
             defaultValue = "300",
-            description = "Each script must have ended by then.")
+            description = "Time limit for each script.")
     private long timeout;
 
     /**

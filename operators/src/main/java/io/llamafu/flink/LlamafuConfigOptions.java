@@ -31,38 +31,39 @@ public final class LlamafuConfigOptions {
             .stringType()
             .noDefaultValue()
             .withDescription(
-                    "The GGUF model: a path or file:// URI that every TaskManager can read, or a URI of any other"
-                            + " file system of Flink, such as s3://, from which each fetches it into its cache. Required.");
+                    "The GGUF model: a path or file:// URI that every TaskManager can read, or a URI"
+                            + " of any other file system of Flink, such as s3://, from which each TaskManager"
+                            + " fetches it into its cache. Required.");
 
     public static final ConfigOption<String> ADAPTERS = ConfigOptions.key("adapters")
             .stringType()
             .noDefaultValue()
             .withDescription(
-                    "A folder, as a path or file:// URI that every TaskManager can read, or as a URI of any other"
-                            + " file system of Flink. Every NAME.gguf in it is the adapter NAME. Without it only the base model"
-                            + " answers.");
+                    "A folder, as a path or file:// URI that every TaskManager can read, or as a URI"
+                            + " of any other file system of Flink. Every NAME.gguf in it is the adapter NAME."
+                            + " Without it and adapters.files, only the base model answers.");
 
     public static final ConfigOption<String> CACHE_DIR = ConfigOptions.key("cache.dir")
             .stringType()
             .noDefaultValue()
             .withDescription(
-                    "Where each TaskManager keeps the remote models and adapters that it fetched: a folder on a"
-                            + " local disk, which jobs and TaskManagers of a machine may share. By default 'llamafu-cache' in the"
-                            + " TaskManager's first folder for temporary files, with a random end if all users share that. Nobody"
-                            + " but Flink's user and root may be able to write to it.");
+                    "The folder for fetched models and adapters, on a local disk; jobs and"
+                            + " TaskManagers of a machine may share it. The default is 'llamafu-cache' in the"
+                            + " TaskManager's first folder for temporary files, with a random suffix if all"
+                            + " users share that. Only Flink's user and root may have write access.");
 
     public static final ConfigOption<MemorySize> CACHE_MAX_SIZE = ConfigOptions.key("cache.max-size")
             .memoryType()
             .defaultValue(MemorySize.parse("64 gb"))
             .withDescription(
-                    "The most bytes of fetched files; 0 is no limit. Files not in use leave, the longest unused"
-                            + " first.");
+                    "The most bytes of fetched files; 0 is no limit. When it is full, the least"
+                            + " recently used idle files are deleted.");
 
     public static final ConfigOption<String> ENGINE = ConfigOptions.key("engine")
             .stringType()
             .defaultValue(EngineOptions.AUTO)
-            .withDescription("What computes: 'native' is our build of llama.cpp, 'java-llama.cpp' the library"
-                    + " de.kherud:llama, 'auto' takes the former if it runs on the machine, else the latter.");
+            .withDescription("The engine: 'native' is our build of llama.cpp, 'java-llama.cpp' the library"
+                    + " de.kherud:llama; 'auto' takes 'native' where it runs, else 'java-llama.cpp'.");
 
     public static final ConfigOption<Integer> CONTEXT_SIZE = ConfigOptions.key("context-size")
             .intType()
@@ -84,20 +85,21 @@ public final class LlamafuConfigOptions {
     public static final ConfigOption<Integer> THREADS = ConfigOptions.key("threads")
             .intType()
             .noDefaultValue()
-            .withDescription("CPU threads of a decode step; by default all processors of the TaskManager.");
+            .withDescription("CPU threads of a decode step; the default is the number of processors of the"
+                    + " TaskManager.");
 
     public static final ConfigOption<Integer> GPU_LAYERS = ConfigOptions.key("gpu-layers")
             .intType()
             .defaultValue(0)
-            .withDescription("Layers held by a GPU; 0 is CPU only, -1 all.");
+            .withDescription("Layers held by a GPU; 0 is CPU only, -1 is all.");
 
     public static final ConfigOption<ModelLoading> MODEL_LOADING = ConfigOptions.key("model-loading")
             .enumType(ModelLoading.class)
             .defaultValue(ModelLoading.READ)
             .withDescription(
-                    "'read' copies the model into memory of its own, and what becomes of the file later changes"
-                            + " nothing. 'map' maps the file, so that all processes of a machine share its memory; the file must"
-                            + " then not be written to while it is in use.");
+                    "'read' reads the model into private memory, so later changes of the file have no"
+                            + " effect. 'map' maps the file, so that all processes of a machine share its"
+                            + " memory; the file must not be written to while it is in use.");
 
     public static final ConfigOption<MemorySize> MEMORY_BUDGET = ConfigOptions.key("memory-budget")
             .memoryType()
@@ -107,28 +109,29 @@ public final class LlamafuConfigOptions {
     public static final ConfigOption<MemorySize> ADAPTERS_MEMORY_BUDGET = ConfigOptions.key("adapters.memory-budget")
             .memoryType()
             .defaultValue(MemorySize.ZERO)
-            .withDescription("The most memory for adapters; 0 is no limit.");
+            .withDescription("The most memory for adapters; 0 is no limit. When it is full, the least recently used"
+                    + " idle adapter is evicted.");
 
     public static final ConfigOption<Map<String, String>> ADAPTERS_FILES = ConfigOptions.key("adapters.files")
             .mapType()
             .defaultValue(Map.of())
-            .withDescription("Further adapters, each with the path or URI of its GGUF file. Written"
-                    + " 'adapters.files.NAME' = 'FILE', or in one option as NAME:FILE,NAME:'URI'. A name may not be in"
-                    + " the folder too.");
+            .withDescription("Additional adapters, each with the path or URI of its GGUF file. Written"
+                    + " 'adapters.files.NAME' = 'FILE', or in one option as NAME:FILE,NAME:'URI'. A name must"
+                    + " not be in the folder as well.");
 
     public static final ConfigOption<Duration> ADAPTERS_REFRESH_INTERVAL = ConfigOptions.key(
                     "adapters.refresh-interval")
             .durationType()
             .defaultValue(AdapterCatalog.DEFAULT_REFRESH_INTERVAL)
-            .withDescription("How long the version that a name was looked up to is believed. So long it may take until"
-                    + " a file that was published again answers; 0 looks at the file for every record.");
+            .withDescription("How long the lookup of an adapter name is cached, and so how late a new version may take"
+                    + " effect; 0 looks at the file for every record.");
 
     public static final ConfigOption<List<String>> ADAPTERS_PRELOAD = ConfigOptions.key("adapters.preload")
             .stringType()
             .asList()
             .defaultValues()
-            .withDescription("Adapters or stacks, separated by ';', that are loaded together when the model is opened."
-                    + " If they cannot be, the model is not opened.");
+            .withDescription("Adapters or stacks, separated by ';', that are loaded when the model is opened, all"
+                    + " together. If that fails, the model is not opened.");
 
     public static final ConfigOption<LoraBatching> LORA_BATCHING = ConfigOptions.key("lora-batching")
             .enumType(LoraBatching.class)
@@ -140,21 +143,21 @@ public final class LlamafuConfigOptions {
     public static final ConfigOption<Integer> MAX_ADAPTERS_PER_BATCH = ConfigOptions.key("max-adapters-per-batch")
             .intType()
             .defaultValue(128)
-            .withDescription("The most different adapters of the sequences that run together. The weights of each are"
-                    + " read in every step.");
+            .withDescription("The most distinct adapters among the running sequences. Every step reads the weights of"
+                    + " each.");
 
     public static final ConfigOption<MemorySize> ANSWER_MEMO = ConfigOptions.key("answer-memo")
             .memoryType()
             .defaultValue(MemorySize.ofMebiBytes(8))
             .withDescription(
-                    "The most memory of the JVM's heap for answers that the model has given, so that it is asked"
-                            + " once for identical prompts with the same adapters and options; 0 asks it each time.");
+                    "The most JVM heap for stored answers, so that the model is asked once for"
+                            + " identical prompts with the same adapters and options; 0 asks it every time.");
 
     public static final ConfigOption<Duration> IDLE_TIMEOUT = ConfigOptions.key("idle-timeout")
             .durationType()
             .defaultValue(Duration.ofSeconds(60))
-            .withDescription("How long a TaskManager keeps the model after its last user, so that a restart of the job"
-                    + " need not load it again.");
+            .withDescription("How long a TaskManager keeps the model after its last user, so that a restarted job need"
+                    + " not load it again.");
 
     public static final ConfigOption<String> PROMPT_TEMPLATE = ConfigOptions.key("prompt-template")
             .stringType()
@@ -169,8 +172,7 @@ public final class LlamafuConfigOptions {
     public static final ConfigOption<Float> TEMPERATURE = ConfigOptions.key("temperature")
             .floatType()
             .defaultValue(0f)
-            .withDescription("0 (and all below 0.0001) always takes the likeliest token and is repeatable; higher"
-                    + " is more random.");
+            .withDescription("0, and anything below 0.0001, always takes the likeliest token; higher is more random.");
 
     public static final ConfigOption<Integer> TOP_K = ConfigOptions.key("top-k")
             .intType()
@@ -205,8 +207,8 @@ public final class LlamafuConfigOptions {
             .asList()
             .defaultValues()
             .withDescription(
-                    "Strings that end the answer: a JSON array, or separated by ';', each exactly as it is written."
-                            + " The answer ends before the first that appears.");
+                    "Strings that end the answer: a JSON array, or texts separated by ';', each taken"
+                            + " exactly. The answer ends before the first that appears.");
 
     public static final ConfigOption<String> GRAMMAR = ConfigOptions.key("grammar")
             .stringType()
@@ -216,19 +218,19 @@ public final class LlamafuConfigOptions {
     public static final ConfigOption<String> JSON_SCHEMA = ConfigOptions.key("json-schema")
             .stringType()
             .defaultValue("")
-            .withDescription("A JSON schema of which every answer must be a document. Cannot be set together with"
-                    + " 'grammar'.");
+            .withDescription("A JSON schema that every answer must satisfy. Cannot be set together with 'grammar'.");
 
     public static final ConfigOption<Duration> TIMEOUT = ConfigOptions.key("timeout")
             .durationType()
             .defaultValue(CompletionRequest.DEFAULT_TIMEOUT)
-            .withDescription("How long a record may take from its submission, waiting included. Then it is an error and"
-                    + " its generation stops.");
+            .withDescription("How long the engine may take for a record: once for loading its adapters, and again once"
+                    + " it has a slot. Waiting for other records does not count. After that, the record is an"
+                    + " error and its generation stops.");
 
     public static final ConfigOption<OnError> ON_ERROR = ConfigOptions.key("on-error")
             .enumType(OnError.class)
             .defaultValue(OnError.FAIL)
-            .withDescription("What becomes of a record that cannot be answered: 'fail' fails the job, 'null' gives a"
+            .withDescription("What happens to a record that cannot be answered: 'fail' fails the job, 'null' gives a"
                     + " null text, 'emit' gives the error code and the error instead of a text.");
 
     private static final List<ConfigOption<?>> ALL = List.of(

@@ -26,10 +26,11 @@ import java.util.concurrent.Semaphore;
 @Command(
         name = "adapter-churn",
         description = {
-            "256 adapters of rank 8, asked for by Zipf's law with exponent 1, with memory for 32 of them: tokens/s, beside the"
-                    + " same requests with all adapters in memory.",
+            "256 adapters of rank 8, requested with a Zipf distribution of exponent 1, with memory"
+                    + " for 32 of them: tokens/s, compared with the same requests with all adapters in memory.",
             "",
-            "32 requests are open at a time, for 16 sequences; prompts and answers of 32 tokens. The files take 1.3 GB."
+            "32 requests are open at a time, for 16 sequences; prompts and answers have 32 tokens."
+                    + " The files take 1.3 GB."
         },
         mixinStandardHelpOptions = true,
         sortOptions = false)
@@ -51,7 +52,7 @@ final class AdapterChurnBenchmark implements Callable<Integer> {
     @Mixin
     private BenchmarkOptions options;
 
-    @Option(names = "--requests", paramLabel = "N", description = "Requests of a round. Default: 1500.")
+    @Option(names = "--requests", paramLabel = "N", description = "Requests per round. Default: 1500.")
     private Integer requests;
 
     private final RandomModels files = RandomModels.inCacheFolder();

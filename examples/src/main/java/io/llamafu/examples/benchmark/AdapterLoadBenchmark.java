@@ -29,10 +29,10 @@ import java.util.concurrent.locks.LockSupport;
 @Command(
         name = "adapter-load",
         description = {
-            "Loads adapters of 97 MB: milliseconds, beside those of reading and checksumming the file; and the time of a"
-                    + " decode step of 16 sequences with and without such loads.",
+            "Loads adapters of 97 MB: milliseconds, compared with reading and checksumming the file,"
+                    + " and the time of a decode step of 16 sequences with and without such loads.",
             "",
-            "Every load is that of a file published anew, whose checksum is not known. The page cache has the files."
+            "Every load is of a newly published file, whose checksum is not known. The files are in the page cache."
         },
         mixinStandardHelpOptions = true,
         sortOptions = false)

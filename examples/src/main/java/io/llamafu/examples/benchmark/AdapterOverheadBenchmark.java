@@ -22,8 +22,9 @@ import java.util.stream.IntStream;
 @Command(
         name = "adapter-overhead",
         description =
-                "Time to the first token and of each next one, under 0, 1, 2 and 4 stacked adapters of rank 16, for a sequence"
-                        + " alone and for 16 under the same stack; prompts of 128 tokens.",
+                "Time to first token and time per further token, under 0, 1, 2 and 4 stacked adapters"
+                        + " of rank 16, for a single sequence and for 16 under the same stack; prompts of 128"
+                        + " tokens.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class AdapterOverheadBenchmark implements Callable<Integer> {

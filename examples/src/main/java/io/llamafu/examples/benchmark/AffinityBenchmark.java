@@ -17,64 +17,66 @@ import java.util.concurrent.Callable;
 @Command(
         name = "affinity",
         description = {
-            "Thousands of adapters on many TaskManagers: how often a record finds its adapter in memory, and how evenly"
-                    + " records are spread, with affinity(...), keyBy(tenant), rebalance() and keyBy(stack).",
+            "Thousands of adapters on many TaskManagers: how often a record finds its adapter in"
+                    + " memory, and how evenly records are distributed, with affinity(...), keyBy(tenant),"
+                    + " rebalance() and keyBy(stack).",
             "",
-            "A simulation: the partitioner is the real one, one for each router subtask; no model runs."
+            "A simulation with the real partitioner, one for each router subtask; no model runs."
         },
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
         sortOptions = false)
 final class AffinityBenchmark implements Callable<Integer> {
-    @Option(names = "--adapters", paramLabel = "N", defaultValue = "5000", description = "Adapters.")
+    @Option(names = "--adapters", paramLabel = "N", defaultValue = "5000", description = "Number of adapters.")
     private int adapters;
 
     @Option(
             names = "--tenants",
             paramLabel = "N",
             defaultValue = "20000",
-            description = "Tenants, not fewer than adapters. Each has one adapter.")
+            description = "Number of tenants, at least as many as adapters. Each has one adapter.")
     private int tenants;
 
     @Option(
             names = "--exponent",
             paramLabel = "X",
             defaultValue = "1.1",
-            description = "Of Zipf's law: the n-th adapter is asked for in proportion to n to the power of -X.")
+            description = "Exponent of the Zipf distribution: the n-th adapter is requested in proportion to n to"
+                    + " the power of -X.")
     private double exponent;
 
-    @Option(names = "--task-managers", paramLabel = "N", defaultValue = "50", description = "TaskManagers.")
+    @Option(names = "--task-managers", paramLabel = "N", defaultValue = "50", description = "Number of TaskManagers.")
     private int taskManagers;
 
     @Option(
             names = "--slots",
             paramLabel = "N",
             defaultValue = "1",
-            description = "Subtasks of a TaskManager, which share its memory.")
+            description = "Subtasks per TaskManager, which share its memory.")
     private int slots;
 
     @Option(
             names = "--resident",
             paramLabel = "N",
             defaultValue = "64",
-            description = "Adapters that a TaskManager holds; those used last stay.")
+            description = "Adapters that a TaskManager holds; the least recently used is evicted.")
     private int resident;
 
     @Option(
             names = "--load-bound",
             paramLabel = "X",
             defaultValue = "1.25",
-            description = "What affinity(...) is given: the most records of a subtask, over the mean.")
+            description = "The argument of affinity(...): the most records of a subtask, relative to the mean.")
     private double loadBound;
 
-    @Option(names = "--records", paramLabel = "N", defaultValue = "1000000", description = "Records that count.")
+    @Option(names = "--records", paramLabel = "N", defaultValue = "1000000", description = "Measured records.")
     private int records;
 
     @Option(
             names = "--warm-up",
             paramLabel = "N",
             defaultValue = "1000000",
-            description = "Records before, from an empty memory on.")
+            description = "Warm-up records before those, starting with empty memory.")
     private int warmUp;
 
     @Mixin

@@ -20,10 +20,11 @@ final class BenchmarkOptions {
 
     @Option(
             names = "--quick",
-            description = "The 135M model, one round and short answers: whether it works, not how fast it is.")
+            description = "The 135M model, one round and short answers: checks that the benchmark works; the"
+                    + " figures mean little.")
     private boolean quick;
 
-    @Option(names = "--rounds", paramLabel = "N", description = "Rounds; what counts is their median. Default: 3.")
+    @Option(names = "--rounds", paramLabel = "N", description = "Rounds; the result is their median. Default: 3.")
     private Integer rounds;
 
     @Option(

@@ -22,8 +22,8 @@ import java.util.concurrent.TimeUnit;
 @Command(
         name = "cancel",
         description = {
-            "Cancels a Flink job ten times in each round, each time while all 16 sequences are busy and records wait:"
-                    + " until Flink says CANCELED, and until the sequences are free.",
+            "Cancels a Flink job ten times in each round, while all 16 sequences are busy and records"
+                    + " wait: the time until Flink reports CANCELED, and until the sequences are free.",
             "",
             "Prompts of 128 tokens, answers of 64, 8 adapters; keyed routing in RocksDB, checkpoints every second."
         },

@@ -19,7 +19,8 @@ import java.util.concurrent.Callable;
 @Command(
         name = "engine",
         description = {
-            "The engine alone: 16 sequences, prompts and answers of 128 tokens, without an adapter and with one for all.",
+            "The engine alone: 16 sequences, prompts and answers of 128 tokens, without adapters and"
+                    + " with one for all.",
             "",
             "The same work as 'llama-batched-bench -m MODEL -c 4096 -b 2048 -ub 512 -npp 128 -ntg 128 -npl 16 -t N -tb N',"
                     + " which --batched-bench runs in turn with the engine. Build it from the same llama.cpp, for the same"
@@ -40,7 +41,7 @@ final class EngineBenchmark implements Callable<Integer> {
     @Option(
             names = "--batched-bench",
             paramLabel = "PROGRAM",
-            description = "A llama-batched-bench; it is run in turn with the engine.")
+            description = "A llama-batched-bench executable, run in turn with the engine.")
     private Path batchedBench;
 
     private final RandomModels files = RandomModels.inCacheFolder();

@@ -31,7 +31,7 @@ final class GenerateModels implements Callable<Integer> {
             names = "--adapters",
             paramLabel = "N",
             defaultValue = "8",
-            description = "How many. Default: ${DEFAULT-VALUE}.")
+            description = "Number of adapters. Default: ${DEFAULT-VALUE}.")
     private int count;
 
     @Override

@@ -24,10 +24,10 @@ import java.util.concurrent.Callable;
 @Command(
         name = "mixed-adapters",
         description = {
-            "Sequences with different adapters in one batch, beside one adapter for all by llama.cpp's own way, one decode"
-                    + " call for each adapter, and other engines.",
+            "Sequences with different adapters in one batch, compared with llama.cpp's own LoRA (one"
+                    + " adapter for all), with one decode call per adapter, and with other engines.",
             "",
-            "A llama-server is a further competitor: 'benchmark models' prints the command that starts one."
+            "To include a llama-server, use --server; 'benchmark models' prints the command that starts one."
         },
         mixinStandardHelpOptions = true,
         sortOptions = false)
@@ -61,13 +61,13 @@ final class MixedAdaptersBenchmark implements Callable<Integer> {
     @Option(
             names = "--server",
             paramLabel = "URL",
-            description = "A running llama-server with 16 slots, with the model that --model names.")
+            description = "A running llama-server with 16 slots and the model of --model.")
     private URI server;
 
     @Option(
             names = "--bandwidth",
             paramLabel = "GB/S",
-            description = "How fast the machine reads memory, 10^9 bytes per second. Default: measured.")
+            description = "The machine's read bandwidth in 10^9 bytes per second. Default: measured.")
     private Double bandwidth;
 
     @Spec

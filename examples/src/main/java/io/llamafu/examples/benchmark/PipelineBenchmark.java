@@ -14,9 +14,10 @@ import java.util.concurrent.Callable;
 @Command(
         name = "pipeline",
         description = {
-            "A whole Flink job (keyed routing in RocksDB, checkpoints every second, completions) beside the engine alone.",
+            "A whole Flink job (keyed routing in RocksDB, checkpoints every second, completions)"
+                    + " compared with the engine alone.",
             "",
-            "Both get all records at once and use one and the same engine, in turn: 16 sequences, 8 adapters."
+            "Both get all records at once and use the same engine, in turn: 16 sequences, 8 adapters."
         },
         mixinStandardHelpOptions = true,
         sortOptions = false)

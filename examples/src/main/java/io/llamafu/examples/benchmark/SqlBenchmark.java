@@ -16,10 +16,11 @@ import java.util.concurrent.Callable;
 @Command(
         name = "sql",
         description = {
-            "LLM_TRY_COMPLETE in 1, 4 and 16 subtasks and ML_PREDICT in one, beside the DataStream job in one, on the 135M model.",
+            "LLM_TRY_COMPLETE in 1, 4 and 16 subtasks and ML_PREDICT in one, compared with the"
+                    + " DataStream job in one, on the 135M model.",
             "",
-            "All ask the same requests, dealt to eight adapters, of one engine. Tokens of the answers over the run time of"
-                    + " the job, its start included."
+            "All send the same requests, spread over eight adapters, to one engine. Tokens of the"
+                    + " answers over the run time of the job, including its start."
         },
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
@@ -32,23 +33,23 @@ final class SqlBenchmark implements Callable<Integer> {
     private static final int QUICK_TOKENS = 8;
     private static final String DATA_STREAM = "DataStream";
 
-    @Option(names = "--quick", description = "Few requests with short answers: whether it works, not how fast it is.")
+    @Option(names = "--quick", description = "Few requests with short answers: checks that the benchmark works; the figures mean little.")
     private boolean quick;
 
-    @Option(names = "--rounds", paramLabel = "N", defaultValue = "3", description = "What counts is their median.")
+    @Option(names = "--rounds", paramLabel = "N", defaultValue = "3", description = "Rounds; the result is their median.")
     private int rounds;
 
-    @Option(names = "--requests", paramLabel = "N", defaultValue = "128", description = "Of each run.")
+    @Option(names = "--requests", paramLabel = "N", defaultValue = "128", description = "Requests per run.")
     private int requests;
 
-    @Option(names = "--tokens", paramLabel = "N", defaultValue = "64", description = "Of each prompt and each answer.")
+    @Option(names = "--tokens", paramLabel = "N", defaultValue = "64", description = "Tokens of each prompt and each answer.")
     private int tokens;
 
     @Option(
             names = "--threads",
             paramLabel = "N",
             defaultValue = "0",
-            description = "CPU threads of the model; 0: all processors.")
+            description = "CPU threads of the model; 0 is all processors.")
     private int threads;
 
     private final RandomModels files = RandomModels.inCacheFolder();

@@ -29,9 +29,9 @@ import java.util.concurrent.Callable;
 @Command(
         name = "examples/run soak",
         description =
-                "Records of 16 stacks, one in ten hostile, on a real cluster from Kafka to Kafka, while TaskManagers are"
-                        + " killed and adapters published: every healthy record must be answered exactly, and each record have one"
-                        + " outcome.",
+                "Answers records under 16 stacks, one in ten hostile, from Kafka to Kafka on a real"
+                        + " cluster, while TaskManagers are killed and adapters published. Every healthy record"
+                        + " must be answered exactly, and every record must have one outcome.",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
         sortOptions = false)
@@ -52,17 +52,17 @@ public final class SoakExample implements Callable<Integer> {
             names = "--minutes",
             paramLabel = "N",
             defaultValue = "30",
-            description = "How long records are sent. Memory is judged from 20 minutes on.")
+            description = "How long records are sent. Memory is judged in runs of 20 minutes or more.")
     private double minutes;
 
-    @Option(names = "--rate", paramLabel = "N", defaultValue = "40", description = "Records sent in a second.")
+    @Option(names = "--rate", paramLabel = "N", defaultValue = "40", description = "Records per second.")
     private double rate;
 
     @Option(
             names = "--hostile",
             paramLabel = "KIND",
             split = ",",
-            description = "Kinds of hostile records, which take turns: ${COMPLETION-CANDIDATES}. All unless set.")
+            description = "Kinds of hostile records, which take turns: ${COMPLETION-CANDIDATES}. Default: all.")
     private List<HostileKind> hostile = List.of(HostileKind.values());
 
     @Option(
@@ -77,42 +77,43 @@ public final class SoakExample implements Callable<Integer> {
             names = "--kill-every",
             paramLabel = "SECONDS",
             defaultValue = "120",
-            description = "From one kill -9 of a TaskManager to the next; half of the time, if that is less.")
+            description = "Time between two kills (kill -9) of a TaskManager; at most half of the run.")
     private long killEvery;
 
     @Option(
             names = "--publish-every",
             paramLabel = "MILLIS",
             defaultValue = "3000",
-            description = "From one publication of an adapter to the next.")
+            description = "Time between two publications of an adapter.")
     private long publishEvery;
 
     @Option(
             names = "--checkpoint-interval",
             paramLabel = "MILLIS",
             defaultValue = "2000",
-            description = "Milliseconds from checkpoint to checkpoint.")
+            description = "Milliseconds between checkpoints.")
     private long checkpointInterval;
 
     @Option(
             names = "--patience",
             paramLabel = "SECONDS",
             defaultValue = "180",
-            description = "So long after the last record the job must have ended.")
+            description = "Time limit from the last record to the end of the job.")
     private long patience;
 
     @Option(
             names = "--out",
             paramLabel = "FOLDER",
             defaultValue = "${sys:llamafu.examples:-examples}/target/soak",
-            description = "Each run gets new folders in it, with the data and logs of the broker and of the cluster.")
+            description = "Parent folder; each run creates new folders for the data and logs of the broker and the"
+                    + " cluster.")
     private Path out;
 
     @Option(
             names = "--golden",
             paramLabel = "FILE",
             defaultValue = "${sys:llamafu.examples:-examples}/models/golden.jsonl",
-            description = "The right answers of the model.")
+            description = "The model's right answers.")
     private Path golden;
 
     @Mixin
