@@ -11,7 +11,8 @@ namespace {
 thread_local int guards = 0;
 thread_local std::string last_message;
 
-/// Called by ggml_abort, which ends the process if this returns. llama.cpp is compiled with unwind tables, its C too.
+/// Called by ggml_abort, which ends the process if this returns. llama.cpp, including its C code, is compiled with
+/// unwind tables.
 void on_abort(const char * message) {
     if (guards > 0) {
         last_message = message;

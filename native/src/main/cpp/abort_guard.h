@@ -5,14 +5,14 @@
 
 namespace llamafu {
 
-/// What GGML_ASSERT or GGML_ABORT said in the scope of an AbortGuard.
+/// The message of a GGML_ASSERT or GGML_ABORT in the scope of an AbortGuard.
 class LlamaAbort : public std::runtime_error {
 public:
     using std::runtime_error::runtime_error;
 };
 
-/// While one lives, GGML_ASSERT and GGML_ABORT on its thread throw a LlamaAbort in place of ending the process. Only for
-/// what llama.cpp does on one thread: in a compute the other threads would wait for the one that threw.
+/// While one exists, GGML_ASSERT and GGML_ABORT on its thread throw a LlamaAbort instead of ending the process. Only
+/// for code that llama.cpp runs on one thread: in a compute, the other threads would wait for the one that threw.
 class AbortGuard {
 public:
     AbortGuard();
@@ -21,11 +21,11 @@ public:
     AbortGuard(const AbortGuard &) = delete;
     AbortGuard & operator=(const AbortGuard &) = delete;
 
-    /// What an abort in this scope said, though llama.cpp may have caught the exception itself; empty if there was none.
+    /// The message of an abort in this scope, even if llama.cpp caught the exception itself; empty if there was none.
     const std::string & message() const;
 };
 
-/// Has ggml ask for guards when it aborts.
+/// Registers the guards with ggml.
 void install_abort_guard();
 
 } // namespace llamafu

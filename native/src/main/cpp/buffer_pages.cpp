@@ -1,4 +1,4 @@
-// Where ggml's large buffers lie. The linker's --wrap has ggml call us in place of its own allocator.
+// Allocation of ggml's large buffers. The linker's --wrap makes ggml call these functions instead of its own allocator.
 
 #include "buffer_pages.h"
 
@@ -32,7 +32,7 @@ struct Buffer {
 thread_local int reuses = 0;
 
 std::mutex kept_mutex;
-Buffer kept[2]; // an engine has two threads that load
+Buffer kept[2]; // an engine has two loader threads
 
 bool is_large(size_t size) {
     return size >= 2 * huge_page && size <= PTRDIFF_MAX - huge_page;
@@ -42,12 +42,12 @@ size_t whole_pages(size_t size) {
     return (size + huge_page - 1) / huge_page * huge_page;
 }
 
-/// In huge pages, but for a last part of one: weights that a step reads once cost fewer TLB misses.
+/// In huge pages, except for a last part of one: weights that a step reads once cost fewer TLB misses.
 void * allocate(size_t size) {
     void * start = nullptr;
     if (posix_memalign(&start, huge_page, whole_pages(size)) != 0) {
         release_kept_buffers(std::chrono::milliseconds(0));
-        return __real_ggml_aligned_malloc(whole_pages(size)); // or logs that there is no memory
+        return __real_ggml_aligned_malloc(whole_pages(size)); // or logs that memory is exhausted
     }
     // before they are written, so that nothing is moved later
     (void) madvise(start, size / huge_page * huge_page, MADV_HUGEPAGE);

@@ -4,8 +4,8 @@
 
 namespace llamafu {
 
-/// While one lives, large buffers that its thread frees are kept for those that it or another such thread allocates next:
-/// of adapters that come and go, the pages need not be cleared, or even be got from a hypervisor, each time.
+/// While one exists, large buffers that its thread frees are kept for later allocations by threads with a BufferReuse.
+/// When adapters come and go, pages then need not be cleared, or fetched from a hypervisor, each time.
 class BufferReuse {
 public:
     BufferReuse();
@@ -15,7 +15,7 @@ public:
     BufferReuse & operator=(const BufferReuse &) = delete;
 };
 
-/// Gives buffers to the system that have been kept for that long.
+/// Returns buffers to the system that have been kept for that long.
 void release_kept_buffers(std::chrono::milliseconds age);
 
 } // namespace llamafu

@@ -1,4 +1,4 @@
-// JNI of how models are loaded, and of what they will need: io.llamafu.llamacpp.LlamaCpp.
+// JNI entries for loading models and predicting their memory: io.llamafu.llamacpp.LlamaCpp.
 
 #include "abort_guard.h"
 #include "jni_support.h"
@@ -40,7 +40,7 @@ llama_model * load(const std::string & file, const Placement & placement, const 
     return model;
 }
 
-/// Asks Java before each tensor whether to go on.
+/// Asks Java before each tensor whether to continue.
 struct Cancellation {
     JNIEnv * env;
     jobject going_on;
@@ -56,13 +56,13 @@ struct Cancellation {
 llama_model_params model_params(const Placement & placement) {
     llama_model_params params = llama_model_default_params();
     params.load_mode = placement.map ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
-    // what is not mapped must not change under us: no tensor is left in the file either
+    // unless it is mapped, the file must not be needed later, so no tensor may stay in it
     params.lazy_mode = placement.map ? LLAMA_LAZY_MODE_AUTO : LLAMA_LAZY_MODE_OFF;
     params.n_gpu_layers = placement.gpu_layers;
     if (placement.gpu_layers != 0 && placement.gpu_device >= 0) {
         params.split_mode = LLAMA_SPLIT_MODE_NONE;
         params.main_gpu = placement.gpu_device;
-        // llama.cpp refuses an index beyond the GPUs that it sees, but if it sees none it takes the CPU.
+        // llama.cpp rejects an index beyond the GPUs it sees, but if it sees none it silently uses the CPU.
         if (!llama_supports_gpu_offload()) {
             throw CodedError("INVALID_OPTION", "Layers of the model belong" + on_gpu(placement)
                     + ", but llama.cpp sees no GPU; set gpu-layers to 0, or build the library for the GPU.");
@@ -80,10 +80,10 @@ llama_context_params context_params(const ContextSize & size) {
     params.n_outputs_max = size.sequences;
     params.n_threads = size.threads;
     params.n_threads_batch = size.threads;
-    // Each sequence has its own cells: attention then reads only its own, which is faster for unrelated records.
+    // Separate cells per sequence: attention reads only its own, which is faster for unrelated records.
     params.kv_unified = false;
-    // Our nodes work in place on a result in host memory. The scheduler may compute the product before them on a GPU
-    // that has a copy of the weights, and what the nodes add to the copy would be lost.
+    // Our nodes modify a result in host memory in place. The scheduler could compute the product before them on a GPU
+    // that has a copy of the weights, and our change to the copy would be lost.
     params.op_offload = false;
     params.no_perf = true;
     return params;
@@ -135,7 +135,7 @@ JNIEXPORT jlongArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_memoryNeeded(JNIE
     return guarded(env, static_cast<jlongArray>(nullptr), [&] {
         const Placement placement{gpu_layers, gpu_device, false};
         llama_model_params params = model_params(placement);
-        params.no_alloc = true; // reads the header only, and computes where everything would lie
+        params.no_alloc = true; // reads only the header, and computes the placement of everything
         const std::string file = to_string(env, path);
         std::unique_ptr<llama_model, FreeModel> model(load(file, placement, params));
         AbortGuard guard;
@@ -146,7 +146,7 @@ JNIEXPORT jlongArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_memoryNeeded(JNIE
             throw CodedError("MODEL_LOAD_FAILED", "llama.cpp cannot compute with the model " + file + "; "
                 + (guard.message().empty() ? "its log lines say why." : guard.message()));
         }
-        const SequenceAdapters adapters(context.get()); // their nodes change what a graph needs
+        const SequenceAdapters adapters(context.get()); // our nodes change what a graph needs
         return to_java_longs(env, memory_of(context.get()));
     });
 }

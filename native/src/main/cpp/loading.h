@@ -7,17 +7,17 @@
 
 namespace llamafu {
 
-/// Where a model's weights are to be.
+/// Where to put a model's weights.
 struct Placement {
     int32_t gpu_layers;
     int32_t gpu_device; ///< -1 for all
     bool map;           ///< whether host memory is the mapped file, rather than a copy of it
 };
 
-/// Throws INVALID_OPTION for a GPU where there is none.
+/// Throws INVALID_OPTION if a GPU is requested and there is none.
 llama_model_params model_params(const Placement & placement);
 
-/// What the memory and the compute of a context are sized for.
+/// The sizes that a context's memory and compute buffers are allocated for.
 struct ContextSize {
     uint32_t cells_per_sequence;
     uint32_t sequences;

@@ -19,7 +19,7 @@ size_t dropped = 0;
 
 void on_log(ggml_log_level level, const char * text, void *) {
     std::lock_guard<std::mutex> lock(mutex);
-    // llama.cpp says something for developers in every step that builds a graph
+    // llama.cpp logs for its developers in every step that builds a graph
     if (level != GGML_LOG_LEVEL_CONT) {
         in_debug = level == GGML_LOG_LEVEL_DEBUG;
     }

@@ -45,7 +45,7 @@ struct LoraKernels {
 /// True for the weight types that the kernels read: F32, F16, BF16 and Q8_0.
 bool lora_kernels_read(ggml_type type);
 
-/// The best level of this machine.
+/// The best level that this machine supports.
 CpuLevel best_cpu_level();
 
 /// The kernels of a level, which must not be above best_cpu_level().

@@ -36,7 +36,7 @@ PacedFile::PacedFile(const std::string & path, std::function<bool()> give_way)
         close(descriptor_);
         fail_to_open(path);
     }
-    setvbuf(stream_, buffer_.data(), _IOFBF, buffer_.size()); // the C library reads such a stream by its buffer only
+    setvbuf(stream_, buffer_.data(), _IOFBF, buffer_.size()); // the C library reads such a stream only through its buffer
 }
 
 PacedFile::~PacedFile() {

@@ -7,10 +7,10 @@
 
 namespace llamafu {
 
-/// An adapter file to read, with a pause after each MiB in which other threads may have the processor.
+/// An adapter file that is read with a pause after each MiB, in which other threads can use the processor.
 class PacedFile {
 public:
-    /// Reading fails from where `give_way` returns false. Throws CodedError if the file cannot be opened.
+    /// Reading fails once `give_way` returns false. Throws CodedError if the file cannot be opened.
     PacedFile(const std::string & path, std::function<bool()> give_way);
     ~PacedFile();
 

@@ -15,7 +15,7 @@ namespace llamafu {
 
 // ---- Compiling --------------------------------------------------------------------------------------------------------
 
-/// Reads an expression and writes its nodes from the back to the front, so that each knows where it goes on.
+/// Parses an expression and writes its nodes from the end to the beginning, so that each node's successor is known.
 class SplitPatternCompiler {
 public:
     SplitPatternCompiler(SplitPattern & pattern, std::u32string_view expression)
@@ -195,7 +195,7 @@ private:
         }
     }
 
-    /// llama.cpp writes other white space as a vertical tab before it splits a text.
+    /// llama.cpp replaces other white space by a vertical tab before it splits a text.
     static bool add_shorthand(SplitPattern::CharacterClass & to, char32_t c) {
         if (c == 's') {
             to.ranges.emplace_back('\t', '\r');
@@ -250,7 +250,7 @@ private:
         return add({SplitPattern::Kind::fork, first, second, pattern_.marks_++});
     }
 
-    /// Returns the node where the part begins.
+    /// Returns the first node of the part.
     int emit(const Part & part, int next) {
         switch (part.kind) {
             case Part::Kind::character: return add({SplitPattern::Kind::character, next, -1, part.index});
@@ -314,8 +314,8 @@ bool SplitPattern::CharacterClass::contains(char32_t c) const {
 
 // ---- Searching --------------------------------------------------------------------------------------------------------
 
-/// The search for all matches in one text after the other. Tries alternatives in order and goes back when one fails, with a stack of its
-/// own, and remembers for each fork and place that no match came of it.
+/// Searches for all matches in one text after the other. Tries alternatives in order and backtracks with an explicit
+/// stack, and records the forks and places that led to no match.
 class SplitPatternSearch {
 public:
     explicit SplitPatternSearch(const SplitPattern & pattern) : pattern_(pattern) {}
@@ -328,7 +328,7 @@ public:
 
     static constexpr size_t none = SIZE_MAX;
 
-    /// Where the match that begins at a place ends.
+    /// The end of the match that begins at a place.
     size_t match(size_t from) { return run(pattern_.start_, from, false); }
 
 private:
@@ -340,7 +340,7 @@ private:
 
     size_t mark(size_t index, size_t at) const { return index * (text_.size() + 1) + at; }
 
-    /// Recurses for look-aheads only, as deep as the expression nests them.
+    /// Recurses for look-aheads only, as deep as they are nested in the expression.
     size_t run(int node, size_t at, bool looking) {
         const size_t first_choice = choices_.size();
         const size_t path = path_.size();
@@ -357,7 +357,7 @@ private:
             }
         }
         if (end != none) {
-            // what led to a match has not failed; a look-ahead may come here again
+            // the path to a match has not failed; a look-ahead may take it again
             for (size_t i = path; i < path_.size(); i++) {
                 failed_[path_[i]] = false;
                 succeeded_[path_[i]] = looking;
@@ -368,7 +368,7 @@ private:
         return end;
     }
 
-    /// Goes to the next node; false if there is none, because there is no match here, or it ends here.
+    /// Moves to the next node; false if there is none, because the match failed or is complete.
     bool step(int & node, size_t & at, bool looking, size_t & end) {
         const SplitPattern::Node & here = pattern_.nodes_[static_cast<size_t>(node)];
         switch (here.kind) {
@@ -387,7 +387,7 @@ private:
                 if (failed_[place]) {
                     return false;
                 }
-                failed_[place] = true; // until it leads to a match
+                failed_[place] = true; // failed until it leads to a match
                 path_.push_back(place);
                 choices_.push_back({here.other, at, path_.size()});
                 break;
@@ -463,7 +463,7 @@ std::vector<size_t> SplitPattern::split(
 
 namespace {
 
-/// Compiled once each; a tokenizer has a handful of them.
+/// Each is compiled once; a tokenizer has a few of them.
 const SplitPattern & compiled(const std::u32string & expression) {
     static std::mutex lock;
     static std::map<std::u32string, std::unique_ptr<const SplitPattern>> patterns;
@@ -477,7 +477,7 @@ const SplitPattern & compiled(const std::u32string & expression) {
 
 std::vector<size_t> split(
     const std::u32string & text, const std::u32string & expression, const std::vector<size_t> & pieces) {
-    return compiled(expression).split(text, pieces, llama_tokenizer_limit); // a piece is a token or more
+    return compiled(expression).split(text, pieces, llama_tokenizer_limit); // a piece is at least one token
 }
 
 } // namespace

@@ -9,16 +9,16 @@
 
 namespace llamafu {
 
-/// A regular expression as llama.cpp's tokenizers use them: ECMAScript's, with greedy repetition only and without
-/// references to groups. Its work and memory are linear in the text, and it never recurses for a character: a place that
-/// once failed is not tried again. Immutable, so that threads share it.
+/// A regular expression of llama.cpp's tokenizers: ECMAScript's, with greedy repetition only and without
+/// backreferences. Time and memory are linear in the text, and no recursion depends on it: a place that failed once is
+/// not tried again. Immutable, so threads can share it.
 class SplitPattern {
 public:
-    /// Throws std::invalid_argument for what it does not know.
+    /// Throws std::invalid_argument for unsupported syntax.
     explicit SplitPattern(std::u32string_view expression);
 
-    /// Splits each piece of a text into its matches and what lies between them, and returns the lengths of all that; none
-    /// is 0. Throws std::length_error if there are more of them than that.
+    /// Splits each piece of a text into its matches and the text between them, and returns the lengths, none of which
+    /// is 0. Throws std::length_error if there are more than that.
     std::vector<size_t> split(std::u32string_view text, const std::vector<size_t> & pieces, size_t most) const;
 
 private:
@@ -35,7 +35,7 @@ private:
         bool negated = false; ///< of a look-ahead
     };
 
-    /// Characters of the code points below 256 are in the table, negation included.
+    /// The table has the code points below 256, with negation applied.
     struct CharacterClass {
         bool table[256] = {};
         std::vector<std::pair<char32_t, char32_t>> ranges; ///< sorted and disjoint
@@ -50,7 +50,7 @@ private:
     int marks_ = 0; ///< how many nodes have one
 };
 
-/// Has llama.cpp split texts by SplitPattern. Called once, before any model is loaded.
+/// Makes llama.cpp split texts with SplitPattern. Called once, before any model is loaded.
 void use_split_patterns();
 
 } // namespace llamafu

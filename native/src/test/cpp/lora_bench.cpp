@@ -1,7 +1,7 @@
-// Speed of mixed adapters in one batch, beside no adapter and one adapter for all by upstream's own path.
-// Usage: lora_bench FOLDER (135m | 1b) [STEPS] [THREADS]; the models are made in FOLDER once. The cases take turns step by step,
-// so that a busy machine slows all of them; each figure is the median over the steps. Link it with buffer_pages.cpp and its
-// --wrap options (CMakeLists.txt), so that weights lie where they lie in the library.
+// Speed of mixed adapters in one batch, compared with no adapter and with upstream's LoRA (one adapter for all). Usage:
+// lora_bench FOLDER (135m | 1b) [STEPS] [THREADS]; the models are generated in FOLDER once. The cases alternate step by
+// step, so that a busy machine slows all of them; each figure is the median over the steps. Link it with
+// buffer_pages.cpp and its --wrap options (CMakeLists.txt), to place weights as the library does.
 
 #include "lora_routing.h"
 #include "random_model.h"

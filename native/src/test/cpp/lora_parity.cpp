@@ -1,10 +1,11 @@
-// Per-sequence LoRA against llama_set_adapters_lora: on random models, sixteen sequences with different stacks are prefilled
-// and decoded together in shuffled batches; their logits must be those that upstream computes for each sequence alone.
-//
-// ggml rounds the activations to the type of the weights (BF16, Q8_0), our kernels do not. So they are compared with upstream's
-// use of the same weights stored as F32. Where ggml itself rounds so coarsely that upstream differs from itself by more than
-// the tolerance when it decodes a prompt in other portions (Q8_0 base; BF16 and Q8_0 adapters in the generic path and in
-// experts), `coarse` bounds the difference instead. A wrong adapter, scale or row shows as a difference above 0.1.
+// Compares per-sequence LoRA with llama_set_adapters_lora: on random models, sixteen sequences with different stacks
+// are prefilled and decoded together in shuffled batches; their logits must equal those that upstream computes for each
+// sequence alone.
+// ggml rounds the activations to the type of the weights (BF16, Q8_0); our kernels do not. They are therefore compared
+// with upstream's results for the same weights stored as F32. Where ggml rounds so coarsely that upstream differs from
+// itself by more than the tolerance when a prompt is decoded in other portions (Q8_0 base; BF16 and Q8_0 adapters in
+// the generic path and in experts), `coarse` bounds the difference instead. A wrong adapter, scale or row shows as a
+// difference above 0.1.
 
 #include "lora_routing.h"
 #include "random_model.h"
@@ -236,8 +237,8 @@ private:
         batch.logits[i] = output;
     }
 
-    /// Sequences join at different steps; each step gives a sequence a chunk of its prompt or a single token, and the tokens
-    /// of all are dealt into the batch in random order.
+    /// Sequences join at different steps; each step gives a sequence a chunk of its prompt or a single token, and the
+    /// tokens of all are put into the batch in random order.
     void decode_mixed(llama_context * context, Pair * pairs, bool generic, Result & result) {
         int done[sequences] = {};
         llama_batch batch = llama_batch_init(64, 0, 1);
@@ -276,7 +277,7 @@ private:
         llama_batch_free(batch);
     }
 
-    /// Adapters come and go between decodes: one is released, freed and loaded again.
+    /// Replaces adapters between decodes: one is released, freed and loaded again.
     void replace_adapter(SequenceAdapters & routing, Pair * pairs, int index) {
         for (int seq = 0; seq < sequences; ++seq) {
             for (const auto & [adapter, scale] : pairs[seq].stack) {

@@ -25,7 +25,7 @@ constexpr int sequences = 8;
 constexpr int files = 12;
 constexpr size_t residents = 6;
 
-/// What the engine's commands do: adapters come to the decode thread, and leave it before they are freed.
+/// Mimics the engine's commands: adapters are handed to the decode thread, and taken back before they are freed.
 class Exchange {
 public:
     void put(std::vector<llama_adapter_lora *> & queue, llama_adapter_lora * adapter) {

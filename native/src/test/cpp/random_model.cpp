@@ -42,7 +42,7 @@ std::vector<Weight> weights_of(const ModelShape & m) {
     return weights;
 }
 
-/// Uniform values with the given standard deviation, from a splitmix64 stream; fast enough for a billion weights.
+/// Uniform values with the given standard deviation from a splitmix64 stream, fast enough for a billion weights.
 class Random {
 public:
     explicit Random(uint64_t seed) : state_(seed) {}
@@ -75,7 +75,7 @@ public:
         gguf_add_tensor(gguf_.get(), tensor);
     }
 
-    /// The values as `type` would round them.
+    /// The values rounded to `type`.
     static std::vector<float> rounded(ggml_type type, int64_t columns, const std::vector<float> & values) {
         if (type == GGML_TYPE_F32) {
             return values;
@@ -160,7 +160,7 @@ void write_adapter(const std::string & path, const ModelShape & model, const Ada
         gguf_set_val_f32(gguf, "adapter.lora.alpha", adapter.alpha);
     }
 
-    // At scale 1 the adapter adds a quarter of what a weight of the base gives, as a real adapter might.
+    // At scale 1 the adapter adds a quarter of a base weight's contribution, like a real adapter.
     const float strength = 0.25f / (adapter.alpha != 0 ? adapter.alpha / adapter.rank : 1.0f);
     Random random(seed);
     for (const Weight & w : weights_of(model)) {

@@ -1,5 +1,5 @@
-// The tokens of a text are those that llama.cpp's own regular expressions give it, for each pre-tokenizer that is named,
-// and no run of characters can overflow the stack or take time that grows faster than the run.
+// Checks that texts get the same tokens as with llama.cpp's own regular expressions, for each named pre-tokenizer, and
+// that no run of characters overflows the stack or takes more than linear time.
 //   split_parity NAME...    prints PASSED at the end
 
 #include "split_pattern.h"
@@ -45,7 +45,7 @@ std::string utf8(char32_t c) {
              static_cast<char>(0x80 | (c & 0x3F)) };
 }
 
-/// How GPT-2's vocabularies write a byte.
+/// A byte as written in GPT-2's vocabularies.
 std::string written(int byte) {
     static const std::vector<std::string> all = [] {
         std::vector<std::string> texts;
@@ -59,8 +59,8 @@ std::string written(int byte) {
     return all[static_cast<size_t>(byte)];
 }
 
-/// A vocabulary of all bytes and of many pairs, in random order, so that another split gives other tokens. Raw bytes for
-/// tokenizers that do not write them GPT-2's way.
+/// A vocabulary of all bytes and of many pairs in random order, so that a different split gives different tokens. Raw
+/// bytes for tokenizers that do not write them in GPT-2's way.
 void write_vocabulary(const std::string & path, const std::string & pre_tokenizer, const std::string & model, bool raw) {
     std::mt19937 random(7);
     std::vector<std::string> tokens;
@@ -175,7 +175,7 @@ void on_a_small_stack(const std::function<void()> & work) {
     pthread_attr_destroy(&attributes);
 }
 
-/// Of every kind that pre-tokenizers tell apart.
+/// Characters of every class that pre-tokenizers distinguish.
 const std::vector<std::u32string> & alphabets() {
     static const std::vector<std::u32string> all = {
         U"abcxyz", U"ABCXYZ", U"sStTmMdDlLvVeErR'", U"0123456789", U" ", U"  \t\u00a0\u3000\u2003", U"\n\r", U"!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~",
