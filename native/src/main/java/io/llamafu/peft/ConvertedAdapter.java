@@ -7,14 +7,14 @@ import java.util.List;
 import static java.util.Objects.requireNonNull;
 
 /**
- * What a conversion wrote.
+ * The result of a conversion.
  *
- * @param info what the file says of itself
- * @param tensors how many it has, two for each adapted matrix
- * @param fileBytes its size
+ * @param info the adapter as its file describes it
+ * @param tensors number of tensors, two for each adapted matrix
+ * @param fileBytes size of the file
  * @param digest lower-case hexadecimal SHA-256 of the file, by which completions name the adapter
- * @param notes sentences about what the configuration says and the conversion did not use: keys that it does not know, and
- *     target modules without tensors
+ * @param notes sentences about parts of the configuration that were not used: unknown keys, and target modules without
+ *     tensors
  */
 public record ConvertedAdapter(AdapterInfo info, int tensors, long fileBytes, String digest, List<String> notes) {
     public ConvertedAdapter {

@@ -10,11 +10,11 @@ import java.util.Arrays;
 import java.util.OptionalInt;
 
 /**
- * The weights of a tensor on their way from safetensors to GGUF, read, changed and written in parts. Both formats have the
- * rows of a matrix one after another.
+ * Converts the weights of a tensor from safetensors to GGUF, reading, changing and writing them in parts. Both formats
+ * store the rows of a matrix one after another.
  *
- * @param factor that each weight is multiplied with
- * @param rowsOfHead if the rows of each head are to be reordered, see {@link RotaryRows}
+ * @param factor multiplies each weight
+ * @param rowsOfHead rows per head, if the rows of each head are to be reordered, see {@link RotaryRows}
  */
 record ConvertedWeights(
         SafetensorsFile file, SafetensorsTensor tensor, WeightType type, double factor, OptionalInt rowsOfHead)

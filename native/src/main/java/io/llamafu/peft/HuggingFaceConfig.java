@@ -10,15 +10,15 @@ import java.util.Optional;
 import java.util.OptionalInt;
 
 /**
- * What a model's {@code config.json} says of its layers.
+ * The description of a model's layers in its {@code config.json}.
  *
  * @param architecture from {@code model_type}
- * @param layers of the model
- * @param width of the residual stream
- * @param feedForwardWidth of the hidden layer between gate, up and down
- * @param heads for queries
- * @param keyValueHeads for keys and values
- * @param headWidth of a single head
+ * @param layers number of layers
+ * @param width width of the residual stream
+ * @param feedForwardWidth width of the hidden layer between gate, up and down
+ * @param heads query heads
+ * @param keyValueHeads key-value heads
+ * @param headWidth width of a head
  */
 record HuggingFaceConfig(
         PeftArchitecture architecture,
@@ -74,7 +74,7 @@ record HuggingFaceConfig(
         Reader(Path path, JsonNode root) {
             this.path = path;
             this.architecture = architecture(root);
-            // Models that also see describe their text model in an object of its own.
+            // Multimodal models describe their text model in a nested object.
             this.text = root.path("text_config").isObject() ? root.get("text_config") : root;
         }
 
@@ -91,7 +91,7 @@ record HuggingFaceConfig(
                     integer("head_dim", MAX_WIDTH, OptionalInt.of(defaultHeadWidth(width, heads))));
         }
 
-        /** Its configurations leave out what Transformers takes as the default. */
+        /** Its configurations omit the defaults of Transformers. */
         private boolean isGemma3() {
             return architecture == PeftArchitecture.GEMMA3;
         }

@@ -20,9 +20,9 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
-/** JSON that others wrote: bounded in size and depth, and a key that comes twice is an error. */
+/** Parses untrusted JSON: size and depth are limited, and duplicate keys are an error. */
 final class Json {
-    /** A configuration is a few kilobytes long, or a hundred with a pattern for each module. */
+    /** A configuration has a few kilobytes, or a hundred with a pattern for each module. */
     static final int MAX_FILE_BYTES = 512 << 10;
 
     static final int MAX_NAME_LENGTH = 1024;
@@ -32,7 +32,7 @@ final class Json {
 
     private static final JsonFactory FACTORY = JsonFactory.builder()
             .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-            // Names of foreign files would stay in a table for ever.
+            // Names in untrusted files would stay in a global table.
             .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
             .streamReadConstraints(StreamReadConstraints.builder()
                     .maxNestingDepth(MAX_DEPTH)
@@ -49,9 +49,9 @@ final class Json {
     private Json() {}
 
     /**
-     * Reads a file that is one JSON object.
+     * Reads a file that contains one JSON object.
      *
-     * @throws LlamafuException with the codes of the kind if there is no such file, or if it is too long or malformed
+     * @throws LlamafuException with the codes of the kind if there is no such file, or it is too long or malformed
      */
     static JsonNode readObject(GgufKind kind, Path path) {
         byte[] bytes = readBytes(kind, path);
@@ -66,7 +66,9 @@ final class Json {
         }
     }
 
-    /** A parser of one value. Malformed UTF-8 is an error, not replaced: two names could become one. */
+    /**
+     * A parser of one value. Malformed UTF-8 is an error instead of being replaced, which could make two names equal.
+     */
     static JsonParser parser(byte[] bytes) throws IOException {
         return FACTORY.createParser(strictUtf8(bytes));
     }
@@ -75,7 +77,7 @@ final class Json {
         return new InputStreamReader(new ByteArrayInputStream(bytes), StandardCharsets.UTF_8.newDecoder());
     }
 
-    /** What the parser says, without the place, which would quote the file. */
+    /** The parser's message without the location, which would quote the file. */
     static String problem(IOException e) {
         if (e instanceof JsonProcessingException malformed) {
             return malformed.getOriginalMessage();

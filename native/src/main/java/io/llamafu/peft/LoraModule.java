@@ -8,7 +8,7 @@ import static java.util.Objects.requireNonNull;
  * @param target the matrix of the base
  * @param a rank x inputs
  * @param b outputs x rank
- * @param factorOfB brings the scale of this module to the one alpha that a GGUF adapter has; 1 without patterns
+ * @param factorOfB corrects the scale of this module for the single alpha of a GGUF adapter; 1 without patterns
  */
 record LoraModule(ModuleTarget target, SafetensorsTensor a, SafetensorsTensor b, double factorOfB) {
     LoraModule {

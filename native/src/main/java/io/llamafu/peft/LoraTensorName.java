@@ -7,12 +7,12 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * The name of a half of an adapted module in a PEFT file, such as
- * {@code base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight}. A state that was saved without
- * {@code save_pretrained} has {@code .default} before {@code .weight}.
+ * The name of one of the two matrices of an adapted module in a PEFT file, such as {@code
+ * base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight}. A state saved without {@code save_pretrained} has
+ * {@code .default} before {@code .weight}.
  *
  * @param path of the module in the base, such as {@code model.layers.0.self_attn.q_proj}
- * @param isA whether it is the half that the input meets first
+ * @param isA whether it is the matrix that is applied first
  */
 record LoraTensorName(String path, boolean isA) {
     private static final Pattern NAME =
@@ -35,7 +35,7 @@ record LoraTensorName(String path, boolean isA) {
                 : Optional.empty();
     }
 
-    /** Why a tensor of this name cannot be converted, if that is known. */
+    /** Why a tensor of this name cannot be converted, if known. */
     static Optional<String> whyUnsupported(String name) {
         return UNSUPPORTED.stream()
                 .filter(entry -> name.contains(entry.getKey()))

@@ -6,14 +6,14 @@ import java.util.Optional;
 import java.util.regex.Pattern;
 
 /**
- * PEFT's {@code rank_pattern} and {@code alpha_pattern}: numbers for modules by the end of their path. The first that
- * matches counts. PEFT takes them as regular expressions; here they are plain names, or whole paths after {@code ^}, which
- * is what PEFT and its tools write. A foreign expression could take for ever.
+ * PEFT's {@code rank_pattern} and {@code alpha_pattern}: numbers for modules by the end of their path. The first match
+ * applies. PEFT interprets them as regular expressions; here they are plain names, or whole paths after {@code ^},
+ * which is what PEFT and its tools write. An untrusted expression could take forever.
  */
 final class ModulePatterns {
     private static final Pattern PLAIN = Pattern.compile("\\^?[A-Za-z0-9_]+(?:\\.[A-Za-z0-9_]+){0,32}");
 
-    /** A number, and the place of its pattern among all. */
+    /** A number, and the position of its pattern. */
     private record Ranked(int place, double value) {}
 
     private final Map<String, Ranked> byPattern = new LinkedHashMap<>();
@@ -26,7 +26,7 @@ final class ModulePatterns {
         byPattern.put(pattern, new Ranked(byPattern.size(), value));
     }
 
-    /** The number for the module of this path, if there is one. */
+    /** The number for the module at this path, if any. */
     Optional<Double> find(String path) {
         Ranked first = byPattern.get("^" + path);
         int start = 0;

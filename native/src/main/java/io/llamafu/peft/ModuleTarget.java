@@ -3,12 +3,12 @@ package io.llamafu.peft;
 import static java.util.Objects.requireNonNull;
 
 /**
- * The matrix of a base model that an adapted module becomes.
+ * The matrix of the base model that belongs to an adapted module.
  *
- * @param layer counted from 0
- * @param place among the modules of a layer
- * @param tensor as GGUF calls it within its layer, such as {@code attn_q}
- * @param rotary whether its rows must be brought into the order of llama.cpp's rotation, see {@link RotaryRows}
+ * @param layer from 0
+ * @param place position among the modules of a layer
+ * @param tensor GGUF name within the layer, such as {@code attn_q}
+ * @param rotary whether its rows must be reordered for llama.cpp's rotation, see {@link RotaryRows}
  */
 record ModuleTarget(int layer, int place, String tensor, boolean rotary) {
     ModuleTarget {

@@ -8,8 +8,8 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /**
- * The architectures whose adapters can be converted, each with the names that its modules have in Hugging Face's
- * Transformers and in GGUF. The names are those of {@code tensor_mapping.py} in llama.cpp v0.5.0.
+ * The supported architectures, each with the names of its modules in Hugging Face's Transformers and in GGUF. The names
+ * are those of {@code tensor_mapping.py} in llama.cpp v0.5.0.
  */
 enum PeftArchitecture {
     /** Also Mistral, which llama.cpp runs as llama. */
@@ -21,7 +21,7 @@ enum PeftArchitecture {
     GEMMA3("gemma3"),
     PHI3("phi3");
 
-    /** A module of a layer, and what its matrix is called in GGUF. */
+    /** A module of a layer, and the GGUF name of its matrix. */
     private record Module(String path, String tensor) {}
 
     private static final class Modules {
@@ -34,7 +34,7 @@ enum PeftArchitecture {
                 new Module("mlp.up_proj", "ffn_up"),
                 new Module("mlp.down_proj", "ffn_down"));
 
-        /** The fused matrices are fused in GGUF too, with their rows in the same order. */
+        /** These fused matrices are fused in GGUF too, with their rows in the same order. */
         static final List<Module> FUSED = List.of(
                 new Module("self_attn.qkv_proj", "attn_qkv"),
                 new Module("self_attn.o_proj", "attn_output"),
@@ -44,7 +44,7 @@ enum PeftArchitecture {
         private Modules() {}
     }
 
-    /** Models that also see have their text model under one of the longer prefixes. */
+    /** Multimodal models have their text model under one of the longer prefixes. */
     private static final Pattern LAYER_MODULE = Pattern.compile(
             "(?:model|model\\.language_model|language_model\\.model)\\.layers\\.(0|[1-9][0-9]{0,3})\\.([a-z0-9_.]{1,64})");
 
@@ -54,7 +54,7 @@ enum PeftArchitecture {
         this.ggufName = ggufName;
     }
 
-    /** As {@code general.architecture} names it. */
+    /** The value of {@code general.architecture}. */
     String ggufName() {
         return ggufName;
     }
@@ -74,7 +74,7 @@ enum PeftArchitecture {
         };
     }
 
-    /** All that can be converted, for messages. */
+    /** All architectures, for messages. */
     static String names() {
         return Arrays.stream(values()).map(PeftArchitecture::ggufName).collect(Collectors.joining(", "));
     }

@@ -10,7 +10,7 @@ import java.util.Optional;
 import java.util.function.Function;
 
 /**
- * What a conversion must know of the model that an adapter was trained on: its architecture, the shapes of its matrices and
+ * The properties of an adapter's base model that a conversion needs: its architecture, the shapes of its matrices and
  * the width of an attention head.
  */
 public final class PeftBase {
@@ -36,11 +36,11 @@ public final class PeftBase {
     /**
      * Reads a base.
      *
-     * @param path a GGUF model, or the {@code config.json} of a Hugging Face model; which one, is told by the ending
-     *     {@code .json}
-     * @throws LlamafuException with {@link ErrorCode#MODEL_NOT_FOUND} if there is no such file, with
-     *     {@link ErrorCode#MODEL_INVALID} if it is malformed, and with {@link ErrorCode#INVALID_OPTION} if adapters of its
-     *     architecture cannot be converted
+     * @param path a GGUF model, or the {@code config.json} of a Hugging Face model, recognized by the extension {@code
+     *     .json}
+     * @throws LlamafuException with {@link ErrorCode#MODEL_NOT_FOUND} if there is no such file, with {@link
+     *     ErrorCode#MODEL_INVALID} if it is malformed, and with {@link ErrorCode#INVALID_OPTION} if its architecture is
+     *     not supported
      */
     public static PeftBase read(Path path) {
         return path.toString().endsWith(".json")
@@ -76,7 +76,6 @@ public final class PeftBase {
         return gguf.findTensor(target.name()).map(tensor -> new MatrixShape(tensor.dimension(0), tensor.dimension(1)));
     }
 
-    /** The file that it was read from. */
     Path path() {
         return path;
     }
@@ -85,7 +84,7 @@ public final class PeftBase {
         return architecture;
     }
 
-    /** Rows of a single head in the matrices of queries and keys; 0 if it has none. */
+    /** Rows of a single head in the query and key matrices; 0 if there is none. */
     int headWidth() {
         return headWidth;
     }

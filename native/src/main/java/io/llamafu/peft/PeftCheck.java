@@ -13,12 +13,14 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 
-/** Checks the tensors of a PEFT adapter against its configuration and the base, and collects every reason to refuse it. */
+/**
+ * Checks the tensors of a PEFT adapter against its configuration and the base, and collects all reasons to reject it.
+ */
 final class PeftCheck {
-    /** A head of queries or keys is reordered in memory: 4 MB, a rank of 8,192 with heads of 128. */
+    /** A query or key head is reordered in memory: 4 MB, a rank of 8,192 with heads of 128. */
     private static final long MAX_HEAD_ELEMENTS = 1 << 20;
 
-    /** The two halves that a file has of a module. */
+    /** The two matrices of a module in the file. */
     private record Halves(String path, Optional<SafetensorsTensor> a, Optional<SafetensorsTensor> b) {}
 
     private final PeftConfig config;
@@ -35,10 +37,10 @@ final class PeftCheck {
     /**
      * Checks everything.
      *
-     * @param adapter how messages name it
+     * @param adapter its name in messages
      * @return the adapted modules, layer by layer
-     * @throws io.llamafu.LlamafuException with {@link ErrorCode#ADAPTER_INVALID} or
-     *     {@link ErrorCode#ADAPTER_INCOMPATIBLE} and the first reasons
+     * @throws io.llamafu.LlamafuException with {@link ErrorCode#ADAPTER_INVALID} or {@link
+     *     ErrorCode#ADAPTER_INCOMPATIBLE} and the first reasons
      */
     static List<LoraModule> check(
             String adapter, PeftConfig config, Collection<SafetensorsTensor> tensors, PeftBase base) {

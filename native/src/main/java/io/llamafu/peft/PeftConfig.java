@@ -19,16 +19,16 @@ import java.util.Set;
 import java.util.stream.Stream;
 
 /**
- * What {@code adapter_config.json} says of an adapter. The keys are those of {@code LoraConfig} in PEFT.
+ * The content of {@code adapter_config.json}. The keys are those of {@code LoraConfig} in PEFT.
  *
  * @param rank of modules without a pattern; empty if it is malformed
  * @param alpha of modules without a pattern
- * @param rankStabilized whether alpha is divided by the root of the rank (rsLoRA), not by the rank
+ * @param rankStabilized whether alpha is divided by the root of the rank (rsLoRA) instead of the rank
  * @param rankPattern ranks of single modules
  * @param alphaPattern alphas of single modules
  * @param reasons why the adapter cannot be converted
- * @param unknown keys that say something, and nothing is known of; each with its value, for messages
- * @param targets names of modules that were to be adapted; empty if they are not listed
+ * @param unknown unknown keys that are set, with their values, for messages
+ * @param targets names of the modules to adapt; empty if they are not listed
  */
 record PeftConfig(
         OptionalLong rank,
@@ -50,14 +50,14 @@ record PeftConfig(
     /**
      * Reads a configuration.
      *
-     * @throws LlamafuException with {@link ErrorCode#ADAPTER_NOT_FOUND} if there is no such file, and with
-     *     {@link ErrorCode#ADAPTER_INVALID} if it is no JSON object; what is wrong in it, is in the reasons
+     * @throws LlamafuException with {@link ErrorCode#ADAPTER_NOT_FOUND} if there is no such file, and with {@link
+     *     ErrorCode#ADAPTER_INVALID} if it is not a JSON object; problems of its content are in the reasons
      */
     static PeftConfig read(Path path) {
         return new Reader(Json.readObject(GgufKind.ADAPTER, path)).read();
     }
 
-    /** What is to be said of a conversion to these tensors: it may be an oversight. */
+    /** Notes on a conversion to these tensors that may show a mistake. */
     List<String> notes(Collection<String> tensors) {
         List<String> notes = new ArrayList<>();
         unknown.forEach(option -> notes.add(
@@ -78,7 +78,7 @@ record PeftConfig(
                         .toList();
     }
 
-    /** By which a module of a path may be called. */
+    /** The suffixes of a path that may name its module. */
     private static List<String> ends(String path) {
         List<String> ends = new ArrayList<>(List.of(path));
         for (int dot = path.indexOf('.'); dot >= 0; dot = path.indexOf('.', dot + 1)) {
@@ -87,7 +87,7 @@ record PeftConfig(
         return ends;
     }
 
-    /** The rank of the module of this path in the base. */
+    /** The rank of the module at this path of the base. */
     OptionalLong rankOf(String path) {
         return rankPattern
                 .find(path)
@@ -96,7 +96,7 @@ record PeftConfig(
     }
 
     /**
-     * The alpha that gives a module its scale when it is divided by the rank, as llama.cpp does.
+     * The alpha that gives a module its scale when divided by the rank, as llama.cpp does.
      *
      * @param path of the module in the base
      * @param moduleRank of the module
@@ -105,7 +105,7 @@ record PeftConfig(
         return perRank(alphaPattern.find(path).orElse(alpha), moduleRank);
     }
 
-    /** As {@link #alphaOf}, of modules without a pattern. */
+    /** Like {@link #alphaOf}, for modules without a pattern. */
     double commonAlpha() {
         return perRank(alpha, rank.orElse(1));
     }
@@ -117,10 +117,10 @@ record PeftConfig(
     private static final class Reader {
         private static final int MAX_RANK = 1 << 16;
 
-        /** They leave the base as it is. Others, such as pissa and loftq, need a changed base. */
+        /** These leave the base unchanged. Others, such as pissa and loftq, need a changed base. */
         private static final Set<String> INITIALISATIONS = Set.of("true", "false", "gaussian", "eva", "orthogonal");
 
-        /** Options that make more of an adapter than pairs of matrices at one scale. */
+        /** Options that make an adapter more than pairs of matrices at one scale. */
         private static final List<Map.Entry<String, String>> UNSUPPORTED = List.of(
                 Map.entry("use_dora", "llama.cpp has no DoRA"),
                 Map.entry("modules_to_save", "whole modules cannot be replaced"),
@@ -136,7 +136,7 @@ record PeftConfig(
                 Map.entry("kasa_config", "llama.cpp has no KaSA"),
                 Map.entry("monteclora_config", "llama.cpp has no MonteCLoRA"));
 
-        /** Keys that are read here, or say nothing of the weights. */
+        /** Keys that are read here, or do not affect the weights. */
         private static final Set<String> KNOWN = Set.of(
                 "peft_type",
                 "r",
@@ -197,7 +197,7 @@ record PeftConfig(
                         UNSUPPORTED.stream().anyMatch(option -> option.getKey().equals(key));
                 if (!refused && !KNOWN.contains(key) && isSet(key)) {
                     JsonNode value = root.get(key);
-                    // One that has parts may be large, and is written out as a whole before it is cut.
+                    // A value with parts may be large, and would be written out completely before it is cut.
                     String brief = value.isValueNode() ? Json.brief(value) : value.isArray() ? "[...]" : "{...}";
                     unknown.add(Json.brief(TextNode.valueOf(key)) + ": " + brief);
                 }
@@ -205,7 +205,7 @@ record PeftConfig(
             return unknown;
         }
 
-        /** A single text is a pattern, or 'all-linear'; a foreign expression is not run. */
+        /** A single text is a pattern or 'all-linear'; an untrusted expression is not evaluated. */
         private List<String> readTargets() {
             List<String> targets = new ArrayList<>();
             JsonNode value = root.path("target_modules");
@@ -230,7 +230,7 @@ record PeftConfig(
             }
         }
 
-        /** A flag that is false and a list that is empty are as good as absent. */
+        /** A false flag or an empty list counts as absent. */
         private boolean isSet(String key) {
             JsonNode value = root.path(key);
             boolean empty = value.isContainerNode() && value.isEmpty();
@@ -262,7 +262,7 @@ record PeftConfig(
                     && value.intValue() <= MAX_RANK;
         }
 
-        /** A zero would be no scale at all to llama.cpp, which then does not divide by the rank either. */
+        /** llama.cpp treats an alpha of zero as no scale, and then does not divide by the rank. */
         private double readAlpha() {
             JsonNode value = root.path("lora_alpha");
             if (!isAlpha(value) || (float) value.doubleValue() == 0) {

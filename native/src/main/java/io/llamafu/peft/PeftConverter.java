@@ -22,21 +22,21 @@ import java.util.stream.Stream;
 import static java.util.Objects.requireNonNull;
 
 /**
- * Converts a LoRA adapter from the folder that Hugging Face PEFT saves to a GGUF file.
+ * Converts a LoRA adapter from a folder saved by Hugging Face PEFT to a GGUF file.
  *
  * <pre>{@code
  * PeftBase base = PeftBase.read(Path.of("models/base.gguf"));
  * PeftConverter.convert(Path.of("medical-lora"), Path.of("models/adapters/medical.gguf"), base, WeightType.F16);
  * }</pre>
  *
- * <p>What the file cannot express is refused, never left out: see {@code docs/peft.md}.
+ * <p>Features that GGUF cannot express are rejected, never dropped: see {@code docs/peft.md}.
  */
 public final class PeftConverter {
     private static final String CONFIG = "adapter_config.json";
     private static final String WEIGHTS = "adapter_model.safetensors";
     private static final String WEIGHTS_IN_PARTS = WEIGHTS + ".index.json";
     private static final String PICKLED_WEIGHTS = "adapter_model.bin";
-    /** What a training writes, whether it is read or refused. */
+    /** The files that a training writes, supported or not. */
     private static final List<String> INPUTS = List.of(CONFIG, WEIGHTS, WEIGHTS_IN_PARTS, PICKLED_WEIGHTS);
 
     private static final String GGUF_SUFFIX = ".gguf";
@@ -44,15 +44,15 @@ public final class PeftConverter {
     private PeftConverter() {}
 
     /**
-     * Converts an adapter. The output appears, or replaces the one before, only when it is complete and checked.
+     * Converts an adapter. The output appears, or replaces an existing file, only when it is complete and checked.
      *
      * @param folder with {@code adapter_config.json} and {@code adapter_model.safetensors}
-     * @param out the file to write, in a folder that exists; none of the files that are read
+     * @param out the file to write, in an existing folder; must not be one of the inputs
      * @param base the model that the adapter was trained on
-     * @throws LlamafuException with {@link ErrorCode#ADAPTER_NOT_FOUND} if a file is missing, with
-     *     {@link ErrorCode#ADAPTER_INVALID} if one is malformed or the adapter is more than a plain LoRA, with
-     *     {@link ErrorCode#ADAPTER_INCOMPATIBLE} if it does not fit the base, and with {@link ErrorCode#INVALID_OPTION} if
-     *     the output is an input or cannot be written, or a weight is too large for the type
+     * @throws LlamafuException with {@link ErrorCode#ADAPTER_NOT_FOUND} if a file is missing, with {@link
+     *     ErrorCode#ADAPTER_INVALID} if one is malformed or the adapter is more than a plain LoRA, with {@link
+     *     ErrorCode#ADAPTER_INCOMPATIBLE} if it does not fit the base, and with {@link ErrorCode#INVALID_OPTION} if the
+     *     output is an input or cannot be written, or a weight is too large for the type
      */
     public static ConvertedAdapter convert(Path folder, Path out, PeftBase base, WeightType type) {
         requireNonNull(folder, "folder is null");
@@ -78,7 +78,7 @@ public final class PeftConverter {
         }
     }
 
-    /** By any path: the output replaces what was there. */
+    /** Compares files rather than paths, because the output replaces an existing file. */
     private static void requireNoInput(Path folder, Path out, PeftBase base) {
         List<Path> inputs = Stream.concat(
                         Stream.of(base.path()), INPUTS.stream().map(folder::resolve))
@@ -97,14 +97,14 @@ public final class PeftConverter {
         try {
             return Files.isSameFile(out, input);
         } catch (IOException e) {
-            // One of them is missing.
+            // One of them does not exist.
             return out.toAbsolutePath()
                     .normalize()
                     .equals(input.toAbsolutePath().normalize());
         }
     }
 
-    /** Says what to do about the other forms in which weights are saved. */
+    /** The error for unsupported formats of weights says what to do. */
     private static Path findWeights(Path folder) {
         Path weights = folder.resolve(WEIGHTS);
         if (!Files.exists(weights) && Files.exists(folder.resolve(WEIGHTS_IN_PARTS))) {
@@ -149,7 +149,7 @@ public final class PeftConverter {
                 new ConvertedWeights(weights, b, type, module.factorOfB(), rowsOfHead));
     }
 
-    /** Under a name that no catalog looks at, until it is checked. */
+    /** Under a name that no catalog reads, until it is checked. */
     private static ConvertedAdapter write(GgufWriter writer, Path out, PeftBase base, List<String> notes)
             throws IOException {
         Path unchecked = out.toAbsolutePath().resolveSibling(".%s.unchecked".formatted(UUID.randomUUID()));

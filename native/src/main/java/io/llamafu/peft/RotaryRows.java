@@ -1,15 +1,15 @@
 package io.llamafu.peft;
 
 /**
- * The order of the rows of queries and keys. Rotary embeddings rotate pairs of rows of a head. Transformers keeps the two
- * of a pair half a head apart; llama.cpp keeps them next to each other in models of the architecture llama, and changed
- * the order of their weights when it converted them. The matrix B of an adapter has the rows of the weights.
+ * The order of query and key rows. Rotary embeddings rotate pairs of rows of a head. Transformers stores the two rows
+ * of a pair half a head apart; llama.cpp has them next to each other in models of the architecture llama, and reordered
+ * the weights when it converted them. The matrix B of an adapter has the same rows as the weights.
  */
 final class RotaryRows {
     private RotaryRows() {}
 
     /**
-     * Brings the rows of one head into llama.cpp's order: 0, h, 1, h + 1, ... for a head of 2 h rows.
+     * Reorders the rows of one head for llama.cpp: 0, h, 1, h + 1, ... for a head of 2 h rows.
      *
      * @param head its rows, one after another, in the order of Transformers
      * @param rows an even number

@@ -10,7 +10,7 @@ import java.nio.file.Path;
 import java.util.Map;
 
 /**
- * An open safetensors file: the header is read and checked, the weights are read in parts as they are asked for. Owned by one
+ * An open safetensors file. The header is read and checked at once, the weights in parts on request. Owned by one
  * thread.
  */
 final class SafetensorsFile implements AutoCloseable {
@@ -31,8 +31,8 @@ final class SafetensorsFile implements AutoCloseable {
     /**
      * Opens a file and reads its header.
      *
-     * @throws LlamafuException with {@code ADAPTER_NOT_FOUND} if there is no regular file that can be opened, and with
-     *     {@code ADAPTER_INVALID} if it is malformed
+     * @throws LlamafuException with {@code ADAPTER_NOT_FOUND} if the path is not a regular file that can be opened, and
+     *     with {@code ADAPTER_INVALID} if it is malformed
      */
     static SafetensorsFile open(Path path) {
         LittleEndianInput input = LittleEndianInput.open(GgufKind.ADAPTER, path);
@@ -61,7 +61,7 @@ final class SafetensorsFile implements AutoCloseable {
         return tensors;
     }
 
-    /** Reads elements that lie next to each other. */
+    /** Reads consecutive elements. */
     void read(SafetensorsTensor tensor, long first, float[] target, int count) {
         int bytes = tensor.type().bytes();
         long position = tensor.fileOffset() + first * bytes;
@@ -80,7 +80,7 @@ final class SafetensorsFile implements AutoCloseable {
         }
     }
 
-    /** The error for a problem that completes "The adapter 'x' ...". */
+    /** An error; the problem completes the sentence "The adapter 'x' ...". */
     LlamafuException invalid(String problem) {
         return input.invalid(problem);
     }

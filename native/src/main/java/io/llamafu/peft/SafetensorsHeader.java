@@ -14,10 +14,10 @@ import java.util.function.Function;
 
 /**
  * Parses the header of a safetensors file: a JSON object of tensors by name, each with {@code dtype}, {@code shape} and
- * {@code data_offsets}, and of free texts under {@code __metadata__}. The data must be covered by the tensors without gap or
+ * {@code data_offsets}, and of free texts under {@code __metadata__}. The tensors must cover the data without gap or
  * overlap.
  *
- * <p>The format is described in the README of safetensors. Taken more strictly: no empty tensors, and the limits below.
+ * <p>The README of safetensors describes the format. This parser is stricter: no empty tensors, and the limits below.
  */
 final class SafetensorsHeader {
     private static final String METADATA = "__metadata__";
@@ -30,11 +30,11 @@ final class SafetensorsHeader {
     private final Function<String, LlamafuException> invalid;
 
     /**
-     * Prepares to parse.
+     * Prepares a parser.
      *
-     * @param dataOffset where the data begins in the file
+     * @param dataOffset start of the data in the file
      * @param dataBytes from there to the end of the file
-     * @param invalid makes the error for a problem that completes "The adapter 'x' ..."
+     * @param invalid creates the error for a problem that completes "The adapter 'x' ..."
      */
     SafetensorsHeader(long dataOffset, long dataBytes, Function<String, LlamafuException> invalid) {
         this.dataOffset = dataOffset;
@@ -58,7 +58,7 @@ final class SafetensorsHeader {
         }
     }
 
-    /** A tensor as the header describes it, its place not yet checked against the others. */
+    /** A tensor as the header describes it; its position is not yet checked against the others. */
     private record Entry(String name, SafetensorsType type, List<Long> shape, long elements, long begin, long end) {}
 
     private List<Entry> readEntries(JsonParser parser) throws IOException {
@@ -76,7 +76,7 @@ final class SafetensorsHeader {
         return entries;
     }
 
-    /** Texts only, and not so many that checking their keys would take much memory. */
+    /** Texts only, and few enough that checking their keys takes little memory. */
     private void skipMetadata(JsonParser parser) throws IOException {
         boolean isTexts = parser.nextToken() == JsonToken.START_OBJECT;
         int count = 0;

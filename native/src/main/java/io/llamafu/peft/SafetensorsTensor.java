@@ -6,11 +6,11 @@ import java.util.stream.Collectors;
 import static java.util.Objects.requireNonNull;
 
 /**
- * Where a tensor lies in a safetensors file.
+ * The location of a tensor in a safetensors file.
  *
- * @param shape positive lengths, the row length last, as PyTorch writes them
- * @param fileOffset the first byte of the data, counted from the beginning of the file
- * @param elements the product of the shape
+ * @param shape positive lengths, the row length last, as in PyTorch
+ * @param fileOffset first byte of the data, from the beginning of the file
+ * @param elements product of the shape
  */
 record SafetensorsTensor(String name, SafetensorsType type, List<Long> shape, long fileOffset, long elements) {
     SafetensorsTensor {
@@ -33,7 +33,7 @@ record SafetensorsTensor(String name, SafetensorsType type, List<Long> shape, lo
         return shape.get(1);
     }
 
-    /** As messages show it: {@code [128 x 4]}. */
+    /** As shown in messages: {@code [128 x 4]}. */
     String shapeText() {
         return shape.stream().map(String::valueOf).collect(Collectors.joining(" x ", "[", "]"));
     }

@@ -4,7 +4,7 @@ import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.Optional;
 
-/** How the elements of a safetensors tensor are stored. Other types exist; PEFT saves LoRA weights in these. */
+/** How the elements of a safetensors tensor are stored. There are other types; PEFT saves LoRA weights in these. */
 enum SafetensorsType {
     F32(4) {
         @Override
@@ -36,7 +36,7 @@ enum SafetensorsType {
         return bytes;
     }
 
-    /** Takes the next element of a little-endian buffer. The conversion is exact. */
+    /** Reads the next element of a little-endian buffer. The conversion is exact. */
     abstract float next(ByteBuffer in);
 
     static Optional<SafetensorsType> ofName(String name) {
@@ -49,7 +49,7 @@ enum SafetensorsType {
         int exponent = (bits >>> 10) & 0x1f;
         int fraction = bits & 0x3ff;
         if (exponent == 0) {
-            // Zero and subnormals count steps of 2^-24, which a float holds exactly.
+            // Zero and subnormals are multiples of 2^-24, which a float holds exactly.
             return Float.intBitsToFloat(sign | Float.floatToRawIntBits(fraction * 0x1p-24f));
         }
         int widened = exponent == 0x1f ? 0xff : exponent - 15 + 127;

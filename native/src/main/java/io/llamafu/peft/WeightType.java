@@ -6,10 +6,10 @@ import io.llamafu.gguf.GgufTensorType;
 public enum WeightType {
     /** Half the size; magnitudes up to 65,504, rounded to 11 bits. */
     F16(GgufTensorType.F16),
-    /** As exact as the weights that were read. */
+    /** As exact as the input. */
     F32(GgufTensorType.F32);
 
-    /** From here on a float rounds to infinity in half precision. */
+    /** From here on, a float rounds to infinity in half precision. */
     private static final float FLOAT16_OVERFLOW = 65_520;
 
     private final GgufTensorType tensorType;
