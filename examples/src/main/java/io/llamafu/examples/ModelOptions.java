@@ -35,8 +35,7 @@ public final class ModelOptions {
             names = "--threads",
             paramLabel = "N",
             defaultValue = "1",
-            description =
-                    "CPU threads of the model. For a model this small, more threads cost more than they gain.")
+            description = "CPU threads of the model. For a model this small, more threads cost more than they gain.")
     private int threads;
 
     public LlamafuOptions toLlamafuOptions(OnError onError) {

@@ -16,9 +16,8 @@ import java.util.concurrent.Callable;
 /** Starts a session cluster and a SQL gateway, runs the scripts in the SQL client, and checks its output. */
 @Command(
         name = "examples/run sql",
-        description =
-                "Runs the scripts of examples/sql in Flink's SQL client: the functions, CREATE MODEL"
-                        + " with ML_PREDICT, and stacks from a table.",
+        description = "Runs the scripts of examples/sql in Flink's SQL client: the functions, CREATE MODEL"
+                + " with ML_PREDICT, and stacks from a table.",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
         sortOptions = false)

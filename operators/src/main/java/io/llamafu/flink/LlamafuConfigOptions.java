@@ -30,34 +30,30 @@ public final class LlamafuConfigOptions {
     public static final ConfigOption<String> MODEL = ConfigOptions.key("model")
             .stringType()
             .noDefaultValue()
-            .withDescription(
-                    "The GGUF model: a path or file:// URI that every TaskManager can read, or a URI"
-                            + " of any other file system of Flink, such as s3://, from which each TaskManager"
-                            + " fetches it into its cache. Required.");
+            .withDescription("The GGUF model: a path or file:// URI that every TaskManager can read, or a URI"
+                    + " of any other file system of Flink, such as s3://, from which each TaskManager"
+                    + " fetches it into its cache. Required.");
 
     public static final ConfigOption<String> ADAPTERS = ConfigOptions.key("adapters")
             .stringType()
             .noDefaultValue()
-            .withDescription(
-                    "A folder, as a path or file:// URI that every TaskManager can read, or as a URI"
-                            + " of any other file system of Flink. Every NAME.gguf in it is the adapter NAME."
-                            + " Without it and adapters.files, only the base model answers.");
+            .withDescription("A folder, as a path or file:// URI that every TaskManager can read, or as a URI"
+                    + " of any other file system of Flink. Every NAME.gguf in it is the adapter NAME."
+                    + " Without it and adapters.files, only the base model answers.");
 
     public static final ConfigOption<String> CACHE_DIR = ConfigOptions.key("cache.dir")
             .stringType()
             .noDefaultValue()
-            .withDescription(
-                    "The folder for fetched models and adapters, on a local disk; jobs and"
-                            + " TaskManagers of a machine may share it. The default is 'llamafu-cache' in the"
-                            + " TaskManager's first folder for temporary files, with a random suffix if all"
-                            + " users share that. Only Flink's user and root may have write access.");
+            .withDescription("The folder for fetched models and adapters, on a local disk; jobs and"
+                    + " TaskManagers of a machine may share it. The default is 'llamafu-cache' in the"
+                    + " TaskManager's first folder for temporary files, with a random suffix if all"
+                    + " users share that. Only Flink's user and root may have write access.");
 
     public static final ConfigOption<MemorySize> CACHE_MAX_SIZE = ConfigOptions.key("cache.max-size")
             .memoryType()
             .defaultValue(MemorySize.parse("64 gb"))
-            .withDescription(
-                    "The most bytes of fetched files; 0 is no limit. When it is full, the least"
-                            + " recently used idle files are deleted.");
+            .withDescription("The most bytes of fetched files; 0 is no limit. When it is full, the least"
+                    + " recently used idle files are deleted.");
 
     public static final ConfigOption<String> ENGINE = ConfigOptions.key("engine")
             .stringType()
@@ -85,8 +81,8 @@ public final class LlamafuConfigOptions {
     public static final ConfigOption<Integer> THREADS = ConfigOptions.key("threads")
             .intType()
             .noDefaultValue()
-            .withDescription("CPU threads of a decode step; the default is the number of processors of the"
-                    + " TaskManager.");
+            .withDescription(
+                    "CPU threads of a decode step; the default is the number of processors of the" + " TaskManager.");
 
     public static final ConfigOption<Integer> GPU_LAYERS = ConfigOptions.key("gpu-layers")
             .intType()
@@ -96,10 +92,9 @@ public final class LlamafuConfigOptions {
     public static final ConfigOption<ModelLoading> MODEL_LOADING = ConfigOptions.key("model-loading")
             .enumType(ModelLoading.class)
             .defaultValue(ModelLoading.READ)
-            .withDescription(
-                    "'read' reads the model into private memory, so later changes of the file have no"
-                            + " effect. 'map' maps the file, so that all processes of a machine share its"
-                            + " memory; the file must not be written to while it is in use.");
+            .withDescription("'read' reads the model into private memory, so later changes of the file have no"
+                    + " effect. 'map' maps the file, so that all processes of a machine share its"
+                    + " memory; the file must not be written to while it is in use.");
 
     public static final ConfigOption<MemorySize> MEMORY_BUDGET = ConfigOptions.key("memory-budget")
             .memoryType()
@@ -149,9 +144,8 @@ public final class LlamafuConfigOptions {
     public static final ConfigOption<MemorySize> ANSWER_MEMO = ConfigOptions.key("answer-memo")
             .memoryType()
             .defaultValue(MemorySize.ofMebiBytes(8))
-            .withDescription(
-                    "The most JVM heap for stored answers, so that the model is asked once for"
-                            + " identical prompts with the same adapters and options; 0 asks it every time.");
+            .withDescription("The most JVM heap for stored answers, so that the model is asked once for"
+                    + " identical prompts with the same adapters and options; 0 asks it every time.");
 
     public static final ConfigOption<Duration> IDLE_TIMEOUT = ConfigOptions.key("idle-timeout")
             .durationType()
@@ -206,9 +200,8 @@ public final class LlamafuConfigOptions {
             .stringType()
             .asList()
             .defaultValues()
-            .withDescription(
-                    "Strings that end the answer: a JSON array, or texts separated by ';', each taken"
-                            + " exactly. The answer ends before the first that appears.");
+            .withDescription("Strings that end the answer: a JSON array, or texts separated by ';', each taken"
+                    + " exactly. The answer ends before the first that appears.");
 
     public static final ConfigOption<String> GRAMMAR = ConfigOptions.key("grammar")
             .stringType()

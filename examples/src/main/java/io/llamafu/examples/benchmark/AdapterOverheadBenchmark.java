@@ -21,10 +21,9 @@ import java.util.stream.IntStream;
 /** What adapters cost a request: until its first token, and for each of the next ones. */
 @Command(
         name = "adapter-overhead",
-        description =
-                "Time to first token and time per further token, under 0, 1, 2 and 4 stacked adapters"
-                        + " of rank 16, for a single sequence and for 16 under the same stack; prompts of 128"
-                        + " tokens.",
+        description = "Time to first token and time per further token, under 0, 1, 2 and 4 stacked adapters"
+                + " of rank 16, for a single sequence and for 16 under the same stack; prompts of 128"
+                + " tokens.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class AdapterOverheadBenchmark implements Callable<Integer> {

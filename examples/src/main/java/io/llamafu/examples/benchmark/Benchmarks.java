@@ -6,8 +6,8 @@ import picocli.CommandLine.Command;
 /** {@code examples/run benchmark NAME}. A new benchmark is a class that is named in the list of subcommands. */
 @Command(
         name = "examples/run benchmark",
-        description = "Measures speed with models of random weights, which are generated and kept in the cache"
-                + " folder.",
+        description =
+                "Measures speed with models of random weights, which are generated and kept in the cache" + " folder.",
         subcommands = {
             MixedAdaptersBenchmark.class,
             EngineBenchmark.class,

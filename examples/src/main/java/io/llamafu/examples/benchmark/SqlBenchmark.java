@@ -33,16 +33,26 @@ final class SqlBenchmark implements Callable<Integer> {
     private static final int QUICK_TOKENS = 8;
     private static final String DATA_STREAM = "DataStream";
 
-    @Option(names = "--quick", description = "Few requests with short answers: checks that the benchmark works; the figures mean little.")
+    @Option(
+            names = "--quick",
+            description = "Few requests with short answers: checks that the benchmark works; the figures mean little.")
     private boolean quick;
 
-    @Option(names = "--rounds", paramLabel = "N", defaultValue = "3", description = "Rounds; the result is their median.")
+    @Option(
+            names = "--rounds",
+            paramLabel = "N",
+            defaultValue = "3",
+            description = "Rounds; the result is their median.")
     private int rounds;
 
     @Option(names = "--requests", paramLabel = "N", defaultValue = "128", description = "Requests per run.")
     private int requests;
 
-    @Option(names = "--tokens", paramLabel = "N", defaultValue = "64", description = "Tokens of each prompt and each answer.")
+    @Option(
+            names = "--tokens",
+            paramLabel = "N",
+            defaultValue = "64",
+            description = "Tokens of each prompt and each answer.")
     private int tokens;
 
     @Option(

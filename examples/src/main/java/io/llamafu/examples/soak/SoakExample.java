@@ -28,10 +28,9 @@ import java.util.concurrent.Callable;
 /** Runs {@link SoakJob} on a cluster under hostile input, kills and publications, and checks every outcome. */
 @Command(
         name = "examples/run soak",
-        description =
-                "Answers records under 16 stacks, one in ten hostile, from Kafka to Kafka on a real"
-                        + " cluster, while TaskManagers are killed and adapters published. Every healthy record"
-                        + " must be answered exactly, and every record must have one outcome.",
+        description = "Answers records under 16 stacks, one in ten hostile, from Kafka to Kafka on a real"
+                + " cluster, while TaskManagers are killed and adapters published. Every healthy record"
+                + " must be answered exactly, and every record must have one outcome.",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
         sortOptions = false)
