@@ -21,7 +21,7 @@ import static com.tngtech.archunit.library.GeneralCodingRules.ACCESS_STANDARD_ST
 import static com.tngtech.archunit.library.GeneralCodingRules.NO_CLASSES_SHOULD_USE_JAVA_UTIL_LOGGING;
 import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
 
-/** Who may use whom: native, operators, the jar to install, examples; and what users may rely on. */
+/** The allowed dependencies (native, operators, the installed jar, examples), and the public API. */
 class ArchitectureTest {
     private static final String ROOT = "io.llamafu";
     private static final String GGUF = "io.llamafu.gguf";
@@ -41,14 +41,14 @@ class ArchitectureTest {
     private static final String CLUSTER = "io.llamafu.examples.cluster";
     private static final String EXAMPLES = "io.llamafu.examples..";
     private static final String OURS = "io.llamafu..";
-    /** Libraries in the jar to install, which this module is tested with. */
+    /** Relocated libraries of the installed jar, against which this module is tested. */
     private static final String RELOCATED = "io.llamafu.shaded..";
 
     private static final JavaClasses CLASSES = new ClassFileImporter()
             .withImportOptions(List.of(new ImportOption.DoNotIncludeTests(), new OwnClasses()))
             .importPackages(ROOT);
 
-    /** Others' classes have our name in front of theirs in the jar to install. */
+    /** In the installed jar, relocated classes have our package name as a prefix. */
     static final class OwnClasses implements ImportOption {
         @Override
         public boolean includes(Location location) {
@@ -141,7 +141,7 @@ class ArchitectureTest {
         rule.check(CLASSES);
     }
 
-    /** The JVM runs these on a thread of its own, which is begun by the first job that needs it, and stays. */
+    /** The JVM runs these on a thread that the first job to need it starts, and that never ends. */
     @Test
     void nothingRunsOnAThreadThatOutlivesItsJob() {
         ArchRule rule = noClasses()
@@ -304,7 +304,7 @@ class ArchitectureTest {
         rule.check(CLASSES);
     }
 
-    /** Of our own packages. */
+    /** Among our own packages. */
     private static ArchRule mayUse(String user, String... used) {
         return noClasses()
                 .that()

@@ -44,7 +44,7 @@ class LabelFilesJobIT {
     @EnumSource
     void everyTicketIsLabelledOnceUnderTheRouteOfItsTime(LabelFileFormat format) throws Exception {
         List<Ticket> tickets = firstTickets(300);
-        // Two files, which are read by different subtasks.
+        // Two files, read by different subtasks.
         Path input = Files.createDirectory(folder.resolve("input"));
         write(format, input.resolve("a"), tickets.subList(0, 150));
         write(format, input.resolve("b"), tickets.subList(150, 300));

@@ -30,7 +30,7 @@ import java.util.stream.Stream;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
-/** What {@code docs/adapters.md} and {@code docs/errors.md} say of errors is what the code says. */
+/** The errors in {@code docs/adapters.md} and {@code docs/errors.md} are those of the code. */
 class AdaptersGuideTest {
     private static final Path DOCS = Path.of("../docs");
     private static final long RANK = 4;
@@ -90,7 +90,7 @@ class AdaptersGuideTest {
         assertQuoted(failure.getMessage());
     }
 
-    /** As a block quote, whatever its line breaks. */
+    /** As a block quote, regardless of line breaks. */
     private static void assertQuoted(String message) throws IOException {
         assertThat(quotes().map(quote -> quote.replaceAll("\\s*\\n> ?", " ").strip()))
                 .contains(message);

@@ -10,7 +10,7 @@ import java.util.Locale;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** The figures of docs/configuration.md are those of the code. */
+/** The figures in docs/configuration.md are those of the code. */
 class ConfigurationGuideTest {
     private static final int LAYERS = 22;
     private static final int KEY_VALUE_HEADS = 4;

@@ -12,7 +12,7 @@ import java.util.stream.Stream;
 
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
-/** One file for each way in which a field can lie. */
+/** One file for each way in which a field can be wrong. */
 class GgufAttackTest {
     private static final int STRING = 8;
     private static final int ARRAY = 9;

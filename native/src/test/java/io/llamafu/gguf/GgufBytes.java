@@ -5,11 +5,11 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 
-/** Writes any bytes that look like a GGUF file, right or wrong. */
+/** Writes arbitrary bytes in the form of a GGUF file, valid or not. */
 final class GgufBytes {
     private final ByteArrayOutputStream out = new ByteArrayOutputStream();
 
-    /** A header of version 3 that announces these counts. */
+    /** A header of version 3 with these counts. */
     static GgufBytes header(long tensors, long metadata) {
         return new GgufBytes().raw("GGUF").int32(3).int64(tensors).int64(metadata);
     }

@@ -14,8 +14,8 @@ import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.US_ASCII;
 
 /**
- * Draws damaged copies of a GGUF file, the same for the same seed. Attacks on fields know where each field lies, so that
- * most of them get past the first check.
+ * Draws damaged copies of a GGUF file, reproducible by seed. Attacks on fields know the position of each field, so most
+ * of them pass the first check.
  */
 public final class GgufMutations {
     private static final long[] LENGTHS = {
@@ -45,15 +45,15 @@ public final class GgufMutations {
 
     private final byte[] original;
     private final SplittableRandom random;
-    /** Where 4-byte and 8-byte fields of the header lie. */
+    /** Positions of 4-byte and 8-byte fields of the header. */
     private final List<Integer> fields32 = new ArrayList<>();
 
     private final List<Integer> fields64 = new ArrayList<>();
     private final List<Integer> tensorTypes = new ArrayList<>();
-    /** Beginning and length of keys, tensor names and short strings. */
+    /** Position and length of keys, tensor names and short strings. */
     private final List<int[]> texts = new ArrayList<>();
 
-    /** Where the first two dimensions of each matrix lie. */
+    /** Positions of the first two dimensions of each matrix. */
     private final List<Integer> matrices = new ArrayList<>();
 
     private final int architecture;
@@ -103,14 +103,14 @@ public final class GgufMutations {
         return bytes;
     }
 
-    /** To any number, or to a type whose tensor is no longer than the file. */
+    /** To any number, or to a type with which the tensor still fits the file. */
     private byte[] changeTensorType(byte[] bytes) {
         int[] types = {0, 1, 2, 8, 24, 25, 26, 27, 28, 30, 4, 43, -1};
         buffer(bytes).putInt(tensorTypes.get(random.nextInt(tensorTypes.size())), types[random.nextInt(types.length)]);
         return bytes;
     }
 
-    /** Copies a name over another of the same length: a duplicated key, tensor or token. */
+    /** Copies a name over another of the same length: a duplicate key, tensor or token. */
     private byte[] duplicateText(byte[] bytes) {
         int[] from = texts.get(random.nextInt(texts.size()));
         List<int[]> alike = texts.stream().filter(text -> text[1] == from[1]).toList();
@@ -119,7 +119,7 @@ public final class GgufMutations {
         return bytes;
     }
 
-    /** Rows for columns: a wrong shape, of as many bytes. */
+    /** Swaps rows and columns: a wrong shape of the same size. */
     private byte[] transpose(byte[] bytes) {
         ByteBuffer out = buffer(bytes);
         int at = matrices.get(random.nextInt(matrices.size()));
@@ -129,7 +129,7 @@ public final class GgufMutations {
         return bytes;
     }
 
-    /** To another of llama.cpp, as long as {@code llama}. */
+    /** To another one of llama.cpp, as long as {@code llama}. */
     private byte[] changeArchitecture(byte[] bytes) {
         String[] others = {"gemma", "qwen2", "qwen3", "bloom", "mamba", "olmo2", "jamba", "LLAMA"};
         byte[] other = others[random.nextInt(others.length)].getBytes(US_ASCII);

@@ -129,7 +129,7 @@ class GgufReaderTest {
         }
     }
 
-    /** As large as a header may be: everything at its limit. */
+    /** The largest possible header: everything at its limit. */
     @Test
     void theLargestHeaderTakesLessThan64Megabytes() throws Exception {
         Path path = folder.resolve("large.gguf");

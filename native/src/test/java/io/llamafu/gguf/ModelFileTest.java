@@ -19,7 +19,7 @@ import java.util.stream.Stream;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
-/** Models that llama.cpp would end the process for, or that are no models. */
+/** Files that would make llama.cpp end the process, or that are not models. */
 class ModelFileTest {
     @TempDir
     Path folder;
@@ -140,7 +140,7 @@ class ModelFileTest {
                 fault("norm type", model -> model.norm(GgufTensorType.F16), "adds and multiplies only F32"));
     }
 
-    /** The text of the last is what llama.cpp calls the token before it. */
+    /** The text of the last is llama.cpp's name of the token before it. */
     private static List<String> emptyTokens() {
         List<String> tokens = new ArrayList<>(Collections.nCopies(1235, ""));
         tokens.add("[EMPTY_1234]");
@@ -157,7 +157,7 @@ class ModelFileTest {
         return path;
     }
 
-    /** A model of one layer, of which a test changes one thing. */
+    /** A model of one layer, in which a test changes one thing. */
     private static final class Model {
         private long blocks = 1;
         private long heads = 4;

@@ -25,7 +25,7 @@ import java.util.stream.IntStream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** The engine keeps to the grammars that are written here. */
+/** The engine follows the compiled grammars. */
 class GrammarAnswersTest {
     private static final List<String> ODD_LABELS = List.of(
             "a",
@@ -133,7 +133,7 @@ class GrammarAnswersTest {
         }
     }
 
-    /** Tokens of single bytes could make up a character with more bytes than UTF-8 allows, and control tokens have names. */
+    /** Single-byte tokens could form a character with more bytes than UTF-8 allows, and control tokens have names. */
     @Test
     void charactersOfTheGrammarAreCharactersOfTheAnswer() throws Exception {
         List<CompletableFuture<Completion>> answers = new ArrayList<>();
@@ -203,7 +203,7 @@ class GrammarAnswersTest {
         return answers;
     }
 
-    /** Also empty, nonsense, and any characters of Unicode. */
+    /** Also empty texts, nonsense, and any characters of Unicode. */
     private static String randomText(Random random) {
         int length = random.nextInt(40);
         int[] alphabet =

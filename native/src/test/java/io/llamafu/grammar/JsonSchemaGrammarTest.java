@@ -234,7 +234,10 @@ class JsonSchemaGrammarTest {
         assertRefused(schema, message);
     }
 
-    /** A schema without a type admits all that its keywords do not speak of, although no such answer is written. */
+    /**
+     * A schema without a type accepts all types that its keywords do not apply to, although such answers are never
+     * written.
+     */
     @Test
     void alternativesWithoutATypeAreToldApartByWhatIsWritten() {
         String schema =

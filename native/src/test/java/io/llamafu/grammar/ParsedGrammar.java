@@ -8,10 +8,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 
-/** Reads a grammar in GBNF, says whether a text follows it, and writes random texts that do. */
+/** Parses a GBNF grammar, checks whether a text follows it, and generates random texts that do. */
 final class ParsedGrammar {
     private static final int UNBOUNDED = Integer.MAX_VALUE;
-    /** From here on random texts take the shortest way out. */
+    /** From this depth on, random texts take the shortest way to an end. */
     private static final int DEEP = 30;
 
     private final Map<String, Part> rules = new HashMap<>();
@@ -180,7 +180,7 @@ final class ParsedGrammar {
         }
     }
 
-    /** How deep rules must nest at least. */
+    /** The least nesting of rules. */
     private int depth(Part part) {
         if (part instanceof Reference reference) {
             int depth = depths.getOrDefault(reference.rule(), UNBOUNDED);
@@ -224,7 +224,7 @@ final class ParsedGrammar {
         return range.first() + random.nextInt(range.last() - range.first() + 1);
     }
 
-    /** One text against the rules; remembers what it found out. */
+    /** Matches one text against the rules, caching results. */
     private final class Match {
         private record Place(String rule, int start) {}
 
@@ -235,7 +235,7 @@ final class ParsedGrammar {
             this.text = text;
         }
 
-        /** Where a part that begins at the start can end. */
+        /** The possible ends of a part that begins at the start. */
         BitSet ends(Part part, int start) {
             BitSet ends = new BitSet();
             if (part instanceof Characters characters) {

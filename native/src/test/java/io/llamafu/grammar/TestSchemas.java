@@ -15,7 +15,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 
-/** Schemas with documents that must be possible as answers and others that must not. */
+/** Schemas with documents that must be possible as answers, and others that must not. */
 public final class TestSchemas {
     public static final ObjectMapper JSON = new ObjectMapper();
 
@@ -27,10 +27,10 @@ public final class TestSchemas {
             return JsonSchemaGrammar.of(schema);
         }
 
-        /** What is wrong with a document. */
+        /** The errors of a document. */
         public Set<?> problems(JsonNode document) {
             if (name.equals("time")) {
-                // the validator refuses 20:00:00-11:00, as it does not carry hours over midnight
+                // the validator rejects 20:00:00-11:00, because it does not carry hours past midnight
                 OffsetTime.parse(document.textValue());
                 return Set.of();
             }

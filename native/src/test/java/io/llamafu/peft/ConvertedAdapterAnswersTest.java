@@ -19,7 +19,7 @@ import java.util.concurrent.TimeUnit;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** The engine takes a converted adapter and answers as with the one of its training. */
+/** The engine accepts a converted adapter and answers as with the one of its training. */
 class ConvertedAdapterAnswersTest {
     private static final int SAMPLE = 300;
 

@@ -28,8 +28,8 @@ import java.util.function.Supplier;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /**
- * Whatever a PEFT folder holds, converting it ends in under two seconds and 64 MB with a coded error and no file, or with
- * the file that a plain reading of the folder gives. {@code -Dmutations=20000} draws more folders.
+ * Whatever a PEFT folder contains, converting it takes less than two seconds and 64 MB and ends with a coded error and
+ * no file, or with the file that a simple reading of the folder gives. {@code -Dmutations=20000} draws more folders.
  */
 class MutatedPeftTest {
     private static final int MUTATIONS = Integer.getInteger("mutations", 2_000);
@@ -93,7 +93,7 @@ class MutatedPeftTest {
         return outcomes;
     }
 
-    /** Every tensor of the folder, read as simply as can be, is in the file. */
+    /** Every tensor of the folder, read in the simplest way, is in the file. */
     private void assertConverted(int index) throws IOException {
         byte[] weights = Files.readAllBytes(peft.resolve("adapter_model.safetensors"));
         int headerBytes =
@@ -148,7 +148,7 @@ class MutatedPeftTest {
                 .replace("lora_B", "lora_b");
     }
 
-    /** Of rank 4, heads of 32 rows; in half precision. */
+    /** For rank 4 and heads of 32 rows; in half precision. */
     private static float[] expected(String name, float[] values, JsonNode config) {
         boolean rotary = name.matches(".*attn_[qk]\\.weight\\.lora_b");
         boolean isB = name.endsWith("lora_b");
@@ -163,7 +163,7 @@ class MutatedPeftTest {
         return expected;
     }
 
-    /** The mutations add no patterns but for q_proj. */
+    /** The mutations add patterns only for q_proj. */
     private static double factor(String name, JsonNode config) {
         JsonNode own = config.path("alpha_pattern").path("q_proj");
         return own.isMissingNode() || !name.contains("attn_q")
@@ -178,7 +178,7 @@ class MutatedPeftTest {
                 : alpha;
     }
 
-    /** Rounded to 11 bits, or to a step of 2^-24; ties to even. */
+    /** Rounded to 11 bits, or to a multiple of 2^-24; ties to even. */
     private static float nearestHalf(float value) {
         double step = Math.max(Math.scalb(1.0, Math.getExponent(value) - 10), 0x1p-24);
         return (float) (Math.rint(value / step) * step);

@@ -86,7 +86,7 @@ class PeftArchitectureTest {
         assertConverted("phi3", base, "model.layers.%d.%s", FUSED);
     }
 
-    /** Both are written by Transformers, depending on its version. */
+    /** Transformers writes both, depending on its version. */
     @ParameterizedTest
     @ValueSource(strings = {"model.language_model.layers.%d.%s", "language_model.model.layers.%d.%s"})
     void theTextModelOfAModelThatSees(String path) throws IOException {
@@ -115,7 +115,10 @@ class PeftArchitectureTest {
         assertConverted("gemma3", base, path, SEPARATE);
     }
 
-    /** Row 2 i + p of a head of llama.cpp is row p w / 2 + i of Transformers: the two of a rotated pair are neighbours. */
+    /**
+     * Row 2 i + p of a head in llama.cpp is row p w / 2 + i in Transformers: the two rows of a rotated pair are
+     * neighbors.
+     */
     private void assertConverted(String architecture, Path base, String path, List<Module> modules) throws IOException {
         PeftFolder adapter = new PeftFolder();
         for (int layer = 0; layer < 2; layer++) {

@@ -96,7 +96,7 @@ class PeftConverterTest {
         assertThat(WrittenTensor.values(written, V_TENSOR + "a")).isEqualTo(numbers);
     }
 
-    /** What a state dict has that was saved without save_pretrained. */
+    /** As in a state dict that was saved without save_pretrained. */
     @Test
     void theNameOfTheAdapterMayBeInTheKeys() throws IOException {
         String name = "base_model.model." + V_PROJ;
@@ -107,7 +107,7 @@ class PeftConverterTest {
         assertThat(written.tensors()).containsOnlyKeys(V_TENSOR + "a", V_TENSOR + "b");
     }
 
-    /** alpha / sqrt(rank) is what the weights were trained with; llama.cpp divides by the rank. */
+    /** The weights were trained with alpha / sqrt(rank); llama.cpp divides by the rank. */
     @Test
     void rankStabilizedAlphaGivesTheSameScale() throws IOException {
         GgufFile written =
@@ -130,7 +130,7 @@ class PeftConverterTest {
         assertThat(WrittenTensor.values(written, V_TENSOR + "b")).isEqualTo(PeftFolder.numbers(3 * 64, 3));
     }
 
-    /** A GGUF adapter has one alpha; what a module has more or less of it, goes into its B. */
+    /** A GGUF adapter has one alpha; differences of a module go into its B. */
     @ParameterizedTest
     @ValueSource(strings = {"v_proj", "self_attn.v_proj", "layers.1.self_attn.v_proj", V_PROJ, "^" + V_PROJ})
     void modulesMayHaveAlphasOfTheirOwn(String pattern) throws IOException {
@@ -150,7 +150,7 @@ class PeftConverterTest {
                 .isEqualTo(PeftFolder.numbers(2 * 128, 0));
     }
 
-    /** The scale of each module, as PEFT has it: alpha / sqrt(rank). */
+    /** The scale of each module as in PEFT: alpha / sqrt(rank). */
     @Test
     void rankStabilizedModulesOfDifferentRanksKeepTheirScales() throws IOException {
         GgufFile written = convert(new PeftFolder()
@@ -443,7 +443,7 @@ class PeftConverterTest {
         assertRefused(peft, out, ErrorCode.ADAPTER_INVALID, "at most 524288 are read");
     }
 
-    /** As many values as fit into a configuration, and as many tensors of the longest names as are read. */
+    /** As many values as fit into a configuration, and as many tensors with the longest names as are accepted. */
     @Test
     void theLargestFilesTakeLessThan64Megabytes() throws IOException {
         SafetensorsBytes weights = new SafetensorsBytes();

@@ -9,7 +9,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** Writes a folder as PEFT saves it, of rank 2 and alpha 8 unless a test says otherwise. */
+/** Writes a folder as PEFT does, with rank 2 and alpha 8 unless a test changes them. */
 final class PeftFolder {
     private final Map<String, Object> config = new LinkedHashMap<>();
     private final SafetensorsBytes weights = new SafetensorsBytes();
@@ -38,7 +38,7 @@ final class PeftFolder {
         return this;
     }
 
-    /** Both halves of an adapted module. */
+    /** Both matrices of an adapted module. */
     PeftFolder module(String path, int inputs, int outputs) {
         return module(path, inputs, outputs, 2);
     }
@@ -57,7 +57,7 @@ final class PeftFolder {
         return this;
     }
 
-    /** Numbers that F32, F16 and BF16 hold exactly. */
+    /** Numbers that F32, F16 and BF16 represent exactly. */
     static float[] numbers(int count, int seed) {
         float[] numbers = new float[count];
         for (int index = 0; index < count; index++) {

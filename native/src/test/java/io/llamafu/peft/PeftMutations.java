@@ -16,8 +16,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Draws damaged copies of a PEFT folder's two files, the same for the same seed. Attacks on the JSON header know where its
- * names, numbers and types are, so that most of them get past the first check.
+ * Draws damaged copies of a PEFT folder's two files, reproducible by seed. Attacks on the JSON header know the
+ * positions of its names, numbers and types, so most of them pass the first check.
  */
 final class PeftMutations {
     private static final String[] NUMBERS = {
@@ -181,14 +181,14 @@ final class PeftMutations {
         return String.valueOf((long) Double.parseDouble(number) + random.nextInt(-4, 5));
     }
 
-    /** Another word of the same text: a name that comes twice, a type in the place of a name. */
+    /** Another word of the same text: a duplicate name, or a type in place of a name. */
     private String word(String text) {
         List<String> words =
                 WORD.matcher(text).results().map(MatchResult::group).toList();
         return words.get(random.nextInt(words.size()));
     }
 
-    /** Another layer, another module, another half: some still fit. */
+    /** Another layer, module or matrix: some still fit. */
     private String renamed(String key) {
         String[][] changes = {
             {"layers.0", "layers.3"},
@@ -206,7 +206,7 @@ final class PeftMutations {
         return key.replace(change[0], change[1]);
     }
 
-    /** Both halves, to another layer or module, which may be taken or absent. */
+    /** Moves both matrices to another layer or module, which may be taken or absent. */
     private String moveModule() {
         String from = "layers.%d.self_attn.q_proj".formatted(random.nextInt(4));
         String to = "layers.%d.%s"

@@ -12,7 +12,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.stream.Collectors;
 
-/** Writes safetensors files, right or wrong. */
+/** Writes safetensors files, valid or not. */
 final class SafetensorsBytes {
     private final Map<String, String> header = new LinkedHashMap<>();
     private final ByteArrayOutputStream data = new ByteArrayOutputStream();
@@ -34,13 +34,13 @@ final class SafetensorsBytes {
         return of(json, data.toByteArray());
     }
 
-    /** Any header, before any data. */
+    /** Any header, followed by any data. */
     static byte[] of(String json, byte[] data) {
         byte[] header = json.getBytes(StandardCharsets.UTF_8);
         return of(header.length, header, data);
     }
 
-    /** With any length in front. */
+    /** With any length before it. */
     static byte[] of(long length, byte[] header, byte[] data) {
         return ByteBuffer.allocate(Long.BYTES + header.length + data.length)
                 .order(ByteOrder.LITTLE_ENDIAN)

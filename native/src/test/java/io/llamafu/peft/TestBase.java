@@ -12,7 +12,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** A model of two layers with weights of zero: width 24, 4 heads of 8, 2 key-value heads, 40 hidden units. */
+/** A model of two layers with zero weights: width 24, 4 heads of 8, 2 key-value heads, 40 hidden units. */
 record TestBase(String architecture, boolean fused) {
     static final int WIDTH = 24;
     static final int HEAD_WIDTH = 8;

@@ -9,7 +9,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 
-/** Reads back what was written. */
+/** Reads a written tensor. */
 final class WrittenTensor {
     private WrittenTensor() {}
 

@@ -16,8 +16,8 @@ import java.util.Map;
 import java.util.function.Consumer;
 
 /**
- * A tiny model with random weights of each family of architectures, with what is particular to the family: head widths of
- * their own, experts, sliding windows, recurrent states, and layers that differ. Less than 2 MB each; every byte is a token.
+ * A tiny model with random weights for each family of architectures, with its particularities: separate head widths,
+ * experts, sliding windows, recurrent states, layers that differ. Less than 2 MB each; every byte is a token.
  */
 @SuppressWarnings("ImmutableEnumChecker") // its lambdas capture nothing
 public enum ArchitectureModel {
@@ -34,7 +34,7 @@ public enum ArchitectureModel {
             gatedFeedForward(block);
         });
     }),
-    /** Heads twice as wide as embedding by heads, as in Qwen3-0.6B. */
+    /** Head width twice the embedding width per head, as in Qwen3-0.6B. */
     QWEN3(Kind.ATTENTION, model -> {
         model.attention(32, 32);
         model.eachBlock(block -> {
@@ -56,7 +56,7 @@ public enum ArchitectureModel {
             block.matrix("ffn_up_exps", Model.WIDTH, 32, 4);
         });
     }),
-    /** Every other layer sees a window. */
+    /** Every other layer has a window. */
     GEMMA2(Kind.WINDOW, model -> {
         model.attention(32, 32);
         model.integer("attention.sliding_window", 64);
@@ -66,7 +66,7 @@ public enum ArchitectureModel {
             gatedFeedForward(block);
         });
     }),
-    /** Of six layers, five see a window. */
+    /** Five of six layers have a window. */
     GEMMA3(Kind.WINDOW, 7, model -> {
         model.attention(32, 32);
         model.integer("attention.sliding_window", 32);
@@ -108,7 +108,7 @@ public enum ArchitectureModel {
             feedForward(block);
         });
     }),
-    /** A state space, attention and a feed-forward network, each in layers of their own. */
+    /** A state space, attention and a feed-forward network, each in separate layers. */
     NEMOTRON_H("nemotron_h", Kind.RECURRENT, 4, model -> {
         model.integer("attention.head_count", Model.HEADS);
         model.integers("attention.head_count_kv", 0, 0, 2, 0);
@@ -213,22 +213,22 @@ public enum ArchitectureModel {
             block.matrix("ffn_down", Model.INNER, Model.WIDTH);
         });
     }),
-    /** A decoder's tensors, of which an embedding model is made by letting every token see all others. */
+    /** A decoder's tensors, as an embedding model in which every token sees all others. */
     LLAMA_WITHOUT_ORDER("llama", Kind.ENCODER, 4, model -> {
         model.attention(16, 16);
         model.flag("attention.causal", false);
         model.eachBlock(ArchitectureModel::gatedFeedForward);
     });
 
-    /** What its memory of earlier tokens is. */
+    /** Its memory of earlier tokens. */
     public enum Kind {
-        /** Keys and values of all. */
+        /** Keys and values of all tokens. */
         ATTENTION,
-        /** Of some layers those in a window only, so that a sequence cannot be cut. */
+        /** In some layers only a window, so a sequence cannot be cut. */
         WINDOW,
-        /** A state of fixed size, perhaps beside keys and values; it cannot be cut either. */
+        /** A state of fixed size, possibly beside keys and values; it cannot be cut either. */
         RECURRENT,
-        /** It has none, or looks ahead: it cannot generate. */
+        /** None, or it looks ahead: it cannot generate. */
         ENCODER
     }
 
@@ -252,7 +252,7 @@ public enum ArchitectureModel {
         this.content = content;
     }
 
-    /** As {@code general.architecture} names it. */
+    /** The value of {@code general.architecture}. */
     public String architecture() {
         return architecture;
     }
@@ -261,12 +261,12 @@ public enum ArchitectureModel {
         return kind;
     }
 
-    /** The dimensions of its tensors by name, the length of a row first. */
+    /** The dimensions of its tensors by name, the row length first. */
     public Map<String, List<Long>> tensors() {
         return Collections.unmodifiableMap(new Model(this).tensors);
     }
 
-    /** The file before it is written. */
+    /** The writer of the file. */
     public GgufWriter writer() {
         return new Model(this).writer;
     }
@@ -366,7 +366,7 @@ public enum ArchitectureModel {
             integer("attention.head_count_kv", KEY_VALUE_HEADS);
         }
 
-        /** Keys and values for each head of these widths, and their projections in every layer. */
+        /** Keys and values for each head with these widths, and their projections in every layer. */
         void attention(int keys, int values) {
             heads();
             if (keys != WIDTH / HEADS) {

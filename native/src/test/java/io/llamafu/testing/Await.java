@@ -2,14 +2,14 @@ package io.llamafu.testing;
 
 import java.time.Duration;
 
-/** Waits for what another thread does. */
+/** Waits for other threads. */
 public final class Await {
-    /** Far more than anything takes: who waits so long waits for what will not come. */
+    /** Far more than anything takes, so a timeout means that the condition never holds. */
     private static final Duration PATIENCE = Duration.ofSeconds(60);
 
     private Await() {}
 
-    /** What is waited for. */
+    /** The condition to wait for. */
     @FunctionalInterface
     public interface Condition {
         boolean holds() throws Exception;

@@ -9,7 +9,7 @@ import java.util.Optional;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** The limits of reading a file that is not trusted, whatever it says: 64 MB and two seconds. */
+/** The limits for reading an untrusted file: 64 MB and two seconds. */
 public final class Frugal {
     private static final long MOST_BYTES = 64L << 20;
     private static final long MOST_NANOS = Duration.ofSeconds(2).toNanos();
@@ -18,11 +18,11 @@ public final class Frugal {
     private Frugal() {}
 
     /**
-     * Runs something on this thread, within the limits. Its time is the thread's own, whatever else the machine does.
+     * Runs something on this thread within the limits. Its time is the thread's CPU time, independent of other load.
      *
      * @param what for messages
-     * @return how it failed, if it did
-     * @throws AssertionError if it takes more
+     * @return its failure, if any
+     * @throws AssertionError if it exceeds a limit
      */
     public static Optional<LlamafuException> run(String what, Runnable action) {
         long bytes = THREADS.getCurrentThreadAllocatedBytes();

@@ -10,7 +10,7 @@ import org.apache.logging.log4j.core.config.Property;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 
-/** Collects the warnings and errors of a logger while it is open, whatever class loader they come from. */
+/** Collects the warnings and errors of a logger while it is open, from all class loaders. */
 public final class LoggedMessages extends AbstractAppender implements AutoCloseable {
     private final List<String> messages = new CopyOnWriteArrayList<>();
     private final Logger logger;

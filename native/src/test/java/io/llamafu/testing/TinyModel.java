@@ -19,7 +19,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 
-/** The trained tiny model, its four adapters and the answers they are known to give. */
+/** The trained tiny model, its four adapters and their known answers. */
 public final class TinyModel {
     private static final Path FOLDER = locate();
 
@@ -28,7 +28,7 @@ public final class TinyModel {
     /** A prompt under one stack. */
     public record Golden(String prompt, AdapterStack stack, String expected) {}
 
-    /** Where the files are; other modules have them in a jar, from which they are extracted once. */
+    /** The folder of the files; other modules have them in a jar, from which they are extracted once. */
     public static Path folder() {
         return FOLDER;
     }
@@ -75,7 +75,10 @@ public final class TinyModel {
         Files.move(part, folder.resolve(name + ".gguf"), StandardCopyOption.ATOMIC_MOVE);
     }
 
-    /** 16 sequences of the 512 tokens that the model was trained for, on one thread: it is too small to gain from two. */
+    /**
+     * 16 sequences of the 512 tokens that the model was trained for, on one thread, because it is too small to gain
+     * from two.
+     */
     public static EngineOptions.Builder options() {
         return EngineOptions.builder(model())
                 .adapters(adapters())
@@ -83,7 +86,7 @@ public final class TinyModel {
                 .threads(1);
     }
 
-    /** The frame that the model was trained with. */
+    /** The prompt template that the model was trained with. */
     public static String prompt(String text) {
         return "### Text:\n" + text + "\n### Answer:\n";
     }

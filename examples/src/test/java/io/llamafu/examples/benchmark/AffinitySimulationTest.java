@@ -16,7 +16,7 @@ import static org.assertj.core.api.Assertions.within;
 class AffinitySimulationTest {
     private static final double LOAD_BOUND = 1.25;
 
-    /** As the benchmark, with fewer records. */
+    /** Like the benchmark, with fewer records. */
     private static final AffinitySimulation SIMULATION =
             new AffinitySimulation(5000, 20_000, 1.1, 50, 1, 64, LOAD_BOUND, 250_000, 250_000);
 

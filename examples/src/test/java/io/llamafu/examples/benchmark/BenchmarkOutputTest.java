@@ -17,7 +17,7 @@ import java.util.stream.IntStream;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-/** What a benchmark counts and writes. */
+/** The figures and output of a benchmark. */
 class BenchmarkOutputTest {
     private static final Result MIXED =
             new Result(Result.DECODE, NativeEngine.MIXED, "135M", 8, 16, 16, 300.04, 0.96, 0.81, 2.5, null);
@@ -99,7 +99,7 @@ class BenchmarkOutputTest {
         return line.chars().filter(character -> character == '|').count();
     }
 
-    /** Needs a second for the prompts and two for the rest of the answers. */
+    /** Takes a second for the prompts and two for the rest of the answers. */
     private static final class SteadyEngine implements Competitor {
         private static final long SECOND = 1_000_000_000L;
 

@@ -14,7 +14,7 @@ import java.nio.file.attribute.FileTime;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** A generated model is accepted by the engine and does the work that a benchmark counts, no more and no less. */
+/** A generated model is accepted by the engine and does exactly the work that a benchmark counts. */
 class RandomModelsTest {
     private static final int PROMPT_TOKENS = 20;
     private static final int TOKENS = 24;

@@ -15,7 +15,7 @@ import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** Where the jar lies decides who shares a model, on a real TaskManager. */
+/** The location of the jar decides which jobs share a model, on a real TaskManager. */
 @Timeout(value = 600, unit = TimeUnit.SECONDS)
 class ClassLoadersClusterIT {
     private static final String MODEL_OPENED = "LlamaCppEngine - Opened";
@@ -27,13 +27,13 @@ class ClassLoadersClusterIT {
 
     private static final int JOBS_IN_A_ROW = 4;
 
-    /** So often is a job restarted; 20 in the long form of this test. */
+    /** The number of restarts; 20 in the long form of this test. */
     private static final int RESTARTS = Integer.getInteger("llamafu.restarts");
 
     private static final int WARM_UP = 5;
     private static final long LONG_IDLE = 60_000;
     private static final long NO_IDLE = 1;
-    /** Answers until a failure. */
+    /** The number of answers until a failure. */
     private static final int NEVER = 0;
 
     private static final int CPU_ONLY = 0;
@@ -144,7 +144,7 @@ class ClassLoadersClusterIT {
 
     @Test
     void classLoadersOfEndedJobsAreCollected() throws Exception {
-        // The heap is touched at the start, so that what grows later is something else.
+        // Touches the heap at the start, so that later growth has another cause.
         start(builder().set("env.java.opts.taskmanager", "-XX:+AlwaysPreTouch"));
         NotesJobs notes = NotesJobs.upload(cluster, jobWithLlamafu());
         long pid = cluster.taskManagers().get(0).pid();
@@ -211,7 +211,7 @@ class ClassLoadersClusterIT {
         assertThat(logged(CANNOT_BE_LOADED)).isZero();
     }
 
-    /** But for the last one, which caches of the JVM may name. */
+    /** Except for the last one, to which caches of the JVM may refer. */
     private void assertClassLoadersHaveGone() throws Exception {
         MemoryOf after = MemoryOf.process(cluster.taskManagers().get(0).pid());
         assertThat(after.nativeLibraries()).isLessThanOrEqualTo(1);

@@ -12,8 +12,8 @@ import java.util.concurrent.TimeUnit;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /**
- * The GPU that Flink gives a real TaskManager is the one that llama.cpp is to use. These are beyond all that a machine has,
- * so that llama.cpp says which one that was; a MiniCluster has no external resources.
+ * llama.cpp uses the GPU that Flink assigns to a real TaskManager. The index is beyond all GPUs of the machine, so
+ * llama.cpp's error names it; a MiniCluster has no external resources.
  */
 @Timeout(value = 300, unit = TimeUnit.SECONDS)
 class GpuClusterIT {

@@ -15,7 +15,7 @@ import java.util.jar.JarFile;
 import java.util.jar.JarOutputStream;
 import java.util.stream.Stream;
 
-/** Packs a job as users do: its class alone, or together with other jars; or a plugin of Flink. */
+/** Packs a job as users do: its class alone, or with other jars; or a plugin of Flink. */
 final class JobJar {
     private JobJar() {}
 
@@ -30,7 +30,7 @@ final class JobJar {
         return jar;
     }
 
-    /** @param main its class file and those of its nested classes go in */
+    /** @param main its class file and those of its nested classes are included */
     static Path write(Path jar, Class<?> main, List<Path> merged) throws IOException, URISyntaxException {
         Set<String> written = new HashSet<>();
         try (OutputStream file = Files.newOutputStream(jar);

@@ -7,10 +7,10 @@ import java.nio.file.Path;
 import java.util.stream.Stream;
 
 /**
- * What a JVM holds after a full garbage collection.
+ * The content of a JVM after a full garbage collection.
  *
  * @param jobClassLoaders class loaders of Flink jobs
- * @param nativeLibraries copies of the native library that are mapped
+ * @param nativeLibraries mapped copies of the native library
  * @param engineThreads threads of engines, and those that wait to close one
  * @param metaspaceBytes in use
  * @param residentBytes of the whole process
@@ -20,7 +20,7 @@ record MemoryOf(
     private static final String JOB_CLASS_LOADER = "org.apache.flink.util.ChildFirstClassLoader";
 
     static MemoryOf process(long pid) throws IOException, InterruptedException {
-        // The first collection finds the loaders dead, and the second what only their end has freed.
+        // The first collection finds the dead loaders, the second what they have freed.
         jcmd(pid, "GC.class_histogram");
         String histogram = jcmd(pid, "GC.class_histogram");
         long loaders = histogram
@@ -33,7 +33,7 @@ record MemoryOf(
                 loaders, mappedLibraries(pid), engineThreads(pid), metaspace(pid), JavaProcess.residentBytes(pid));
     }
 
-    /** Each copy is mapped in several parts under one name, which says that the file is deleted. */
+    /** Each copy is mapped in several parts under one name, which is marked as deleted. */
     private static long mappedLibraries(long pid) throws IOException {
         try (Stream<String> maps = Files.lines(Path.of("/proc/%d/maps".formatted(pid)))) {
             return maps.filter(line -> line.contains("libllamafu.so"))

@@ -15,7 +15,7 @@ import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
 
 import java.time.Duration;
 
-/** A job without end: answers notes, and fails after so many answers if told so. */
+/** An endless job that answers notes, and fails after a number of answers if told so. */
 public final class NotesJob {
     private static final double NOTES_PER_SECOND = 50;
 

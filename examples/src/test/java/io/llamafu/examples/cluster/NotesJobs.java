@@ -18,17 +18,17 @@ record NotesJobs(FlinkRest rest, String jar) {
         return new NotesJobs(cluster.rest(), cluster.rest().upload(jar));
     }
 
-    /** The model that it asks. */
+    /** Its model. */
     static Path model() {
         return MODELS.resolve("tiny-notes-q8_0.gguf");
     }
 
-    /** The folder of the adapters that it may ask. */
+    /** The folder of its adapters. */
     static Path adapters() {
         return MODELS.resolve("adapters");
     }
 
-    /** Submits the job with arguments as {@link NotesJob#main} takes them, and returns its id. */
+    /** Submits the job with the arguments of {@link NotesJob#main}, and returns its id. */
     String run(long idleMillis, int failAfter, int gpuLayers) throws Exception {
         return rest.run(
                 jar,

@@ -18,7 +18,7 @@ import java.util.List;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** Nothing that is wrong escapes the ledger. */
+/** The ledger detects everything that can be wrong. */
 class LedgerTest {
     private static final Path MODELS = Path.of("models");
     private static final long HOSTILE = 9;

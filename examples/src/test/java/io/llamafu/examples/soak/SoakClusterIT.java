@@ -10,7 +10,7 @@ import java.util.concurrent.TimeUnit;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** The soak in two minutes; {@code examples/run soak} is its long form. */
+/** The soak test in two minutes; {@code examples/run soak} is its long form. */
 @Timeout(value = 900, unit = TimeUnit.SECONDS)
 class SoakClusterIT {
     @Test

@@ -42,7 +42,7 @@ class StackAffinityTest {
         for (double hotShare : new double[] {0, 0.05, 0.3, 1}) {
             int[] subtasks = send(new StackAffinity(50, LOAD_BOUND), records(400_000, hotShare, 300));
 
-            // 8,000 each in the mean; what is remembered of a subtask is some 120
+            // 8,000 each on average; about 120 of a subtask are remembered
             assertThat(loads(subtasks).values())
                     .as("records of each subtask with a hot name of %s", hotShare)
                     .allMatch(load -> load <= 1.02 * LOAD_BOUND * 8000);
@@ -110,7 +110,7 @@ class StackAffinityTest {
         assertThat(loads(subtasks).values()).allMatch(load -> load <= 1.03 * 1.05 * 4000);
     }
 
-    /** Of a hot name and, for the rest, of others that are equally frequent. */
+    /** A hot name and, for the rest, other names of equal frequency. */
     private List<String> records(int count, double hotShare, int others) {
         return random.doubles(count)
                 .mapToObj(draw -> draw < hotShare ? HOT : "adapter-" + random.nextInt(others))

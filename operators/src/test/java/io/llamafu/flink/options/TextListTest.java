@@ -77,7 +77,7 @@ class TextListTest {
         assertThat(TextList.parse("stop", TextList.format(List.of()))).isEmpty();
     }
 
-    /** However an option is set: by the builder, as a list or a text of a configuration, or by its written form. */
+    /** By the builder, as a list or a text of a configuration, or in the written form. */
     @Test
     void stopStringsHoldInEveryWayOfWritingThem() {
         String[] stop = {"\n", "\nUser:", "[INST]", "- a", " ", "a;b", "'q'"};

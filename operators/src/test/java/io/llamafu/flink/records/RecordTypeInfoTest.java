@@ -56,7 +56,7 @@ class RecordTypeInfoTest {
     }
 
     @Test
-    @SuppressWarnings({"unchecked", "rawtypes"}) // that it is of another type is what is tested
+    @SuppressWarnings({"unchecked", "rawtypes"}) // the other type is the point of the test
     void savepointsOfOtherTypesAreRefused() throws IOException {
         TypeSerializerSnapshot tuple = Types.TUPLE(Types.STRING, Types.STRING)
                 .createSerializer(new SerializerConfigImpl())
@@ -100,7 +100,7 @@ class RecordTypeInfoTest {
         return serializer().snapshotConfiguration().resolveSchemaCompatibility(before);
     }
 
-    /** Of a job, where there is no class of the name. */
+    /** Of a job without a class of that name. */
     private static final class JobLoader extends MutableURLClassLoader {
         JobLoader() {
             super(new URL[0], RecordTypeInfoTest.class.getClassLoader());

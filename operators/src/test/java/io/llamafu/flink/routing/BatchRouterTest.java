@@ -13,7 +13,7 @@ import java.time.Duration;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** The router as a batch job runs it: key by key, with state on the heap that goes with its key. */
+/** The router in a batch job: key by key, with state on the heap that is dropped with its key. */
 class BatchRouterTest {
 
     /** So that the records of a key need not fit into memory. */

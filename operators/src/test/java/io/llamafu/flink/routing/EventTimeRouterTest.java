@@ -58,7 +58,7 @@ class EventTimeRouterTest {
         }
     }
 
-    /** The same input, reprocessed with 20 random interleavings and watermarks in between, is routed alike. */
+    /** The same input, processed with 20 random interleavings with watermarks in between, is routed the same way. */
     @ParameterizedTest
     @EnumSource
     void interleavingOfTheInputsDoesNotMatter(Backend backend) throws Exception {
@@ -73,7 +73,7 @@ class EventTimeRouterTest {
         }
     }
 
-    /** Both inputs in their own order of time, interleaved at random; the watermark follows the slower one. */
+    /** Both inputs in time order, interleaved at random; the watermark follows the slower one. */
     private static List<String> routeShuffled(Backend backend, Random random) throws Exception {
         List<String> routed = new ArrayList<>();
         try (RouterHarness router = RouterHarness.eventTime(backend)) {
@@ -99,7 +99,7 @@ class EventTimeRouterTest {
         return routed;
     }
 
-    /** Without watermarks in between, any order of arrival at all gives the same. */
+    /** Without watermarks in between, any order of arrival gives the same result. */
     @ParameterizedTest
     @EnumSource
     void orderOfArrivalDoesNotMatterBeforeTheWatermark(Backend backend) throws Exception {
@@ -179,7 +179,7 @@ class EventTimeRouterTest {
         }
     }
 
-    /** A removal is remembered for a while, because late changes must not outlive it. */
+    /** A removal is remembered for a while, because late changes must not undo it. */
     @ParameterizedTest
     @EnumSource
     void routeThatWasTakenAwayLeavesTheState(Backend backend) throws Exception {
@@ -318,7 +318,7 @@ class EventTimeRouterTest {
         }
     }
 
-    /** A record that waits for the watermark uses its route all the while. */
+    /** A record that waits for the watermark keeps its route in use. */
     @ParameterizedTest
     @EnumSource
     void routeThatARecordWaitsForIsNotForgotten(Backend backend) throws Exception {
@@ -340,7 +340,7 @@ class EventTimeRouterTest {
         }
     }
 
-    /** The changes that are still to come are no idle routes. */
+    /** Changes whose time is still to come are not idle routes. */
     @ParameterizedTest
     @EnumSource
     void announcedRouteIsNotForgottenBeforeItsTime(Backend backend) throws Exception {
@@ -403,7 +403,7 @@ class EventTimeRouterTest {
         }
     }
 
-    /** The task has something else to do, such as a checkpoint, after each record. */
+    /** The task has other work, such as a checkpoint, after each record. */
     @ParameterizedTest
     @EnumSource
     void recordsGoOneByOneIfTheTaskHasSomethingElseToDo(Backend backend) throws Exception {
@@ -441,7 +441,7 @@ class EventTimeRouterTest {
         }
     }
 
-    /** An output that is idle drops watermarks. */
+    /** An idle output drops watermarks. */
     @ParameterizedTest
     @EnumSource
     void idlenessWaitsForTheWatermarkOfAnInterruptedRelease(Backend backend) throws Exception {
@@ -455,7 +455,7 @@ class EventTimeRouterTest {
             assertThat(router.marksOut()).isEmpty();
 
             while (router.runMail()) {
-                // until all have gone
+                // until all have been emitted
             }
             assertThat(router.marksOut()).containsExactly(new Watermark(100), WatermarkStatus.IDLE);
 
@@ -491,7 +491,7 @@ class EventTimeRouterTest {
         }
     }
 
-    /** A late change must not drop what those that still wait need. */
+    /** A late change must not drop versions that waiting records still need. */
     @ParameterizedTest
     @EnumSource
     void lateChangeDuringAnInterruptedReleaseDropsNothing(Backend backend) throws Exception {
@@ -507,7 +507,7 @@ class EventTimeRouterTest {
             router.record("a", "late at 46", 46);
             router.record("a", "late at 5", 5);
             while (router.runMail()) {
-                // until all have gone
+                // until all have been emitted
             }
 
             assertThat(router.routed())
@@ -533,7 +533,7 @@ class EventTimeRouterTest {
         }
     }
 
-    /** Flink's sources give the smallest timestamp to what has none. */
+    /** Flink's sources mark a missing timestamp with the smallest value. */
     @ParameterizedTest
     @EnumSource
     void smallestTimestampIsNone(Backend backend) throws Exception {

@@ -41,7 +41,7 @@ class KeyPatternTest {
         assertThat(KeyPattern.of(pattern).matches(key)).isEqualTo(expected);
     }
 
-    /** A backtracking matcher would take longer than the universe is old. */
+    /** A backtracking matcher would take longer than the age of the universe. */
     @Test
     void manyStarsTakeNoTime() {
         assertThat(KeyPattern.of("*a".repeat(50) + "b").matches("a".repeat(2000)))
@@ -62,7 +62,7 @@ class KeyPatternTest {
         assertThat(KeyPattern.of(pattern).matches(key)).isEqualTo(expected);
     }
 
-    /** The longest there may be, of the worst kind: the steps are the product of their lengths. */
+    /** The longest possible, in the worst case: the steps are the product of their lengths. */
     @Test
     @Timeout(10)
     void longestPatternAndKeyTakeNoSeconds() {

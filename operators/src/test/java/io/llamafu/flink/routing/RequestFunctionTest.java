@@ -129,7 +129,7 @@ class RequestFunctionTest {
                 .isNull();
     }
 
-    /** Whichever function throws it; the outcome still says whose it is. */
+    /** Whichever function throws it; the outcome still has the id. */
     @Test
     void codedErrorsOfKeyPromptAndIdAreTheRecords() throws Exception {
         LlamafuException error = new LlamafuException(ErrorCode.INVALID_REQUEST, "the record is damaged");

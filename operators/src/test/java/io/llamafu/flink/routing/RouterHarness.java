@@ -33,7 +33,7 @@ import java.util.Set;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** A router in the operator that runs it, on a real state backend. */
+/** A router in its operator, on a real state backend. */
 final class RouterHarness implements AutoCloseable {
 
     enum Backend {
@@ -59,7 +59,7 @@ final class RouterHarness implements AutoCloseable {
         abstract StateBackend create();
     }
 
-    /** What a router is made of. */
+    /** The settings of a router. */
     record Setting(boolean eventTime, Backend backend, OnError onError, AdapterNames names, Duration ttl) {
 
         static Setting processingTime(Backend backend) {
@@ -74,7 +74,7 @@ final class RouterHarness implements AutoCloseable {
             return new Setting(eventTime, backend, newOnError, names, ttl);
         }
 
-        /** Rejects changes that name others. */
+        /** Rejects changes that name other adapters. */
         Setting adapters(String... known) {
             AdapterNames newNames = () -> Set.of(known)::contains;
             return new Setting(eventTime, backend, onError, newNames, ttl);
@@ -175,7 +175,7 @@ final class RouterHarness implements AutoCloseable {
         change(new StreamRecord<>(new AdapterRoute(key, null, null, Arrays.asList(variants))));
     }
 
-    /** A change goes through the check, as in a job. */
+    /** A change passes the check, as in a job. */
     private void change(StreamRecord<AdapterRoute> change) throws Exception {
         check.processElement(change);
         for (StreamRecord<? extends AdapterRoute> valid : check.extractOutputStreamRecords()) {
@@ -184,12 +184,12 @@ final class RouterHarness implements AutoCloseable {
         check.getOutput().clear();
     }
 
-    /** The clock by which idle keys are forgotten. */
+    /** The clock by which idle keys expire. */
     void clock(Duration time) throws Exception {
         harness.setProcessingTime(time.toMillis());
     }
 
-    /** There is something else to do, so that not more than one record goes. */
+    /** Simulates other work of the task, so that at most one record is released. */
     void interrupt() throws Exception {
         mailbox().put(new Mail(() -> {}, TaskMailbox.MAX_PRIORITY, "something else"));
     }
@@ -207,7 +207,7 @@ final class RouterHarness implements AutoCloseable {
         return mail.isPresent();
     }
 
-    /** The newest watermark that left. */
+    /** The newest watermark emitted. */
     Optional<Long> watermarkOut() {
         return harness.getOutput().stream()
                 .filter(Watermark.class::isInstance)
@@ -244,7 +244,7 @@ final class RouterHarness implements AutoCloseable {
         harness.processWatermarkStatus2(status);
     }
 
-    /** All that has left since the last call and is no record, in its order. */
+    /** Everything emitted since the last call except records, in order. */
     List<Object> marksOut() {
         List<Object> marks = new ArrayList<>();
         for (Object out : harness.getOutput()) {
@@ -272,7 +272,7 @@ final class RouterHarness implements AutoCloseable {
                 .value();
     }
 
-    /** How many changes are still to come. */
+    /** The number of changes whose time is still to come. */
     int coming(String key) throws Exception {
         operator().setCurrentKey(key);
         MapState<Long, RouteVersion> coming = operator()
@@ -287,7 +287,7 @@ final class RouterHarness implements AutoCloseable {
         return count;
     }
 
-    /** What has left since the last call, as {@code id=stack@time}. */
+    /** The records emitted since the last call, as {@code id=stack@time}. */
     List<String> routed() {
         List<String> routed = new ArrayList<>();
         for (RoutedRequest request : requests()) {

@@ -179,7 +179,10 @@ class RulesTest {
         }
     }
 
-    /** Subtask 0 is far ahead and has dropped what records of subtask 1 still need. Then one subtask goes on for both. */
+    /**
+     * Subtask 0 is far ahead and has dropped versions that records of subtask 1 still need. Then one subtask continues
+     * for both.
+     */
     @Test
     void afterARescaleARecordTakesTheRuleOfItsTimeWhoeverWroteTheRules() throws Exception {
         OperatorSubtaskState ahead;
@@ -248,7 +251,7 @@ class RulesTest {
         }
     }
 
-    /** One subtask has dropped a removal, the other not yet: a rule that comes very late does the same in both. */
+    /** One subtask has dropped a removal, the other has not yet: a very late rule has the same effect in both. */
     @Test
     void veryLateRuleDoesTheSameInSubtasksThatAreNotAlikeFar() throws Exception {
         long judged = RouteState.forgottenFrom(50) + 10;
@@ -293,7 +296,10 @@ class RulesTest {
         }
     }
 
-    /** The candidates that a record asks, not the time, are bounded: few of 10,000 rules share the ends of its key. */
+    /**
+     * The candidates that a record is compared with are bounded, rather than the time: few of 10,000 rules share the
+     * ends of its key.
+     */
     @Test
     void recordAsksOnlyTheRulesWhosePatternsShareTheEndsOfItsKey() throws Exception {
         int many = 10_000;
@@ -440,7 +446,7 @@ class RulesTest {
         return rule;
     }
 
-    /** The rules in the operator that runs them. */
+    /** The rules in their operator. */
     private record Rules(AbstractStreamOperatorTestHarness<RoutedRequest> harness, Inputs inputs)
             implements AutoCloseable {
 
@@ -542,7 +548,7 @@ class RulesTest {
             return new Rules(harness, inputs);
         }
 
-        /** Judged before the first watermark. */
+        /** Checked before the first watermark. */
         void add(RouteRule rule) throws Exception {
             add(rule, Long.MIN_VALUE);
         }

@@ -32,7 +32,7 @@ class SamplingsTest {
                 .isEqualTo(SamplingOptions.greedy());
     }
 
-    /** A component that the record knows and the Avro form does not would be lost without a word. */
+    /** A component that the record has and the Avro form lacks would be lost silently. */
     @Test
     void noOptionIsForgotten() {
         assertThat(RequestSampling.getClassSchema().getFields())

@@ -7,7 +7,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 class StableHashTest {
 
-    /** These may never change: records that are replayed would take other variants. */
+    /** These must never change, or replayed records would take other variants. */
     @ParameterizedTest
     @CsvSource({
         "'', -1166397803181037274",
