@@ -18,10 +18,24 @@ public interface EngineProvider {
     boolean isAvailable();
 
     /**
-     * The memory that an engine of these options will need, without adapters, in bytes; 0 if that cannot be told, as when
-     * {@link #open} will say that the model file is none. Does not throw, and loads nothing.
+     * The memory that an engine of these options will need, without adapters; none if that cannot be told, as when {@link
+     * #open} will refuse the model file. Does not throw, and loads nothing.
      */
-    long neededBytes(EngineOptions options);
+    NeededMemory neededMemory(EngineOptions options);
+
+    /**
+     * Bytes of an engine.
+     *
+     * @param host in the memory of the machine
+     * @param gpu in that of GPUs, where {@code gpu-layers} puts them
+     */
+    record NeededMemory(long host, long gpu) {
+        public static final NeededMemory NONE = new NeededMemory(0, 0);
+
+        public long total() {
+            return host + gpu;
+        }
+    }
 
     /**
      * Loads the model.

@@ -1,31 +1,37 @@
 package io.llamafu.engine;
 
+import io.llamafu.DaemonThreads;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
+import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Function;
 import java.util.function.LongSupplier;
+import java.util.function.Predicate;
+import java.util.function.ToLongFunction;
 
 import static java.util.Objects.requireNonNull;
 
 /**
- * The engines of {@link SharedEngines}. An entry stays while its engine is being closed, so that whoever asks for it
+ * The engines of {@link SharedEngines}. An entry stays while its engine is being closed, so that a caller that asks for it
  * meanwhile waits instead of loading a second model. Thread-safe.
  */
 final class EngineRegistry {
     private static final Logger LOG = LoggerFactory.getLogger(EngineRegistry.class);
-    private static final Comparator<Entry> LONGEST_IDLE_FIRST = Comparator.comparingLong(entry -> entry.idleSince);
+
+    /** An engine that takes longer to close is opened beside. */
+    private static final Duration CLOSE_PATIENCE = Duration.ofMinutes(5);
 
     private final Function<EngineOptions, EngineProvider> providers;
     private final LongSupplier availableBytes;
@@ -34,18 +40,27 @@ final class EngineRegistry {
 
     private static final class Entry {
         private final EngineOptions options;
-        /** Held while the engine is opened or closed. Whoever holds it may wait for the one of an idle entry only. */
+        /** Held while the engine is opened or closed. */
         private final ReentrantLock lock = new ReentrantLock();
         // guarded by entries
         private int leases;
         private long generation;
         private long idleSince;
+        /** Whether its idle timeout has ended, or another engine needs its memory. */
+        private boolean expired;
+        /** While it is opened. */
         private long expectedBytes;
+
+        private long gpuBytes;
         /** Written under the lock. */
         private volatile InferenceEngine engine;
 
         private Entry(EngineOptions options) {
             this.options = options;
+        }
+
+        private boolean isIdle() {
+            return leases == 0 && engine != null;
         }
 
         /** Bytes that it has, or will have once it is open. */
@@ -54,7 +69,11 @@ final class EngineRegistry {
             return open == null ? expectedBytes : open.metrics().memory().total();
         }
 
-        /** What goes wrong is logged: whoever closes can do nothing about it. */
+        private long hostBytes() {
+            return Math.max(0, bytes() - gpuBytes);
+        }
+
+        /** Logs a failure: the caller can do nothing about it. */
         private void closeEngine() {
             InferenceEngine closing = engine;
             try {
@@ -73,7 +92,7 @@ final class EngineRegistry {
      * No engine yet.
      *
      * @param providers the provider of an engine
-     * @param availableBytes what all engines together may take
+     * @param availableBytes of host memory, for all engines together
      */
     EngineRegistry(Function<EngineOptions, EngineProvider> providers, LongSupplier availableBytes) {
         this.providers = requireNonNull(providers, "providers is null");
@@ -86,24 +105,24 @@ final class EngineRegistry {
             entry = entries.computeIfAbsent(options, Entry::new);
             entry.leases++;
             entry.generation++;
+            entry.expired = false;
             entries.notifyAll();
         }
         try {
             return lease(entry);
+        } catch (InterruptedException e) {
+            release(entry);
+            Thread.currentThread().interrupt();
+            throw new LlamafuException(
+                    ErrorCode.ENGINE_CLOSED, "The task was cancelled while it waited for the engine to open.", e);
         } catch (RuntimeException | Error e) {
             release(entry);
             throw e;
         }
     }
 
-    private SharedEngines.Lease lease(Entry entry) {
-        try {
-            entry.lock.lockInterruptibly();
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new LlamafuException(
-                    ErrorCode.ENGINE_CLOSED, "The task was cancelled while it waited for the engine to open.", e);
-        }
+    private SharedEngines.Lease lease(Entry entry) throws InterruptedException {
+        entry.lock.lockInterruptibly();
         try {
             if (entry.engine != null && !entry.engine.isOpen()) {
                 entry.closeEngine();
@@ -111,7 +130,7 @@ final class EngineRegistry {
             boolean opens = entry.engine == null;
             if (opens) {
                 EngineProvider provider = providers.apply(entry.options);
-                makeRoom(entry, provider);
+                makeRoom(entry, provider.neededMemory(entry.options));
                 entry.engine = provider.open(entry.options);
                 opened.incrementAndGet();
             }
@@ -125,42 +144,51 @@ final class EngineRegistry {
     }
 
     /** Closes idle engines, the longest idle first, as long as they leave too little memory for one that is opened. */
-    private void makeRoom(Entry opening, EngineProvider provider) {
-        long needed = provider.neededBytes(opening.options);
-        List<Entry> idle;
+    private void makeRoom(Entry opening, EngineProvider.NeededMemory needed) throws InterruptedException {
         synchronized (entries) {
-            opening.expectedBytes = needed;
-            idle = idleEntries().stream().sorted(LONGEST_IDLE_FIRST).toList();
-        }
-        for (Entry entry : idle) {
-            if (fits(opening)) {
-                return;
+            opening.expectedBytes = needed.total();
+            opening.gpuBytes = needed.gpu();
+            Optional<Entry> idle = longestIdle();
+            while (idle.isPresent() && !fits(opening)) {
+                LOG.info(
+                        "The idle engine of {} is closed before its idle-timeout: {} needs the memory.",
+                        idle.get().options.model(),
+                        opening.options.model());
+                if (!expire(idle.get())) {
+                    return;
+                }
+                idle = longestIdle();
             }
-            LOG.info(
-                    "The idle engine of {} is closed before its idle-timeout: {} needs the memory.",
-                    entry.options.model(),
-                    opening.options.model());
-            closeIfIdle(entry);
         }
     }
 
-    private Collection<Entry> idleEntries() {
-        return entries.values().stream()
-                .filter(entry -> entry.leases == 0 && entry.engine != null)
-                .toList();
+    /**
+     * Has an idle engine closed by the thread that waits for its timeout: this one may be interrupted while it waits.
+     *
+     * @return false if that takes too long
+     */
+    private boolean expire(Entry idle) throws InterruptedException {
+        long deadline = System.nanoTime() + CLOSE_PATIENCE.toNanos();
+        idle.expired = true;
+        entries.notifyAll();
+        while (idle.expired && idle.engine != null && System.nanoTime() < deadline) {
+            TimeUnit.NANOSECONDS.timedWait(entries, deadline - System.nanoTime());
+        }
+        return !idle.expired || idle.engine == null;
+    }
+
+    private Optional<Entry> longestIdle() {
+        return entries.values().stream().filter(Entry::isIdle).min(Comparator.comparingLong(entry -> entry.idleSince));
     }
 
     private boolean fits(Entry opening) {
         long budget = opening.options.memoryBudget();
-        synchronized (entries) {
-            long idle = idleEntries().stream().mapToLong(Entry::bytes).sum();
-            return bytes(entries.values()) <= availableBytes.getAsLong()
-                    && (budget == 0 || opening.expectedBytes + idle <= budget);
-        }
+        return sum(entry -> true, Entry::hostBytes) <= availableBytes.getAsLong()
+                && (budget == 0 || opening.expectedBytes + sum(Entry::isIdle, Entry::bytes) <= budget);
     }
 
-    private static long bytes(Collection<Entry> entries) {
-        return entries.stream().mapToLong(Entry::bytes).sum();
+    private long sum(Predicate<Entry> which, ToLongFunction<Entry> bytes) {
+        return entries.values().stream().filter(which).mapToLong(bytes).sum();
     }
 
     private void release(Entry entry) {
@@ -175,9 +203,7 @@ final class EngineRegistry {
             entry.idleSince = System.nanoTime();
             long generation = ++entry.generation;
             // A thread of its own that ends with the timeout: a lasting one would keep the class loader alive.
-            Thread reaper = new Thread(() -> closeAfterTimeout(entry, generation), "llamafu-idle-engine");
-            reaper.setDaemon(true);
-            reaper.start();
+            DaemonThreads.start("llamafu-idle-engine", () -> closeAfterTimeout(entry, generation));
         }
     }
 
@@ -186,7 +212,7 @@ final class EngineRegistry {
             synchronized (entries) {
                 long deadline = System.nanoTime() + entry.options.idleTimeout().toNanos();
                 long left = deadline - System.nanoTime();
-                while (entry.generation == generation && left > 0) {
+                while (entry.generation == generation && !entry.expired && left > 0) {
                     TimeUnit.NANOSECONDS.timedWait(entries, left);
                     left = deadline - System.nanoTime();
                 }
@@ -215,14 +241,15 @@ final class EngineRegistry {
             entry.lock.unlock();
         }
         synchronized (entries) {
-            // Who came while it was closed has a lease, and opens it again.
+            entries.notifyAll();
+            // A caller that came while it was closed has a lease, and opens it again.
             if (entry.leases == 0 && entry.engine == null) {
                 entries.remove(entry.options, entry);
             }
         }
     }
 
-    /** Closes all, whoever uses them. */
+    /** Closes all, those in use too. */
     void closeAll() {
         List<Entry> all;
         synchronized (entries) {
@@ -238,13 +265,9 @@ final class EngineRegistry {
             } finally {
                 entry.lock.unlock();
             }
-        }
-    }
-
-    /** How many are open, being opened or being closed. */
-    int size() {
-        synchronized (entries) {
-            return entries.size();
+            synchronized (entries) {
+                entries.notifyAll();
+            }
         }
     }
 
@@ -252,7 +275,7 @@ final class EngineRegistry {
         return opened.get();
     }
 
-    /** What those that are open have now. */
+    /** The memory of open engines now. */
     List<SharedEngines.Usage> usage() {
         synchronized (entries) {
             List<SharedEngines.Usage> usage = new ArrayList<>();

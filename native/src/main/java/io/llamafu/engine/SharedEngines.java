@@ -1,6 +1,7 @@
 package io.llamafu.engine;
 
 import com.sun.management.OperatingSystemMXBean;
+import io.llamafu.DaemonThreads;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 
@@ -37,10 +38,15 @@ public final class SharedEngines {
         private final Runnable release;
         private final AtomicBoolean closed = new AtomicBoolean();
 
-        Lease(InferenceEngine engine, boolean opened, Runnable release) {
-            this.engine = engine;
+        /**
+         * A share that is given back once.
+         *
+         * @param release gives it back
+         */
+        public Lease(InferenceEngine engine, boolean opened, Runnable release) {
+            this.engine = requireNonNull(engine, "engine is null");
             this.opened = opened;
-            this.release = release;
+            this.release = requireNonNull(release, "release is null");
         }
 
         public InferenceEngine engine() {
@@ -77,17 +83,12 @@ public final class SharedEngines {
         return REGISTRY.acquire(requireNonNull(options, "options is null"));
     }
 
-    /** How many engines of this class loader are open or kept warm. */
-    public static int openEngines() {
-        return REGISTRY.size();
-    }
-
     /** How many engines this class loader has opened so far, each with a model of its own. */
     public static long openedEngines() {
         return REGISTRY.openedCount();
     }
 
-    /** What the engines of this class loader have in memory now, those that are kept warm too. */
+    /** The memory of the engines of this class loader now, of those that are kept warm too. */
     public static List<Usage> usage() {
         return REGISTRY.usage();
     }
@@ -98,15 +99,13 @@ public final class SharedEngines {
     }
 
     /**
-     * Closes all engines of this class loader, whoever uses them, idle or not. For a class loader that ends: afterwards
-     * the code that would close them cannot be loaded any more.
+     * Closes all engines of this class loader, those in use too. For a class loader that ends: afterwards the code that
+     * would close them cannot be loaded any more.
      *
-     * @param patience how long to wait for them; what is not closed by then is closed later, if it can be
+     * @param patience how long to wait for them; the others are closed later, if they can be
      */
     public static void closeAll(Duration patience) {
-        Thread closer = new Thread(REGISTRY::closeAll, "llamafu-close-engines");
-        closer.setDaemon(true);
-        closer.start();
+        Thread closer = DaemonThreads.start("llamafu-close-engines", REGISTRY::closeAll);
         try {
             closer.join(patience.toMillis());
         } catch (InterruptedException e) {

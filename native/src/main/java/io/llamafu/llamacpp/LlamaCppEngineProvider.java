@@ -23,7 +23,7 @@ public final class LlamaCppEngineProvider implements EngineProvider {
     }
 
     @Override
-    public long neededBytes(EngineOptions options) {
+    public NeededMemory neededMemory(EngineOptions options) {
         return MemoryBudget.foretold(options);
     }
 

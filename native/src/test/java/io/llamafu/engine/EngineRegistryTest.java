@@ -23,11 +23,13 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 @Timeout(value = 120, unit = TimeUnit.SECONDS)
 class EngineRegistryTest {
     private static final long MODEL_BYTES = 1000;
+    private static final long GPU_BYTES = 900;
     private static final Duration LONG = Duration.ofHours(1);
 
     private final AtomicInteger models = new AtomicInteger();
     private final AtomicInteger mostModels = new AtomicInteger();
     private final CopyOnWriteArrayList<Path> closed = new CopyOnWriteArrayList<>();
+    private final CountDownLatch opening = new CountDownLatch(1);
     private final CountDownLatch closing = new CountDownLatch(1);
     private CountDownLatch mayClose = new CountDownLatch(0);
     private CountDownLatch mayOpen = new CountDownLatch(0);
@@ -53,12 +55,14 @@ class EngineRegistryTest {
         }
 
         @Override
-        public long neededBytes(EngineOptions options) {
-            return MODEL_BYTES;
+        public NeededMemory neededMemory(EngineOptions options) {
+            long gpu = options.gpuLayers() == 0 ? 0 : GPU_BYTES;
+            return new NeededMemory(MODEL_BYTES - gpu, gpu);
         }
 
         @Override
         public InferenceEngine open(EngineOptions options) {
+            opening.countDown();
             await(mayOpen);
             mostModels.accumulateAndGet(models.incrementAndGet(), Math::max);
             return new CountingEngine(options);
@@ -154,20 +158,19 @@ class EngineRegistryTest {
         assertThatThrownBy(() -> next.get(200, TimeUnit.MILLISECONDS))
                 .as("it waits")
                 .isNotNull();
-        assertThat(registry.size()).isEqualTo(1);
         mayClose.countDown();
 
         assertThat(next.join().opened()).isTrue();
         assertThat(mostModels).hasValue(1);
         next.join().close();
-        Await.until("the second is closed, too", () -> registry.size() == 0);
+        Await.until("the second is closed, too", () -> models.get() == 0);
     }
 
     @Test
     void engineThatFailsToCloseInAnyWayIsForgotten() throws Exception {
         failsToClose = new NoClassDefFoundError("io/llamafu/Gone");
         use(options("base.gguf", Duration.ZERO));
-        Await.until("it is forgotten", () -> registry.size() == 0);
+        Await.until("it is forgotten", () -> registry.usage().isEmpty());
         assertThat(closed).hasSize(1);
     }
 
@@ -180,7 +183,7 @@ class EngineRegistryTest {
         registry.closeAll();
 
         assertThat(models).hasValue(0);
-        assertThat(registry.size()).isZero();
+        assertThat(registry.usage()).isEmpty();
         used.close();
         Await.until("no thread waits for an idle engine", () -> Thread.getAllStackTraces().keySet().stream()
                 .noneMatch(thread -> thread.getName().equals("llamafu-idle-engine")));
@@ -236,11 +239,56 @@ class EngineRegistryTest {
     }
 
     @Test
-    void whoeverWaitsForAnEngineCanBeInterrupted() throws Exception {
+    void weightsOnAGpuTakeNoHostMemory() {
+        available = 2 * MODEL_BYTES;
+        use(EngineOptions.builder(Path.of("gpu.gguf"))
+                .gpuLayers(-1)
+                .idleTimeout(LONG)
+                .build());
+        use(options("first.gguf", LONG));
+
+        use(EngineOptions.builder(Path.of("other.gguf"))
+                .gpuLayers(-1)
+                .idleTimeout(LONG)
+                .build());
+        assertThat(closed).isEmpty();
+
+        use(options("second.gguf", LONG));
+        assertThat(closed).containsExactly(Path.of("gpu.gguf"), Path.of("first.gguf"));
+        registry.closeAll();
+    }
+
+    @Test
+    void callerThatWaitsForAnEngineCanBeInterrupted() throws Exception {
         EngineOptions options = options("base.gguf", LONG);
         mayOpen = new CountDownLatch(1);
-        CompletableFuture<SharedEngines.Lease> opening = CompletableFuture.supplyAsync(() -> registry.acquire(options));
-        Await.until("it is being opened", () -> registry.size() == 1);
+        CompletableFuture<SharedEngines.Lease> first = CompletableFuture.supplyAsync(() -> registry.acquire(options));
+
+        assertInterruptible(options, opening);
+
+        mayOpen.countDown();
+        first.join().close();
+        registry.closeAll();
+    }
+
+    @Test
+    void callerThatWaitsForAnIdleEngineToCloseCanBeInterrupted() throws Exception {
+        available = MODEL_BYTES;
+        mayClose = new CountDownLatch(1);
+        EngineOptions idle = options("idle.gguf", LONG);
+        use(idle);
+
+        assertInterruptible(options("other.gguf", LONG), closing);
+
+        assertThat(mostModels).as("nothing was opened beside it").hasValue(1);
+        mayClose.countDown();
+        Await.until("it is closed all the same", () -> closed.contains(Path.of("idle.gguf")));
+        use(options("other.gguf", LONG));
+        registry.closeAll();
+    }
+
+    /** @param reached when the caller has to wait */
+    private void assertInterruptible(EngineOptions options, CountDownLatch reached) throws Exception {
         CompletableFuture<Throwable> failure = new CompletableFuture<>();
         Thread waiter = new Thread(() -> {
             try {
@@ -250,12 +298,10 @@ class EngineRegistryTest {
             }
         });
         waiter.start();
+        await(reached);
         waiter.interrupt();
         assertThat(failure.get(1, TimeUnit.MINUTES))
                 .isInstanceOfSatisfying(
                         LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.ENGINE_CLOSED));
-        mayOpen.countDown();
-        opening.join().close();
-        registry.closeAll();
     }
 }

@@ -35,8 +35,8 @@ class SharedEnginesTest {
             }
 
             @Override
-            public long neededBytes(EngineOptions options) {
-                return 0;
+            public NeededMemory neededMemory(EngineOptions options) {
+                return NeededMemory.NONE;
             }
 
             @Override

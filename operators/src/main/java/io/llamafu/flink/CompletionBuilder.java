@@ -1,14 +1,13 @@
 package io.llamafu.flink;
 
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.SamplingOptions;
+import io.llamafu.engine.SharedEngines;
 import io.llamafu.flink.affinity.AffinityPartitioner;
-import io.llamafu.flink.completion.CompletionFunction;
 import io.llamafu.flink.completion.CompletionOperatorFactory;
 import io.llamafu.flink.completion.DeadLetterSplit;
-import io.llamafu.flink.completion.EngineSession;
-import io.llamafu.flink.completion.JobEngine;
-import io.llamafu.flink.completion.Leases;
+import io.llamafu.flink.completion.EnginePrefetch;
 import io.llamafu.flink.routing.AdapterPrefetch;
 import io.llamafu.flink.routing.Carrier;
 import io.llamafu.flink.routing.RecordFields;
@@ -49,6 +48,7 @@ public final class CompletionBuilder<T> {
     private static final String DEFAULT_UID = "llamafu";
 
     private final DataStream<T> records;
+    private final SerializableFunction<EngineOptions, SharedEngines.Lease> engines;
     private final RoutingPlan routing = new RoutingPlan();
     private Optional<KeySelector<T, String>> key = Optional.empty();
     private Optional<SerializableFunction<T, String>> prompt = Optional.empty();
@@ -64,10 +64,11 @@ public final class CompletionBuilder<T> {
     private AdapterStack defaultRoute = AdapterStack.base();
     private boolean ordered = false;
     private String uid = DEFAULT_UID;
-    private Leases leases = Leases::shared;
 
-    CompletionBuilder(DataStream<T> records) {
+    /** @param engines where the subtasks get their engine from */
+    CompletionBuilder(DataStream<T> records, SerializableFunction<EngineOptions, SharedEngines.Lease> engines) {
         this.records = checkNotNull(records, "records is null");
+        this.engines = checkNotNull(engines, "engines is null");
     }
 
     /** The key that chooses a record's route, such as its tenant. Required with {@link #routes} and {@link #rules}. */
@@ -247,12 +248,6 @@ public final class CompletionBuilder<T> {
         return this;
     }
 
-    /** For tests that observe or delay the engine. */
-    CompletionBuilder<T> leases(Leases newLeases) {
-        leases = checkNotNull(newLeases, "leases is null");
-        return this;
-    }
-
     /**
      * Adds the operators to the job and returns a completion for each record.
      *
@@ -294,7 +289,7 @@ public final class CompletionBuilder<T> {
 
     /** Without affinity, a router's records are answered in the subtask chained to it, so it can prefetch for them. */
     private AdapterPrefetch prefetch(LlamafuOptions settings) {
-        return affinityBound.isPresent() ? AdapterPrefetch.NONE : stack -> JobEngine.prefetch(settings, stack);
+        return affinityBound.isPresent() ? AdapterPrefetch.NONE : new EnginePrefetch(settings);
     }
 
     private void sanityCheck() {
@@ -325,12 +320,15 @@ public final class CompletionBuilder<T> {
 
     private <E, R> SingleOutputStreamOperator<R> complete(DataStream<E> routed, Carrier<T, E, R> carrier) {
         LlamafuOptions settings = options.orElseThrow();
-        CompletionFunction<E, R> function =
-                new CompletionFunction<>(settings, sampling.orElse(settings.sampling()), leases, carrier);
         CompletionOperatorFactory.Settings limits = new CompletionOperatorFactory.Settings(
-                ordered, capacity.orElse(2 * settings.parallelSequences()), EngineSession.patience(settings.timeout()));
+                settings,
+                sampling.orElse(settings.sampling()),
+                ordered,
+                capacity.orElse(2 * settings.parallelSequences()));
         return routed.transform(
-                        "Llamafu completion", carrier.outcomeType(), new CompletionOperatorFactory<>(function, limits))
+                        "Llamafu completion",
+                        carrier.outcomeType(),
+                        new CompletionOperatorFactory<>(carrier, limits, engines))
                 .uid(uid + "-completion");
     }
 }

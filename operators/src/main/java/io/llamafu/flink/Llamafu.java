@@ -1,5 +1,6 @@
 package io.llamafu.flink;
 
+import io.llamafu.engine.SharedEngines;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.ConfigOption;
@@ -54,6 +55,6 @@ public final class Llamafu {
 
     /** Starts the description of a completion; {@link CompletionBuilder#build()} adds it to the job. */
     public static <T> CompletionBuilder<T> complete(DataStream<T> records) {
-        return new CompletionBuilder<>(records);
+        return new CompletionBuilder<>(records, SharedEngines::acquire);
     }
 }

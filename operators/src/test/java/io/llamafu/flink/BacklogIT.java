@@ -129,20 +129,21 @@ class BacklogIT {
         StreamExecutionEnvironment env = Jobs.environment(configuration, 1);
         GeneratorFunction<Long, Ticket> tickets =
                 index -> new Ticket(String.valueOf(index), "tenant-" + index % 8, "x".repeat(200), index);
-        Llamafu.complete(env.fromSource(
-                                new DataGeneratorSource<>(tickets, records, Types.POJO(Ticket.class)),
-                                WatermarkStrategy.<Ticket>forMonotonousTimestamps()
-                                        .withTimestampAssigner((value, time) -> value.time),
-                                "tickets")
-                        .keyBy(Ticket::tenant)
-                        .filter(ticket -> true)
-                        .keyBy(Ticket::tenant)
-                        .filter(ticket -> true))
+        new CompletionBuilder<>(
+                        env.fromSource(
+                                        new DataGeneratorSource<>(tickets, records, Types.POJO(Ticket.class)),
+                                        WatermarkStrategy.<Ticket>forMonotonousTimestamps()
+                                                .withTimestampAssigner((value, time) -> value.time),
+                                        "tickets")
+                                .keyBy(Ticket::tenant)
+                                .filter(ticket -> true)
+                                .keyBy(Ticket::tenant)
+                                .filter(ticket -> true),
+                        engine)
                 .id(Ticket::id)
                 .prompt(Ticket::text)
                 .with(Notes.options().build())
                 .capacity(CAPACITY)
-                .leases(engine)
                 .build()
                 .map(completion -> {
                     HARMS.get(name).before(completion);

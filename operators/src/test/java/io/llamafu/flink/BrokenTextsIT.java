@@ -37,7 +37,7 @@ class BrokenTextsIT {
         }
         StreamExecutionEnvironment env = Jobs.environment(Jobs.configuration(folder.resolve("checkpoints")), SUBTASKS);
         DataStream<Integer> numbers = env.fromData(Types.INT, halves.toArray(Integer[]::new));
-        CompletionStreams<Integer> streams = Llamafu.complete(numbers)
+        CompletionStreams<Integer> streams = new CompletionBuilder<>(numbers, EchoLeases.create(0))
                 .keyBy(BrokenTextsIT::broken)
                 .id(number -> number % 2 == 0 ? broken(number) : "id-" + number)
                 .prompt(number -> "text")
@@ -48,7 +48,6 @@ class BrokenTextsIT {
                 .rules(numbers.map(number -> new RouteRule(broken(number), broken(number), 0, "legal", null, 0L))
                         .returns(RouteRule.class))
                 .with(Notes.options().onError(OnError.EMIT).build())
-                .leases(EchoLeases.create(0))
                 .buildStreams();
         DataStream<String> outcomes = streams.deadLetters()
                 .map(answered -> answered.completion().getErrorCode() + " "

@@ -149,14 +149,13 @@ class CompletionJobIT {
                 .map(failure)
                 .returns(Types.TUPLE(Types.STRING, Types.STRING, Types.STRING));
 
-        Llamafu.complete(source.filter(step -> step.f0.equals("record")))
+        new CompletionBuilder<>(source.filter(step -> step.f0.equals("record")), leases)
                 .keyBy(step -> "a")
                 .id(step -> step.f1)
                 .prompt(step -> step.f2)
                 .routes(source.filter(step -> step.f0.equals("route"))
                         .map(step -> new AdapterRoute(step.f1, step.f2, null, null)))
                 .with(Notes.options().build())
-                .leases(leases)
                 .build()
                 .sinkTo(sink);
         single.execute();
@@ -183,7 +182,7 @@ class CompletionJobIT {
         WatchedLeases leases = WatchedLeases.open();
         FailOnce<Completion> failure = new FailOnce<>(completion -> true);
 
-        Llamafu.complete(tickets(records, 200))
+        new CompletionBuilder<>(tickets(records, 200), leases)
                 .keyBy(Ticket::tenant)
                 .id(Ticket::id)
                 .prompt(Ticket::id)
@@ -191,7 +190,6 @@ class CompletionJobIT {
                         .assignTimestampsAndWatermarks(WatermarkStrategy.noWatermarks()))
                 .eventTime()
                 .with(Notes.options().build())
-                .leases(leases)
                 .build()
                 .map(failure)
                 .sinkTo(sink);
@@ -256,7 +254,7 @@ class CompletionJobIT {
                 .as("engines of two jobs with two subtasks each")
                 .hasSize(1);
         // Those of other tests leave with their idle timeout.
-        Await.until("one engine", () -> SharedEngines.openEngines() == 1);
+        Await.until("one engine", () -> SharedEngines.usage().size() == 1);
         leases.openGate();
         first.getJobExecutionResult().get();
         second.getJobExecutionResult().get();
@@ -266,11 +264,10 @@ class CompletionJobIT {
 
     private StreamExecutionEnvironment answerAll(
             StreamExecutionEnvironment environment, WatchedLeases leases, CommittedSink target) {
-        Llamafu.complete(Jobs.tickets(environment, 40, 1000))
+        new CompletionBuilder<>(Jobs.tickets(environment, 40, 1000), leases)
                 .prompt(Ticket::text)
                 .defaultRoute(AdapterStack.parse("medical"))
                 .with(Notes.options().build())
-                .leases(leases)
                 .build()
                 .sinkTo(target);
         return environment;
@@ -354,7 +351,7 @@ class CompletionJobIT {
         int tokens = 480;
         int endOfSequence = 2;
         WatchedLeases leases = WatchedLeases.open();
-        Llamafu.complete(Jobs.tickets(env, 16, 100_000))
+        new CompletionBuilder<>(Jobs.tickets(env, 16, 100_000), leases)
                 .prompt(Ticket::text)
                 .with(Notes.options()
                         .idleTimeout(Duration.ofSeconds(59))
@@ -365,7 +362,6 @@ class CompletionJobIT {
                 .sampling(SamplingOptions.builder()
                         .logitBias(Map.of(endOfSequence, Float.NEGATIVE_INFINITY))
                         .build())
-                .leases(leases)
                 .build()
                 .sinkTo(sink);
         env.execute();
@@ -381,11 +377,10 @@ class CompletionJobIT {
     @Test
     void busyJobIsCancelledWithoutWaitingForItsAnswers() throws Exception {
         WatchedLeases leases = WatchedLeases.open();
-        Llamafu.complete(tickets(1_000_000, 100_000))
+        new CompletionBuilder<>(tickets(1_000_000, 100_000), leases)
                 .prompt(Ticket::text)
                 .with(Notes.options().build())
                 .capacity(100)
-                .leases(leases)
                 .build()
                 .sinkTo(sink);
         JobClient job = env.executeAsync();
@@ -404,12 +399,11 @@ class CompletionJobIT {
         int capacity = 3;
         WatchedLeases leases = WatchedLeases.closed();
         StreamExecutionEnvironment single = environment(1);
-        Llamafu.complete(Jobs.tickets(single, 60, 1000))
+        new CompletionBuilder<>(Jobs.tickets(single, 60, 1000), leases)
                 .id(Ticket::id)
                 .prompt(Ticket::text)
                 .with(Notes.options().build())
                 .capacity(capacity)
-                .leases(leases)
                 .build()
                 .sinkTo(sink);
         JobClient job = single.executeAsync();

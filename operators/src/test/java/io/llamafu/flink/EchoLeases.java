@@ -11,7 +11,8 @@ import io.llamafu.engine.FinishReason;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
 import io.llamafu.engine.ResolvedAdapter;
-import io.llamafu.flink.completion.Leases;
+import io.llamafu.engine.SharedEngines;
+import org.apache.flink.util.function.SerializableFunction;
 
 import java.util.List;
 import java.util.Map;
@@ -27,7 +28,8 @@ import java.util.concurrent.atomic.AtomicInteger;
  *
  * @param name whose answers {@link #answers} counts
  */
-record EchoLeases(String name, long millisPerAnswer) implements Leases {
+record EchoLeases(String name, long millisPerAnswer)
+        implements SerializableFunction<EngineOptions, SharedEngines.Lease> {
     private static final Map<String, AtomicInteger> ANSWERS = new ConcurrentHashMap<>();
 
     static EchoLeases create(long millisPerAnswer) {
@@ -41,17 +43,9 @@ record EchoLeases(String name, long millisPerAnswer) implements Leases {
     }
 
     @Override
-    public Lease acquire(EngineOptions options) {
+    public SharedEngines.Lease apply(EngineOptions options) {
         InferenceEngine engine = new EchoEngine(millisPerAnswer, ANSWERS.get(name));
-        return new Lease() {
-            @Override
-            public InferenceEngine engine() {
-                return engine;
-            }
-
-            @Override
-            public void close() {}
-        };
+        return new SharedEngines.Lease(engine, false, () -> {});
     }
 
     private static final class EchoEngine implements InferenceEngine {

@@ -125,14 +125,13 @@ class EventTimeBacklogIT {
                         TypeInformation.of(Long.class)),
                 WatermarkStrategy.forGenerator(context -> new WhenLetGo(ends)),
                 "changes");
-        CompletionBuilder<Ticket> builder = Llamafu.complete(tickets)
+        CompletionBuilder<Ticket> builder = new CompletionBuilder<>(tickets, leases)
                 .keyBy(Ticket::tenant)
                 .id(Ticket::id)
                 .prompt(Ticket::id) // no two alike, or the engine would be asked once
                 .eventTime()
                 .with(Notes.options().build())
-                .capacity(2)
-                .leases(leases);
+                .capacity(2);
         if (backlog == Backlog.RULES || backlog == Backlog.RULES_OF_ONE_KEY_AND_TIME) {
             builder.rules(
                     changes.filter(index -> index < 0).map(index -> new RouteRule("", null, 0, "medical", null, 0L)));

@@ -38,18 +38,20 @@ class EventTimeBatchIT {
         StreamExecutionEnvironment env = Jobs.environment(
                 Jobs.configuration(folder.resolve("checkpoints")).set(ExecutionOptions.RUNTIME_MODE, mode), 2);
         Map<String, String> texts = new TreeMap<>();
-        Llamafu.complete(env.fromData(
-                                Types.POJO(Ticket.class),
-                                ticket("a", 5),
-                                ticket("a", 25),
-                                ticket("a", 15),
-                                ticket("a", 35),
-                                ticket("", 15),
-                                ticket(LONG_KEY, 5),
-                                ticket(LONG_KEY, 25))
-                        .assignTimestampsAndWatermarks(
-                                WatermarkStrategy.<Ticket>forBoundedOutOfOrderness(Duration.ofDays(1))
-                                        .withTimestampAssigner((ticket, time) -> ticket.time)))
+        new CompletionBuilder<>(
+                        env.fromData(
+                                        Types.POJO(Ticket.class),
+                                        ticket("a", 5),
+                                        ticket("a", 25),
+                                        ticket("a", 15),
+                                        ticket("a", 35),
+                                        ticket("", 15),
+                                        ticket(LONG_KEY, 5),
+                                        ticket(LONG_KEY, 25))
+                                .assignTimestampsAndWatermarks(
+                                        WatermarkStrategy.<Ticket>forBoundedOutOfOrderness(Duration.ofDays(1))
+                                                .withTimestampAssigner((ticket, time) -> ticket.time)),
+                        EchoLeases.create(0))
                 .keyBy(Ticket::tenant)
                 .id(Ticket::id)
                 .prompt(Ticket::text)
@@ -66,7 +68,6 @@ class EventTimeBatchIT {
                                 .withTimestampAssigner((rule, time) -> 1000 + rule.getValidFrom())))
                 .eventTime()
                 .with(Notes.options().build())
-                .leases(EchoLeases.create(0))
                 .build()
                 .executeAndCollect(100)
                 .forEach(completion -> texts.put(completion.getId(), completion.getText()));

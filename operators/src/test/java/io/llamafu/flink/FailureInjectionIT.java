@@ -178,8 +178,10 @@ class FailureInjectionIT {
         AdapterRoute[] routes = IntStream.range(0, TENANTS)
                 .mapToObj(tenant -> new AdapterRoute("tenant-" + tenant, stack(tenant), 0L, null))
                 .toArray(AdapterRoute[]::new);
-        Llamafu.complete(Jobs.ticketsByCheckpoint(env, RECORDS, RECORDS_PER_CHECKPOINT)
-                        .map(harm.records()))
+        new CompletionBuilder<>(
+                        Jobs.ticketsByCheckpoint(env, RECORDS, RECORDS_PER_CHECKPOINT)
+                                .map(harm.records()),
+                        harm.leases())
                 .keyBy(Ticket::tenant)
                 .id(Ticket::id)
                 .prompt(Ticket::text)
@@ -192,7 +194,6 @@ class FailureInjectionIT {
                         .build())
                 .capacity(CAPACITY)
                 .ordered()
-                .leases(harm.leases())
                 .build()
                 .map(harm.completions())
                 .sinkTo(sink);

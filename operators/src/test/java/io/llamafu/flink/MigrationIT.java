@@ -133,8 +133,7 @@ class MigrationIT {
                 probes.filter(ticket -> false).map(ticket -> new RouteRule("", "", 0, "", null, 0L)));
 
         Map<String, String> stacks = new TreeMap<>();
-        complete(streams, written, ttl)
-                .leases(leases)
+        complete(streams, written, ttl, leases)
                 .build()
                 .executeAndCollect(MOST_RESULTS)
                 .forEach(completion -> stacks.put(completion.getId(), completion.getStack()));
@@ -190,8 +189,7 @@ class MigrationIT {
     void writeSavepoints(Written written) throws Exception {
         WatchedLeases leases = WatchedLeases.closed();
         StreamExecutionEnvironment env = environment(configuration(written.backend()), 1);
-        complete(steps(written).streams(env), written, written.ttl())
-                .leases(leases)
+        complete(steps(written).streams(env), written, written.ttl(), leases)
                 .build()
                 .sinkTo(new DiscardingSink<>());
         JobClient job = env.executeAsync();
@@ -239,8 +237,9 @@ class MigrationIT {
         return steps.record("a", "in flight", 15).route("a", "legal", 100).record("other", "in flight by default", 15);
     }
 
-    private static CompletionBuilder<Ticket> complete(SavepointSteps.Streams streams, Written written, boolean ttl) {
-        CompletionBuilder<Ticket> builder = Llamafu.complete(streams.tickets())
+    private static CompletionBuilder<Ticket> complete(
+            SavepointSteps.Streams streams, Written written, boolean ttl, WatchedLeases leases) {
+        CompletionBuilder<Ticket> builder = new CompletionBuilder<>(streams.tickets(), leases)
                 .keyBy(Ticket::tenant)
                 .id(Ticket::id)
                 .prompt(Ticket::text)

@@ -11,7 +11,8 @@ import io.llamafu.engine.FinishReason;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
 import io.llamafu.engine.ResolvedAdapter;
-import io.llamafu.flink.completion.Leases;
+import io.llamafu.engine.SharedEngines;
+import org.apache.flink.util.function.SerializableFunction;
 
 import java.time.Duration;
 import java.util.List;
@@ -39,7 +40,7 @@ final class PacedEngine implements InferenceEngine {
     }
 
     /** Of a job in a cluster of this JVM. */
-    record Paced(String name) implements Leases {
+    record Paced(String name) implements SerializableFunction<EngineOptions, SharedEngines.Lease> {
         private static final Map<String, PacedEngine> ENGINES = new ConcurrentHashMap<>();
 
         static Paced perSecond(int answers) {
@@ -57,17 +58,8 @@ final class PacedEngine implements InferenceEngine {
         }
 
         @Override
-        public Lease acquire(EngineOptions options) {
-            PacedEngine engine = ENGINES.get(name);
-            return new Lease() {
-                @Override
-                public InferenceEngine engine() {
-                    return engine;
-                }
-
-                @Override
-                public void close() {}
-            };
+        public SharedEngines.Lease apply(EngineOptions options) {
+            return new SharedEngines.Lease(ENGINES.get(name), false, () -> {});
         }
     }
 

@@ -36,15 +36,15 @@ class PrefetchIT {
     void adaptersOfRoutesAndRulesAreLoadedBeforeARecordAsks(boolean rules, boolean eventTime) throws Exception {
         env = Jobs.environment(Jobs.configuration(folder.resolve("checkpoints")), 2);
         WatchedLeases leases = WatchedLeases.closed();
-        CompletionBuilder<Ticket> builder = Llamafu.complete(stream(Ticket.class, new Ticket("1", "other", "x", 10)))
+        CompletionBuilder<Ticket> builder = new CompletionBuilder<>(
+                        stream(Ticket.class, new Ticket("1", "other", "x", 10)), leases)
                 .keyBy(Ticket::tenant)
                 .id(Ticket::id)
                 .prompt(Ticket::text)
                 .with(Notes.options()
                         .adaptersMemoryBudget(MemorySize.ofMebiBytes(1))
                         .onError(OnError.EMIT)
-                        .build())
-                .leases(leases);
+                        .build());
         if (rules) {
             builder.rules(stream(RouteRule.class, new RouteRule("r", "acme*", 0, "medical+formal", null, 0L)));
         } else {

@@ -64,14 +64,16 @@ class RemoteArtifactsJobIT {
     private JobClient submit(LlamafuOptions options, WatchedLeases leases, CommittedSink sink) throws Exception {
         StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment();
         env.setParallelism(2);
-        Llamafu.complete(env.fromData(
-                                Types.POJO(Ticket.class),
-                                IntStream.range(0, RECORDS)
-                                        .mapToObj(index -> new Ticket(
-                                                String.valueOf(index), stack(index), Notes.text(index), index))
-                                        .toArray(Ticket[]::new))
-                        .assignTimestampsAndWatermarks(WatermarkStrategy.<Ticket>forMonotonousTimestamps()
-                                .withTimestampAssigner((ticket, time) -> ticket.time)))
+        new CompletionBuilder<>(
+                        env.fromData(
+                                        Types.POJO(Ticket.class),
+                                        IntStream.range(0, RECORDS)
+                                                .mapToObj(index -> new Ticket(
+                                                        String.valueOf(index), stack(index), Notes.text(index), index))
+                                                .toArray(Ticket[]::new))
+                                .assignTimestampsAndWatermarks(WatermarkStrategy.<Ticket>forMonotonousTimestamps()
+                                        .withTimestampAssigner((ticket, time) -> ticket.time)),
+                        leases)
                 .keyBy(Ticket::tenant)
                 .id(Ticket::id)
                 .prompt(Ticket::text)
@@ -84,7 +86,6 @@ class RemoteArtifactsJobIT {
                                 .withTimestampAssigner((route, time) -> route.getValidFrom())))
                 .eventTime()
                 .with(options)
-                .leases(leases)
                 .build()
                 .sinkTo(sink);
         return env.executeAsync();

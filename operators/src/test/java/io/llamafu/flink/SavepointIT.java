@@ -92,14 +92,13 @@ class SavepointIT {
                 .setParallelism(1)
                 .assignTimestampsAndWatermarks(WatermarkStrategy.<Ticket>forBoundedOutOfOrderness(Duration.ofDays(1))
                         .withTimestampAssigner((ticket, time) -> ticket.time));
-        Llamafu.complete(tickets)
+        new CompletionBuilder<>(tickets, leases)
                 .keyBy(Ticket::tenant)
                 .id(Ticket::id)
                 .prompt(Ticket::text)
                 .routes(tickets.filter(ticket -> false).map(ticket -> new AdapterRoute("", "", 0L, null)))
                 .eventTime()
                 .with(Notes.options().build())
-                .leases(leases)
                 .build()
                 .sinkTo(sink);
         JobClient job = env.executeAsync();

@@ -5,7 +5,8 @@ import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.ForwardingEngine;
 import io.llamafu.engine.InferenceEngine;
-import io.llamafu.flink.completion.Leases;
+import io.llamafu.engine.SharedEngines;
+import org.apache.flink.util.function.SerializableFunction;
 
 import java.util.List;
 import java.util.Map;
@@ -21,7 +22,7 @@ import java.util.function.Predicate;
  * The real shared engines. Tells which ones the subtasks got, can hold answers back until the gate is opened, and can do
  * harm at given moments.
  */
-record WatchedLeases(String name) implements Leases {
+record WatchedLeases(String name) implements SerializableFunction<EngineOptions, SharedEngines.Lease> {
     private static final Map<String, Watch> WATCHES = new ConcurrentHashMap<>();
 
     private static final class Watch {
@@ -96,22 +97,13 @@ record WatchedLeases(String name) implements Leases {
     }
 
     @Override
-    public Lease acquire(EngineOptions options) {
-        Lease lease = Leases.shared(options);
+    public SharedEngines.Lease apply(EngineOptions options) {
+        SharedEngines.Lease lease = SharedEngines.acquire(options);
         watch().engines.add(lease.engine());
-        InferenceEngine watched = new WatchedEngine(lease.engine(), watch());
-        return new Lease() {
-            @Override
-            public InferenceEngine engine() {
-                return watched;
-            }
-
-            @Override
-            public void close() {
-                lease.close();
-                watch().onClose.run();
-            }
-        };
+        return new SharedEngines.Lease(new WatchedEngine(lease.engine(), watch()), lease.opened(), () -> {
+            lease.close();
+            watch().onClose.run();
+        });
     }
 
     private static final class WatchedEngine extends ForwardingEngine {

@@ -2,11 +2,20 @@ package io.llamafu.flink.table;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.Completion;
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.SharedEngines;
 import io.llamafu.flink.LlamafuConfigOptions;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.OnError;
 import io.llamafu.flink.PromptTemplate;
+import io.llamafu.flink.completion.EngineClient;
+import io.llamafu.flink.completion.Question;
+import io.llamafu.flink.completion.TaskManager;
 import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.metrics.MetricGroup;
+import org.apache.flink.table.functions.FunctionContext;
 
 import javax.annotation.Nullable;
 import java.io.Serializable;
@@ -19,32 +28,108 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 
-/**
- * The options of a function or a model, and which of them a call may change.
- *
- * @param user in messages, such as {@code LLM_COMPLETE}
- * @param options in their written form
- * @param columns the text columns that the prompt is made of; empty for a function, which has one text
- * @param changeable the keys that a call may set
- * @param onErrors what {@code on-error} may be
- * @param longest a timeout is never longer
- */
-record CallOptions(
-        String user,
-        Map<String, String> options,
-        List<String> columns,
-        Set<String> changeable,
-        Set<OnError> onErrors,
-        Duration longest)
-        implements Serializable {
+/** The options of a function or a model, and which of them a call may change. */
+final class CallOptions implements Serializable {
+    private static final long serialVersionUID = 1L;
 
-    CallOptions {
-        options = Map.copyOf(options);
-        columns = List.copyOf(columns);
-        changeable = Set.copyOf(changeable);
-        onErrors = Set.copyOf(onErrors);
+    private final String user;
+    private final Map<String, String> options;
+    private final List<String> columns;
+    private final Set<String> changeable;
+    private final Set<OnError> onErrors;
+    private final Duration longest;
+    private final RecentValues<Map<String, String>, CallSettings> recent = new RecentValues<>();
+
+    /**
+     * Checks the options.
+     *
+     * @param user in messages, such as {@code LLM_COMPLETE}
+     * @param options in their written form
+     * @param columns the text columns that the prompt is made of; empty for a function, which has one text
+     * @param changeable the keys that a call may set
+     * @param onErrors the values that {@code on-error} may have
+     * @param longest a timeout is never longer
+     * @throws LlamafuException with INVALID_OPTION
+     */
+    CallOptions(
+            String user,
+            Map<String, String> options,
+            List<String> columns,
+            Set<String> changeable,
+            Set<OnError> onErrors,
+            Duration longest) {
+        this.user = user;
+        this.options = Map.copyOf(options);
+        this.columns = List.copyOf(columns);
+        this.changeable = Set.copyOf(changeable);
+        this.onErrors = Set.copyOf(onErrors);
+        this.longest = longest;
+        CallSettings unused = settings();
+    }
+
+    /**
+     * Opens the engine.
+     *
+     * @param metrics the group of the function or the model
+     */
+    EngineClient open(FunctionContext context, MetricGroup metrics) {
+        TaskManager taskManager = TaskManager.of(context, context.getExternalResourceInfos(TaskManager.GPU_RESOURCE));
+        return EngineClient.open(settings().options(), taskManager, SharedEngines::acquire, metrics);
+    }
+
+    /** @param made throws if the call cannot be asked */
+    private record Call(String subject, CallSettings settings, Supplier<CompletionRequest> made, OutputFormat format)
+            implements Question {
+        @Override
+        public CompletionRequest request() {
+            return made.get();
+        }
+
+        @Override
+        public void check(Completion answer) {
+            format.check(answer);
+        }
+
+        @Override
+        public OnError onError() {
+            return settings.options().onError();
+        }
+    }
+
+    /**
+     * The question of a call. Does not throw: an error in the call fails its record. Its own {@code on-error} applies, or
+     * that of these options if the call's own options are wrong.
+     *
+     * @param texts of the columns of the template
+     * @param stack in its written form
+     * @param changes of the options
+     */
+    Question question(Supplier<OutputFormat> format, List<String> texts, String stack, Map<String, String> changes) {
+        CallSettings used = settings();
+        try {
+            used = settings(changes);
+            OutputFormat expected = format.get();
+            CompletionRequest request = expected.request(used, used.template().render(texts), AdapterStack.parse(stack))
+                    .withPatience(longest);
+            return new Call(user, used, () -> request, expected);
+        } catch (RuntimeException e) {
+            return failed(used, e);
+        }
+    }
+
+    /** The question of a call that cannot be asked; the {@code on-error} of these options applies. */
+    Question failed(LlamafuException failure) {
+        return failed(settings(), failure);
+    }
+
+    private Question failed(CallSettings used, RuntimeException failure) {
+        Supplier<CompletionRequest> none = () -> {
+            throw failure;
+        };
+        return new Call(user, used, none, new OutputFormat.Text());
     }
 
     static Set<String> keys(Collection<ConfigOption<?>> options, Set<ConfigOption<?>> without) {
@@ -70,6 +155,10 @@ record CallOptions(
      * @throws LlamafuException with INVALID_OPTION if it changes what it may not, or a value is out of its range
      */
     CallSettings settings(Map<String, String> changes) {
+        return recent.get(changes, this::read);
+    }
+
+    private CallSettings read(Map<String, String> changes) {
         Map<String, String> all = new HashMap<>(options);
         changes.forEach((key, value) -> {
             checkChange(key, value);

@@ -6,6 +6,8 @@ import io.llamafu.engine.InferenceEngine;
 import io.llamafu.flink.LlamafuConfigOptions;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.OnError;
+import io.llamafu.flink.completion.EngineClient;
+import io.llamafu.flink.completion.Outcome;
 import org.apache.flink.configuration.PipelineOptions;
 import org.apache.flink.configuration.ReadableConfig;
 import org.apache.flink.metrics.MetricGroup;
@@ -15,17 +17,16 @@ import org.apache.flink.table.functions.SpecializedFunction.SpecializedContext;
 import java.io.Serializable;
 import java.time.Duration;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
-import java.util.concurrent.CompletableFuture;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 
 /**
- * The engines that a function asks: the one that its options name, and one for each profile of the job parameters, opened
- * by the first call that names it. A call names a profile, never a file.
+ * The engines of a function: the one of its own options, and one for each profile of the job parameters, which the first
+ * call with that profile opens. A call names a profile, never a file.
  */
 final class FunctionEngines implements Serializable {
     private static final long serialVersionUID = 1L;
@@ -36,32 +37,27 @@ final class FunctionEngines implements Serializable {
     /** The profile of a call that names none. */
     private static final String OWN = "";
 
-    /** How long a model that could not be opened is not tried again: each try may read all of it. */
+    /** Time between two attempts to open a model: each may read all of it. */
     private static final Duration PAUSE = Duration.ofSeconds(30);
 
-    /** Of a timeout where nobody else gives up. */
+    /** The longest timeout of a caller that waits as long as the engine works. */
     static final Duration NO_LIMIT = Duration.ofDays(365);
 
     private final LlmFunctionName function;
     private final Map<String, String> options;
-    private final Map<String, Asker> askers;
+    /** By profile; none before planning. */
+    private final Map<String, CallOptions> profiles;
 
     private transient FunctionContext context;
-    private transient Set<String> opened;
+    private transient Map<String, EngineClient> clients;
     private transient Map<String, FailedOpening> failedOpenings;
-    private transient Memo<Map<String, String>, Call> calls;
 
     private record FailedOpening(LlamafuException failure, long sinceNanos) {}
 
-    /** What the options of a call come to. */
-    private record Call(String profile, Map<String, String> changes) {}
-
-    private record Addressed(Asker asker, Asker.Question question) {}
-
-    private FunctionEngines(LlmFunctionName function, Map<String, String> options, Map<String, Asker> askers) {
+    private FunctionEngines(LlmFunctionName function, Map<String, String> options, Map<String, CallOptions> profiles) {
         this.function = function;
         this.options = Map.copyOf(options);
-        this.askers = askers;
+        this.profiles = profiles;
     }
 
     /** Not yet planned, with the options that the job parameters will have. */
@@ -76,50 +72,47 @@ final class FunctionEngines implements Serializable {
      */
     static FunctionEngines of(LlmFunctionName function, LlamafuOptions options) {
         FunctionEngines engines = new FunctionEngines(function, options.toMap(), Map.of());
-        Asker unused = engines.asker(engines.options, NO_LIMIT);
+        CallOptions unused = engines.check(engines.options);
         return engines;
     }
 
     /**
      * With all that the call and the job say, checked.
      *
-     * @param longest after which nobody waits for an answer
      * @throws LlamafuException with INVALID_OPTION, or the code of what is wrong with a constant argument
      */
-    FunctionEngines planned(SpecializedContext context, Duration longest) {
+    FunctionEngines planned(SpecializedContext context) {
         function.checkConstants(context.getCallContext());
-        Map<String, Map<String, String>> profiles = profiles(context.getConfiguration());
+        Map<String, Map<String, String>> written = parameters(context.getConfiguration());
         if (!options.isEmpty()) {
-            profiles.put(OWN, options);
+            written.put(OWN, options);
         }
-        if (profiles.isEmpty()) {
+        if (written.isEmpty()) {
             throw invalid(
                     "%s has no model: LOAD MODULE llamafu WITH ('model' = '/models/base.gguf'), or set the job parameter 'llamafu.model', as in SET 'pipeline.global-job-parameters' = 'llamafu.model:/models/base.gguf'."
                             .formatted(function));
         }
-        Map<String, Asker> planned = new HashMap<>();
-        profiles.forEach((name, ofProfile) -> planned.put(name, asker(ofProfile, longest)));
+        Map<String, CallOptions> planned = new HashMap<>();
+        written.forEach((profile, ofProfile) -> planned.put(profile, check(ofProfile)));
         return new FunctionEngines(function, options, planned);
     }
 
-    private Asker asker(Map<String, String> ofProfile, Duration longest) {
+    private CallOptions check(Map<String, String> ofProfile) {
         Map<String, String> all = new HashMap<>(ofProfile);
         if (function.emitsErrors()) {
             all.put(LlamafuConfigOptions.ON_ERROR.key(), OnError.EMIT.name());
         }
-        CallOptions checked = new CallOptions(
+        return new CallOptions(
                 function.name(),
                 all,
                 List.of(),
                 function.changeable(),
                 function.emitsErrors() ? Set.of(OnError.EMIT) : Set.of(OnError.FAIL, OnError.NULL),
-                longest);
-        CallSettings unused = checked.settings();
-        return new Asker(checked);
+                NO_LIMIT);
     }
 
-    /** By name; the own options of the job parameters under {@link #OWN}. */
-    private static Map<String, Map<String, String>> profiles(ReadableConfig configuration) {
+    /** The job parameters by profile, those without one under {@link #OWN}. */
+    private static Map<String, Map<String, String>> parameters(ReadableConfig configuration) {
         Map<String, Map<String, String>> profiles = new TreeMap<>();
         configuration
                 .getOptional(PipelineOptions.GLOBAL_JOB_PARAMETERS)
@@ -148,48 +141,50 @@ final class FunctionEngines implements Serializable {
         return new LlamafuException(ErrorCode.INVALID_OPTION, message);
     }
 
+    /** Opens the engine of the function's own options, if it has any. */
     void open(FunctionContext functionContext) {
         context = functionContext;
-        opened = new HashSet<>();
+        clients = new HashMap<>();
         failedOpenings = new HashMap<>();
-        calls = new Memo<>(FunctionEngines::call);
-        if (askers.containsKey(OWN)) {
-            open(OWN);
+        if (profiles.containsKey(OWN)) {
+            EngineClient unused = client(OWN);
         }
     }
 
-    private Asker open(String profile) {
-        Asker asker = askers.get(profile);
-        if (asker == null) {
+    private EngineClient client(String profile) {
+        EngineClient open = clients.get(profile);
+        if (open != null) {
+            return open;
+        }
+        FailedOpening failed = failedOpenings.get(profile);
+        if (failed != null && System.nanoTime() - failed.sinceNanos() < PAUSE.toNanos()) {
+            throw failed.failure();
+        }
+        try {
+            EngineClient opened = options(profile).open(context, metrics(profile));
+            clients.put(profile, opened);
+            return opened;
+        } catch (LlamafuException e) {
+            failedOpenings.put(profile, new FailedOpening(e, System.nanoTime()));
+            throw e;
+        }
+    }
+
+    private CallOptions options(String profile) {
+        CallOptions known = profiles.get(profile);
+        if (known == null) {
             throw invalid("%s. The job parameters '%sNAME.*' name the profiles: %s."
                     .formatted(
                             profile.equals(OWN)
                                     ? "A call of %s that names no profile has no model".formatted(function)
                                     : "There is no profile '%s'".formatted(profile),
                             PROFILE_PARAMETER,
-                            askers.keySet().stream()
+                            profiles.keySet().stream()
                                     .filter(name -> !name.equals(OWN))
                                     .sorted()
                                     .collect(Collectors.joining(", "))));
         }
-        if (!opened.contains(profile)) {
-            requirePause(profile);
-            try {
-                asker.open(context, metrics(profile));
-            } catch (LlamafuException e) {
-                failedOpenings.put(profile, new FailedOpening(e, System.nanoTime()));
-                throw e;
-            }
-            opened.add(profile);
-        }
-        return asker;
-    }
-
-    private void requirePause(String profile) {
-        FailedOpening failed = failedOpenings.get(profile);
-        if (failed != null && System.nanoTime() - failed.sinceNanos() < PAUSE.toNanos()) {
-            throw failed.failure();
-        }
+        return known;
     }
 
     /** A group of its own for each profile: Flink reports a metric that is registered twice in a group only once. */
@@ -198,73 +193,65 @@ final class FunctionEngines implements Serializable {
         return profile.equals(OWN) ? ofFunction : ofFunction.addGroup("profile", profile);
     }
 
-    private static Call call(Map<String, String> given) {
-        Map<String, String> changes = new HashMap<>(given);
-        if (!changes.containsKey(LlamafuTableOptions.PROFILE.key())) {
-            return new Call(OWN, changes);
-        }
-        String profile = changes.remove(LlamafuTableOptions.PROFILE.key());
-        if (profile == null) {
-            throw invalid("The options of a call have a NULL value of 'profile'; leave it out.");
-        }
-        return new Call(profile, changes);
-    }
-
     /** The engine of the function's own options. */
     InferenceEngine engine() {
-        return open(OWN).engine();
-    }
-
-    /** Asks without waiting. Does not throw. */
-    CompletableFuture<Outcome> ask(Asker.Question question) {
-        try {
-            Addressed addressed = address(question);
-            return addressed.asker().ask(addressed.question());
-        } catch (LlamafuException e) {
-            return function.emitsErrors()
-                    ? CompletableFuture.completedFuture(Outcome.failed(e))
-                    : CompletableFuture.failedFuture(e);
-        }
+        return client(OWN).engine();
     }
 
     /**
      * Asks and waits.
      *
-     * @throws LlamafuException if it failed, and {@code on-error} is {@code fail}
+     * @param given the options of the call
+     * @throws LlamafuException if the record failed and {@code on-error} is {@code fail}
      */
-    Outcome askAndWait(Asker.Question question) {
-        Addressed addressed;
+    Outcome ask(Supplier<OutputFormat> format, String text, String stack, Map<String, String> given) {
+        EngineClient.OpenRequest asked;
         try {
-            addressed = address(question);
+            asked = start(format, text, stack, given);
         } catch (LlamafuException e) {
             if (function.emitsErrors()) {
                 return Outcome.failed(e);
             }
             throw e;
         }
-        return addressed.asker().askAndWait(addressed.question());
+        return asked.await();
     }
 
     /**
-     * Who answers a question. If that is nobody, it is an error of the record, about which the function's own options
-     * decide.
+     * A call without an engine is a failure of its record, about which the function's own options decide.
      *
      * @throws LlamafuException if it has none
      */
-    private Addressed address(Asker.Question question) {
+    private EngineClient.OpenRequest start(
+            Supplier<OutputFormat> format, String text, String stack, Map<String, String> given) {
         try {
-            Call call = calls.get(question.changes());
-            return new Addressed(open(call.profile()), question.withChanges(call.changes()));
+            Map<String, String> changes = new HashMap<>(given);
+            String profile = removeProfile(changes);
+            EngineClient client = client(profile);
+            return client.ask(options(profile).question(format, List.of(text), stack, changes));
         } catch (LlamafuException e) {
-            if (!askers.containsKey(OWN)) {
+            if (!profiles.containsKey(OWN)) {
                 throw e;
             }
-            return new Addressed(open(OWN), question.failing(e));
+            return client(OWN).ask(options(OWN).failed(e));
         }
+    }
+
+    private static String removeProfile(Map<String, String> changes) {
+        if (!changes.containsKey(LlamafuTableOptions.PROFILE.key())) {
+            return OWN;
+        }
+        String profile = changes.remove(LlamafuTableOptions.PROFILE.key());
+        if (profile == null) {
+            throw invalid("The options of a call have a NULL value of 'profile'; leave it out.");
+        }
+        return profile;
     }
 
     /** Idempotent; does not throw. */
     void close() {
-        askers.values().forEach(Asker::close);
+        if (clients != null) {
+            clients.values().forEach(EngineClient::close);
+        }
     }
 }

@@ -89,7 +89,7 @@ public final class LlamafuModelProvider implements AsyncPredictRuntimeProvider, 
         changes(config).forEach(all::put);
         WrittenOptions written = new WrittenOptions(all);
         ModelTask kind = written.remove(LlamafuTableOptions.TASK);
-        Task task = task(kind, written);
+        OutputFormat format = format(kind, written);
         CallOptions checked = new CallOptions(
                 "The model %s".formatted(model),
                 written.toMap(),
@@ -97,8 +97,7 @@ public final class LlamafuModelProvider implements AsyncPredictRuntimeProvider, 
                 CallOptions.keys(LlamafuTableOptions.ofACall(), fixed(kind)),
                 output.hasErrors() ? Set.of(OnError.values()) : Set.of(OnError.FAIL, OnError.NULL),
                 longest);
-        CallSettings unused = checked.settings();
-        return new ModelCalls(model, input, output, task, checked);
+        return new ModelCalls(model, input, output, format, checked);
     }
 
     private Map<String, String> changes(Map<String, String> config) {
@@ -119,7 +118,7 @@ public final class LlamafuModelProvider implements AsyncPredictRuntimeProvider, 
         return changes;
     }
 
-    private static Task task(ModelTask kind, WrittenOptions written) {
+    private static OutputFormat format(ModelTask kind, WrittenOptions written) {
         Set<ConfigOption<?>> contradicting = new HashSet<>(fixed(kind));
         if (kind != ModelTask.CLASSIFICATION) {
             contradicting.add(LlamafuTableOptions.LABELS);
@@ -142,11 +141,11 @@ public final class LlamafuModelProvider implements AsyncPredictRuntimeProvider, 
                                     .collect(Collectors.joining(", "))));
         }
         return switch (kind) {
-            case TEXT_GENERATION -> new Task.Generation();
+            case TEXT_GENERATION -> new OutputFormat.Text();
             case CLASSIFICATION ->
-                Task.Classification.of(
+                OutputFormat.Label.of(
                         TextList.parse(LlamafuTableOptions.LABELS.key(), required(kind, written, LABELS_AS_WRITTEN)));
-            case EXTRACTION -> Task.Extraction.of(required(kind, written, LlamafuConfigOptions.JSON_SCHEMA));
+            case EXTRACTION -> OutputFormat.Json.of(required(kind, written, LlamafuConfigOptions.JSON_SCHEMA));
         };
     }
 

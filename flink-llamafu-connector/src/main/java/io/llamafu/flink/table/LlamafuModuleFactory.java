@@ -28,17 +28,13 @@ public final class LlamafuModuleFactory implements ModuleFactory {
     public Set<ConfigOption<?>> optionalOptions() {
         Set<ConfigOption<?>> options = new HashSet<>(LlamafuConfigOptions.all());
         options.remove(LlamafuConfigOptions.MODEL);
-        options.add(LlamafuTableOptions.ASYNC);
         return options;
     }
 
     @Override
     public Module createModule(Context context) {
         WrittenOptions options = new WrittenOptions(context.getOptions());
-        Set<ConfigOption<?>> valid = new HashSet<>(requiredOptions());
-        valid.addAll(optionalOptions());
-        options.check("The module 'llamafu'", valid);
-        boolean async = options.remove(LlamafuTableOptions.ASYNC);
-        return new LlamafuModule(LlamafuOptions.fromMap(options.toMap()), async);
+        options.check("The module 'llamafu'", LlamafuConfigOptions.all());
+        return new LlamafuModule(LlamafuOptions.fromMap(options.toMap()));
     }
 }

@@ -15,12 +15,6 @@ public final class LlamafuTableOptions {
     /** How module, functions and model provider are called in SQL. */
     static final String IDENTIFIER = "llamafu";
 
-    public static final ConfigOption<Boolean> ASYNC = ConfigOptions.key("async")
-            .booleanType()
-            .defaultValue(false)
-            .withDescription("Of the module: whether its functions are asynchronous. Flink 2.3 then writes wrong values"
-                    + " into NULL columns beside them, and they do not run in batch.");
-
     public static final ConfigOption<ModelTask> TASK = ConfigOptions.key("task")
             .enumType(ModelTask.class)
             .defaultValue(ModelTask.TEXT_GENERATION)

@@ -43,7 +43,7 @@ public final class LlmAdapters extends TableFunction<Row> implements Specialized
 
     @Override
     public UserDefinedFunction specialize(SpecializedContext context) {
-        return new LlmAdapters(engines.planned(context, FunctionEngines.NO_LIMIT));
+        return new LlmAdapters(engines.planned(context));
     }
 
     @Override

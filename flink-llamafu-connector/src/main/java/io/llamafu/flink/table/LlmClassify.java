@@ -20,7 +20,7 @@ import java.util.Map;
 public final class LlmClassify extends LlmFunction {
     private static final long serialVersionUID = 1L;
 
-    private final Memo<List<String>, Task> tasks = new Memo<>(Task.Classification::of);
+    private final RecentValues<List<String>, OutputFormat> formats = new RecentValues<>();
 
     /** For {@code CREATE FUNCTION}: the options are the job parameters {@code llamafu.*}. */
     public LlmClassify() {
@@ -58,7 +58,6 @@ public final class LlmClassify extends LlmFunction {
             @Nullable Map<String, String> options) {
         return labels == null
                 ? null
-                : ask(() -> tasks.get(Arrays.asList(labels)), text, stack, options)
-                        .answer();
+                : answer(() -> formats.get(Arrays.asList(labels), OutputFormat.Label::of), text, stack, options);
     }
 }

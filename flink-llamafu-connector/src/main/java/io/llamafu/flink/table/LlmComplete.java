@@ -48,6 +48,6 @@ public final class LlmComplete extends LlmFunction {
 
     @Nullable
     public String eval(@Nullable String prompt, @Nullable String stack, @Nullable Map<String, String> options) {
-        return ask(Task.Generation::new, prompt, stack, options).answer();
+        return answer(OutputFormat.Text::new, prompt, stack, options);
     }
 }

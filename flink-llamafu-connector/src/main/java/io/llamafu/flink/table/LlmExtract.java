@@ -15,7 +15,7 @@ import java.util.Map;
 public final class LlmExtract extends LlmFunction {
     private static final long serialVersionUID = 1L;
 
-    private final Memo<String, Task> tasks = new Memo<>(Task.Extraction::of);
+    private final RecentValues<String, OutputFormat> formats = new RecentValues<>();
 
     /** For {@code CREATE FUNCTION}: the options are the job parameters {@code llamafu.*}. */
     public LlmExtract() {
@@ -51,8 +51,6 @@ public final class LlmExtract extends LlmFunction {
             @Nullable String schema,
             @Nullable String stack,
             @Nullable Map<String, String> options) {
-        return schema == null
-                ? null
-                : ask(() -> tasks.get(schema), text, stack, options).answer();
+        return schema == null ? null : answer(() -> formats.get(schema, OutputFormat.Json::of), text, stack, options);
     }
 }

@@ -1,6 +1,8 @@
 package io.llamafu.flink.table;
 
+import io.llamafu.engine.Completion;
 import io.llamafu.engine.InferenceEngine;
+import io.llamafu.flink.completion.Outcome;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.table.functions.FunctionContext;
 import org.apache.flink.table.functions.ScalarFunction;
@@ -8,7 +10,6 @@ import org.apache.flink.table.functions.SpecializedFunction;
 import org.apache.flink.table.functions.UserDefinedFunction;
 
 import javax.annotation.Nullable;
-import java.util.List;
 import java.util.Map;
 import java.util.function.Supplier;
 
@@ -33,17 +34,31 @@ public abstract class LlmFunction extends ScalarFunction implements SpecializedF
     /** While the query is planned: checks all that is known, and opens nothing. */
     @Override
     public final UserDefinedFunction specialize(SpecializedContext context) {
-        return with(engines.planned(context, FunctionEngines.NO_LIMIT));
+        return with(engines.planned(context));
     }
 
     abstract UserDefinedFunction with(FunctionEngines planned);
 
     /** NULL in, NULL out. */
     final Outcome ask(
-            Supplier<Task> task, @Nullable String text, @Nullable String stack, @Nullable Map<String, String> options) {
+            Supplier<OutputFormat> format,
+            @Nullable String text,
+            @Nullable String stack,
+            @Nullable Map<String, String> options) {
         return text == null || stack == null || options == null
                 ? Outcome.nothing()
-                : engines.askAndWait(new Asker.Question(task, List.of(text), stack, options));
+                : engines.ask(format, text, stack, options);
+    }
+
+    /** The text of the answer; null if there is none. */
+    @Nullable
+    final String answer(
+            Supplier<OutputFormat> format,
+            @Nullable String text,
+            @Nullable String stack,
+            @Nullable Map<String, String> options) {
+        Completion completion = ask(format, text, stack, options).completion();
+        return completion == null ? null : completion.text();
     }
 
     final InferenceEngine engine() {

@@ -8,7 +8,7 @@ import org.apache.flink.table.types.inference.CallContext;
 import java.util.Optional;
 import java.util.Set;
 
-/** The functions by their names in SQL, and what holds for each of them whether it waits for its answer or not. */
+/** The functions by their names in SQL, with the options that a call may set and the arguments that are checked in advance. */
 enum LlmFunctionName {
     LLM_COMPLETE,
     LLM_TRY_COMPLETE,
@@ -46,7 +46,7 @@ enum LlmFunctionName {
             case LLM_COMPLETE -> constant(call, 1).ifPresent(AdapterStack::parse);
             case LLM_CLASSIFY -> constant(call, 2).ifPresent(AdapterStack::parse);
             case LLM_EXTRACT -> {
-                constant(call, 1).ifPresent(Task.Extraction::of);
+                constant(call, 1).ifPresent(OutputFormat.Json::of);
                 constant(call, 2).ifPresent(AdapterStack::parse);
             }
             case LLM_TRY_COMPLETE, LLM_TOKENS, LLM_ADAPTERS -> {

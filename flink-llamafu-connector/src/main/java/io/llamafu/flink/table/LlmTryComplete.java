@@ -1,6 +1,7 @@
 package io.llamafu.flink.table;
 
 import io.llamafu.flink.LlamafuOptions;
+import io.llamafu.flink.completion.Outcome;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.annotation.FunctionHint;
@@ -8,6 +9,7 @@ import org.apache.flink.table.functions.UserDefinedFunction;
 import org.apache.flink.types.Row;
 
 import javax.annotation.Nullable;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -15,9 +17,22 @@ import java.util.Map;
  * cannot be answered, whatever {@code on-error} says.
  */
 @PublicEvolving
-@FunctionHint(output = @DataTypeHint(TryRow.TYPE))
+@FunctionHint(output = @DataTypeHint(LlmTryComplete.ROW))
 public final class LlmTryComplete extends LlmFunction {
     private static final long serialVersionUID = 1L;
+
+    static final String ROW = "ROW<answer STRING, error STRING, error_code STRING, finish_reason STRING,"
+            + " prompt_tokens INT, generated_tokens INT, adapters STRING>";
+
+    /** In the order of {@link #ROW}. */
+    private static final List<OutputColumn> COLUMNS = List.of(
+            OutputColumn.ANSWER,
+            OutputColumn.ERROR,
+            OutputColumn.ERROR_CODE,
+            OutputColumn.FINISH_REASON,
+            OutputColumn.PROMPT_TOKENS,
+            OutputColumn.GENERATED_TOKENS,
+            OutputColumn.ADAPTERS);
 
     /** For {@code CREATE FUNCTION}: the options are the job parameters {@code llamafu.*}. */
     public LlmTryComplete() {
@@ -49,6 +64,9 @@ public final class LlmTryComplete extends LlmFunction {
 
     @Nullable
     public Row eval(@Nullable String prompt, @Nullable String stack, @Nullable Map<String, String> options) {
-        return TryRow.of(ask(Task.Generation::new, prompt, stack, options));
+        Outcome outcome = ask(OutputFormat.Text::new, prompt, stack, options);
+        return outcome.equals(Outcome.nothing())
+                ? null
+                : Row.of(COLUMNS.stream().map(column -> column.of(outcome)).toArray());
     }
 }

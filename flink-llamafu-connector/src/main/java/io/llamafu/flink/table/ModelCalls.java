@@ -1,5 +1,7 @@
 package io.llamafu.flink.table;
 
+import io.llamafu.flink.completion.EngineClient;
+import io.llamafu.flink.completion.Outcome;
 import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.functions.FunctionContext;
 
@@ -14,38 +16,43 @@ final class ModelCalls implements Serializable {
     private final String model;
     private final ModelInput input;
     private final ModelOutput output;
-    private final Task task;
-    private final Asker asker;
+    private final OutputFormat format;
+    private final CallOptions options;
 
-    ModelCalls(String model, ModelInput input, ModelOutput output, Task task, CallOptions options) {
+    private transient EngineClient client;
+
+    ModelCalls(String model, ModelInput input, ModelOutput output, OutputFormat format, CallOptions options) {
         this.model = model;
         this.input = input;
         this.output = output;
-        this.task = task;
-        this.asker = new Asker(options);
+        this.format = format;
+        this.options = options;
     }
 
     void open(FunctionContext context) {
-        asker.open(context, context.getMetricGroup().addGroup("model", model));
+        client = options.open(context, context.getMetricGroup().addGroup("model", model));
     }
 
     CompletableFuture<RowData> ask(RowData row) {
-        return question(row)
-                .map(asker::ask)
+        return start(row)
+                .map(EngineClient.OpenRequest::outcome)
                 .orElseGet(() -> CompletableFuture.completedFuture(Outcome.nothing()))
                 .thenApply(output::row);
     }
 
     RowData askAndWait(RowData row) {
-        return output.row(question(row).map(asker::askAndWait).orElseGet(Outcome::nothing));
+        return output.row(start(row).map(EngineClient.OpenRequest::await).orElseGet(Outcome::nothing));
     }
 
-    private Optional<Asker.Question> question(RowData row) {
+    private Optional<EngineClient.OpenRequest> start(RowData row) {
         return input.read(row)
-                .map(values -> new Asker.Question(() -> task, values.texts(), values.stack(), values.options()));
+                .map(values -> options.question(() -> format, values.texts(), values.stack(), values.options()))
+                .map(client::ask);
     }
 
     void close() {
-        asker.close();
+        if (client != null) {
+            client.close();
+        }
     }
 }

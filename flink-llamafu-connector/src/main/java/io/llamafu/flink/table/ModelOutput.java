@@ -1,5 +1,6 @@
 package io.llamafu.flink.table;
 
+import io.llamafu.flink.completion.Outcome;
 import org.apache.flink.table.catalog.Column;
 import org.apache.flink.table.catalog.ResolvedSchema;
 import org.apache.flink.table.data.GenericRowData;

@@ -3,6 +3,7 @@ package io.llamafu.flink.table;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.Completion;
+import io.llamafu.flink.completion.Outcome;
 import org.apache.flink.table.types.logical.BigIntType;
 import org.apache.flink.table.types.logical.IntType;
 import org.apache.flink.table.types.logical.LogicalType;
@@ -47,7 +48,7 @@ enum OutputColumn {
         Completion completion = outcome.completion();
         LlamafuException error = outcome.error();
         return switch (this) {
-            case ANSWER -> outcome.answer();
+            case ANSWER -> of(completion, Completion::text);
             case ERROR -> of(error, LlamafuException::getMessage);
             case ERROR_CODE -> of(error, known -> known.code().name());
             case FINISH_REASON -> of(completion, known -> known.finishReason().name());

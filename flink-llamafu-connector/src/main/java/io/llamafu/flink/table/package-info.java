@@ -2,7 +2,8 @@
  * SQL and the Table API: the module {@code llamafu} with its functions, and the model provider {@code llamafu} for
  * {@code ML_PREDICT}.
  *
- * <p>Functions and models describe a {@link io.llamafu.flink.table.Task}; an {@link io.llamafu.flink.table.Asker} asks the
- * engine of the TaskManager and lets {@code on-error} decide what becomes of a failure.
+ * <p>{@link io.llamafu.flink.table.CallOptions} makes a call a question, an {@link
+ * io.llamafu.flink.completion.EngineClient} asks it, and {@link io.llamafu.flink.table.OutputColumn} is what SQL sees of
+ * the outcome.
  */
 package io.llamafu.flink.table;

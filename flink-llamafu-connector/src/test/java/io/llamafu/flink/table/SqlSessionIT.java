@@ -16,10 +16,8 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
@@ -27,7 +25,6 @@ import java.util.concurrent.TimeUnit;
 import static org.apache.flink.api.common.RuntimeExecutionMode.BATCH;
 import static org.apache.flink.api.common.RuntimeExecutionMode.STREAMING;
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** How the functions come into a session. */
 @Timeout(value = 180, unit = TimeUnit.SECONDS)
@@ -44,9 +41,9 @@ class SqlSessionIT {
             delimiter = '|',
             quoteCharacter = '"',
             value = {
-                "modle     | base.gguf | 'modle'         | async, batch-size",
+                "modle     | base.gguf | 'modle'         | answer-memo, batch-size",
                 "max-tokens| 0         | max-tokens is 0 | 1 or more",
-                "async     | perhaps   | async           | perhaps",
+                "async     | true      | 'async'         | adapters.memory-budget",
                 "on-error  | emit      | on-error is 'emit' | It can be: fail, null",
                 "task      | classification | 'task'     | adapters.memory-budget",
             })
@@ -143,31 +140,6 @@ class SqlSessionIT {
                 .isEqualTo(Notes.answer(Notes.text(60), "legal"));
     }
 
-    /** Flink corrupts NULLs beside asynchronous functions, so only the answers are looked at. */
-    @Test
-    void asynchronousFunctionsAreAnOptIn() {
-        Sql sql = new Sql(STREAMING).loadModule("async", "true");
-
-        List<Row> rows = sql.rows(("SELECT LLM_COMPLETE(text, 'medical'), LLM_CLASSIFY(text, ARRAY['a', 'b']),"
-                        + " LLM_EXTRACT(text, '{\"enum\": [1]}'), LLM_TRY_COMPLETE(text, 'unknown'), LLM_TOKENS(text)"
-                        + " FROM (VALUES (%s), (%s)) AS t (text)")
-                .formatted(note(0), note(1)));
-
-        assertThat(rows).hasSize(2).allSatisfy(row -> {
-            assertThat(row.getField(0))
-                    .isIn(Notes.answer(Notes.text(0), "medical"), Notes.answer(Notes.text(1), "medical"));
-            assertThat(row.getField(1)).isIn("a", "b");
-            assertThat(row.getField(2)).isEqualTo("1");
-            assertThat(((Row) row.getField(3)).getField("error_code")).isEqualTo("ADAPTER_NOT_FOUND");
-            assertThat(row.<Integer>getFieldAs(4)).isPositive();
-        });
-        Sql.assertFails(
-                () -> sql.rows(
-                        "SELECT LLM_COMPLETE(text, 'unknown') FROM (VALUES (%s)) AS t (text)".formatted(note(0))),
-                ErrorCode.ADAPTER_NOT_FOUND,
-                "unknown");
-    }
-
     private static final String MISSING_MODEL = "missing";
 
     /** With the profiles {@code long}, and {@link #MISSING_MODEL}, whose model is none. */
@@ -182,10 +154,9 @@ class SqlSessionIT {
         return "LLM_TRY_COMPLETE(text, '', MAP['profile', %s]).error_code".formatted(profile);
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"false", "true"})
-    void tryCompleteTellsEveryErrorOfAProfileInItsRow(String async) {
-        Sql sql = new Sql(STREAMING).loadModule("async", async);
+    @Test
+    void tryCompleteTellsEveryErrorOfAProfileInItsRow() {
+        Sql sql = new Sql(STREAMING).loadModule();
         sql.env().getConfig().set(PipelineOptions.GLOBAL_JOB_PARAMETERS, profiles());
         Row row = sql.rows("SELECT %s, %s, %s, %s FROM (VALUES (%s)) AS t (text)"
                         .formatted(
@@ -219,23 +190,15 @@ class SqlSessionIT {
     }
 
     @Test
-    void asynchronousFunctionsDoNotRunInBatch() {
-        Sql sql = new Sql(BATCH).loadModule("async", "true");
-
-        assertThatThrownBy(() -> sql.rows("SELECT LLM_COMPLETE(text) FROM (VALUES ('a')) AS t (text)"))
-                .hasStackTraceContaining("async");
-    }
-
-    @Test
     void allFunctionsOfATaskManagerShareOneEngine() {
         Sql sql = new Sql(STREAMING).loadModule();
         String note = "(VALUES (%s)) AS t (text)".formatted(note(0));
         assertThat(sql.rows("SELECT LLM_TOKENS(text) FROM " + note)).hasSize(1);
-        int engines = SharedEngines.openEngines();
+        int engines = SharedEngines.usage().size();
 
         assertThat(sql.rows("SELECT LLM_COMPLETE(text), LLM_COMPLETE(text, 'legal'), LLM_TOKENS(text) FROM " + note))
                 .hasSize(1);
-        assertThat(SharedEngines.openEngines()).isEqualTo(engines);
+        assertThat(SharedEngines.usage().size()).isEqualTo(engines);
     }
 
     /** Tells whether it sees how much memory its TaskManager has. */

@@ -3,10 +3,16 @@ package io.llamafu.engine.support;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.engine.EngineOptions;
+import io.llamafu.engine.EngineProvider.NeededMemory;
 import io.llamafu.gguf.ModelFile;
+
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** The option {@code memory-budget}: what would exceed it is refused, with the figures. */
 public final class MemoryBudget {
+    private static final Pattern BLOCK = Pattern.compile("blk\\.(\\d{1,6})\\.");
+
     private MemoryBudget() {}
 
     /**
@@ -23,14 +29,39 @@ public final class MemoryBudget {
                 "the weights are %d bytes and the key-value cache %d".formatted(weights, cacheBytes));
     }
 
-    /** What can be foretold from the file, in bytes; 0 if it cannot be read. */
-    public static long foretold(EngineOptions options) {
+    /** The memory that can be foretold from the file; none if it cannot be read. */
+    public static NeededMemory foretold(EngineOptions options) {
         try {
             ModelFile file = ModelFile.read(options.model());
-            return file.gguf().tensorBytes() + keyValueBytes(options, file);
+            long total = file.gguf().tensorBytes() + keyValueBytes(options, file);
+            long gpu = gpuBytes(options, file);
+            return new NeededMemory(total - gpu, gpu);
         } catch (LlamafuException e) {
+            return NeededMemory.NONE;
+        }
+    }
+
+    /** llama.cpp puts the last layers on the GPU, where the output is one more; the embeddings of tokens stay outside. */
+    private static long gpuBytes(EngineOptions options, ModelFile file) {
+        int layers = file.blockCount() + 1;
+        int onGpu = options.gpuLayers() < 0 ? layers : Math.min(options.gpuLayers(), layers);
+        if (onGpu == 0) {
             return 0;
         }
+        int first = layers - onGpu;
+        long weights = file.gguf().tensors().entrySet().stream()
+                .filter(tensor -> layer(tensor.getKey(), file.blockCount()) >= first)
+                .mapToLong(tensor -> tensor.getValue().byteSize())
+                .sum();
+        return weights + keyValueBytes(options, file) / file.blockCount() * (file.blockCount() - first);
+    }
+
+    private static int layer(String tensor, int output) {
+        Matcher block = BLOCK.matcher(tensor);
+        if (block.lookingAt()) {
+            return Integer.parseInt(block.group(1));
+        }
+        return tensor.startsWith("token_embd") ? -1 : output;
     }
 
     /** Bytes of the key-value cache and the states of all sequences. */

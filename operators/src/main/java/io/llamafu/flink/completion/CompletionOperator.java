@@ -1,15 +1,15 @@
 package io.llamafu.flink.completion;
 
+import io.llamafu.engine.EngineOptions;
+import io.llamafu.engine.SharedEngines;
+import io.llamafu.flink.routing.Carrier;
 import org.apache.flink.annotation.Internal;
-import org.apache.flink.api.common.functions.util.FunctionUtils;
 import org.apache.flink.api.common.operators.MailboxExecutor;
 import org.apache.flink.api.common.state.ListState;
 import org.apache.flink.api.common.state.ListStateDescriptor;
 import org.apache.flink.runtime.state.StateInitializationContext;
 import org.apache.flink.runtime.state.StateSnapshotContext;
-import org.apache.flink.streaming.api.functions.async.CollectionSupplier;
-import org.apache.flink.streaming.api.functions.async.ResultFuture;
-import org.apache.flink.streaming.api.operators.AbstractUdfStreamOperator;
+import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
 import org.apache.flink.streaming.api.operators.BoundedOneInput;
 import org.apache.flink.streaming.api.operators.OneInputStreamOperator;
 import org.apache.flink.streaming.api.operators.StreamOperatorParameters;
@@ -18,88 +18,73 @@ import org.apache.flink.streaming.runtime.streamrecord.StreamElement;
 import org.apache.flink.streaming.runtime.streamrecord.StreamElementSerializer;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
+import org.apache.flink.util.function.SerializableFunction;
 
 import javax.annotation.Nullable;
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.ScheduledFuture;
-import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
- * Runs a {@link CompletionFunction}: hands it up to {@code capacity} records at a time and sends on what it answers.
+ * Asks the engine for up to {@code capacity} records at a time and sends on the completions.
  *
  * <p>Flink's async operator lets no answer pass a watermark, and counts those that wait for that towards its capacity: one
  * long answer between two watermarks leaves the engine without work. Here an answer leaves when it is there, and a
  * watermark leaves when all records before it have left: no record becomes late, and nothing is held that is done.
  *
- * <p>Everything happens in the task's thread but {@link Asked}, whose methods any thread may call.
+ * <p>Everything happens in the task's thread; an outcome, which comes from any thread, becomes a mail for it.
  */
 @Internal
-final class CompletionOperator<E, R> extends AbstractUdfStreamOperator<R, CompletionFunction<E, R>>
+final class CompletionOperator<E, R> extends AbstractStreamOperator<R>
         implements OneInputStreamOperator<E, R>, BoundedOneInput {
     private static final long serialVersionUID = 1L;
 
-    /** The name and the format are those of Flink's async operator, in which this function ran in earlier versions. */
+    /** The name and the format are those of Flink's async operator, which did this in earlier versions. */
     private static final String STATE_NAME = "_async_wait_operator_state_";
 
+    private final Carrier<?, E, R> carrier;
     private final CompletionOperatorFactory.Settings settings;
+    private final SerializableFunction<EngineOptions, SharedEngines.Lease> engines;
     private final transient MailboxExecutor mailbox;
 
     private transient StreamElementSerializer<E> serializer;
     private transient ListState<StreamElement> state;
     private transient InFlight<Asked> inFlight;
+    private transient EngineClient client;
     private transient boolean copies;
     private transient boolean idles;
 
     CompletionOperator(
             StreamOperatorParameters<R> parameters,
-            CompletionFunction<E, R> function,
+            Carrier<?, E, R> carrier,
             CompletionOperatorFactory.Settings settings,
+            SerializableFunction<EngineOptions, SharedEngines.Lease> engines,
             MailboxExecutor mailbox) {
-        super(parameters, function);
+        super(parameters);
+        this.carrier = carrier;
         this.settings = settings;
+        this.engines = engines;
         this.mailbox = mailbox;
-        FunctionUtils.setFunctionRuntimeContext(function, getRuntimeContext());
     }
 
-    /** A record that the function has and has not answered. */
-    private final class Asked implements ResultFuture<R> {
+    /** A record that the engine has, or whose completion has not left. */
+    private final class Asked {
         private final StreamRecord<E> record;
+        private final RecordQuestion question;
         private final InFlight.Place<Asked> place;
-        private final AtomicBoolean settled = new AtomicBoolean();
 
         @Nullable
-        private Collection<R> answers;
+        private Outcome outcome;
 
         @Nullable
         private ScheduledFuture<?> timer;
 
         private Asked(StreamRecord<E> record) {
             this.record = record;
+            this.question =
+                    new RecordQuestion(carrier.request(record.getValue()), settings.options(), settings.sampling());
             this.place = inFlight.add(this);
-        }
-
-        @Override
-        public void complete(Collection<R> results) {
-            if (settled.compareAndSet(false, true)) {
-                mailbox.execute(() -> answered(this, results), "A completion of %s", getOperatorName());
-            }
-        }
-
-        @Override
-        public void complete(CollectionSupplier<R> supplier) {
-            throw new UnsupportedOperationException("The function completes with a value.");
-        }
-
-        @Override
-        public void completeExceptionally(Throwable error) {
-            if (settled.compareAndSet(false, true)) {
-                getContainingTask()
-                        .getEnvironment()
-                        .failExternally(new Exception("A record could not be completed.", error));
-            }
         }
     }
 
@@ -115,6 +100,11 @@ final class CompletionOperator<E, R> extends AbstractUdfStreamOperator<R, Comple
     @Override
     public void open() throws Exception {
         super.open();
+        client = EngineClient.open(
+                settings.options(),
+                TaskManager.of(getRuntimeContext()),
+                engines,
+                getRuntimeContext().getMetricGroup());
         inFlight = new InFlight<>();
         copies = getExecutionConfig().isObjectReuseEnabled();
         AlignedCheckpoints.warn(
@@ -139,33 +129,38 @@ final class CompletionOperator<E, R> extends AbstractUdfStreamOperator<R, Comple
         ask(record);
     }
 
+    @SuppressWarnings("FutureReturnValueIgnored") // after the end of the task nobody takes the outcome
     private void ask(StreamRecord<E> record) {
         Asked asked = new Asked(record);
-        watch(asked);
-        userFunction.asyncInvoke(record.getValue(), asked);
+        EngineClient.OpenRequest request = client.ask(asked.question);
+        watch(asked, request);
+        request.outcome().whenComplete((outcome, failure) -> {
+            if (failure == null) {
+                mailbox.execute(() -> settled(asked, outcome), "A completion of %s", getOperatorName());
+            } else {
+                getContainingTask()
+                        .getEnvironment()
+                        .failExternally(new Exception("A record could not be completed.", failure));
+            }
+        });
     }
 
-    /** The engine ends what is overdue itself; this is for one that hangs. */
-    private void watch(Asked asked) {
-        long now = getProcessingTimeService().getCurrentProcessingTime();
+    /** The engine ends overdue requests itself; this is for one that hangs. */
+    private void watch(Asked asked, EngineClient.OpenRequest request) {
+        long patience = EngineClient.patience(settings.options().timeout()).toMillis();
         asked.timer = getProcessingTimeService()
-                .registerTimer(now + settings.patience().toMillis(), time -> {
-                    if (asked.settled.get()) {
-                        return;
-                    }
-                    if (userFunction.isEngineAtWork()) {
-                        watch(asked);
-                    } else {
-                        userFunction.timeout(asked.record.getValue(), asked);
+                .registerTimer(getProcessingTimeService().getCurrentProcessingTime() + patience, time -> {
+                    if (!request.giveUpIfEngineHangs()) {
+                        watch(asked, request);
                     }
                 });
     }
 
-    private void answered(Asked asked, Collection<R> answers) {
+    private void settled(Asked asked, Outcome outcome) {
         if (asked.timer != null) {
             asked.timer.cancel(true);
         }
-        asked.answers = answers;
+        asked.outcome = outcome;
         if (settings.ordered()) {
             sendFirst();
         } else {
@@ -175,10 +170,10 @@ final class CompletionOperator<E, R> extends AbstractUdfStreamOperator<R, Comple
 
     /** One at a time, so that a checkpoint comes in between. */
     private void sendFirst() {
-        Optional<Asked> first = inFlight.first().filter(asked -> asked.answers != null);
+        Optional<Asked> first = inFlight.first().filter(asked -> asked.outcome != null);
         if (first.isPresent()) {
             send(first.get());
-            if (inFlight.first().filter(asked -> asked.answers != null).isPresent()) {
+            if (inFlight.first().filter(asked -> asked.outcome != null).isPresent()) {
                 mailbox.execute(this::sendFirst, "The next completion of %s", getOperatorName());
             }
         }
@@ -186,13 +181,12 @@ final class CompletionOperator<E, R> extends AbstractUdfStreamOperator<R, Comple
 
     private void send(Asked asked) {
         inFlight.remove(asked.place, asked);
-        for (R answer : asked.answers) {
-            StreamRecord<R> record = new StreamRecord<>(answer);
-            if (asked.record.hasTimestamp()) {
-                record.setTimestamp(asked.record.getTimestamp());
-            }
-            output.collect(record);
+        StreamRecord<R> completion =
+                new StreamRecord<>(carrier.outcome(asked.record.getValue(), asked.question.completion(asked.outcome)));
+        if (asked.record.hasTimestamp()) {
+            completion.setTimestamp(asked.record.getTimestamp());
         }
+        output.collect(completion);
         inFlight.pollWatermark().ifPresent(output::emitWatermark);
         if (idles && inFlight.size() == 0) {
             idles = false;
@@ -228,5 +222,14 @@ final class CompletionOperator<E, R> extends AbstractUdfStreamOperator<R, Comple
         while (inFlight.size() > 0) {
             mailbox.yield();
         }
+    }
+
+    /** The client's close throws nothing. */
+    @Override
+    public void close() throws Exception {
+        if (client != null) {
+            client.close();
+        }
+        super.close();
     }
 }

@@ -5,6 +5,8 @@ import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.SharedEngines;
 import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.TaskManagerOptions;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
@@ -19,6 +21,7 @@ import java.util.function.ToLongFunction;
  * @param engines all that are in memory
  */
 record NativeMemory(List<SharedEngines.Usage> engines) {
+    private static final Logger LOG = LoggerFactory.getLogger(NativeMemory.class);
 
     /**
      * What the process has.
@@ -33,6 +36,19 @@ record NativeMemory(List<SharedEngines.Usage> engines) {
             // The JVM reads the limits of control groups, version 1 and 2.
             OperatingSystemMXBean system = ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class);
             return new Limits(system.getTotalMemorySize(), Runtime.getRuntime().maxMemory(), configured);
+        }
+    }
+
+    /** Warns if the memory of the TaskManager is too small for all engines in it. Does not throw. */
+    static void warnIfShort(TaskManager taskManager) {
+        try {
+            taskManager
+                    .memory()
+                    .map(Limits::of)
+                    .flatMap(limits -> new NativeMemory(SharedEngines.usage()).shortage(limits))
+                    .ifPresent(LOG::warn);
+        } catch (RuntimeException e) {
+            LOG.warn("Could not tell whether the memory of the TaskManager is enough.", e);
         }
     }
 

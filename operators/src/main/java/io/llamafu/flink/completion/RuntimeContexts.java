@@ -9,9 +9,9 @@ import java.lang.reflect.Field;
 import java.util.Optional;
 
 /**
- * Functions of SQL and asynchronous functions get a context that hides the one of their task: its folders, its memory, and
- * the hook that runs before the class loader of a job is closed. Without the hook an engine that was loaded by a job's jar
- * could not be closed after the job.
+ * Functions of SQL get a context that hides the one of their task: its folders, its memory, and the hook that runs before
+ * the class loader of a job is closed. Without the hook, an engine that was loaded from a job's jar could not be closed after
+ * the job.
  */
 final class RuntimeContexts {
     private static final Logger LOG = LoggerFactory.getLogger(RuntimeContexts.class);

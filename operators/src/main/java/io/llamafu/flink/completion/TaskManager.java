@@ -84,7 +84,7 @@ public record TaskManager(
     }
 
     /** As a DataStream operator sees it. */
-    public static TaskManager of(RuntimeContext context) {
+    static TaskManager of(StreamingRuntimeContext context) {
         return of(context, context.getExternalResourceInfos(GPU_RESOURCE));
     }
 

@@ -38,11 +38,6 @@ public record RecordFields<T>(
         checkNotNull(prompt, "prompt is null");
     }
 
-    /** Only a key and a prompt. */
-    public static <T> RecordFields<T> of(@Nullable KeySelector<T, String> key, SerializableFunction<T, String> prompt) {
-        return new RecordFields<>(key, prompt, null, null, null, null, null);
-    }
-
     @Nullable
     static <T, V> V apply(@Nullable SerializableFunction<T, V> function, T value) {
         return function == null ? null : function.apply(value);

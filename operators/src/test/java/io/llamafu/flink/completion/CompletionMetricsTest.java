@@ -7,6 +7,7 @@ import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.flink.LlamafuOptions;
+import io.llamafu.flink.OnError;
 import org.apache.flink.metrics.Meter;
 import org.apache.flink.metrics.View;
 import org.apache.flink.metrics.testutils.MetricListener;
@@ -17,7 +18,6 @@ import org.junit.jupiter.api.io.TempDir;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.OptionalInt;
-import java.util.concurrent.CompletableFuture;
 import java.util.function.Supplier;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -29,13 +29,13 @@ class CompletionMetricsTest {
 
     private final ScriptedEngine engine = new ScriptedEngine();
     private final MetricListener metrics = new MetricListener();
-    private EngineSession session;
+    private EngineClient client;
     private int submitted;
 
     @BeforeEach
     void open(@TempDir Path folder) {
         LlamafuOptions options = LlamafuOptions.builder().model("base.gguf").build();
-        session = EngineSession.open(
+        client = EngineClient.open(
                 options,
                 new TaskManager(folder, Optional.empty(), OptionalInt.empty()),
                 engineOptions -> engine.lease(),
@@ -44,19 +44,29 @@ class CompletionMetricsTest {
 
     /** Its index, for {@link ScriptedEngine#answer}. */
     private int submit(String stack) {
-        submit(() -> CompletionRequest.of("prompt", AdapterStack.parse(stack)));
+        ask(() -> CompletionRequest.of("prompt", AdapterStack.parse(stack)));
         return submitted++;
     }
 
-    private void submit(Supplier<CompletionRequest> request) {
-        CompletableFuture<Completion> unused = session.submit(request).whenComplete((answer, failure) -> {
-            if (failure == null) {
-                session.answered(answer);
-            } else {
-                LlamafuException coded = session.failed(failure);
-                assertThat(coded.code()).isNotEqualTo(ErrorCode.ENGINE_FAILED);
-            }
-        });
+    private void ask(Supplier<CompletionRequest> request) {
+        EngineClient.OpenRequest unused = client.ask(new TestQuestion(request));
+    }
+
+    private record TestQuestion(Supplier<CompletionRequest> made) implements Question {
+        @Override
+        public CompletionRequest request() {
+            return made.get();
+        }
+
+        @Override
+        public OnError onError() {
+            return OnError.EMIT;
+        }
+
+        @Override
+        public String subject() {
+            return "A record";
+        }
     }
 
     private long count(String... name) {
@@ -85,7 +95,7 @@ class CompletionMetricsTest {
     void recordsTokensAndErrorsByCodeAreCounted() {
         int good = submit("");
         int tooLong = submit("");
-        submit(() -> {
+        ask(() -> {
             throw new LlamafuException(ErrorCode.INVALID_REQUEST, "no request can be made of the record");
         });
         assertThat(count("requests")).isEqualTo(3);
@@ -123,8 +133,7 @@ class CompletionMetricsTest {
     @Test
     void everyCodeHasItsCounter() {
         for (ErrorCode code : ErrorCode.values()) {
-            assertThat(session.failed(new LlamafuException(code, "text")).code())
-                    .isEqualTo(code);
+            engine.fail(submit(""), code, "text");
             assertThat(count("code", code.name(), "errors")).as(code.name()).isEqualTo(1);
         }
         assertThat(count("errors")).isEqualTo(ErrorCode.values().length);

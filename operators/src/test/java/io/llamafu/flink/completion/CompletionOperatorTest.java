@@ -35,15 +35,16 @@ import static org.apache.flink.streaming.api.datastream.AsyncDataStream.OutputMo
 import static org.apache.flink.streaming.api.datastream.AsyncDataStream.OutputMode.UNORDERED;
 import static org.apache.flink.streaming.runtime.tasks.mailbox.TaskMailbox.MIN_PRIORITY;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
 
-/** {@link CompletionFunction} in the operator that runs it. */
 @Timeout(60)
 class CompletionOperatorTest {
     /** Of records and watermarks. */
     private static final int CAPACITY = 4;
 
     private static final int MAX_PARALLELISM = 8;
-    private static final long TIMEOUT = 17_000;
+    private static final Duration TIMEOUT = Duration.ofSeconds(7);
+    private static final long PATIENCE = EngineClient.patience(TIMEOUT).toMillis();
 
     private final List<Subtask> subtasks = new ArrayList<>();
 
@@ -53,19 +54,17 @@ class CompletionOperatorTest {
         private final OneInputStreamOperatorTestHarness<RoutedRequest, Completion> harness;
 
         Subtask(OutputMode mode, int parallelism, int index) throws Exception {
-            CompletionFunction<RoutedRequest, Completion> function = new CompletionFunction<>(
-                    LlamafuOptions.builder()
-                            .model("base.gguf")
-                            .onError(OnError.EMIT)
-                            .build(),
-                    SamplingOptions.greedy(),
-                    options -> engine.lease(),
-                    new RequestOnly<>());
+            LlamafuOptions options = LlamafuOptions.builder()
+                    .model("base.gguf")
+                    .timeout(TIMEOUT)
+                    .onError(OnError.EMIT)
+                    .build();
             harness = new OneInputStreamOperatorTestHarness<>(
                     new CompletionOperatorFactory<>(
-                            function,
+                            new RequestOnly<RoutedRequest>(),
                             new CompletionOperatorFactory.Settings(
-                                    mode == ORDERED, CAPACITY, Duration.ofMillis(TIMEOUT))),
+                                    options, SamplingOptions.greedy(), mode == ORDERED, CAPACITY),
+                            engineOptions -> engine.lease()),
                     MAX_PARALLELISM,
                     parallelism,
                     index);
@@ -269,13 +268,13 @@ class CompletionOperatorTest {
     }
 
     @Test
-    void recordThatTheEngineDoesNotAnswerAtAllIsFlinksToEnd() throws Exception {
+    void recordThatTheEngineDoesNotAnswerAtAllIsGivenUp() throws Exception {
         Subtask subtask = open(UNORDERED);
         subtask.record("a", 10);
 
-        subtask.harness.setProcessingTime(TIMEOUT - 1);
+        subtask.harness.setProcessingTime(PATIENCE - 1);
         assertThat(subtask.output()).isEmpty();
-        subtask.harness.setProcessingTime(TIMEOUT);
+        subtask.harness.setProcessingTime(PATIENCE);
 
         assertThat(subtask.output()).containsExactly("a at 10");
         assertThat(subtask.harness.extractOutputValues().get(0).getErrorCode()).isEqualTo("DEADLINE_EXCEEDED");
@@ -289,13 +288,21 @@ class CompletionOperatorTest {
         subtask.engine.attended();
         subtask.record("a", 10);
 
-        subtask.harness.setProcessingTime(20 * TIMEOUT);
+        subtask.harness.setProcessingTime(20 * PATIENCE);
         assertThat(subtask.output()).isEmpty();
         subtask.engine.unattended();
-        subtask.harness.setProcessingTime(22 * TIMEOUT);
+        subtask.harness.setProcessingTime(22 * PATIENCE);
 
         assertThat(subtask.output()).containsExactly("a at 10");
         assertThat(subtask.harness.extractOutputValues().get(0).getErrorCode()).isEqualTo("DEADLINE_EXCEEDED");
+    }
+
+    @Test
+    void closeOfAnOperatorThatWasNeverOpenedDoesNotThrow() throws Exception {
+        Subtask subtask = new Subtask(UNORDERED, 1, 0);
+        subtask.harness.setup();
+
+        assertThatCode(subtask.harness::close).doesNotThrowAnyException();
     }
 
     @Test

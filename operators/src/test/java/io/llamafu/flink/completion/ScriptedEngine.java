@@ -12,6 +12,7 @@ import io.llamafu.engine.FinishReason;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
 import io.llamafu.engine.ResolvedAdapter;
+import io.llamafu.engine.SharedEngines;
 
 import java.time.Duration;
 import java.util.ArrayList;
@@ -28,18 +29,8 @@ final class ScriptedEngine implements InferenceEngine {
     private boolean open = true;
     private boolean attended;
 
-    Leases.Lease lease() {
-        return new Leases.Lease() {
-            @Override
-            public InferenceEngine engine() {
-                return ScriptedEngine.this;
-            }
-
-            @Override
-            public void close() {
-                closedLeases++;
-            }
-        };
+    SharedEngines.Lease lease() {
+        return new SharedEngines.Lease(this, false, () -> closedLeases++);
     }
 
     @Override

@@ -65,7 +65,7 @@ class TaskManagerTest {
         assertThat(TaskManager.of(new WithGpus()).temporaryFolder()).matches(Files::isDirectory);
     }
 
-    /** As the operators of asynchronous functions show theirs. */
+    /** The operators of such functions show a context of their own. */
     private static final class Asynchronous extends RichAsyncFunction<String, String> {
         private static final long serialVersionUID = 1L;
 

@@ -24,6 +24,12 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 class RequestFunctionTest {
     private static final KeySelector<String, String> KEY = text -> text.substring(0, 1);
 
+    /** Only a key and a prompt. */
+    private static RecordFields<String> fields(
+            KeySelector<String, String> key, SerializableFunction<String, String> prompt) {
+        return new RecordFields<>(key, prompt, null, null, null, null, null);
+    }
+
     @Test
     void recordSaysWhatItsFunctionsSay() throws Exception {
         SamplingOptions sampling =
@@ -59,7 +65,7 @@ class RequestFunctionTest {
         RoutedRequest request = request(fields, "abc");
 
         assertThat(request)
-                .isEqualTo(request(RecordFields.of(KEY, text -> text), "abc"))
+                .isEqualTo(request(fields(KEY, text -> text), "abc"))
                 .extracting(RoutedRequest::getStack, RoutedRequest::getPinned)
                 .containsExactly("default", false);
     }
@@ -120,11 +126,10 @@ class RequestFunctionTest {
 
     @Test
     void nullKeyAndNullPromptAreErrors() throws Exception {
-        assertThat(request(RecordFields.of(text -> null, text -> text), "abc").getError())
+        assertThat(request(fields(text -> null, text -> text), "abc").getError())
                 .contains("null key");
-        assertThat(request(RecordFields.of(KEY, text -> null), "abc").getError())
-                .contains("null prompt");
-        assertThat(request(RecordFields.of(null, text -> text), "abc").getErrorCode())
+        assertThat(request(fields(KEY, text -> null), "abc").getError()).contains("null prompt");
+        assertThat(request(fields(null, text -> text), "abc").getErrorCode())
                 .as("a job without keys")
                 .isNull();
     }
@@ -201,16 +206,16 @@ class RequestFunctionTest {
 
     @Test
     void smallestTimestampIsNone() throws Exception {
-        RoutedRequest request = process(
-                RecordFields.of(KEY, text -> text), new RequestOnly<>(), new StreamRecord<>("abc", Long.MIN_VALUE));
+        RoutedRequest request =
+                process(fields(KEY, text -> text), new RequestOnly<>(), new StreamRecord<>("abc", Long.MIN_VALUE));
 
         assertThat(request.getEventTime()).isNull();
     }
 
     @Test
     void recordTravelsBesideItsRequest() throws Exception {
-        Tuple2<RoutedRequest, String> carried = process(
-                RecordFields.of(KEY, text -> text), new WithRecord<>(Types.STRING), new StreamRecord<>("abc", 42));
+        Tuple2<RoutedRequest, String> carried =
+                process(fields(KEY, text -> text), new WithRecord<>(Types.STRING), new StreamRecord<>("abc", 42));
 
         assertThat(carried.f0.getPrompt()).isEqualTo("<abc>");
         assertThat(carried.f1).isEqualTo("abc");

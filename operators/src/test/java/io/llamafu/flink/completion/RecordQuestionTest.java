@@ -8,29 +8,32 @@ import io.llamafu.flink.Completion;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.OnError;
 import io.llamafu.flink.ResolvedAdapter;
-import io.llamafu.flink.routing.RequestOnly;
 import io.llamafu.flink.routing.RequestSampling;
 import io.llamafu.flink.routing.RoutedRequest;
 import io.llamafu.flink.routing.TokenBias;
-import org.apache.flink.api.common.functions.DefaultOpenContext;
-import org.apache.flink.streaming.api.functions.async.CollectionSupplier;
-import org.apache.flink.streaming.api.functions.async.ResultFuture;
-import org.apache.flink.streaming.util.MockStreamingRuntimeContext;
+import org.apache.flink.metrics.groups.UnregisteredMetricsGroup;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
+import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatCode;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-class CompletionFunctionTest {
+/** Routed records, asked by a client. */
+class RecordQuestionTest {
+    @TempDir
+    private Path folder;
+
     private ScriptedEngine engine = new ScriptedEngine();
-    private CompletionFunction<RoutedRequest, Completion> function;
+    private LlamafuOptions options;
+    private EngineClient client;
 
     @BeforeEach
     void open() {
@@ -38,20 +41,18 @@ class CompletionFunctionTest {
     }
 
     private void open(OnError onError) {
-        LlamafuOptions options = LlamafuOptions.builder()
+        options = LlamafuOptions.builder()
                 .model("base.gguf")
                 .maxTokens(9)
                 .stop("END")
                 .timeout(Duration.ofSeconds(7))
                 .onError(onError)
                 .build();
-        function = new CompletionFunction<>(
+        client = EngineClient.open(
                 options,
-                SamplingOptions.builder().seed(3).build(),
+                new TaskManager(folder, Optional.empty(), OptionalInt.empty()),
                 engineOptions -> engine.lease(),
-                new RequestOnly<>());
-        function.setRuntimeContext(new MockStreamingRuntimeContext(1, 0));
-        function.open(DefaultOpenContext.INSTANCE);
+                new UnregisteredMetricsGroup());
     }
 
     @Test
@@ -107,7 +108,7 @@ class CompletionFunctionTest {
     @Test
     void completionTellsAllThatIsKnown() {
         Result result = invoke(request("1", "medical:0.5"));
-        assertThat(result.settled()).isZero();
+        assertThat(result.isSettled()).isFalse();
         engine.answer(0, "cardiology");
 
         assertThat(result.completion())
@@ -167,7 +168,7 @@ class CompletionFunctionTest {
     }
 
     @Test
-    void nothingIsThrownFromAsyncInvoke() {
+    void askingThrowsNothing() {
         RoutedRequest rejected = request("1", "");
         rejected.setPrompt(null);
         rejected.setErrorCode("INVALID_REQUEST");
@@ -186,15 +187,13 @@ class CompletionFunctionTest {
         Result result = invoke(request("1", ""));
         engine.answer(0).complete(null);
 
-        assertThat(result.settled()).isEqualTo(1);
         assertThat(result.failure()).isInstanceOf(LlamafuException.class);
     }
 
     @Test
     void timeoutCancelsTheGenerationAndIsCoded() {
-        RoutedRequest request = request("1", "");
-        Result result = invoke(request);
-        function.timeout(request, result);
+        Result result = invoke(request("1", ""));
+        assertThat(result.giveUpIfEngineHangs()).isTrue();
 
         assertThat(engine.answer(0)).isCancelled();
         assertThat(result.completion().getErrorCode()).isEqualTo("DEADLINE_EXCEEDED");
@@ -203,12 +202,11 @@ class CompletionFunctionTest {
 
     @Test
     void whicheverComesFirstSettlesAndNothingSettlesTwice() {
-        RoutedRequest request = request("1", "");
-        Result answered = invoke(request);
+        Result answered = invoke(request("1", ""));
         engine.answer(0, "text");
-        function.timeout(request, answered);
-        Result timedOut = invoke(request);
-        function.timeout(request, timedOut);
+        answered.giveUpIfEngineHangs();
+        Result timedOut = invoke(request("1", ""));
+        timedOut.giveUpIfEngineHangs();
         engine.answer(1, "text");
 
         assertThat(answered.completion().getText()).isEqualTo("text");
@@ -229,12 +227,38 @@ class CompletionFunctionTest {
     @Test
     void closeCancelsWhatIsOpenAndSettlesNothing() {
         Result result = invoke(request("1", ""));
-        function.close();
-        function.close();
+        client.close();
+        client.close();
 
         assertThat(engine.answer(0)).isCancelled();
         assertThat(engine.closedLeases()).isPositive();
-        assertThat(result.settled()).as("the last checkpoint has it").isZero();
+        assertThat(result.isSettled()).as("the last checkpoint has it").isFalse();
+    }
+
+    @Test
+    void waitingGivesTheOutcomeAndFailsWithTheError() {
+        Result answered = invoke(request("1", ""));
+        engine.answer(0, "text");
+        assertThat(answered.asked().await().completion().text()).isEqualTo("text");
+
+        open(OnError.FAIL);
+        Result failed = invoke(request("2", ""));
+        engine.fail(1, ErrorCode.OUT_OF_MEMORY, "no room");
+        assertThatThrownBy(() -> failed.asked().await())
+                .isInstanceOf(LlamafuException.class)
+                .hasMessage("The record with id '2' of key 'tenant': no room");
+    }
+
+    @Test
+    void interruptedWaitFreesTheSequence() {
+        Result result = invoke(request("1", ""));
+        Thread.currentThread().interrupt();
+
+        assertThatThrownBy(() -> result.asked().await())
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.ENGINE_CLOSED));
+        assertThat(Thread.interrupted()).isTrue();
+        assertThat(engine.answer(0)).isCancelled();
     }
 
     @Test
@@ -252,21 +276,10 @@ class CompletionFunctionTest {
         assertThat(failed.closedLeases()).isEqualTo(1);
     }
 
-    @Test
-    void closeOfWhatWasNeverOpenedDoesNotThrow() {
-        CompletionFunction<RoutedRequest, Completion> unopened = new CompletionFunction<>(
-                LlamafuOptions.builder().model("base.gguf").build(),
-                SamplingOptions.greedy(),
-                options -> engine.lease(),
-                new RequestOnly<>());
-
-        assertThatCode(unopened::close).doesNotThrowAnyException();
-    }
-
     private Result invoke(RoutedRequest request) {
-        Result result = new Result();
-        function.asyncInvoke(request, result);
-        return result;
+        RecordQuestion question = new RecordQuestion(
+                request, options, SamplingOptions.builder().seed(3).build());
+        return new Result(question, client.ask(question));
     }
 
     private static RoutedRequest request(String id, String stack) {
@@ -279,39 +292,24 @@ class CompletionFunctionTest {
                 .build();
     }
 
-    private static final class Result implements ResultFuture<Completion> {
-        private final List<Completion> completions = new ArrayList<>();
-        private final List<Throwable> failures = new ArrayList<>();
+    private record Result(RecordQuestion question, EngineClient.OpenRequest asked) {
 
-        @Override
-        public void complete(Collection<Completion> result) {
-            completions.addAll(result);
+        boolean giveUpIfEngineHangs() {
+            return asked.giveUpIfEngineHangs();
         }
 
-        @Override
-        public void completeExceptionally(Throwable error) {
-            failures.add(error);
-        }
-
-        @Override
-        public void complete(CollectionSupplier<Completion> supplier) {
-            throw new UnsupportedOperationException();
-        }
-
-        int settled() {
-            return completions.size() + failures.size();
+        boolean isSettled() {
+            return asked.outcome().isDone();
         }
 
         Completion completion() {
-            assertThat(failures).isEmpty();
-            assertThat(completions).hasSize(1);
-            return completions.get(0);
+            assertThat(asked.outcome()).isCompleted();
+            return question.completion(asked.outcome().join());
         }
 
         Throwable failure() {
-            assertThat(completions).isEmpty();
-            assertThat(failures).hasSize(1);
-            return failures.get(0);
+            assertThat(asked.outcome()).isCompletedExceptionally();
+            return asked.outcome().handle((outcome, failure) -> failure).join();
         }
     }
 }

@@ -4,8 +4,10 @@ import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.EngineOptions;
+import io.llamafu.engine.SharedEngines;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.artifact.RemoteStore;
+import org.apache.flink.metrics.groups.UnregisteredMetricsGroup;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -16,18 +18,21 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.function.Function;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-class JobEngineTest {
+class EngineClientTest {
     @TempDir
     private Path folder;
 
     private final ScriptedEngine engine = new ScriptedEngine();
 
-    private TaskManager taskManager(OptionalInt gpu) {
-        return new TaskManager(folder, Optional.of(new TaskManager.Memory(0, 0)), gpu);
+    private EngineClient open(
+            LlamafuOptions options, OptionalInt gpu, Function<EngineOptions, SharedEngines.Lease> engines) {
+        TaskManager taskManager = new TaskManager(folder, Optional.of(new TaskManager.Memory(0, 0)), gpu);
+        return EngineClient.open(options, taskManager, engines, new UnregisteredMetricsGroup());
     }
 
     @Test
@@ -35,12 +40,12 @@ class JobEngineTest {
         LlamafuOptions options =
                 LlamafuOptions.builder().model("base.gguf").gpuLayers(-1).build();
         List<EngineOptions> asked = new ArrayList<>();
-        Leases leases = wanted -> {
+        Function<EngineOptions, SharedEngines.Lease> engines = wanted -> {
             asked.add(wanted);
             return engine.lease();
         };
-        try (JobEngine held = JobEngine.open(options, taskManager(OptionalInt.of(2)), leases)) {
-            assertThat(held.engine()).as("nothing is remote").isSameAs(engine);
+        try (EngineClient client = open(options, OptionalInt.of(2), engines)) {
+            assertThat(client.engine()).as("nothing is remote").isSameAs(engine);
         }
         assertThat(asked)
                 .containsExactly(EngineOptions.builder(Path.of("base.gguf"))
@@ -58,11 +63,11 @@ class JobEngineTest {
         LlamafuOptions options = LlamafuOptions.builder()
                 .model(store.uri("base.gguf").toString())
                 .build();
-        Leases leases = wanted -> {
+        Function<EngineOptions, SharedEngines.Lease> engines = wanted -> {
             assertThat(wanted.model()).hasSize(10);
             throw new LlamafuException(ErrorCode.MODEL_INVALID, "It is no model.");
         };
-        assertThatThrownBy(() -> JobEngine.open(options, taskManager(OptionalInt.empty()), leases))
+        assertThatThrownBy(() -> open(options, OptionalInt.empty(), engines))
                 .hasMessageContainingAll(store.uri("base.gguf").toString(), "It is no model.")
                 .isInstanceOfSatisfying(
                         LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.MODEL_INVALID));
@@ -73,13 +78,13 @@ class JobEngineTest {
         return LlamafuOptions.fromMap(Map.of("model", "base.gguf", "adapters.memory-budget", size));
     }
 
-    private JobEngine open(LlamafuOptions options) {
-        return JobEngine.open(options, taskManager(OptionalInt.empty()), wanted -> engine.lease());
+    private EngineClient open(LlamafuOptions options) {
+        return open(options, OptionalInt.empty(), wanted -> engine.lease());
     }
 
     private static void prefetch(LlamafuOptions options, String... stacks) {
         for (String stack : stacks) {
-            JobEngine.prefetch(options, AdapterStack.parse(stack));
+            new EnginePrefetch(options).prefetch(AdapterStack.parse(stack));
         }
     }
 
@@ -87,10 +92,10 @@ class JobEngineTest {
     void stacksOfRoutesAreLoadedByTheEngineOfTheirOptions() {
         LlamafuOptions options = budget("1 kb");
         prefetch(options, "before");
-        JobEngine held = open(options);
+        EngineClient client = open(options);
         prefetch(options, "medical:0.5+formal", "", "legal");
         prefetch(budget("2 kb"), "other");
-        held.close();
+        client.close();
         prefetch(options, "after");
 
         assertThat(engine.preloads())
@@ -101,9 +106,9 @@ class JobEngineTest {
     void routesTakeNoAdaptersPlaceAndNeedABudget() {
         for (LlamafuOptions options : List.of(
                 budget("5 bytes"), LlamafuOptions.builder().model("base.gguf").build())) {
-            JobEngine held = open(options);
+            EngineClient client = open(options);
             prefetch(options, "medical+legal");
-            held.close();
+            client.close();
         }
 
         assertThat(engine.preloads()).isEmpty();
@@ -112,15 +117,15 @@ class JobEngineTest {
     @Test
     void routesDoNotFloodTheEngine() {
         LlamafuOptions options = budget("1 kb");
-        JobEngine held = open(options);
+        EngineClient client = open(options);
         for (int route = 0; route < 1000; route++) {
             prefetch(options, "a" + route);
         }
-        assertThat(engine.preloads()).hasSize(JobEngine.MOST_PREFETCHES);
+        assertThat(engine.preloads()).hasSize(EnginePrefetch.MOST_LOADS);
 
         engine.endPreloads();
         prefetch(options, "later");
         assertThat(engine.preloads()).contains(AdapterStack.of("later"));
-        held.close();
+        client.close();
     }
 }

@@ -12,42 +12,40 @@ import io.llamafu.grammar.LabelGrammar;
 import java.io.Serializable;
 import java.util.List;
 
-/** What is asked of the model, and what of its answer counts. */
-sealed interface Task extends Serializable {
+/** What an answer has to be: any text, a label, or JSON. */
+sealed interface OutputFormat extends Serializable {
 
     CompletionRequest request(CallSettings settings, String prompt, AdapterStack stack);
 
     /**
-     * The answer that the completion holds.
+     * Checks that an answer is complete.
      *
-     * @throws LlamafuException with ANSWER_INCOMPLETE if it ended too early to be one
+     * @throws LlamafuException with ANSWER_INCOMPLETE if it ended too early to have this format
      */
-    String answer(Completion completion);
+    void check(Completion answer);
 
-    /** Answers with whatever the model says. */
-    record Generation() implements Task {
+    /** Any text. */
+    record Text() implements OutputFormat {
         @Override
         public CompletionRequest request(CallSettings settings, String prompt, AdapterStack stack) {
             return settings.request(prompt, stack);
         }
 
         @Override
-        public String answer(Completion completion) {
-            return completion.text();
-        }
+        public void check(Completion answer) {}
     }
 
     /**
-     * Answers with a label.
+     * One of the labels.
      *
      * @param labels one or more
      * @param grammar that allows these and nothing else
-     * @param maxTokens what the longest label can need
+     * @param maxTokens enough for the longest label
      */
-    record Classification(List<String> labels, String grammar, int maxTokens) implements Task {
-        static Classification of(List<String> labels) {
+    record Label(List<String> labels, String grammar, int maxTokens) implements OutputFormat {
+        static Label of(List<String> labels) {
             String grammar = LabelGrammar.of(labels);
-            return new Classification(List.copyOf(labels), grammar, LabelGrammar.maxTokens(labels));
+            return new Label(List.copyOf(labels), grammar, LabelGrammar.maxTokens(labels));
         }
 
         @Override
@@ -59,25 +57,24 @@ sealed interface Task extends Serializable {
         }
 
         @Override
-        public String answer(Completion completion) {
-            if (!labels.contains(completion.text())) {
+        public void check(Completion answer) {
+            if (!labels.contains(answer.text())) {
                 throw new LlamafuException(
                         ErrorCode.ANSWER_INCOMPLETE,
                         "The answer '%s' ended before it was one of the labels (%s); shorten the text or raise context-size."
-                                .formatted(completion.text(), completion.finishReason()));
+                                .formatted(answer.text(), answer.finishReason()));
             }
-            return completion.text();
         }
     }
 
     /**
-     * Answers with JSON.
+     * JSON.
      *
      * @param grammar of the JSON Schema
      */
-    record Extraction(String grammar) implements Task {
-        static Extraction of(String schema) {
-            return new Extraction(JsonSchemaGrammar.of(schema));
+    record Json(String grammar) implements OutputFormat {
+        static Json of(String schema) {
+            return new Json(JsonSchemaGrammar.of(schema));
         }
 
         @Override
@@ -88,14 +85,13 @@ sealed interface Task extends Serializable {
         }
 
         @Override
-        public String answer(Completion completion) {
-            if (completion.finishReason() != FinishReason.END_OF_GENERATION) {
+        public void check(Completion answer) {
+            if (answer.finishReason() != FinishReason.END_OF_GENERATION) {
                 throw new LlamafuException(
                         ErrorCode.ANSWER_INCOMPLETE,
                         "The JSON is not complete after %d tokens (%s): raise max-tokens, or limit the schema with maxLength and maxItems. It begins: %s"
-                                .formatted(completion.generatedTokens(), completion.finishReason(), completion.text()));
+                                .formatted(answer.generatedTokens(), answer.finishReason(), answer.text()));
             }
-            return completion.text();
         }
     }
 }

@@ -1,0 +1,315 @@
+package io.llamafu.flink.completion;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.engine.Completion;
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.EngineOptions;
+import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.SharedEngines;
+import io.llamafu.flink.LlamafuOptions;
+import io.llamafu.flink.artifact.Artifacts;
+import org.apache.flink.annotation.Internal;
+import org.apache.flink.metrics.MetricGroup;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import javax.annotation.Nullable;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.function.Function;
+
+import static org.apache.flink.util.Preconditions.checkNotNull;
+
+/**
+ * One user of the TaskManager's engine: an operator, or a function or model of SQL. Holds the engine and its files, asks,
+ * counts, and applies {@code on-error} to failures.
+ *
+ * <p>Whoever removes a request from {@link #open} settles it: the engine, or the caller that gives it up because the engine
+ * hangs. Requests that are open at {@link #close} stay without an outcome: the last checkpoint has their records.
+ *
+ * <p>The task's thread asks; outcomes come from any thread.
+ */
+@Internal
+public final class EngineClient implements AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(EngineClient.class);
+
+    /** The engine's own timeout must strike first: it frees the sequence and says what the time was spent on. */
+    private static final Duration TIMEOUT_GRACE = Duration.ofSeconds(10);
+
+    /** Flink's own thread may wait for it, and must send heartbeats in between. */
+    private static final Duration CLOSE_PATIENCE = Duration.ofSeconds(20);
+
+    private final LlamafuOptions options;
+    private final TaskManager taskManager;
+    private final Function<EngineOptions, SharedEngines.Lease> engines;
+    private final CompletionMetrics metrics;
+    private final Set<OpenRequest> open = ConcurrentHashMap.newKeySet();
+    private final Set<ErrorCode> logged = ConcurrentHashMap.newKeySet();
+
+    private volatile Share share;
+
+    private EngineClient(
+            LlamafuOptions options,
+            TaskManager taskManager,
+            Function<EngineOptions, SharedEngines.Lease> engines,
+            MetricGroup group) {
+        this.options = checkNotNull(options, "options is null");
+        this.taskManager = checkNotNull(taskManager, "taskManager is null");
+        this.engines = checkNotNull(engines, "engines is null");
+        this.share = openShare();
+        this.metrics = new CompletionMetrics(group, this::openEngine);
+    }
+
+    /**
+     * Fetches remote files and opens the engine, or joins it; that takes seconds to minutes.
+     *
+     * @param engines where the engine comes from: {@link SharedEngines#acquire}
+     * @throws LlamafuException if the files cannot be fetched, or the engine cannot be opened
+     */
+    public static EngineClient open(
+            LlamafuOptions options,
+            TaskManager taskManager,
+            Function<EngineOptions, SharedEngines.Lease> engines,
+            MetricGroup group) {
+        EngineClient client = new EngineClient(options, taskManager, engines, group);
+        EnginePrefetch.opened(client);
+        return client;
+    }
+
+    /** The engine, and the files that it was opened with. */
+    private record Share(Artifacts files, SharedEngines.Lease lease, InferenceEngine engine) {
+        void close() {
+            try {
+                lease.close();
+            } finally {
+                files.close();
+            }
+        }
+    }
+
+    private Share openShare() {
+        taskManager.memory().ifPresent(memory -> SharedEngines.reserve(memory.managed()));
+        taskManager.classLoader().beforeClosing("llamafu-engines", () -> SharedEngines.closeAll(CLOSE_PATIENCE));
+        Artifacts files = Artifacts.acquire(options.artifacts(taskManager.temporaryFolder()));
+        try {
+            SharedEngines.Lease lease = acquire(files);
+            if (lease.opened()) {
+                NativeMemory.warnIfShort(taskManager);
+            }
+            return new Share(files, lease, files.over(lease.engine()));
+        } catch (RuntimeException | Error e) {
+            files.close();
+            throw e;
+        }
+    }
+
+    private SharedEngines.Lease acquire(Artifacts files) {
+        EngineOptions wanted =
+                options.toEngineOptions(files.model(), files.adapters(), files.adapterFiles(), taskManager.gpu());
+        try {
+            return engines.apply(wanted);
+        } catch (LlamafuException e) {
+            throw files.explain(e);
+        }
+    }
+
+    LlamafuOptions options() {
+        return options;
+    }
+
+    /** The engine as it is: a failed one is not opened anew. */
+    InferenceEngine openEngine() {
+        return share.engine();
+    }
+
+    /**
+     * The engine, opened anew if it failed for good: only the records that were in it when it failed are errors. Blocks
+     * while the model loads.
+     */
+    public InferenceEngine engine() {
+        Share before = share;
+        if (!before.engine().isOpen()) {
+            LOG.warn("The engine has failed and is opened anew.");
+            share = openShare();
+            before.close();
+        }
+        return share.engine();
+    }
+
+    /** Asks without waiting. Does not throw: a failure, of the question too, becomes the outcome. */
+    @SuppressWarnings("FutureReturnValueIgnored") // settle lets nothing escape
+    public OpenRequest ask(Question question) {
+        metrics.request();
+        OpenRequest asked = new OpenRequest(question);
+        open.add(asked);
+        asked.answer.whenComplete((answer, failure) -> settle(asked, answer, failure));
+        return asked;
+    }
+
+    /** How long callers wait for a request before they {@linkplain OpenRequest#giveUpIfEngineHangs look} after the engine. */
+    static Duration patience(Duration timeout) {
+        return timeout.plus(TIMEOUT_GRACE);
+    }
+
+    /** A question on its way; equal to itself only. */
+    public final class OpenRequest {
+        private final Question question;
+        private final Optional<CompletionRequest> request;
+        private final CompletableFuture<Completion> answer;
+        private final CompletableFuture<Outcome> outcome = new CompletableFuture<>();
+
+        private OpenRequest(Question question) {
+            this.question = question;
+            CompletionRequest submitted = null;
+            CompletableFuture<Completion> answered;
+            try {
+                submitted = question.request();
+                answered = engine().submit(submitted);
+            } catch (RuntimeException e) {
+                answered = CompletableFuture.failedFuture(e);
+            }
+            this.request = Optional.ofNullable(submitted);
+            this.answer = answered;
+        }
+
+        /** Fails with a {@link LlamafuException} if {@code on-error} is {@code fail}. */
+        public CompletableFuture<Outcome> outcome() {
+            return outcome;
+        }
+
+        private Duration timeout() {
+            return request.map(CompletionRequest::timeout).orElse(options.timeout());
+        }
+
+        /**
+         * Settles the request with {@code DEADLINE_EXCEEDED} if the engine has not looked after its requests for the whole
+         * timeout of this one. An engine at work answers each request itself, however long that waits for others.
+         *
+         * @return whether there is an outcome now
+         */
+        boolean giveUpIfEngineHangs() {
+            if (!outcome.isDone() && !isEngineAtWork()) {
+                settle(
+                        this,
+                        null,
+                        new LlamafuException(
+                                ErrorCode.DEADLINE_EXCEEDED,
+                                "The record was not answered within its timeout of %s, and the engine did not say why."
+                                        .formatted(timeout())));
+            }
+            return outcome.isDone();
+        }
+
+        private boolean isEngineAtWork() {
+            InferenceEngine engine = openEngine();
+            return engine.isOpen() && engine.unattendedFor().compareTo(timeout()) < 0;
+        }
+
+        /**
+         * Waits; for an engine that hangs, at most the timeout and the engine's grace.
+         *
+         * @throws LlamafuException if the record failed and {@code on-error} is {@code fail}, or with ENGINE_CLOSED if the
+         *     thread is interrupted
+         */
+        public Outcome await() {
+            try {
+                while (true) {
+                    try {
+                        return outcome.get(patience(timeout()).toMillis(), TimeUnit.MILLISECONDS);
+                    } catch (TimeoutException e) {
+                        giveUpIfEngineHangs();
+                    }
+                }
+            } catch (InterruptedException e) {
+                open.remove(this);
+                answer.cancel(false);
+                Thread.currentThread().interrupt();
+                throw new LlamafuException(
+                        ErrorCode.ENGINE_CLOSED, "The task was cancelled while it waited for an answer.", e);
+            } catch (ExecutionException e) {
+                throw coded(e);
+            }
+        }
+    }
+
+    private void settle(OpenRequest asked, @Nullable Completion answer, @Nullable Throwable failure) {
+        if (!open.remove(asked)) {
+            return;
+        }
+        // Frees the sequence of a request that was given up.
+        asked.answer.cancel(false);
+        try {
+            Optional<LlamafuException> error = Optional.ofNullable(failure).map(EngineClient::coded);
+            asked.request.ifPresent(request -> metrics.outcome(request, error.map(LlamafuException::code)));
+            asked.outcome.complete(error.isPresent() ? failed(asked, error.get()) : answered(asked, answer));
+        } catch (Throwable e) {
+            asked.outcome.completeExceptionally(coded(e));
+        }
+    }
+
+    private Outcome answered(OpenRequest asked, Completion answer) {
+        Outcome outcome = Outcome.answered(answer);
+        try {
+            asked.question.check(answer);
+        } catch (LlamafuException e) {
+            return failed(asked, e);
+        }
+        metrics.completion(answer);
+        return outcome;
+    }
+
+    private Outcome failed(OpenRequest asked, LlamafuException error) {
+        metrics.error(error.code());
+        String record = "%s: %s".formatted(asked.question.subject(), error.getMessage());
+        return switch (asked.question.onError()) {
+            case FAIL -> throw new LlamafuException(error.code(), record, error);
+            case NULL -> {
+                log(error.code(), record);
+                yield Outcome.nothing();
+            }
+            case EMIT -> {
+                log(error.code(), record);
+                yield Outcome.failed(error);
+            }
+        };
+    }
+
+    private static LlamafuException coded(Throwable failure) {
+        return LlamafuException.of(failure, ErrorCode.ENGINE_FAILED, "The engine failed");
+    }
+
+    /** Warns of the first error of each code only, so that the log is not flooded; the metrics count all of them. */
+    private void log(ErrorCode code, String record) {
+        if (logged.add(code)) {
+            LOG.warn("{}: {} (more of this code are counted, not logged)", code, record);
+        } else {
+            LOG.debug("{}: {}", code, record);
+        }
+    }
+
+    /** Cancels open requests and gives the engine back. Idempotent. Never throws: that would end the TaskManager. */
+    @Override
+    public void close() {
+        try {
+            EnginePrefetch.closed(this);
+            List<OpenRequest> cancelled = List.copyOf(open);
+            open.clear();
+            cancelled.forEach(asked -> asked.answer.cancel(false));
+        } catch (RuntimeException e) {
+            LOG.warn("Closing went wrong; going on.", e);
+        }
+        try {
+            share.close();
+        } catch (Throwable e) {
+            LOG.warn("Closing went wrong; going on.", e);
+        }
+    }
+}

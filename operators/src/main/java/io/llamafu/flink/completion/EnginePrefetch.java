@@ -1,0 +1,81 @@
+package io.llamafu.flink.completion;
+
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.EngineMetrics;
+import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.ResolvedAdapter;
+import io.llamafu.flink.LlamafuOptions;
+import io.llamafu.flink.routing.AdapterPrefetch;
+import org.apache.flink.annotation.Internal;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicInteger;
+
+import static org.apache.flink.util.Preconditions.checkNotNull;
+
+/**
+ * Loads the adapters of new routes into free memory of the engine that answers the records of the router: the one that a
+ * client with the same options has open in this class loader. Without such a client, or without {@code
+ * adapters.memory-budget}, it does nothing: routes may name more adapters than there is memory for. It evicts nothing.
+ */
+@Internal
+public final class EnginePrefetch implements AdapterPrefetch {
+    private static final long serialVersionUID = 1L;
+    private static final Logger LOG = LoggerFactory.getLogger(EnginePrefetch.class);
+
+    /** Loads at a time through one client; further hints are dropped: a record that names the adapter loads it. */
+    static final int MOST_LOADS = 8;
+
+    /** The open clients of this class loader, and their loads in progress. */
+    private static final Map<EngineClient, AtomicInteger> LOADS = new ConcurrentHashMap<>();
+
+    private final LlamafuOptions options;
+
+    public EnginePrefetch(LlamafuOptions options) {
+        this.options = checkNotNull(options, "options is null");
+    }
+
+    static void opened(EngineClient client) {
+        LOADS.put(client, new AtomicInteger());
+    }
+
+    static void closed(EngineClient client) {
+        LOADS.remove(client);
+    }
+
+    @Override
+    public void prefetch(AdapterStack stack) {
+        if (!stack.isBase()) {
+            LOADS.entrySet().stream()
+                    .filter(entry -> entry.getKey().options().toMap().equals(options.toMap()))
+                    .findFirst()
+                    .ifPresent(entry -> load(stack, entry.getKey().openEngine(), entry.getValue()));
+        }
+    }
+
+    private void load(AdapterStack stack, InferenceEngine engine, AtomicInteger loads) {
+        if (loads.incrementAndGet() > MOST_LOADS || !hasRoom(stack, engine.metrics())) {
+            loads.decrementAndGet();
+            return;
+        }
+        CompletableFuture<List<ResolvedAdapter>> unused = engine.preload(stack).whenComplete((adapters, failure) -> {
+            loads.decrementAndGet();
+            if (failure != null) {
+                LOG.info("Prefetching '{}' failed; a record that names it gets the error.", stack, failure);
+            }
+        });
+    }
+
+    /** An estimate before the files are read: the adapters of a job are mostly alike. */
+    private boolean hasRoom(AdapterStack stack, EngineMetrics metrics) {
+        long budget = options.adaptersMemoryBudget();
+        long taken = metrics.memory().adapters();
+        long each = metrics.residentAdapters() == 0 ? 0 : taken / metrics.residentAdapters();
+        return budget > 0 && taken + each * stack.entries().size() <= budget;
+    }
+}

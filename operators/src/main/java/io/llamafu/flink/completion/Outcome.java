@@ -1,0 +1,28 @@
+package io.llamafu.flink.completion;
+
+import io.llamafu.LlamafuException;
+import io.llamafu.engine.Completion;
+import org.apache.flink.annotation.Internal;
+
+import javax.annotation.Nullable;
+
+import static org.apache.flink.util.Preconditions.checkNotNull;
+
+/** The outcome of a question: a completion, an error, or nothing, as {@code on-error} = {@code null} has it. */
+@Internal
+public record Outcome(@Nullable Completion completion, @Nullable LlamafuException error) {
+
+    private static final Outcome NOTHING = new Outcome(null, null);
+
+    public static Outcome answered(Completion completion) {
+        return new Outcome(checkNotNull(completion, "completion is null"), null);
+    }
+
+    public static Outcome failed(LlamafuException error) {
+        return new Outcome(null, checkNotNull(error, "error is null"));
+    }
+
+    public static Outcome nothing() {
+        return NOTHING;
+    }
+}

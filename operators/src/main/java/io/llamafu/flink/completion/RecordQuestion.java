@@ -1,0 +1,84 @@
+package io.llamafu.flink.completion;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.Completion.Timings;
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.SamplingOptions;
+import io.llamafu.flink.Completion;
+import io.llamafu.flink.LlamafuOptions;
+import io.llamafu.flink.OnError;
+import io.llamafu.flink.ResolvedAdapter;
+import io.llamafu.flink.routing.RoutedRequest;
+import io.llamafu.flink.routing.Samplings;
+
+/**
+ * The question of a routed record.
+ *
+ * @param record as the routers left it
+ * @param options those of the job
+ * @param sampling for records without their own
+ */
+record RecordQuestion(RoutedRequest record, LlamafuOptions options, SamplingOptions sampling) implements Question {
+
+    @Override
+    public CompletionRequest request() {
+        if (record.getErrorCode() != null) {
+            throw new LlamafuException(ErrorCode.valueOf(record.getErrorCode()), record.getError());
+        }
+        AdapterStack stack = AdapterStack.parse(record.getStack());
+        if (record.getScales() != null) {
+            stack = stack.withScales(record.getScales());
+        }
+        SamplingOptions chosen = record.getSampling() == null ? sampling : Samplings.toOptions(record.getSampling());
+        CompletionRequest request = options.toRequest(record.getPrompt(), stack, chosen);
+        return record.getMaxTokens() == null ? request : request.withMaxTokens(record.getMaxTokens());
+    }
+
+    @Override
+    public OnError onError() {
+        return options.onError();
+    }
+
+    @Override
+    public String subject() {
+        String id = record.getId() == null ? "A record" : "The record with id '%s'".formatted(record.getId());
+        return record.getKey() == null ? id : id + " of key '%s'".formatted(record.getKey());
+    }
+
+    /** The record that leaves for an outcome. */
+    Completion completion(Outcome outcome) {
+        Completion.Builder completion = Completion.newBuilder()
+                .setId(record.getId())
+                .setKey(record.getKey())
+                .setPrompt(record.getPrompt())
+                .setStack(record.getStack())
+                .setEventTime(record.getEventTime());
+        if (outcome.completion() != null) {
+            setAnswer(completion, outcome.completion());
+        }
+        if (outcome.error() != null) {
+            completion
+                    .setErrorCode(outcome.error().code().name())
+                    .setError(outcome.error().getMessage());
+        }
+        return completion.build();
+    }
+
+    private static void setAnswer(Completion.Builder completion, io.llamafu.engine.Completion answer) {
+        Timings timings = answer.timings();
+        completion
+                .setText(answer.text())
+                .setFinishReason(answer.finishReason().name())
+                .setAdapters(answer.adapters().stream()
+                        .map(adapter -> new ResolvedAdapter(adapter.name(), adapter.scale(), adapter.digest()))
+                        .toList())
+                .setPromptTokens(answer.promptTokens())
+                .setCachedPromptTokens(answer.cachedPromptTokens())
+                .setGeneratedTokens(answer.generatedTokens())
+                .setQueueMillis(timings.queueMillis())
+                .setFirstTokenMillis(timings.firstTokenMillis())
+                .setTotalMillis(timings.totalMillis());
+    }
+}
