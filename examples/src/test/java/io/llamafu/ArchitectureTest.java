@@ -21,7 +21,10 @@ import static com.tngtech.archunit.library.GeneralCodingRules.ACCESS_STANDARD_ST
 import static com.tngtech.archunit.library.GeneralCodingRules.NO_CLASSES_SHOULD_USE_JAVA_UTIL_LOGGING;
 import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
 
-/** The allowed dependencies (native, operators, the installed jar, examples), and the public API. */
+/**
+ * The allowed dependencies (native, the PEFT converter, operators, the installed jar, examples), and the public API. The
+ * optional engine and the benchmarks, which no example needs, have a rule each in their own modules.
+ */
 class ArchitectureTest {
     private static final String ROOT = "io.llamafu";
     private static final String GGUF = "io.llamafu.gguf";
@@ -31,11 +34,8 @@ class ArchitectureTest {
     private static final String GRAMMAR = "io.llamafu.grammar";
     private static final String PEFT = "io.llamafu.peft";
     private static final String LLAMACPP = "io.llamafu.llamacpp";
-    private static final String JLLAMA = "io.llamafu.jllama";
     private static final String FLINK_API = "io.llamafu.flink";
     private static final String ARTIFACT = "io.llamafu.flink.artifact";
-    private static final String AFFINITY = "io.llamafu.flink.affinity";
-    private static final String ROUTING = "io.llamafu.flink.routing";
     private static final String FLINK_ROOMS = "io.llamafu.flink.*..";
     private static final String TABLE = "io.llamafu.flink.table";
     private static final String CLUSTER = "io.llamafu.examples.cluster";
@@ -109,17 +109,10 @@ class ArchitectureTest {
     }
 
     @Test
-    void jllama() {
-        ArchRule rule = mayUse(JLLAMA, ROOT, GGUF, ADAPTER, ENGINE, SUPPORT, JLLAMA)
-                .because("one engine among others knows neither them nor Flink");
-        rule.check(CLASSES);
-    }
-
-    @Test
     void nativeKnowsNothingOfFlink() {
         ArchRule rule = noClasses()
                 .that()
-                .resideInAnyPackage(ROOT, GGUF, ADAPTER, PEFT, ENGINE, SUPPORT, GRAMMAR, LLAMACPP, JLLAMA)
+                .resideInAnyPackage(ROOT, GGUF, ADAPTER, PEFT, ENGINE, SUPPORT, GRAMMAR, LLAMACPP)
                 .should()
                 .dependOnClassesThat()
                 .resideInAPackage("org.apache.flink..")
@@ -172,23 +165,6 @@ class ArchitectureTest {
     void examplesAreWrittenAsUsersWould() {
         ArchRule rule = mayUse("io.llamafu.examples", ROOT, ADAPTER, PEFT, ENGINE, GRAMMAR, FLINK_API, EXAMPLES)
                 .because("an example shows what users may rely on");
-        rule.check(CLASSES);
-    }
-
-    @Test
-    void benchmarksNameNoEngineClass() {
-        ArchRule rule = mayUse(
-                        "io.llamafu.examples.benchmark..",
-                        ROOT,
-                        GGUF,
-                        ADAPTER,
-                        ENGINE,
-                        FLINK_API,
-                        AFFINITY,
-                        ROUTING,
-                        EXAMPLES)
-                .because("any engine can take part, on models that are generated; and the affinity that is simulated"
-                        + " is the real one");
         rule.check(CLASSES);
     }
 

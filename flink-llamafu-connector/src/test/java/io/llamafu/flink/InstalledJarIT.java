@@ -65,8 +65,15 @@ class InstalledJarIT {
                 InputStream service =
                         jar.getInputStream(jar.getJarEntry("META-INF/services/io.llamafu.engine.EngineProvider"))) {
             assertThat(new String(service.readAllBytes(), StandardCharsets.UTF_8))
-                    .contains("io.llamafu.llamacpp.LlamaCppEngineProvider");
+                    .isEqualToIgnoringWhitespace("io.llamafu.llamacpp.LlamaCppEngineProvider");
         }
+    }
+
+    /** They are artifacts of their own, which no TaskManager needs. */
+    @Test
+    void holdsNoOptionalEngineAndNoConverter() {
+        assertThat(names)
+                .noneMatch(name -> name.startsWith("io/llamafu/jllama/") || name.startsWith("io/llamafu/peft/"));
     }
 
     /** For LOAD MODULE and CREATE MODEL; and no other factory, such as Avro's as a table format. */

@@ -4,11 +4,16 @@ import com.sun.management.OperatingSystemMXBean;
 import io.llamafu.DaemonThreads;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 import java.lang.management.ManagementFactory;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.Iterator;
 import java.util.List;
+import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
@@ -25,6 +30,13 @@ import static java.util.Objects.requireNonNull;
  * {@link #closeAll}.
  */
 public final class SharedEngines {
+    private static final Logger LOG = LoggerFactory.getLogger(SharedEngines.class);
+    /** An engine that comes in an artifact of its own. */
+    private static final String JAVA_LLAMA_CPP = "java-llama.cpp";
+
+    private static final String JAVA_LLAMA_CPP_CURE =
+            "For java-llama.cpp add the artifact io.llamafu:llamafu-java-llama-cpp and its dependency de.kherud:llama where"
+                    + " Llamafu's own jar is: to lib/, or to the jar of the job.";
     private static final AtomicLong RESERVED = new AtomicLong();
     private static final EngineRegistry REGISTRY =
             new EngineRegistry(SharedEngines::provider, SharedEngines::availableBytes);
@@ -121,13 +133,31 @@ public final class SharedEngines {
     }
 
     private static EngineProvider provider(EngineOptions options) {
-        List<EngineProvider> providers =
-                ServiceLoader.load(EngineProvider.class, SharedEngines.class.getClassLoader()).stream()
-                        .map(ServiceLoader.Provider::get)
-                        .sorted(Comparator.comparingInt(EngineProvider::priority)
-                                .reversed())
-                        .toList();
-        return choose(options.engine(), providers);
+        return choose(options.engine(), providers(SharedEngines.class.getClassLoader()));
+    }
+
+    /**
+     * The providers that a class loader finds, the highest priority first. One that was loaded by another class loader than
+     * this class, or cannot be loaded, is left out, as it must not keep the others from a job.
+     */
+    static List<EngineProvider> providers(ClassLoader loader) {
+        List<EngineProvider> providers = new ArrayList<>();
+        Iterator<EngineProvider> found =
+                ServiceLoader.load(EngineProvider.class, loader).iterator();
+        while (true) {
+            try {
+                if (!found.hasNext()) {
+                    break;
+                }
+                providers.add(found.next());
+            } catch (ServiceConfigurationError | LinkageError e) {
+                LOG.warn(
+                        "An engine cannot be used. Its jar must be where Llamafu's own jar is: in lib/, or in the job.",
+                        e);
+            }
+        }
+        providers.sort(Comparator.comparingInt(EngineProvider::priority).reversed());
+        return providers;
     }
 
     /**
@@ -136,11 +166,16 @@ public final class SharedEngines {
      * @param engine a name, or {@link EngineOptions#AUTO}
      * @param providers the highest priority first
      * @throws LlamafuException with INVALID_OPTION if there is no engine of that name, NATIVE_LIBRARY_UNAVAILABLE if it
-     *     does not run here
+     *     does not run here or its artifact is missing
      */
     static EngineProvider choose(String engine, List<EngineProvider> providers) {
         boolean auto = engine.equals(EngineOptions.AUTO);
         if (!auto && providers.stream().noneMatch(provider -> provider.name().equals(engine))) {
+            if (engine.equals(JAVA_LLAMA_CPP)) {
+                throw new LlamafuException(
+                        ErrorCode.NATIVE_LIBRARY_UNAVAILABLE,
+                        "The engine '%s' is not on the class path. %s".formatted(engine, JAVA_LLAMA_CPP_CURE));
+            }
             throw new LlamafuException(
                     ErrorCode.INVALID_OPTION,
                     "There is no engine '%s'. The engines are: %s, or %s to choose among them."
@@ -152,12 +187,13 @@ public final class SharedEngines {
                 .findFirst()
                 .orElseThrow(() -> new LlamafuException(
                         ErrorCode.NATIVE_LIBRARY_UNAVAILABLE,
-                        "%s on %s/%s. The engines are: %s; native needs its library built for this platform, java-llama.cpp needs the jar de.kherud:llama on the class path."
+                        "%s on %s/%s. The engines are: %s; native needs its library built for this platform. %s"
                                 .formatted(
                                         auto ? "No engine runs" : "The engine '%s' does not run".formatted(engine),
                                         System.getProperty("os.name"),
                                         System.getProperty("os.arch"),
-                                        names(providers))));
+                                        names(providers),
+                                        JAVA_LLAMA_CPP_CURE)));
     }
 
     private static String names(List<EngineProvider> providers) {

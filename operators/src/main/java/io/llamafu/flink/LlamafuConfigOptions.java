@@ -58,8 +58,8 @@ public final class LlamafuConfigOptions {
     public static final ConfigOption<String> ENGINE = ConfigOptions.key("engine")
             .stringType()
             .defaultValue(EngineOptions.AUTO)
-            .withDescription("The engine: 'native' is our build of llama.cpp, 'java-llama.cpp' the library"
-                    + " de.kherud:llama; 'auto' takes 'native' where it runs, else 'java-llama.cpp'.");
+            .withDescription("The engine: 'native' is our build of llama.cpp, 'java-llama.cpp' the library of that name"
+                    + " (artifact llamafu-java-llama-cpp); 'auto' takes 'native' where it runs, else the other.");
 
     public static final ConfigOption<Integer> CONTEXT_SIZE = ConfigOptions.key("context-size")
             .intType()

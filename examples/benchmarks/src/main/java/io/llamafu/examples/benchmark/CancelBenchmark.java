@@ -3,7 +3,6 @@ package io.llamafu.examples.benchmark;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.SharedEngines;
-import io.llamafu.examples.cluster.Waiting;
 import org.apache.flink.core.execution.JobClient;
 import org.apache.flink.runtime.client.JobCancellationException;
 import org.apache.flink.util.ExceptionUtils;
@@ -17,6 +16,7 @@ import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
 
 /** How long a job takes to be cancelled while the model is busy with its records. */
 @Command(
@@ -94,7 +94,7 @@ final class CancelBenchmark implements Callable<Integer> {
     }
 
     private static Times cancelBusy(JobClient job, InferenceEngine engine) throws Exception {
-        Waiting.until("all sequences are busy and records wait", BUSY_TIMEOUT, () -> {
+        await("all sequences are busy and records wait", BUSY_TIMEOUT, () -> {
             EngineMetrics metrics = engine.metrics();
             return metrics.activeSequences() == metrics.parallelSequences() && metrics.waitingRequests() > 0;
         });
@@ -102,14 +102,18 @@ final class CancelBenchmark implements Callable<Integer> {
         job.cancel().get();
         awaitCancelled(job);
         double cancelled = (System.nanoTime() - start) / NANOS_PER_MILLI;
-        while (engine.metrics().activeSequences() > 0) {
-            if (System.nanoTime() - start > FREE_TIMEOUT.toNanos()) {
-                throw new IllegalStateException("%s after the job was cancelled, %d sequences are still decoded."
-                        .formatted(FREE_TIMEOUT, engine.metrics().activeSequences()));
+        await("no sequence is decoded", FREE_TIMEOUT, () -> engine.metrics().activeSequences() == 0);
+        return new Times(cancelled, (System.nanoTime() - start) / NANOS_PER_MILLI);
+    }
+
+    private static void await(String what, Duration timeout, BooleanSupplier condition) throws InterruptedException {
+        long deadline = System.nanoTime() + timeout.toNanos();
+        while (!condition.getAsBoolean()) {
+            if (System.nanoTime() > deadline) {
+                throw new IllegalStateException("Not within %s: %s.".formatted(timeout, what));
             }
             TimeUnit.MILLISECONDS.sleep(1);
         }
-        return new Times(cancelled, (System.nanoTime() - start) / NANOS_PER_MILLI);
     }
 
     private static void awaitCancelled(JobClient job) throws Exception {

@@ -5,7 +5,7 @@ import io.llamafu.engine.EngineProvider;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.support.MemoryBudget;
 
-/** Provides the engine {@code java-llama.cpp} where the jar {@code de.kherud:llama} is on the class path. */
+/** Provides the engine {@code java-llama.cpp} where {@code de.kherud:llama} has a library for the platform. */
 public final class JavaLlamaCppEngineProvider implements EngineProvider {
     @Override
     public String name() {

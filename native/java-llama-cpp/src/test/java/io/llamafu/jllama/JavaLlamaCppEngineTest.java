@@ -8,9 +8,11 @@ import io.llamafu.engine.EngineContractTest;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.SamplingOptions;
+import io.llamafu.engine.SharedEngines;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
 
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -34,6 +36,19 @@ class JavaLlamaCppEngineTest extends EngineContractTest {
     @Override
     public int goldenSample() {
         return 300;
+    }
+
+    /** Both are found, and are not shared, as the engine is one of the options. */
+    @Test
+    void isOpenedByItsNameBesideTheNativeEngine() {
+        EngineOptions.Builder options = TinyModel.options().contextSize(64).idleTimeout(Duration.ZERO);
+        try (SharedEngines.Lease ours =
+                        SharedEngines.acquire(options.engine("native").build());
+                SharedEngines.Lease theirs = SharedEngines.acquire(
+                        options.engine(JavaLlamaCppEngine.NAME).build())) {
+            assertThat(theirs.engine()).isInstanceOf(JavaLlamaCppEngine.class);
+            assertThat(ours.engine()).isNotInstanceOf(JavaLlamaCppEngine.class);
+        }
     }
 
     @Test
