@@ -65,7 +65,7 @@ public final class SharedEngines {
             return engine;
         }
 
-        /** Whether this lease opened the engine, rather than joined it. */
+        /** Whether this lease opened the engine instead of joining it. */
         public boolean opened() {
             return opened;
         }

@@ -44,14 +44,14 @@ final class CallOptions implements Serializable {
     private final RecentValues<Map<String, String>, CallSettings> recent = new RecentValues<>();
 
     /**
-     * Checks the options.
+     * Validates the options.
      *
      * @param user in messages, such as {@code LLM_COMPLETE}
      * @param options in their written form
-     * @param columns the text columns that the prompt is made of; empty for a function, which has one text
-     * @param changeable the keys that a call may set
-     * @param onErrors the values that {@code on-error} may have
-     * @param longest a timeout is never longer
+     * @param columns text columns of the prompt; empty for a function, which has one text
+     * @param changeable keys that a call may set
+     * @param onErrors allowed values of {@code on-error}
+     * @param longest upper limit of timeouts
      * @throws LlamafuException with INVALID_OPTION
      */
     CallOptions(
@@ -80,7 +80,7 @@ final class CallOptions implements Serializable {
         return EngineClient.open(settings().options(), taskManager, SharedEngines::acquire, metrics);
     }
 
-    /** @param made throws if the call cannot be asked */
+    /** @param made throws if the call is invalid */
     private record Call(String subject, CallSettings settings, Supplier<CompletionRequest> made, OutputFormat format)
             implements Question {
         @Override
@@ -100,8 +100,8 @@ final class CallOptions implements Serializable {
     }
 
     /**
-     * The question of a call. Does not throw: an error in the call fails its record. Its own {@code on-error} applies, or
-     * that of these options if the call's own options are wrong.
+     * The question of a call. Does not throw: an error in the call fails its record. Its own {@code on-error} applies,
+     * or that of these options if the call's options are invalid.
      *
      * @param texts of the columns of the template
      * @param stack in its written form
@@ -120,7 +120,7 @@ final class CallOptions implements Serializable {
         }
     }
 
-    /** The question of a call that cannot be asked; the {@code on-error} of these options applies. */
+    /** The question of an invalid call; the {@code on-error} of these options applies. */
     Question failed(LlamafuException failure) {
         return failed(settings(), failure);
     }
@@ -139,20 +139,20 @@ final class CallOptions implements Serializable {
                 .collect(Collectors.toCollection(HashSet::new));
     }
 
-    /** What is left for the engine if Flink itself gives up after a time: a tenth less, so that its error comes first. */
+    /** The engine's time if Flink gives up after a timeout: a tenth less, so that the engine's error comes first. */
     static Duration before(Duration timeoutOfFlink) {
         return timeoutOfFlink.minus(timeoutOfFlink.dividedBy(10));
     }
 
-    /** For a call that changes nothing. */
+    /** For a call without options. */
     CallSettings settings() {
         return settings(Map.of());
     }
 
     /**
-     * For a call that changes some.
+     * For a call with options.
      *
-     * @throws LlamafuException with INVALID_OPTION if it changes what it may not, or a value is out of its range
+     * @throws LlamafuException with INVALID_OPTION if it sets an option that it may not, or a value is out of range
      */
     CallSettings settings(Map<String, String> changes) {
         return recent.get(changes, this::read);

@@ -8,11 +8,11 @@ import io.llamafu.flink.LlamafuOptions;
 import java.time.Duration;
 
 /**
- * What holds for one call.
+ * The settings of one call.
  *
- * @param options checked
- * @param sampling that of the options, built once
- * @param template where the values of the call go
+ * @param options validated
+ * @param sampling of the options, built once
+ * @param template for the values of the call
  * @param timeout of the request
  */
 record CallSettings(LlamafuOptions options, SamplingOptions sampling, ColumnTemplate template, Duration timeout) {

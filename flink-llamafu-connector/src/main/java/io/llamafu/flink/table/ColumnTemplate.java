@@ -13,17 +13,17 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /**
- * A {@code prompt-template} with {@code {column}} placeholders. Braces in the values are left as they are, and so are
- * braces in the template that hold no name, as JSON has them.
+ * A {@code prompt-template} with {@code {column}} placeholders. Braces in values are not replaced, nor are braces in
+ * the template that contain no name, such as those of JSON.
  *
- * @param literals what stands around the values, one more than there are values
- * @param columns the index of the column of each value
+ * @param literals the texts around the values, one more than there are values
+ * @param columns index of the column of each value
  */
 record ColumnTemplate(List<String> literals, List<Integer> columns) implements Serializable {
     private static final Pattern BRACES = Pattern.compile("\\{([^{}]*)}");
     private static final Pattern NAME = Pattern.compile("[A-Za-z_][A-Za-z0-9_]*");
 
-    /** The name of the only column, whatever it is called. */
+    /** Names the only column, whatever its name is. */
     private static final String TEXT = "text";
 
     ColumnTemplate {
@@ -31,7 +31,7 @@ record ColumnTemplate(List<String> literals, List<Integer> columns) implements S
         columns = List.copyOf(columns);
     }
 
-    /** The template of a function, which has one text and knows no columns: only {@code {text}} is a placeholder. */
+    /** The template of a function, which has one text and no columns: only {@code {text}} is a placeholder. */
     static ColumnTemplate of(PromptTemplate template) {
         List<String> literals = List.of(template.template().split(Pattern.quote("{" + TEXT + "}"), -1));
         return new ColumnTemplate(literals, Collections.nCopies(literals.size() - 1, 0));

@@ -25,8 +25,8 @@ import java.util.function.Supplier;
 import java.util.stream.Collectors;
 
 /**
- * The engines of a function: the one of its own options, and one for each profile of the job parameters, which the first
- * call with that profile opens. A call names a profile, never a file.
+ * The engines of a function: the one of its own options, and one for each profile of the job parameters, opened by the
+ * first call with that profile. Calls refer to profiles by name, never to files.
  */
 final class FunctionEngines implements Serializable {
     private static final long serialVersionUID = 1L;
@@ -34,10 +34,10 @@ final class FunctionEngines implements Serializable {
     private static final String PARAMETER = LlamafuTableOptions.IDENTIFIER + ".";
     private static final String PROFILE_PARAMETER = PARAMETER + LlamafuTableOptions.PROFILE.key() + ".";
 
-    /** The profile of a call that names none. */
+    /** The profile of calls without one. */
     private static final String OWN = "";
 
-    /** Time between two attempts to open a model: each may read all of it. */
+    /** The time between two attempts to open a model, because each may read the whole file. */
     private static final Duration PAUSE = Duration.ofSeconds(30);
 
     /** The longest timeout of a caller that waits as long as the engine works. */
@@ -45,7 +45,7 @@ final class FunctionEngines implements Serializable {
 
     private final LlmFunctionName function;
     private final Map<String, String> options;
-    /** By profile; none before planning. */
+    /** By profile; empty before planning. */
     private final Map<String, CallOptions> profiles;
 
     private transient FunctionContext context;
@@ -60,13 +60,13 @@ final class FunctionEngines implements Serializable {
         this.profiles = profiles;
     }
 
-    /** Not yet planned, with the options that the job parameters will have. */
+    /** Before planning, with the options that the job parameters will have. */
     static FunctionEngines of(LlmFunctionName function) {
         return new FunctionEngines(function, Map.of(), Map.of());
     }
 
     /**
-     * Not yet planned, with these options.
+     * Before planning, with these options.
      *
      * @throws LlamafuException with INVALID_OPTION
      */
@@ -77,9 +77,9 @@ final class FunctionEngines implements Serializable {
     }
 
     /**
-     * With all that the call and the job say, checked.
+     * With the validated options of the call and the job.
      *
-     * @throws LlamafuException with INVALID_OPTION, or the code of what is wrong with a constant argument
+     * @throws LlamafuException with INVALID_OPTION, or the code of an invalid constant argument
      */
     FunctionEngines planned(SpecializedContext context) {
         function.checkConstants(context.getCallContext());
@@ -122,7 +122,7 @@ final class FunctionEngines implements Serializable {
                         String rest = key.substring(PROFILE_PARAMETER.length());
                         int dot = rest.indexOf('.');
                         if (dot < 1) {
-                            throw invalid("The job parameter '%s' is none: write it like '%sNAME.model'."
+                            throw invalid("The job parameter '%s' is malformed; write it like '%sNAME.model'."
                                     .formatted(key, PROFILE_PARAMETER));
                         }
                         add(profiles, rest.substring(0, dot), rest.substring(dot + 1), value);
@@ -187,7 +187,7 @@ final class FunctionEngines implements Serializable {
         return known;
     }
 
-    /** A group of its own for each profile: Flink reports a metric that is registered twice in a group only once. */
+    /** A separate group per profile, because Flink reports a metric that is registered twice in a group only once. */
     private MetricGroup metrics(String profile) {
         MetricGroup ofFunction = context.getMetricGroup().addGroup("function", function.name());
         return profile.equals(OWN) ? ofFunction : ofFunction.addGroup("profile", profile);
@@ -201,7 +201,7 @@ final class FunctionEngines implements Serializable {
     /**
      * Asks and waits.
      *
-     * @param given the options of the call
+     * @param given options of the call
      * @throws LlamafuException if the record failed and {@code on-error} is {@code fail}
      */
     Outcome ask(Supplier<OutputFormat> format, String text, String stack, Map<String, String> given) {
@@ -218,9 +218,9 @@ final class FunctionEngines implements Serializable {
     }
 
     /**
-     * A call without an engine is a failure of its record, about which the function's own options decide.
+     * A call without an engine is a failure of its record, to which the function's own options apply.
      *
-     * @throws LlamafuException if it has none
+     * @throws LlamafuException if the function has none
      */
     private EngineClient.OpenRequest start(
             Supplier<OutputFormat> format, String text, String stack, Map<String, String> given) {

@@ -24,8 +24,8 @@ import java.util.TreeSet;
 import java.util.stream.Collectors;
 
 /**
- * A model in SQL. Each use in a query can change options in its CONFIG; all are checked while the query is planned, which
- * opens nothing.
+ * A model in SQL. Each use in a query can change options in its CONFIG; all are validated while the query is planned,
+ * which opens no model.
  */
 @Internal
 public final class LlamafuModelProvider implements AsyncPredictRuntimeProvider, PredictRuntimeProvider {
@@ -33,7 +33,7 @@ public final class LlamafuModelProvider implements AsyncPredictRuntimeProvider, 
     private static final ConfigOption<String> LABELS_AS_WRITTEN =
             ConfigOptions.key(LlamafuTableOptions.LABELS.key()).stringType().noDefaultValue();
 
-    /** Of CONFIG, for Flink itself. */
+    /** Options of CONFIG that Flink reads. */
     private static final Set<ConfigOption<?>> OF_FLINK = Set.of(
             MLPredictRuntimeConfigOptions.ASYNC,
             MLPredictRuntimeConfigOptions.ASYNC_OUTPUT_MODE,
@@ -49,8 +49,8 @@ public final class LlamafuModelProvider implements AsyncPredictRuntimeProvider, 
     /**
      * A model.
      *
-     * @param options known ones, in their written form
-     * @param timeoutOfFlink after which an asynchronous ML_PREDICT fails the job, if CONFIG does not say otherwise
+     * @param options known options, in their written form
+     * @param timeoutOfFlink after which an asynchronous ML_PREDICT fails the job, unless CONFIG changes it
      */
     LlamafuModelProvider(
             String model, ModelInput input, ModelOutput output, Map<String, String> options, Duration timeoutOfFlink) {
@@ -79,7 +79,7 @@ public final class LlamafuModelProvider implements AsyncPredictRuntimeProvider, 
     }
 
     /**
-     * The model, as one query uses it.
+     * The model as used by one query.
      *
      * @param config of ML_PREDICT
      * @throws io.llamafu.LlamafuException with INVALID_OPTION

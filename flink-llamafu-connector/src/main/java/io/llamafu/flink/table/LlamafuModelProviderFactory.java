@@ -17,7 +17,7 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * Makes a model with {@code 'provider' = 'llamafu'} one that the engine of the TaskManager answers.
+ * Creates models with {@code 'provider' = 'llamafu'}, which the engine of the TaskManager answers.
  *
  * <pre>{@code
  * CREATE MODEL triage INPUT (text STRING, adapters STRING) OUTPUT (answer STRING) WITH (
@@ -27,7 +27,7 @@ import java.util.Set;
 @Internal
 public final class LlamafuModelProviderFactory implements ModelProviderFactory {
 
-    /** What a model can have, apart from its provider. */
+    /** The options of a model, apart from its provider. */
     static final List<ConfigOption<?>> OPTIONS = options();
 
     private static List<ConfigOption<?>> options() {

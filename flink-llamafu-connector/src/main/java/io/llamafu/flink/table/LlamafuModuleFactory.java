@@ -10,7 +10,7 @@ import org.apache.flink.table.module.Module;
 import java.util.HashSet;
 import java.util.Set;
 
-/** Makes {@code LOAD MODULE llamafu WITH (...)} a {@link LlamafuModule}. */
+/** Creates the {@link LlamafuModule} of {@code LOAD MODULE llamafu WITH (...)}. */
 @Internal
 public final class LlamafuModuleFactory implements ModuleFactory {
 

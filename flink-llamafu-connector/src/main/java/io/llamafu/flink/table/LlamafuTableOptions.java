@@ -8,33 +8,33 @@ import org.apache.flink.configuration.ConfigOptions;
 import java.util.List;
 import java.util.Set;
 
-/** The options that only SQL has, next to those of {@link LlamafuConfigOptions}. */
+/** The options that only SQL has, in addition to those of {@link LlamafuConfigOptions}. */
 @PublicEvolving
 public final class LlamafuTableOptions {
 
-    /** How module, functions and model provider are called in SQL. */
+    /** The name of the module, the function set and the model provider in SQL. */
     static final String IDENTIFIER = "llamafu";
 
     public static final ConfigOption<ModelTask> TASK = ConfigOptions.key("task")
             .enumType(ModelTask.class)
             .defaultValue(ModelTask.TEXT_GENERATION)
-            .withDescription("Of a model: 'text_generation' answers, 'classification' answers with one of the labels,"
-                    + " 'extraction' answers with JSON of the json-schema.");
+            .withDescription("The task of a model: 'text_generation' answers with any text, 'classification' with one"
+                    + " of the labels, 'extraction' with JSON of the json-schema.");
 
     public static final ConfigOption<List<String>> LABELS = ConfigOptions.key("labels")
             .stringType()
             .asList()
             .noDefaultValue()
-            .withDescription("Of a model whose task is 'classification': the labels: a JSON array, or separated by"
-                    + " ';', each exactly as it is written.");
+            .withDescription("The labels of a model with the task 'classification': a JSON array, or texts separated"
+                    + " by ';', each taken exactly.");
 
     public static final ConfigOption<String> PROFILE = ConfigOptions.key("profile")
             .stringType()
             .noDefaultValue()
-            .withDescription("Of a call: the job parameters 'llamafu.profile.NAME.*' are its options, so that it can"
-                    + " have another model.");
+            .withDescription("The profile of a call: the job parameters 'llamafu.profile.NAME.*' are its options, so"
+                    + " that it can use another model.");
 
-    /** What a single call may set: all that does not open the engine. */
+    /** Options that a single call may set: those that do not define the engine. */
     private static final List<ConfigOption<?>> OF_A_CALL = List.of(
             LlamafuConfigOptions.PROMPT_TEMPLATE,
             LlamafuConfigOptions.MAX_TOKENS,
@@ -50,14 +50,14 @@ public final class LlamafuTableOptions {
             LlamafuConfigOptions.TIMEOUT,
             LlamafuConfigOptions.ON_ERROR);
 
-    /** What a classification decides itself. */
+    /** Options that a classification sets itself. */
     static final Set<ConfigOption<?>> OF_LABELS = Set.of(
             LlamafuConfigOptions.MAX_TOKENS,
             LlamafuConfigOptions.STOP,
             LlamafuConfigOptions.GRAMMAR,
             LlamafuConfigOptions.JSON_SCHEMA);
 
-    /** What an extraction decides itself. */
+    /** Options that an extraction sets itself. */
     static final Set<ConfigOption<?>> OF_A_SCHEMA =
             Set.of(LlamafuConfigOptions.STOP, LlamafuConfigOptions.GRAMMAR, LlamafuConfigOptions.JSON_SCHEMA);
 

@@ -11,7 +11,7 @@ import org.apache.flink.table.functions.UserDefinedFunction;
 import org.apache.flink.types.Row;
 
 /**
- * {@code LLM_ADAPTERS()}: the adapters that the engine of the TaskManager can answer with, one row for each.
+ * {@code LLM_ADAPTERS()}: the adapters of the TaskManager's engine, one row for each.
  *
  * <pre>{@code
  * SELECT name, `rank`, resident FROM LATERAL TABLE(LLM_ADAPTERS())
@@ -72,7 +72,7 @@ public final class LlmAdapters extends TableFunction<Row> implements Specialized
         engines.close();
     }
 
-    /** Adapters come and go. */
+    /** Adapters are published and removed. */
     @Override
     public boolean isDeterministic() {
         return false;

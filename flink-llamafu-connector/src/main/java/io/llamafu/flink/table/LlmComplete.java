@@ -8,7 +8,7 @@ import javax.annotation.Nullable;
 import java.util.Map;
 
 /**
- * {@code LLM_COMPLETE(prompt [, stack [, options]]) -> STRING}: what the model answers.
+ * {@code LLM_COMPLETE(prompt [, stack [, options]]) -> STRING}: the model's answer.
  *
  * <pre>{@code
  * SELECT id, LLM_COMPLETE(text, 'medical') FROM tickets

@@ -14,12 +14,12 @@ import java.util.Map;
 import java.util.function.Supplier;
 
 /**
- * A scalar function that asks the model. The task waits for each answer, so that the subtasks of a TaskManager together
- * fill the batch.
+ * A scalar function that asks the model. The task waits for each answer, so the subtasks of a TaskManager fill the
+ * batch together.
  *
- * <p>Not deterministic: rounding depends on the other rows of a batch, so that even at temperature 0 a text can be answered
- * otherwise the next time. That also keeps the planner from computing a column twice; where it calls the function twice for
- * a record all the same, the engine's memo has the answer.
+ * <p>Not deterministic: rounding depends on the other rows of a batch, so even at temperature 0 a text can get another
+ * answer the next time. This also keeps the planner from computing a column twice; where it still calls the function
+ * twice for a record, the engine's memo has the answer.
  */
 @Internal
 public abstract class LlmFunction extends ScalarFunction implements SpecializedFunction {
@@ -31,7 +31,7 @@ public abstract class LlmFunction extends ScalarFunction implements SpecializedF
         this.engines = engines;
     }
 
-    /** While the query is planned: checks all that is known, and opens nothing. */
+    /** While the query is planned: validates everything known, and opens no model. */
     @Override
     public final UserDefinedFunction specialize(SpecializedContext context) {
         return with(engines.planned(context));

@@ -17,12 +17,12 @@ enum LlmFunctionName {
     LLM_TOKENS,
     LLM_ADAPTERS;
 
-    /** Whether its result tells errors, so that it never fails or hides one. */
+    /** Whether its result contains errors, so that it never fails or hides one. */
     boolean emitsErrors() {
         return this == LLM_TRY_COMPLETE;
     }
 
-    /** The options that a call may set: those that the function does not decide itself. */
+    /** The options that a call may set: those that the function does not set itself. */
     Set<String> changeable() {
         return CallOptions.keys(LlamafuTableOptions.ofACall(), fixed());
     }
@@ -37,7 +37,7 @@ enum LlmFunctionName {
     }
 
     /**
-     * Checks constant arguments while a query is planned, so that a mistake is an error before the first record.
+     * Validates constant arguments while a query is planned, so that a mistake is reported before the first record.
      *
      * @throws io.llamafu.LlamafuException with the code of the mistake
      */
@@ -50,7 +50,7 @@ enum LlmFunctionName {
                 constant(call, 2).ifPresent(AdapterStack::parse);
             }
             case LLM_TRY_COMPLETE, LLM_TOKENS, LLM_ADAPTERS -> {
-                // A malformed stack is one of the errors that a row tells; any text can be counted.
+                // A malformed stack is an error in the row; any text can be counted.
             }
         }
     }

@@ -7,8 +7,8 @@ import org.apache.flink.table.functions.UserDefinedFunction;
 import javax.annotation.Nullable;
 
 /**
- * {@code LLM_TOKENS(text) -> INT}: how many tokens the text is as a prompt, without the {@code prompt-template}, with the
- * beginning-of-sequence token where the model has one.
+ * {@code LLM_TOKENS(text) -> INT}: the number of tokens of the text as a prompt, without the {@code prompt-template}
+ * and including the beginning-of-sequence token if the model has one.
  */
 @PublicEvolving
 public final class LlmTokens extends LlmFunction {

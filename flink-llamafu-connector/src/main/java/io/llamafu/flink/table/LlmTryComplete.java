@@ -13,8 +13,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * {@code LLM_TRY_COMPLETE(prompt [, stack [, options]]) -> ROW}: like {@link LlmComplete}, with the error of a record that
- * cannot be answered, whatever {@code on-error} says.
+ * {@code LLM_TRY_COMPLETE(prompt [, stack [, options]]) -> ROW}: like {@link LlmComplete}, but errors are part of the
+ * row, whatever {@code on-error} says.
  */
 @PublicEvolving
 @FunctionHint(output = @DataTypeHint(LlmTryComplete.ROW))

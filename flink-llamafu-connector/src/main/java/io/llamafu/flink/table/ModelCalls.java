@@ -9,7 +9,7 @@ import java.io.Serializable;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 
-/** One use of a model in a query: from the row of its INPUT to the row of its OUTPUT. NULL in, NULL out. */
+/** One use of a model in a query: turns INPUT rows into OUTPUT rows. NULL in, NULL out. */
 final class ModelCalls implements Serializable {
     private static final long serialVersionUID = 1L;
 

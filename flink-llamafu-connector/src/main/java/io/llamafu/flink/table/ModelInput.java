@@ -23,9 +23,9 @@ import java.util.Optional;
  * texts of the {@code prompt-template}.
  *
  * @param texts names of the text columns
- * @param textPositions where they are
+ * @param textPositions their positions
  * @param stackPosition -1 for the base model
- * @param optionsPosition -1 without
+ * @param optionsPosition -1 if there are none
  */
 record ModelInput(List<String> texts, List<Integer> textPositions, int stackPosition, int optionsPosition)
         implements Serializable {
@@ -35,7 +35,7 @@ record ModelInput(List<String> texts, List<Integer> textPositions, int stackPosi
             "INPUT has one or more text columns (STRING), and at most 'adapters' (STRING), the stack, and 'options'"
                     + " (MAP<STRING, STRING>), those of the call";
 
-    /** What a row says. */
+    /** The values of a row. */
     record Values(List<String> texts, String stack, Map<String, String> options) {}
 
     /**
@@ -99,7 +99,7 @@ record ModelInput(List<String> texts, List<Integer> textPositions, int stackPosi
                 optionsPosition < 0 ? Map.of() : toMap(row.getMap(optionsPosition))));
     }
 
-    /** A NULL stays one, to be refused like any other wrong option. */
+    /** A NULL value stays NULL and is rejected like any other invalid option. */
     private static Map<String, String> toMap(MapData data) {
         ArrayData keys = data.keyArray();
         ArrayData values = data.valueArray();

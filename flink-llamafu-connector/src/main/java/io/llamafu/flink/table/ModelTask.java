@@ -2,7 +2,7 @@ package io.llamafu.flink.table;
 
 import org.apache.flink.annotation.PublicEvolving;
 
-/** What a model of the provider {@code llamafu} does with a record. */
+/** The task of a model with the provider {@code llamafu}. */
 @PublicEvolving
 public enum ModelTask {
     /** Answers the prompt. */

@@ -13,7 +13,7 @@ import javax.annotation.Nullable;
 import java.util.Locale;
 import java.util.function.Function;
 
-/** What SQL can see of an outcome, each a column by its name in lower case. */
+/** The parts of an outcome that SQL can read, each a column by its name in lower case. */
 enum OutputColumn {
     ANSWER,
     ERROR,
@@ -37,7 +37,7 @@ enum OutputColumn {
         };
     }
 
-    /** Whether it says what went wrong. */
+    /** Whether it reports an error. */
     boolean isError() {
         return this == ERROR || this == ERROR_CODE;
     }

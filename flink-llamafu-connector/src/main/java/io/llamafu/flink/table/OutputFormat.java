@@ -12,7 +12,7 @@ import io.llamafu.grammar.LabelGrammar;
 import java.io.Serializable;
 import java.util.List;
 
-/** What an answer has to be: any text, a label, or JSON. */
+/** The required form of an answer: any text, a label, or JSON. */
 sealed interface OutputFormat extends Serializable {
 
     CompletionRequest request(CallSettings settings, String prompt, AdapterStack stack);
@@ -39,7 +39,7 @@ sealed interface OutputFormat extends Serializable {
      * One of the labels.
      *
      * @param labels one or more
-     * @param grammar that allows these and nothing else
+     * @param grammar that allows only these
      * @param maxTokens enough for the longest label
      */
     record Label(List<String> labels, String grammar, int maxTokens) implements OutputFormat {

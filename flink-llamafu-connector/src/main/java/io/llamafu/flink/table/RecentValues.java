@@ -7,7 +7,7 @@ import java.util.Map;
 import java.util.function.Function;
 
 /**
- * The values computed for the most recent keys: a query mostly repeats a few. For one thread; the values are not
+ * Caches values for the most recent keys, because a query mostly repeats a few. For one thread; the values are not
  * serialized.
  */
 final class RecentValues<K, V> implements Serializable {
@@ -30,7 +30,7 @@ final class RecentValues<K, V> implements Serializable {
         }
     }
 
-    /** What the computation throws is not kept: it is thrown each time. */
+    /** Exceptions of the computation are not cached. */
     V get(K key, Function<K, V> compute) {
         if (values == null) {
             values = new LeastRecentlyUsed<>();

@@ -21,7 +21,7 @@ final class WrittenOptions {
     }
 
     /**
-     * Refuses options that there are not.
+     * Rejects unknown options.
      *
      * @param what in the message, such as {@code the module 'llamafu'}
      */
@@ -37,7 +37,7 @@ final class WrittenOptions {
                 });
     }
 
-    /** Takes an option out. Its default, which may be null, if it was not written. */
+    /** Removes an option and returns its value, or its default, which may be null. */
     <T> T remove(ConfigOption<T> option) {
         try {
             return Configuration.fromMap(options).get(option);

@@ -14,16 +14,16 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Requests, completions and tokens of each adapter, in the groups {@code adapter.<name>}. A metric cannot be taken back
- * before the task ends and each costs memory in every reporter, so only the first adapters have their own, and names by
- * which no adapter was found take no place; the others share one.
+ * Requests, completions and tokens per adapter, in the groups {@code adapter.<name>}. A metric cannot be removed before
+ * the task ends, and each costs memory in every reporter. So only the first adapters have their own metrics, and names
+ * without an adapter get none; the others share one group.
  */
 final class AdapterMetrics {
     static final int MOST_ADAPTERS = 100;
-    /** No name of an adapter begins with an underscore. */
+    /** Adapter names never begin with an underscore. */
     static final String OTHERS = "_others";
 
-    /** So that an adapter which never loads is seen too. */
+    /** So that an adapter that never loads is visible too. */
     private static final Set<ErrorCode> OF_ADAPTERS_THAT_EXIST =
             EnumSet.of(ErrorCode.ADAPTER_INVALID, ErrorCode.ADAPTER_INCOMPATIBLE, ErrorCode.ADAPTER_LOAD_FAILED);
 

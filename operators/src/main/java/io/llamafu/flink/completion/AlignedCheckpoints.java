@@ -7,20 +7,23 @@ import org.slf4j.LoggerFactory;
 
 import java.util.Optional;
 
-/** The trap of Flink's default: an aligned checkpoint waits until the model has answered all that queues before it. */
+/**
+ * Warns about Flink's default: an aligned checkpoint waits until the model has answered everything that queues before
+ * it.
+ */
 final class AlignedCheckpoints {
     private static final Logger LOG = LoggerFactory.getLogger(AlignedCheckpoints.class);
 
     private AlignedCheckpoints() {}
 
-    /** Warns once for an operator. */
+    /** Warns once per operator. */
     static void warn(Configuration job, int subtask) {
         if (subtask == 0) {
             problem(job).ifPresent(LOG::warn);
         }
     }
 
-    /** What is wrong with the checkpoints of a job, if anything. */
+    /** The problem with the checkpoints of a job, if any. */
     static Optional<String> problem(Configuration job) {
         return CheckpointingOptions.isCheckpointingEnabled(job)
                         && !CheckpointingOptions.isUnalignedCheckpointEnabled(job)

@@ -20,12 +20,12 @@ import java.util.function.Function;
 import java.util.function.Supplier;
 
 /**
- * What the completion operator shows, in the group {@code llamafu} of its metrics; docs/operators.md lists the names.
- * Counted by the task's thread and the engine's. The group {@code engine} is read from the engine, which all subtasks
- * and jobs of a TaskManager share.
+ * The metrics of the completion operator, in the group {@code llamafu}; docs/operators.md lists the names. Updated by
+ * the task's thread and the engine's. The group {@code engine} reads the engine, which all subtasks and jobs of a
+ * TaskManager share.
  */
 final class CompletionMetrics {
-    /** The last so many completions, of which a histogram tells. */
+    /** The number of recent completions in a histogram. */
     private static final int HISTOGRAM_WINDOW = 1000;
 
     private final Counter requests;
@@ -75,7 +75,8 @@ final class CompletionMetrics {
         gauge(group, "adapterLoads", engine, EngineMetrics::adapterLoads);
         gauge(group, "adapterEvictions", engine, EngineMetrics::adapterEvictions);
         gauge(group, "adapterFailures", engine, EngineMetrics::adapterFailures);
-        // An object for each operator: Flink reports one that is registered twice under its last name only.
+        // A separate object per operator, because Flink reports an object that is registered twice only under its last
+        // name.
         gauge(group, "modelLoads", engine, metrics -> SharedEngines.openedEngines());
         gauge(group, "modelBytes", engine, metrics -> metrics.memory().model());
         gauge(group, "contextBytes", engine, metrics -> metrics.memory().context());
@@ -93,7 +94,7 @@ final class CompletionMetrics {
         group.gauge(name, gauge);
     }
 
-    /** A counter, and how fast it grew in the last minute. */
+    /** A counter with its rate over the last minute. */
     private static Counter rated(MetricGroup group, String name) {
         Counter counter = group.counter(name, new ConcurrentCounter());
         group.meter(name + "PerSecond", new MeterView(counter));
@@ -104,12 +105,12 @@ final class CompletionMetrics {
         return group.histogram(name, new DescriptiveStatisticsHistogram(HISTOGRAM_WINDOW));
     }
 
-    /** A record that came, whether or not the engine can be asked for it. */
+    /** Counts a received record, whether or not the engine can be asked. */
     void request() {
         requests.inc();
     }
 
-    /** What the engine was asked for it, once it has answered or failed. */
+    /** Counts the outcome of a request to the engine. */
     void outcome(CompletionRequest request, Optional<ErrorCode> failure) {
         adapters.request(request.adapters(), failure);
     }

@@ -27,20 +27,21 @@ import java.util.Optional;
 import java.util.concurrent.ScheduledFuture;
 
 /**
- * Asks the engine for up to {@code capacity} records at a time and sends on the completions.
+ * Asks the engine for up to {@code capacity} records at a time and emits the completions.
  *
- * <p>Flink's async operator lets no answer pass a watermark, and counts those that wait for that towards its capacity: one
- * long answer between two watermarks leaves the engine without work. Here an answer leaves when it is there, and a
- * watermark leaves when all records before it have left: no record becomes late, and nothing is held that is done.
+ * <p>Flink's async operator lets no answer overtake a watermark, and counts answers that wait for a watermark towards
+ * its capacity: one long answer between two watermarks leaves the engine idle. Here an answer is emitted as soon as it
+ * is ready, and a watermark when all records before it are done: no record becomes late, and finished answers are not
+ * held.
  *
- * <p>Everything happens in the task's thread; an outcome, which comes from any thread, becomes a mail for it.
+ * <p>Everything runs in the task's thread; an outcome, which comes from any thread, becomes a mail for it.
  */
 @Internal
 final class CompletionOperator<E, R> extends AbstractStreamOperator<R>
         implements OneInputStreamOperator<E, R>, BoundedOneInput {
     private static final long serialVersionUID = 1L;
 
-    /** The name and the format are those of Flink's async operator, which did this in earlier versions. */
+    /** The name and format are those of Flink's async operator, which earlier versions used. */
     private static final String STATE_NAME = "_async_wait_operator_state_";
 
     private final Carrier<?, E, R> carrier;
@@ -68,7 +69,7 @@ final class CompletionOperator<E, R> extends AbstractStreamOperator<R>
         this.mailbox = mailbox;
     }
 
-    /** A record that the engine has, or whose completion has not left. */
+    /** A record that the engine has, or whose completion has not been emitted. */
     private final class Asked {
         private final StreamRecord<E> record;
         private final RecordQuestion question;
@@ -96,7 +97,10 @@ final class CompletionOperator<E, R> extends AbstractStreamOperator<R>
         state = context.getOperatorStateStore().getListState(new ListStateDescriptor<>(STATE_NAME, serializer));
     }
 
-    /** Asks again what was in flight. Without regard to the capacity: a task that opens cannot send anything on yet. */
+    /**
+     * Asks again for the records in flight, regardless of the capacity, because a task that opens cannot emit anything
+     * yet.
+     */
     @Override
     public void open() throws Exception {
         super.open();
@@ -111,8 +115,8 @@ final class CompletionOperator<E, R> extends AbstractStreamOperator<R>
                 getContainingTask().getJobConfiguration(),
                 getRuntimeContext().getTaskInfo().getIndexOfThisSubtask());
         for (StreamElement element : state.get()) {
-            // Earlier versions kept watermarks too. The next one does what they would, and after a change of the
-            // parallelism one of them would be that of another subtask.
+            // Earlier versions also kept watermarks. The next watermark replaces them, and after a change of the
+            // parallelism they would belong to another subtask.
             if (element.isRecord()) {
                 ask(element.asRecord());
             }
@@ -129,7 +133,7 @@ final class CompletionOperator<E, R> extends AbstractStreamOperator<R>
         ask(record);
     }
 
-    @SuppressWarnings("FutureReturnValueIgnored") // after the end of the task nobody takes the outcome
+    @SuppressWarnings("FutureReturnValueIgnored") // after the end of the task the outcome is dropped
     private void ask(StreamRecord<E> record) {
         Asked asked = new Asked(record);
         EngineClient.OpenRequest request = client.ask(asked.question);
@@ -168,7 +172,7 @@ final class CompletionOperator<E, R> extends AbstractStreamOperator<R>
         }
     }
 
-    /** One at a time, so that a checkpoint comes in between. */
+    /** One at a time, so that checkpoints can run in between. */
     private void sendFirst() {
         Optional<Asked> first = inFlight.first().filter(asked -> asked.outcome != null);
         if (first.isPresent()) {
@@ -194,7 +198,7 @@ final class CompletionOperator<E, R> extends AbstractStreamOperator<R>
         }
     }
 
-    /** Is idle once nothing is in flight: Flink drops the watermarks of an idle operator. */
+    /** Becomes idle once nothing is in flight, because Flink drops the watermarks of an idle operator. */
     @Override
     public void processWatermarkStatus(WatermarkStatus status) throws Exception {
         idles = status.isIdle() && inFlight.size() > 0;
@@ -224,7 +228,7 @@ final class CompletionOperator<E, R> extends AbstractStreamOperator<R>
         }
     }
 
-    /** The client's close throws nothing. */
+    /** The client's close does not throw. */
     @Override
     public void close() throws Exception {
         if (client != null) {

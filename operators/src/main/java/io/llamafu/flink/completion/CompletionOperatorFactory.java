@@ -18,9 +18,9 @@ import java.io.Serializable;
 import static org.apache.flink.util.Preconditions.checkArgument;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
-/** Makes a {@link CompletionOperator}. */
+/** Creates a {@link CompletionOperator}. */
 @Internal
-@SuppressWarnings("deprecation") // only says that it must not be chained to a source of the old kind
+@SuppressWarnings("deprecation") // the interface only prevents chaining to a source of the old kind
 public final class CompletionOperatorFactory<E, R> extends AbstractStreamOperatorFactory<R>
         implements OneInputStreamOperatorFactory<E, R>, YieldingOperatorFactory<R> {
     private static final long serialVersionUID = 1L;
@@ -30,10 +30,10 @@ public final class CompletionOperatorFactory<E, R> extends AbstractStreamOperato
     private final SerializableFunction<EngineOptions, SharedEngines.Lease> engines;
 
     /**
-     * How the operator works.
+     * Settings of the operator.
      *
      * @param sampling for records without their own
-     * @param ordered whether completions leave in the order of their records
+     * @param ordered whether completions are emitted in the order of their records
      * @param capacity the most records in flight
      */
     public record Settings(LlamafuOptions options, SamplingOptions sampling, boolean ordered, int capacity)
@@ -48,7 +48,7 @@ public final class CompletionOperatorFactory<E, R> extends AbstractStreamOperato
     /**
      * A factory.
      *
-     * @param engines where each subtask gets its engine from
+     * @param engines provides the engine of each subtask
      */
     public CompletionOperatorFactory(
             Carrier<?, E, R> carrier,
@@ -61,7 +61,7 @@ public final class CompletionOperatorFactory<E, R> extends AbstractStreamOperato
 
     @Override
     @SuppressWarnings({"unchecked", "TypeParameterUnusedInFormals"
-    }) // Flink asks for the type that getStreamOperatorClass names
+    }) // Flink requests the type that getStreamOperatorClass returns
     public <T extends StreamOperator<R>> T createStreamOperator(StreamOperatorParameters<R> parameters) {
         return (T) new CompletionOperator<>(parameters, carrier, settings, engines, getMailboxExecutor());
     }

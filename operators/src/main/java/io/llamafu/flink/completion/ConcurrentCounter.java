@@ -4,7 +4,7 @@ import org.apache.flink.metrics.Counter;
 
 import java.util.concurrent.atomic.LongAdder;
 
-/** Flink's own counters are for one thread; these are counted by the task's and the engine's. */
+/** A thread-safe counter, unlike Flink's own; the task's thread and the engine's both count. */
 final class ConcurrentCounter implements Counter {
     private final LongAdder count = new LongAdder();
 

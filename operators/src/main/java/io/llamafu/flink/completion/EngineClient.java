@@ -29,11 +29,11 @@ import java.util.function.Function;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * One user of the TaskManager's engine: an operator, or a function or model of SQL. Holds the engine and its files, asks,
+ * A user of the TaskManager's engine: an operator, or a function or model of SQL. Holds the engine and its files, asks,
  * counts, and applies {@code on-error} to failures.
  *
- * <p>Whoever removes a request from {@link #open} settles it: the engine, or the caller that gives it up because the engine
- * hangs. Requests that are open at {@link #close} stay without an outcome: the last checkpoint has their records.
+ * <p>Whoever removes a request from {@link #open} settles it: the engine, or the caller that gives it up because the
+ * engine hangs. Requests that are open at {@link #close} get no outcome: the last checkpoint has their records.
  *
  * <p>The task's thread asks; outcomes come from any thread.
  */
@@ -41,10 +41,12 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
 public final class EngineClient implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(EngineClient.class);
 
-    /** The engine's own timeout must strike first: it frees the sequence and says what the time was spent on. */
+    /**
+     * Added so that the engine's own timeout comes first: it frees the sequence and reports what the time was spent on.
+     */
     private static final Duration TIMEOUT_GRACE = Duration.ofSeconds(10);
 
-    /** Flink's own thread may wait for it, and must send heartbeats in between. */
+    /** Flink's own thread may wait for this long, and must send heartbeats in between. */
     private static final Duration CLOSE_PATIENCE = Duration.ofSeconds(20);
 
     private final LlamafuOptions options;
@@ -84,7 +86,7 @@ public final class EngineClient implements AutoCloseable {
         return client;
     }
 
-    /** The engine, and the files that it was opened with. */
+    /** The engine, and the files it was opened with. */
     private record Share(Artifacts files, SharedEngines.Lease lease, InferenceEngine engine) {
         void close() {
             try {
@@ -125,14 +127,14 @@ public final class EngineClient implements AutoCloseable {
         return options;
     }
 
-    /** The engine as it is: a failed one is not opened anew. */
+    /** The current engine, even if it has failed. */
     InferenceEngine openEngine() {
         return share.engine();
     }
 
     /**
-     * The engine, opened anew if it failed for good: only the records that were in it when it failed are errors. Blocks
-     * while the model loads.
+     * The engine, opened anew if it has failed permanently, so that only the records in it at that time are errors.
+     * Blocks while the model loads.
      */
     public InferenceEngine engine() {
         Share before = share;
@@ -144,8 +146,8 @@ public final class EngineClient implements AutoCloseable {
         return share.engine();
     }
 
-    /** Asks without waiting. Does not throw: a failure, of the question too, becomes the outcome. */
-    @SuppressWarnings("FutureReturnValueIgnored") // settle lets nothing escape
+    /** Asks without waiting. Does not throw: every failure, also of the question, becomes the outcome. */
+    @SuppressWarnings("FutureReturnValueIgnored") // settle lets no exception escape
     public OpenRequest ask(Question question) {
         metrics.request();
         OpenRequest asked = new OpenRequest(question);
@@ -154,12 +156,14 @@ public final class EngineClient implements AutoCloseable {
         return asked;
     }
 
-    /** How long callers wait for a request before they {@linkplain OpenRequest#giveUpIfEngineHangs look} after the engine. */
+    /**
+     * How long callers wait for a request before they {@linkplain OpenRequest#giveUpIfEngineHangs check} the engine.
+     */
     static Duration patience(Duration timeout) {
         return timeout.plus(TIMEOUT_GRACE);
     }
 
-    /** A question on its way; equal to itself only. */
+    /** A question that was asked; equal only to itself. */
     public final class OpenRequest {
         private final Question question;
         private final Optional<CompletionRequest> request;
@@ -190,8 +194,8 @@ public final class EngineClient implements AutoCloseable {
         }
 
         /**
-         * Settles the request with {@code DEADLINE_EXCEEDED} if the engine has not looked after its requests for the whole
-         * timeout of this one. An engine at work answers each request itself, however long that waits for others.
+         * Settles the request with {@code DEADLINE_EXCEEDED} if the engine has not checked its deadlines for the whole
+         * timeout of this one. A working engine answers each request itself, however long that waits for others.
          *
          * @return whether there is an outcome now
          */
@@ -286,7 +290,7 @@ public final class EngineClient implements AutoCloseable {
         return LlamafuException.of(failure, ErrorCode.ENGINE_FAILED, "The engine failed");
     }
 
-    /** Warns of the first error of each code only, so that the log is not flooded; the metrics count all of them. */
+    /** Warns about the first error of each code only, so that the log is not flooded; the metrics count all of them. */
     private void log(ErrorCode code, String record) {
         if (logged.add(code)) {
             LOG.warn("{}: {} (more of this code are counted, not logged)", code, record);
@@ -295,7 +299,10 @@ public final class EngineClient implements AutoCloseable {
         }
     }
 
-    /** Cancels open requests and gives the engine back. Idempotent. Never throws: that would end the TaskManager. */
+    /**
+     * Cancels open requests and returns the engine. Idempotent, and never throws, because that would end the
+     * TaskManager.
+     */
     @Override
     public void close() {
         try {

@@ -19,16 +19,19 @@ import java.util.concurrent.atomic.AtomicInteger;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * Loads the adapters of new routes into free memory of the engine that answers the records of the router: the one that a
- * client with the same options has open in this class loader. Without such a client, or without {@code
- * adapters.memory-budget}, it does nothing: routes may name more adapters than there is memory for. It evicts nothing.
+ * Loads the adapters of new routes into free memory of the engine that answers the router's records: the engine that a
+ * client with the same options has open in this class loader. Evicts nothing. Does nothing without such a client, or
+ * without {@code adapters.memory-budget}, because routes may name more adapters than there is memory for.
  */
 @Internal
 public final class EnginePrefetch implements AdapterPrefetch {
     private static final long serialVersionUID = 1L;
     private static final Logger LOG = LoggerFactory.getLogger(EnginePrefetch.class);
 
-    /** Loads at a time through one client; further hints are dropped: a record that names the adapter loads it. */
+    /**
+     * Concurrent loads through one client; further hints are dropped, and their adapters are loaded when a record names
+     * them.
+     */
     static final int MOST_LOADS = 8;
 
     /** The open clients of this class loader, and their loads in progress. */
@@ -71,7 +74,7 @@ public final class EnginePrefetch implements AdapterPrefetch {
         });
     }
 
-    /** An estimate before the files are read: the adapters of a job are mostly alike. */
+    /** An estimate before the files are read, because the adapters of a job are mostly of similar size. */
     private boolean hasRoom(AdapterStack stack, EngineMetrics metrics) {
         long budget = options.adaptersMemoryBudget();
         long taken = metrics.memory().adapters();

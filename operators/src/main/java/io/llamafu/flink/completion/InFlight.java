@@ -13,12 +13,11 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * What was taken in and has not left, in the order of its arrival: records, and the watermarks that wait for the records
- * before them. Between two records there is one watermark at most, so that there are never more than records. Not
- * thread-safe.
+ * The records in flight in the order of arrival, with the watermarks that wait for the records before them. There is at
+ * most one watermark between two records, so never more watermarks than records. Not thread-safe.
  */
 final class InFlight<X> {
-    /** Records, and the watermark that came after them. Only the last one has none. */
+    /** Records, and the watermark after them. Only the last section has none. */
     private static final class Section<X> {
         private final Set<X> records = new LinkedHashSet<>();
 
@@ -33,12 +32,12 @@ final class InFlight<X> {
         sections.add(new Section<>());
     }
 
-    /** How many records. */
+    /** The number of records. */
     int size() {
         return size;
     }
 
-    /** A record and where it stands. */
+    /** Adds a record and returns its place. */
     Place<X> add(X record) {
         Section<X> section = sections.getLast();
         section.records.add(record);
@@ -46,7 +45,7 @@ final class InFlight<X> {
         return new Place<>(section);
     }
 
-    /** Where a record stands. */
+    /** The place of a record. */
     static final class Place<X> {
         private final Section<X> section;
 
@@ -61,7 +60,7 @@ final class InFlight<X> {
         }
     }
 
-    /** A newer watermark takes the place of one that no record separates from it. */
+    /** A newer watermark replaces one that no record separates from it. */
     void add(Watermark watermark) {
         Section<X> last = sections.getLast();
         if (last.records.isEmpty() && sections.size() > 1) {
@@ -73,13 +72,13 @@ final class InFlight<X> {
         sections.add(new Section<>());
     }
 
-    /** The record that came first. */
+    /** The oldest record. */
     Optional<X> first() {
         Iterator<X> records = sections.getFirst().records.iterator();
         return records.hasNext() ? Optional.of(records.next()) : Optional.empty();
     }
 
-    /** Takes out the watermark that no record holds up any more. */
+    /** Removes the watermark that has no more records before it. */
     Optional<Watermark> pollWatermark() {
         Watermark passed = null;
         while (sections.getFirst().records.isEmpty() && sections.getFirst().end != null) {

@@ -15,31 +15,31 @@ import java.util.Optional;
 import java.util.function.ToLongFunction;
 
 /**
- * What the engines of a TaskManager need outside of the heap, against what it has. Too little is no error, because the
- * weights may be mapped from a file and the system may do with fewer of their pages; but a container may be killed for it.
+ * Compares what the engines of a TaskManager need outside the heap with what it has. Too little is not an error,
+ * because the system can drop pages of mapped weights; but a container may be killed for it.
  *
- * @param engines all that are in memory
+ * @param engines all engines in memory
  */
 record NativeMemory(List<SharedEngines.Usage> engines) {
     private static final Logger LOG = LoggerFactory.getLogger(NativeMemory.class);
 
     /**
-     * What the process has.
+     * The limits of the process.
      *
      * @param process bytes of the machine, or of the container if that has a limit
-     * @param heap the most bytes of the JVM's heap
-     * @param configured what Flink was told
+     * @param heap the maximum JVM heap
+     * @param configured Flink's configuration
      */
     record Limits(long process, long heap, TaskManager.Memory configured) {
 
         static Limits of(TaskManager.Memory configured) {
-            // The JVM reads the limits of control groups, version 1 and 2.
+            // The JVM respects the limits of control groups, version 1 and 2.
             OperatingSystemMXBean system = ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class);
             return new Limits(system.getTotalMemorySize(), Runtime.getRuntime().maxMemory(), configured);
         }
     }
 
-    /** Warns if the memory of the TaskManager is too small for all engines in it. Does not throw. */
+    /** Warns if the memory of the TaskManager is too small for all its engines. Does not throw. */
     static void warnIfShort(TaskManager taskManager) {
         try {
             taskManager
@@ -73,7 +73,7 @@ record NativeMemory(List<SharedEngines.Usage> engines) {
         return bounded ? "adapters up to " + text(sum(NativeMemory::adapters)) : "and adapters, which have no budget";
     }
 
-    /** What is too small, with the figures and the cure; empty if nothing is. */
+    /** The limit that is too small, with the figures and the cure; empty if there is none. */
     Optional<String> shortage(Limits limits) {
         List<String> reasons = new ArrayList<>();
         if (needed() > limits.configured().taskOffHeap()) {

@@ -8,7 +8,7 @@ import javax.annotation.Nullable;
 
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
-/** The outcome of a question: a completion, an error, or nothing, as {@code on-error} = {@code null} has it. */
+/** The outcome of a question: a completion, an error, or neither with {@code on-error} = {@code null}. */
 @Internal
 public record Outcome(@Nullable Completion completion, @Nullable LlamafuException error) {
 

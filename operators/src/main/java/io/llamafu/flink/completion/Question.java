@@ -5,27 +5,27 @@ import io.llamafu.engine.CompletionRequest;
 import io.llamafu.flink.OnError;
 import org.apache.flink.annotation.Internal;
 
-/** What an {@link EngineClient} is asked for a record. */
+/** A request for a record, to be asked by an {@link EngineClient}. */
 @Internal
 public interface Question {
 
     /**
      * The request for the engine, computed when it is asked.
      *
-     * @throws RuntimeException if the record cannot be asked for; that is the failure of the record
+     * @throws RuntimeException if there can be no request; it is the failure of the record
      */
     CompletionRequest request();
 
     /**
      * Checks the engine's answer.
      *
-     * @throws io.llamafu.LlamafuException if the record counts as failed all the same
+     * @throws io.llamafu.LlamafuException if the answer counts as a failure
      */
     default void check(Completion answer) {}
 
-    /** What becomes of a failure. */
+    /** How to handle a failure. */
     OnError onError();
 
-    /** What the message of a failure begins with, such as {@code The record with id '7'}. */
+    /** The beginning of failure messages, such as {@code The record with id '7'}. */
     String subject();
 }

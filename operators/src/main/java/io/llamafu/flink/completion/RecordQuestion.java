@@ -16,8 +16,8 @@ import io.llamafu.flink.routing.Samplings;
 /**
  * The question of a routed record.
  *
- * @param record as the routers left it
- * @param options those of the job
+ * @param record as routed
+ * @param options of the job
  * @param sampling for records without their own
  */
 record RecordQuestion(RoutedRequest record, LlamafuOptions options, SamplingOptions sampling) implements Question {
@@ -47,7 +47,7 @@ record RecordQuestion(RoutedRequest record, LlamafuOptions options, SamplingOpti
         return record.getKey() == null ? id : id + " of key '%s'".formatted(record.getKey());
     }
 
-    /** The record that leaves for an outcome. */
+    /** The output record of an outcome. */
     Completion completion(Outcome outcome) {
         Completion.Builder completion = Completion.newBuilder()
                 .setId(record.getId())

@@ -9,16 +9,16 @@ import java.lang.reflect.Field;
 import java.util.Optional;
 
 /**
- * Functions of SQL get a context that hides the one of their task: its folders, its memory, and the hook that runs before
- * the class loader of a job is closed. Without the hook, an engine that was loaded from a job's jar could not be closed after
- * the job.
+ * SQL functions get a context that hides the context of their task: its folders, its memory, and the hook that runs
+ * before a job's class loader is closed. Without the hook, an engine that was loaded from a job's jar could not be
+ * closed after the job.
  */
 final class RuntimeContexts {
     private static final Logger LOG = LoggerFactory.getLogger(RuntimeContexts.class);
 
     private RuntimeContexts() {}
 
-    /** The context of the task behind one that hides it; empty if this version of Flink keeps it elsewhere. */
+    /** The task's context behind a wrapper; empty if this version of Flink stores it elsewhere. */
     static Optional<StreamingRuntimeContext> ofTask(Object context) {
         Optional<Object> behind = Optional.of(context);
         while (behind.isPresent()) {

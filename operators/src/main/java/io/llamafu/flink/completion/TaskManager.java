@@ -17,12 +17,12 @@ import java.util.Set;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * What a subtask knows of the TaskManager that it runs in.
+ * A subtask's view of its TaskManager.
  *
  * @param temporaryFolder the first of its folders for temporary files
- * @param memory what it was told of memory; empty where that cannot be known
- * @param gpu the GPU that Flink gave it, as an index; the lowest if there are several
- * @param classLoader that of the job
+ * @param memory its configured memory; empty if unknown
+ * @param gpu the index of the GPU that Flink assigned to it; the lowest if there are several
+ * @param classLoader the class loader of the job
  */
 @Internal
 public record TaskManager(
@@ -34,10 +34,10 @@ public record TaskManager(
     private static final String GPU_INDEX = "index";
 
     /**
-     * Bytes by configuration.
+     * Configured memory in bytes.
      *
-     * @param taskOffHeap what the operators may use outside of the heap
-     * @param managed what state backends use outside of the heap
+     * @param taskOffHeap memory of the operators outside the heap
+     * @param managed memory of the state backends outside the heap
      */
     public record Memory(long taskOffHeap, long managed) {
         static Memory of(Configuration configuration) {
@@ -56,11 +56,11 @@ public record TaskManager(
         /**
          * Runs an action before it is closed, if it has loaded this class.
          *
-         * @param name of the action, of which there is one of a name
+         * @param name of the action; a name can have only one
          */
         void beforeClosing(String name, Runnable action);
 
-        /** One that has Flink in it, too, and stays. */
+        /** A class loader that contains Flink and is never closed. */
         static UserCodeClassLoader lasting() {
             return (name, action) -> {};
         }
@@ -83,13 +83,13 @@ public record TaskManager(
         this(temporaryFolder, memory, gpu, UserCodeClassLoader.lasting());
     }
 
-    /** As a DataStream operator sees it. */
+    /** As seen by a DataStream operator. */
     static TaskManager of(StreamingRuntimeContext context) {
         return of(context, context.getExternalResourceInfos(GPU_RESOURCE));
     }
 
     /**
-     * As a function sees it, whose context hides the one of its task.
+     * As seen by a function, whose context hides the context of its task.
      *
      * @param context such as a {@code FunctionContext} of SQL
      * @param gpus the external resources of the name {@link #GPU_RESOURCE}

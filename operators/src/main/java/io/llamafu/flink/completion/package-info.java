@@ -1,2 +1,2 @@
-/** Routed requests become completions in the engine of the TaskManager. */
+/** Answers routed requests with the engine of the TaskManager. */
 package io.llamafu.flink.completion;
