@@ -25,7 +25,7 @@ import java.util.zip.ZipEntry;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** The jar that users install has all that a Flink distribution lacks, and nothing that it has. */
+/** The installed jar has everything that a Flink distribution lacks, and nothing that it has. */
 class InstalledJarIT {
     private static final Path JAR = Path.of(System.getProperty("llamafu.jar"));
     private static final List<String> ROOMS = List.of("io/llamafu/", "org/apache/avro/", "META-INF/");
@@ -76,7 +76,7 @@ class InstalledJarIT {
                 .noneMatch(name -> name.startsWith("io/llamafu/jllama/") || name.startsWith("io/llamafu/peft/"));
     }
 
-    /** For LOAD MODULE and CREATE MODEL; and no other factory, such as Avro's as a table format. */
+    /** For LOAD MODULE and CREATE MODEL, and no other factory, such as Avro's as a table format. */
     @Test
     void announcesTheModuleAndTheModelProvider() throws IOException {
         try (JarFile jar = new JarFile(JAR.toFile());
@@ -89,7 +89,10 @@ class InstalledJarIT {
         }
     }
 
-    /** Nothing of Flink, which would be mixed with what a cluster has; and Avro, by which others know our records. */
+    /**
+     * No class of Flink, which could be mixed with those of a cluster; but Avro, with which other code writes our
+     * records.
+     */
     @Test
     void bringsNothingThatOthersCouldSee() {
         assertThat(names)
@@ -120,7 +123,7 @@ class InstalledJarIT {
         assertThat(Files.size(JAR)).as("bytes").isLessThan(10_000_000);
     }
 
-    /** Without any Avro of Flink on the class path. */
+    /** Without Flink's Avro format on the class path. */
     @Test
     void recordsOfTheJarBringTheirSerializers() throws Exception {
         try (JobLoader loader = new JobLoader()) {
@@ -137,7 +140,7 @@ class InstalledJarIT {
         }
     }
 
-    /** They name a class of Flink's Avro format, which the jar had then. */
+    /** They name a class of Flink's Avro format, which the jar contained at that time. */
     @Test
     void savepointsOfEarlierVersionsAreReadWithoutAnyAvroOfFlink() throws Exception {
         AvroSerializer<AdapterRoute> earlier = new AvroSerializer<>(AdapterRoute.class);
@@ -182,7 +185,7 @@ class InstalledJarIT {
         record.getClass().getMethod("set" + field, String.class).invoke(record, value);
     }
 
-    /** The class loader of a job in a cluster that has Flink and nothing else. */
+    /** The class loader of a job in a cluster that has only Flink. */
     private static final class JobLoader extends MutableURLClassLoader {
         JobLoader() throws IOException {
             super(new URL[] {JAR.toUri().toURL()}, new OnlyFlink());

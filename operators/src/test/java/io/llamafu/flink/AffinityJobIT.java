@@ -45,7 +45,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 /** Whole jobs with many adapters, on the real model. */
 @Timeout(value = 120, unit = TimeUnit.SECONDS)
 class AffinityJobIT {
-    /** So high that no subtask has to give way: a few hundred records are no even load. */
+    /** So high that no subtask is skipped, because a few hundred records are not an even load. */
     private static final double LOAD_BOUND = 2;
 
     private static final int ADAPTERS = 80;
@@ -59,7 +59,7 @@ class AffinityJobIT {
 
     private final CommittedSink sink = CommittedSink.create();
 
-    /** All of them are the same one under another name. */
+    /** All of them have the same content under different names. */
     @BeforeAll
     static void copyAdapters() throws IOException {
         Path adapters = Files.createDirectory(folder.resolve("adapters"));
@@ -104,7 +104,7 @@ class AffinityJobIT {
         assertThat(subtasks.values().stream().flatMap(Set::stream)).contains("0", "1", "2");
     }
 
-    /** Requests pile up before the model, and a checkpoint overtakes them. */
+    /** Requests queue before the model, and a checkpoint overtakes them. */
     @Test
     void changeOfParallelismLosesNoRequestOnTheWay(@InjectMiniCluster MiniCluster cluster) throws Exception {
         int records = 2000;
@@ -182,7 +182,7 @@ class AffinityJobIT {
                 .setParallelism(1);
     }
 
-    /** A completion does not say who answered it. */
+    /** A completion does not report the subtask that answered it. */
     private static final class SubtaskAsKey extends RichMapFunction<Completion, Completion> {
         private static final long serialVersionUID = 1L;
 

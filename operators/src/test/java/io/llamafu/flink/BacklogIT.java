@@ -73,7 +73,7 @@ class BacklogIT {
     @Test
     void savepointWaitsForWhatIsBufferedOnly() throws Exception {
         JobClient job = start(null, Integer.MAX_VALUE, value -> {});
-        // until the buffers have their size
+        // until the buffers have adapted their size
         Await.until("answers", () -> engine.answers() >= 15L * ANSWERS_PER_SECOND);
 
         long start = System.nanoTime();
@@ -112,7 +112,7 @@ class BacklogIT {
                 .containsExactlyInAnyOrderElementsOf(Jobs.ids(records));
     }
 
-    /** Of the answers, before they are written. */
+    /** Applied to the answers before they are written. */
     private interface Harm {
         void before(Completion completion);
     }

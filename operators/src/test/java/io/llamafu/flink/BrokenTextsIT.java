@@ -18,7 +18,7 @@ import java.util.concurrent.TimeUnit;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** Half of an emoji, in all places where a record or a change can have it, and between subtasks. */
+/** Half of an emoji, in every place where a record or a change can have it, and between subtasks. */
 @Timeout(value = 120, unit = TimeUnit.SECONDS)
 class BrokenTextsIT {
     private static final int SUBTASKS = 4;

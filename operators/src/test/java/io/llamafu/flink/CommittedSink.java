@@ -21,9 +21,9 @@ import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
- * A transactional sink: what was written before a checkpoint becomes visible when the checkpoint is complete, and once.
+ * A transactional sink: records become visible exactly once, when their checkpoint is complete.
  *
- * @param name whose records {@link #committed} gives
+ * @param name whose records {@link #committed} returns
  */
 record CommittedSink(String name) implements Sink<Completion>, SupportsCommitter<CommittedSink.Transaction> {
     private static final Map<String, Map<UUID, List<Completion>>> COMMITTED = new ConcurrentHashMap<>();

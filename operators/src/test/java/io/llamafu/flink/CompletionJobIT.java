@@ -70,7 +70,10 @@ class CompletionJobIT {
         return Jobs.environment(Jobs.configuration(folder.resolve("checkpoints")), parallelism);
     }
 
-    /** Tenants start with one domain, and in the middle of the stream every other one gets the next, with 'formal'. */
+    /**
+     * Tenants start with one domain, and in the middle of the stream every other one switches to the next, with
+     * 'formal'.
+     */
     @Test
     void failureLosesAndDuplicatesNothing() throws Exception {
         int records = 400;
@@ -122,7 +125,7 @@ class CompletionJobIT {
 
     /**
      * A record is held in the engine while its tenant's route changes; both are in the checkpoint that the job restarts
-     * from. One step is emitted for each checkpoint, so that their order is sure.
+     * from. One step is emitted per checkpoint, so that their order is certain.
      */
     @Test
     void replayedElementsKeepTheirStack() throws Exception {
@@ -171,7 +174,7 @@ class CompletionJobIT {
                         tuple("1", Notes.answer(note, "medical")), tuple("2", Notes.answer(note, "legal")));
     }
 
-    /** Records are asked for again after the failure, and each has been asked of one adapter only. */
+    /** Records are asked again after the failure, and each was asked of one adapter only. */
     @Test
     void replayedRecordsTakeTheSameVariant() throws Exception {
         int records = 200;
@@ -253,7 +256,7 @@ class CompletionJobIT {
         assertThat(new HashSet<>(leases.engines()))
                 .as("engines of two jobs with two subtasks each")
                 .hasSize(1);
-        // Those of other tests leave with their idle timeout.
+        // Engines of other tests are closed after their idle timeout.
         Await.until("one engine", () -> SharedEngines.usage().size() == 1);
         leases.openGate();
         first.getJobExecutionResult().get();
@@ -345,7 +348,7 @@ class CompletionJobIT {
         assertThat(sink.committed()).isEmpty();
     }
 
-    /** Answers that would not end by themselves: their sequences are decoded, and not to the last of their tokens. */
+    /** Answers that would not end by themselves: their sequences are decoded, but not to their last token. */
     @Test
     void recordThatTakesTooLongIsACodedErrorAndIsDecodedNoFurther() throws Exception {
         int tokens = 480;

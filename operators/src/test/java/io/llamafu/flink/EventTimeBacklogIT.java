@@ -31,7 +31,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** One watermark lets thousands of records go, and the engine takes them one by one. */
+/** One watermark releases thousands of records, and the engine takes them one by one. */
 @Timeout(value = 180, unit = TimeUnit.SECONDS)
 class EventTimeBacklogIT {
     /** They take a minute. */
@@ -52,12 +52,12 @@ class EventTimeBacklogIT {
     enum Backlog {
         ROUTES,
         RULES,
-        /** The records of a key and a time are one timer. */
+        /** The records of a key and a time have one timer. */
         ROUTES_OF_ONE_KEY_AND_TIME,
         RULES_OF_ONE_KEY_AND_TIME,
-        /** Nothing is left to read when the records go. */
+        /** Nothing is left to read when the records are released. */
         ROUTES_AT_THE_END_OF_THE_INPUT,
-        /** Records go over the network to the engine. */
+        /** Records cross the network to the engine. */
         ROUTES_WITH_AFFINITY
     }
 
@@ -116,7 +116,7 @@ class EventTimeBacklogIT {
                 WatermarkStrategy.<Ticket>forMonotonousTimestamps()
                         .withTimestampAssigner((ticket, time) -> ticket.time),
                 "tickets");
-        // Says nothing until the records are to go; then its watermark passes all of them, or it ends.
+        // Emits nothing until the records are to be released; then its watermark passes all of them, or it ends.
         DataStream<Long> changes = env.fromSource(
                 new DataGeneratorSource<>(
                         index -> index,
@@ -128,7 +128,7 @@ class EventTimeBacklogIT {
         CompletionBuilder<Ticket> builder = new CompletionBuilder<>(tickets, leases)
                 .keyBy(Ticket::tenant)
                 .id(Ticket::id)
-                .prompt(Ticket::id) // no two alike, or the engine would be asked once
+                .prompt(Ticket::id) // all different, or the engine would be asked once
                 .eventTime()
                 .with(Notes.options().build())
                 .capacity(2);

@@ -23,7 +23,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 /** A batch job, which does not wait, routes like a streaming job, which does. */
 @Timeout(value = 120, unit = TimeUnit.SECONDS)
 class EventTimeBatchIT {
-    /** Flink sorts keys by their bytes, and such a length begins with a negative one. */
+    /** Flink sorts keys by their bytes, and such a length starts with a negative byte. */
     private static final String LONG_KEY = "k".repeat(200);
 
     @RegisterExtension

@@ -8,7 +8,7 @@ import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Predicate;
 
-/** Passes records through and fails the job at the first that is due, once in all attempts of the job. */
+/** Forwards records and fails the job at the first one that is due, once over all attempts of the job. */
 public final class FailOnce<T> extends RichMapFunction<T, T> implements CheckpointListener {
     private static final long serialVersionUID = 1L;
     private static final Set<String> FAILED = ConcurrentHashMap.newKeySet();

@@ -34,8 +34,8 @@ import java.util.stream.IntStream;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /**
- * The job fails once at each stage of a record's way, after answers were committed; routes and records that wait are in
- * RocksDB. At the end the transactional sink has each record exactly once, from the stack of its route.
+ * The job fails once at each stage of a record's path, after answers were committed; routes and waiting records are in
+ * RocksDB. At the end, the transactional sink has each record exactly once, from the stack of its route.
  */
 @Timeout(value = 120, unit = TimeUnit.SECONDS)
 class FailureInjectionIT {
@@ -60,20 +60,20 @@ class FailureInjectionIT {
         BEFORE_SUBMIT,
         WHILE_QUEUED,
         WHILE_DECODING,
-        /** The engine goes down with all that it has, as after an error of the model. */
+        /** The engine fails with everything in it, as after an error of the model. */
         ENGINE_LOST_WHILE_DECODING,
         AFTER_COMPLETION_BEFORE_EMIT,
-        /** The completion operator has stored what is in flight, and the sink what it would commit. */
+        /** The completion operator has stored its records in flight, and the sink its pending commit. */
         DURING_CHECKPOINT,
         /** An exception from {@code close} would end the TaskManager. */
         DURING_CLOSE
     }
 
     /**
-     * What is done to the job.
+     * The injected failure.
      *
-     * @param records what they pass before they are routed
-     * @param completions what they pass before the sink
+     * @param records applied before routing
+     * @param completions applied before the sink
      * @param done whether it has happened
      */
     private record Harm(
@@ -125,7 +125,7 @@ class FailureInjectionIT {
             case ENGINE_LOST_WHILE_DECODING ->
                 afterSubmit(engine -> engine.metrics().activeSequences() > 0, InferenceEngine::close);
             case AFTER_COMPLETION_BEFORE_EMIT -> {
-                // Answers behind the first record wait for it, and are in the checkpoint as questions.
+                // Answers behind the first record wait for it, and are in the checkpoint as requests.
                 String first = Notes.text(0);
                 WatchedLeases leases =
                         WatchedLeases.holding(request -> request.prompt().contains(first));
@@ -159,7 +159,7 @@ class FailureInjectionIT {
         return new Harm(leases, new FailOnce<>(ticket -> false), new FailOnce<>(completion -> false), harmed::get);
     }
 
-    /** After the first commit: the job goes on from a checkpoint. */
+    /** After the first commit, so that the job continues from a checkpoint. */
     private Consumer<InferenceEngine> once(Predicate<InferenceEngine> due, Consumer<InferenceEngine> harm) {
         return engine -> {
             if (!sink.committed().isEmpty() && due.test(engine) && harmed.compareAndSet(false, true)) {
@@ -168,7 +168,7 @@ class FailureInjectionIT {
         };
     }
 
-    /** An error, since exceptions of an engine are outcomes of their record. */
+    /** An error, because exceptions of an engine are outcomes of their record. */
     private static void fail() {
         throw new AssertionError("The failure that the test asked for.");
     }
@@ -200,7 +200,7 @@ class FailureInjectionIT {
         env.execute();
     }
 
-    /** Fails a checkpoint after the first complete one, once in all attempts of the job. */
+    /** Fails a checkpoint after the first complete one, once over all attempts of the job. */
     private static final class FailingSnapshot<T> extends RichMapFunction<T, T>
             implements CheckpointedFunction, CheckpointListener {
         private static final long serialVersionUID = 1L;

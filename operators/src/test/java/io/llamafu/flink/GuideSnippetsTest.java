@@ -19,7 +19,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 class GuideSnippetsTest {
     private static final Pattern SNIPPET = Pattern.compile("(?ms)^```java\\n(.*?)^```");
 
-    /** What the snippets take as given. */
+    /** The context of the snippets. */
     private static final String FRAME =
             """
             import io.llamafu.LlamafuException;
@@ -61,7 +61,7 @@ class GuideSnippetsTest {
         }
     }
 
-    /** What the compiler says; nothing if it is content. */
+    /** The compiler's messages; empty on success. */
     private String compile(Path source) {
         JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
         ByteArrayOutputStream messages = new ByteArrayOutputStream();

@@ -20,7 +20,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.stream.IntStream;
 
-/** What the jobs of the tests have in common. */
+/** Common parts of the test jobs. */
 final class Jobs {
     private Jobs() {}
 

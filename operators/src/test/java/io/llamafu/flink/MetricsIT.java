@@ -39,7 +39,7 @@ import java.util.stream.Collectors;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** What a reporter gets from a whole job: what docs/operators.md says, and nothing else. */
+/** The metrics of a whole job are exactly those that docs/operators.md lists. */
 @Timeout(value = 120, unit = TimeUnit.SECONDS)
 class MetricsIT {
     private static final Path GUIDE = Path.of("../docs/operators.md");
@@ -58,7 +58,7 @@ class MetricsIT {
 
     private final CommittedSink sink = CommittedSink.create();
 
-    /** The metrics of a job with something of each kind that is counted, by operator and name in its group. */
+    /** The metrics, by operator and name within its group, of a job in which everything counted occurs. */
     private Map<String, Map<String, Metric>> runJob() throws Exception {
         SavepointSteps steps = new SavepointSteps()
                 .rule("gold-*", "finance", 10)
@@ -128,7 +128,7 @@ class MetricsIT {
         assertThat(documented()).isEqualTo(registered);
     }
 
-    /** The names in the first column of the tables, whose second is about the group of the engine. */
+    /** The names in the first column of the tables, the second of which is about the group of the engine. */
     private static Set<String> documented() throws Exception {
         Set<String> names = new TreeSet<>();
         boolean section = false;
@@ -197,7 +197,7 @@ class MetricsIT {
                 .sum();
     }
 
-    /** It is asked for more than it can do, by adapters that have no room beside each other, and by one that is none. */
+    /** More requests than it can run, with adapters that do not fit beside each other, and one that is invalid. */
     @Test
     void gaugesShowABusyEngine(@TempDir Path adapters) throws Exception {
         int sequences = 2;
@@ -242,7 +242,7 @@ class MetricsIT {
         });
     }
 
-    /** Flink looks at its counter every five seconds. */
+    /** Flink updates rates every five seconds. */
     private static void awaitRate(JobClient job, String name) throws Exception {
         Await.until("the rate " + name, () -> ((Meter) ofCompletion(job).get(name)).getRate() > 0);
     }

@@ -65,7 +65,7 @@ class MigrationIT {
     @TempDir
     Path folder;
 
-    /** What a savepoint was written with. */
+    /** The properties of a savepoint. */
     record Written(int version, boolean eventTime, String backend, boolean ttl) {
         private String location() {
             return "savepoints/%d/%s-%s%s"
@@ -103,7 +103,7 @@ class MigrationIT {
         assertGoesOn(written, written.ttl());
     }
 
-    /** {@code routeTtl} may be set, changed and taken back. */
+    /** {@code routeTtl} may be set, changed and removed. */
     @ParameterizedTest
     @MethodSource("savepoints")
     void goesOnWithAnotherTtl(Written written) throws Exception {
@@ -174,7 +174,7 @@ class MigrationIT {
         return new Ticket(tenant + " at " + time, tenant, Notes.text(0), time);
     }
 
-    /** A savepoint may lie anywhere, also where it was not written. */
+    /** A savepoint can be moved. */
     private Path copy(Written written) throws Exception {
         URI resource = MigrationIT.class.getResource("/" + written.location()).toURI();
         Path copy = Files.createDirectory(folder.resolve("copy"));
@@ -206,7 +206,7 @@ class MigrationIT {
                 withoutPlace(Files.readAllBytes(Path.of(URI.create(savepoint)).resolve("_metadata"))));
     }
 
-    /** The pieces of state are named after the folder that they were written in; nothing reads these names. */
+    /** Pieces of state are named after the folder that they were written in; these names are never read. */
     private byte[] withoutPlace(byte[] metadata) {
         String place = folder.toString();
         return new String(metadata, StandardCharsets.ISO_8859_1)
@@ -214,7 +214,7 @@ class MigrationIT {
                 .getBytes(StandardCharsets.ISO_8859_1);
     }
 
-    /** The last record is the second that reaches the engine; then all that was before it is in the state. */
+    /** The last record is the second that reaches the engine; everything before it is then in the state. */
     private static SavepointSteps steps(Written written) {
         SavepointSteps steps = new SavepointSteps()
                 .route("a", "medical", 10)
@@ -259,7 +259,7 @@ class MigrationIT {
         return written.eventTime() ? builder.eventTime() : builder.processingTime();
     }
 
-    /** Small state lies in the file of the metadata, so that a savepoint is that one file. */
+    /** Small state is in the metadata file, so that a savepoint is one file. */
     private Configuration configuration(String backend) {
         return Jobs.configuration(folder.resolve("checkpoints"))
                 .set(StateBackendOptions.STATE_BACKEND, backend)

@@ -47,7 +47,7 @@ public final class Notes {
         return requireNonNull(ANSWERS.get(question), () -> "no answer is known for " + question);
     }
 
-    /** Equal for the engine everywhere, so that all tests share one; it answers each request, however often it came. */
+    /** Equal engine options everywhere, so that all tests share one engine; each request is answered anew. */
     public static LlamafuOptions.Builder options() {
         return LlamafuOptions.builder()
                 .model(TinyModel.model().toUri().toString())

@@ -28,7 +28,7 @@ import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 
-/** An engine without a model that answers one request after the other, so many in a second. */
+/** An engine without a model that answers one request after the other, at a fixed rate. */
 final class PacedEngine implements InferenceEngine {
     private final BlockingQueue<CompletableFuture<Completion>> waiting = new LinkedBlockingQueue<>();
     private final AtomicLong answers = new AtomicLong();
@@ -39,7 +39,7 @@ final class PacedEngine implements InferenceEngine {
                 pace.scheduleAtFixedRate(this::answerNext, 0, 1_000_000 / perSecond, TimeUnit.MICROSECONDS);
     }
 
-    /** Of a job in a cluster of this JVM. */
+    /** For a job in a cluster in this JVM. */
     record Paced(String name) implements SerializableFunction<EngineOptions, SharedEngines.Lease> {
         private static final Map<String, PacedEngine> ENGINES = new ConcurrentHashMap<>();
 

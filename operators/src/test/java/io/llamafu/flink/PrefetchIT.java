@@ -20,7 +20,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import java.nio.file.Path;
 import java.util.List;
 
-/** Adapters are in memory before the first record of a new route or rule asks for them. */
+/** Adapters are in memory before the first record of a new route or rule needs them. */
 @Timeout(120)
 class PrefetchIT {
     @RegisterExtension

@@ -81,7 +81,10 @@ class SavepointIT {
                 .get();
     }
 
-    /** The router holds all records back, as no watermark comes before the end; then the gate holds their answers back. */
+    /**
+     * The router holds all records back, because no watermark comes before the end; then the gate holds their answers
+     * back.
+     */
     @Test
     void drainAnswersEverythingFirst() throws Exception {
         WatchedLeases leases = WatchedLeases.closed();
@@ -117,7 +120,7 @@ class SavepointIT {
                 .containsExactlyInAnyOrderElementsOf(Jobs.ids(CountingMap.COUNT.get()));
     }
 
-    /** Counts what came from the source. */
+    /** Counts the records of the source. */
     private static final class CountingMap implements MapFunction<Ticket, Ticket> {
         private static final long serialVersionUID = 1L;
         private static final AtomicInteger COUNT = new AtomicInteger();

@@ -18,8 +18,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * What happens in the job whose savepoints are kept, in this order. There is one step for each checkpoint, and nothing
- * but empty steps after the last, so that all of a step is in the state before the next comes.
+ * The events of the job whose savepoints are kept, in order. There is one step per checkpoint, and only empty steps
+ * after the last, so that each step is completely in the state before the next one.
  */
 final class SavepointSteps {
     private static final TypeInformation<Tuple4<String, String, String, Long>> STEP =
@@ -31,12 +31,12 @@ final class SavepointSteps {
         return add("route", key, stack, time);
     }
 
-    /** Two that share the records evenly. */
+    /** Two variants that share the records evenly. */
     SavepointSteps variants(String key, String first, String second, long time) {
         return add("variants", key, first + "|" + second, time);
     }
 
-    /** With the key pattern as its name; an empty one is the default. */
+    /** Named after its key pattern; an empty pattern is the default. */
     SavepointSteps rule(String keyPattern, String stack, long time) {
         return add("rule", keyPattern, stack, time);
     }
@@ -50,12 +50,12 @@ final class SavepointSteps {
         return add("watermark", "", "", time);
     }
 
-    /** Of all streams but that of the routes, so that records pass the rules and wait for the routes. */
+    /** On all streams except that of the routes, so that records pass the rules and wait for the routes. */
     SavepointSteps watermarkOfRules(long time) {
         return add("watermark of rules", "", "", time);
     }
 
-    /** After all steps before it have reached the sinks. */
+    /** Once all steps before it have reached the sinks. */
     SavepointSteps pause(Duration time) {
         return add("pause", "", "", time.toMillis());
     }
@@ -65,7 +65,7 @@ final class SavepointSteps {
         return this;
     }
 
-    /** The streams that a completion takes. */
+    /** The input streams of a completion. */
     record Streams(DataStream<Ticket> tickets, DataStream<AdapterRoute> routes, DataStream<RouteRule> rules) {}
 
     Streams streams(StreamExecutionEnvironment env) {

@@ -36,7 +36,7 @@ import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** Which stack answers a record, and where what cannot be answered goes, in whole jobs on the real model. */
+/** The stack of a record, and the output of what cannot be answered, in whole jobs on the real model. */
 @Timeout(value = 120, unit = TimeUnit.SECONDS)
 class StackChoiceIT {
     private static final String NOTE = Notes.text(0);
@@ -63,7 +63,7 @@ class StackChoiceIT {
                 Jobs.configuration(folder.resolve("checkpoints")).set(ExecutionOptions.RUNTIME_MODE, mode), 2);
     }
 
-    /** In the order of the documentation; a batch job decides alike. */
+    /** In the order of the documentation; a batch job decides in the same way. */
     @ParameterizedTest
     @EnumSource(names = {"STREAMING", "BATCH"})
     void recordThenRouteThenRuleThenTheirDefault(RuntimeExecutionMode mode) throws Exception {
@@ -135,7 +135,7 @@ class StackChoiceIT {
         assertThat(completions.get("whole").getText()).isEqualTo(Notes.answer(NOTE, "medical"));
     }
 
-    /** Of one prompt, asked one after the other of an engine that nobody has asked before, so that not a bit differs. */
+    /** The same prompts, asked one after the other of a new engine, so that not a bit differs. */
     @Test
     void recordSaysHowItsTokensAreChosenAndHowMany() throws Exception {
         LlamafuOptions options = Notes.options()
@@ -191,7 +191,7 @@ class StackChoiceIT {
         return ticket.id().startsWith("short") ? 2 : null;
     }
 
-    /** What a user of the engine would ask for the same. */
+    /** The equivalent request to an engine. */
     private static CompletionRequest alone(LlamafuOptions options, Ticket ticket) {
         SamplingOptions sampling = sampling(ticket);
         Integer maxTokens = maxTokens(ticket);
@@ -200,7 +200,7 @@ class StackChoiceIT {
                 .withMaxTokens(maxTokens == null ? options.maxTokens() : maxTokens);
     }
 
-    /** The same ids always take the same variants, so that this can count them exactly. */
+    /** The same ids always take the same variants, so the count is exact. */
     @Test
     void canaryAnswersItsShareInEveryRun() throws Exception {
         AdapterRoute canary = new AdapterRoute(

@@ -19,8 +19,8 @@ import java.util.function.Consumer;
 import java.util.function.Predicate;
 
 /**
- * The real shared engines. Tells which ones the subtasks got, can hold answers back until the gate is opened, and can do
- * harm at given moments.
+ * The real shared engines. Records which engines the subtasks got, can hold answers back until the gate is opened, and
+ * can inject failures.
  */
 record WatchedLeases(String name) implements SerializableFunction<EngineOptions, SharedEngines.Lease> {
     private static final Map<String, Watch> WATCHES = new ConcurrentHashMap<>();
@@ -50,7 +50,7 @@ record WatchedLeases(String name) implements SerializableFunction<EngineOptions,
         return holding(request -> true);
     }
 
-    /** These reach the engine only when the gate is opened. */
+    /** These requests reach the engine only when the gate is opened. */
     static WatchedLeases holding(Predicate<CompletionRequest> held) {
         WatchedLeases leases = new WatchedLeases(UUID.randomUUID().toString());
         WATCHES.put(leases.name(), new Watch(held));
@@ -77,7 +77,7 @@ record WatchedLeases(String name) implements SerializableFunction<EngineOptions,
         watch().onClose = harm;
     }
 
-    /** One for each lease; the same engine as often as it was leased. */
+    /** One per lease; the same engine as often as it was leased. */
     List<InferenceEngine> engines() {
         return watch().engines;
     }
@@ -86,7 +86,7 @@ record WatchedLeases(String name) implements SerializableFunction<EngineOptions,
         return watch().requests;
     }
 
-    /** How many requests the engine has answered. */
+    /** The number of requests that the engine has answered. */
     int answers() {
         return watch().answers.get();
     }

@@ -27,7 +27,7 @@ import java.util.stream.Stream;
 import static org.apache.flink.api.common.RuntimeExecutionMode.STREAMING;
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** What Flink calls a function for several times, the model is asked for once. */
+/** The model is asked once, however often Flink calls a function. */
 @Timeout(value = 180, unit = TimeUnit.SECONDS)
 class AskedOnceIT {
     private static final int RECORDS = 5;
@@ -51,7 +51,7 @@ class AskedOnceIT {
         return sql;
     }
 
-    /** What the engine of {@link #sql} has done for a query. */
+    /** The work of the engine of {@link #sql} for a query. */
     private static EngineMetrics metrics(Consumer<Sql> query) {
         LlamafuOptions options =
                 LlamafuOptions.fromMap(Sql.options("answer-memo", MEMO, "temperature", "0.5", "idle-timeout", "0 s"));

@@ -36,7 +36,7 @@ import java.util.stream.Stream;
 import static org.apache.flink.api.common.RuntimeExecutionMode.BATCH;
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** What docs/sql.md shows runs as it is written there, but for the folder of the models. */
+/** The SQL and Java of docs/sql.md run as written there, except for the folder of the models. */
 @Timeout(value = 180, unit = TimeUnit.SECONDS)
 class DocumentedSqlIT {
     private static final Path PAGE = Path.of("../docs/sql.md");

@@ -35,7 +35,7 @@ class LlamafuModuleTest {
                         Map.entry("llm_adapters", false));
     }
 
-    /** The planner computes a constant call of a deterministic function, which would open the model in the client. */
+    /** The planner evaluates constant calls of deterministic functions, which would open the model in the client. */
     @Test
     void noFunctionIsComputedWhileAQueryIsPlanned() {
         assertThat(functions(FunctionDefinition::supportsConstantFolding).values())

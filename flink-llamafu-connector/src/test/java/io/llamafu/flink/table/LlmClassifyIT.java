@@ -19,7 +19,7 @@ import java.util.stream.IntStream;
 import static org.apache.flink.api.common.RuntimeExecutionMode.BATCH;
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** Whatever the text is and whatever the labels are, the answer is one of them. */
+/** The answer is one of the labels, whatever the text and the labels are. */
 @Timeout(value = 240, unit = TimeUnit.SECONDS)
 class LlmClassifyIT {
     private static final List<String> AWKWARD_LABELS = List.of(
@@ -46,7 +46,7 @@ class LlmClassifyIT {
     @RegisterExtension
     static final MiniClusterExtension CLUSTER = Sql.cluster();
 
-    /** Rows of a text and what the call makes of it. */
+    /** Rows of a text and the result of the call. */
     private static List<Row> classify(List<String> texts, String call, String... options) {
         Sql sql = new Sql(BATCH).loadModule(options);
         DataStream<String> stream = sql.execution().fromData(Types.STRING, texts.toArray(new String[0]));
@@ -87,7 +87,7 @@ class LlmClassifyIT {
                 .collect(Collectors.joining());
     }
 
-    /** Each label alone must come out whole, whatever tokens it takes. */
+    /** Each label on its own must be written completely, whatever tokens it takes. */
     @Test
     void eachLabelFits() {
         for (String label : List.of("it's two\nlines, \"Grüße\" 日本語 \uD83D\uDE00", "long ".repeat(60))) {

@@ -26,7 +26,7 @@ import java.util.stream.Collectors;
 import static org.apache.flink.api.common.RuntimeExecutionMode.BATCH;
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** What LLM_EXTRACT gives is valid by others' reading of the schema. */
+/** Results of LLM_EXTRACT are valid for an independent validator of JSON Schema. */
 @Timeout(value = 240, unit = TimeUnit.SECONDS)
 class LlmExtractIT {
     private static final int TEXTS = 8;
@@ -34,7 +34,7 @@ class LlmExtractIT {
     @RegisterExtension
     static final MiniClusterExtension CLUSTER = Sql.cluster();
 
-    /** Texts with what the function makes of each under each of the schemas. */
+    /** Texts with the results of the function under each of the schemas. */
     private static List<Row> extract(RuntimeExecutionMode mode, List<String> schemas, String arguments) {
         List<Row> questions = new ArrayList<>();
         for (String schema : schemas) {
@@ -54,7 +54,7 @@ class LlmExtractIT {
         return sql.rows("SELECT schema, LLM_EXTRACT(text, schema%s) FROM questions".formatted(arguments));
     }
 
-    /** Hot, so that the model writes what it likes. An answer that max-tokens ended is NULL. */
+    /** At a high temperature, so that the model writes random documents. An answer that max-tokens ended is NULL. */
     @ParameterizedTest
     @EnumSource(names = {"STREAMING", "BATCH"})
     void answersAreValidBySomebodyElsesValidator(RuntimeExecutionMode mode) throws JsonProcessingException {

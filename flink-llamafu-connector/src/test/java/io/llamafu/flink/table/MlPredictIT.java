@@ -263,7 +263,7 @@ class MlPredictIT {
                 "Its options are: adapters, ");
     }
 
-    /** Planning opens no model, and a model that is absent fails the task with its code. */
+    /** Planning opens no model, and a missing model fails the task with its code. */
     @Test
     void absentModelIsFoundWhenTheTaskStarts() {
         Sql sql =

@@ -30,7 +30,7 @@ import static org.apache.flink.api.common.RuntimeExecutionMode.STREAMING;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-/** The shapes that a model and its query can have. */
+/** Variants of models and their queries. */
 @Timeout(value = 240, unit = TimeUnit.SECONDS)
 class MlPredictQueriesIT {
     private static final int TICKETS = 20;
@@ -200,7 +200,7 @@ class MlPredictQueriesIT {
                 }));
     }
 
-    /** Values of many types beside the model, half of them NULL, each row in another pattern. */
+    /** Values of many types beside the model, half of them NULL, in a different pattern per row. */
     @InBothModesAndWays
     void manyNullableNeighboursSurvive(RuntimeExecutionMode mode, String async) {
         Sql sql = new Sql(mode);
@@ -268,7 +268,7 @@ class MlPredictQueriesIT {
                 .containsOnly(Row.of(1));
     }
 
-    /** What Flink cannot retract it refuses. */
+    /** Flink rejects what it cannot retract. */
     @Test
     void updatesAreRefusedInStreaming() {
         Sql sql = tickets(STREAMING);

@@ -20,7 +20,7 @@ import java.util.concurrent.TimeUnit;
 import static org.apache.flink.api.common.RuntimeExecutionMode.STREAMING;
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** What a reporter gets of a function that asks several models. */
+/** The metrics of a function that asks several models. */
 @Timeout(value = 120, unit = TimeUnit.SECONDS)
 class ProfileMetricsIT {
     private static final InMemoryReporter REPORTER = InMemoryReporter.createWithRetainedMetrics();

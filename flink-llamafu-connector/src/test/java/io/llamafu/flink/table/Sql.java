@@ -23,7 +23,7 @@ import java.util.stream.Collectors;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowable;
 
-/** A session of SQL, as a user has it. */
+/** A SQL session as a user has it. */
 final class Sql {
     private final StreamExecutionEnvironment execution;
     private final StreamTableEnvironment env;
@@ -58,7 +58,7 @@ final class Sql {
         return execution;
     }
 
-    /** The options that every test has, so that all share one engine, with some of their own. */
+    /** The options of all tests, so that they share one engine, with some additional ones. */
     static Map<String, String> options(String... keysAndValues) {
         Map<String, String> options =
                 new HashMap<>(Notes.options().threads(1).build().toMap());
@@ -116,7 +116,7 @@ final class Sql {
         return rows.get(0).getField(0);
     }
 
-    /** What a statement that must fail says: the coded error, wherever it is in the causes. */
+    /** The coded error of a statement that must fail, wherever it is among the causes. */
     static LlamafuException failure(Runnable statement) {
         Throwable thrown = catchThrowable(statement::run);
         assertThat(thrown).as("failure").isNotNull();

@@ -294,7 +294,7 @@ class SqlFunctionsIT {
                 .collect(Collectors.groupingBy(answer -> answer, Collectors.counting()));
     }
 
-    /** The last count of each answer: in streaming the earlier ones are updates. */
+    /** The last count of each answer; in streaming the earlier ones are updates. */
     private static Map<Object, Long> lastCounts(List<Row> rows) {
         Map<Object, Long> counts = new HashMap<>();
         rows.forEach(row -> counts.put(row.getField(0), row.getFieldAs(1)));
@@ -355,7 +355,7 @@ class SqlFunctionsIT {
 
     @InBothModes
     void whatIsConstantlyWrongIsAnErrorBeforeTheFirstRecord(RuntimeExecutionMode mode) {
-        // There is no such model: that nobody tells shows that planning opens none.
+        // There is no such model: the missing error shows that planning opens none.
         Sql sql = notes(mode, 1, "model", "absent.gguf");
 
         Sql.assertFails(

@@ -26,7 +26,7 @@ import static org.apache.flink.api.common.RuntimeExecutionMode.BATCH;
 import static org.apache.flink.api.common.RuntimeExecutionMode.STREAMING;
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** How the functions come into a session. */
+/** Ways to add the functions to a session. */
 @Timeout(value = 180, unit = TimeUnit.SECONDS)
 class SqlSessionIT {
     @RegisterExtension
@@ -83,7 +83,7 @@ class SqlSessionIT {
                         "llm_adapters");
     }
 
-    /** A job with functions of its own, and two models. */
+    /** A job with its own functions and two models. */
     @Test
     void createdFunctionsTakeTheirOptionsFromTheJobParameters() {
         Sql sql = new Sql(BATCH);
@@ -142,7 +142,7 @@ class SqlSessionIT {
 
     private static final String MISSING_MODEL = "missing";
 
-    /** With the profiles {@code long}, and {@link #MISSING_MODEL}, whose model is none. */
+    /** With the profiles {@code long} and {@link #MISSING_MODEL}, whose model does not exist. */
     private static Map<String, String> profiles() {
         Map<String, String> parameters = new HashMap<>();
         Sql.options().forEach((key, value) -> parameters.put("llamafu.profile.long." + key, value));
@@ -201,7 +201,7 @@ class SqlSessionIT {
         assertThat(SharedEngines.usage().size()).isEqualTo(engines);
     }
 
-    /** Tells whether it sees how much memory its TaskManager has. */
+    /** Reports whether it sees the memory of its TaskManager. */
     public static final class SeesMemory extends ScalarFunction {
         private static final long serialVersionUID = 1L;
 

@@ -26,7 +26,7 @@ import static org.apache.flink.api.common.RuntimeExecutionMode.STREAMING;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-/** A changelog: each ticket is corrected once, and some are taken back. What was answered to the old text must go. */
+/** A changelog: each ticket is corrected once, and some are deleted. Answers to the old text must be retracted. */
 @Timeout(value = 180, unit = TimeUnit.SECONDS)
 class SqlUpdatesIT {
     private static final int TICKETS = 30;
@@ -74,7 +74,7 @@ class SqlUpdatesIT {
         return id % 5 == 0;
     }
 
-    /** The texts that stand at the end. */
+    /** The final texts. */
     private static List<String> lastTexts() {
         return IntStream.range(0, TICKETS)
                 .filter(id -> !isTakenBack(id))
@@ -82,7 +82,7 @@ class SqlUpdatesIT {
                 .toList();
     }
 
-    /** How often each row stands at the end of a changelog. */
+    /** The final count of each row of a changelog. */
     private static Map<Row, Integer> net(List<Row> changes) {
         Map<Row, Integer> counts = new HashMap<>();
         for (Row change : changes) {
@@ -104,7 +104,7 @@ class SqlUpdatesIT {
                 .isEqualTo(expected);
     }
 
-    /** A count that an answer to the old text has raised is lowered by the same answer. */
+    /** A count raised by an answer to the old text is lowered by the same answer. */
     @ParameterizedTest
     @ValueSource(
             strings = {
@@ -143,7 +143,7 @@ class SqlUpdatesIT {
                 .hasSize((int) none);
     }
 
-    /** Flink trusts functions that are not deterministic unless it is told to look. */
+    /** Flink accepts non-deterministic functions unless it is told to check. */
     @Test
     void plannerThatMustResolveNonDeterminismRefuses() {
         sql.env().getConfig().set("table.optimizer.non-deterministic-update.strategy", "TRY_RESOLVE");

@@ -12,7 +12,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
 
-/** Rows of an id, columns of many types, and a note: each has NULL in other columns, the first in all, the second in none. */
+/**
+ * Rows of an id, columns of many types, and a note. Each has NULL in different columns: the first in all, the second in
+ * none.
+ */
 final class WideRows {
     static final UnresolvedDataType TYPE = DataTypes.of("ROW<id INT, i INT, l BIGINT, d DOUBLE, s STRING, a ARRAY<INT>,"
                     + " m MAP<STRING, STRING>, r ROW<x INT, y STRING>, b BOOLEAN, p DECIMAL(9, 2), t DATE,"
@@ -24,7 +27,7 @@ final class WideRows {
 
     private WideRows() {}
 
-    /** Each at the index that is its id. */
+    /** Each at the index of its id. */
     static List<Row> all() {
         return IntStream.range(0, ROWS).mapToObj(WideRows::row).toList();
     }
@@ -53,7 +56,7 @@ final class WideRows {
         return row;
     }
 
-    /** Only these columns of a row that has more behind them. */
+    /** The first columns of a longer row. */
     static Row columns(Row row) {
         return Row.project(row, IntStream.range(0, COLUMNS).toArray());
     }

@@ -14,13 +14,13 @@ import java.util.Set;
 import java.util.TreeSet;
 
 /**
- * Whether java-llama.cpp can be used here, and what must be so before its first class is initialized. Nothing in this
- * class refers to that library, which may be absent.
+ * Detects whether java-llama.cpp can be used, and prepares what it needs before its first class is initialized. This
+ * class must not refer to that library, which may be absent.
  */
 final class BindingLibrary {
     private static final String FOLDER = "de/kherud/llama/";
     private static final String TEMPORARY_FOLDER = "de.kherud.llama.tmpdir";
-    /** What the library of de.kherud:llama:4.2.0 for Linux on x86-64 is compiled for, from its disassembly. */
+    /** The CPU features that the Linux x86-64 library of de.kherud:llama:4.2.0 needs, from its disassembly. */
     private static final Set<String> X86_64_FEATURES = Set.of("avx", "avx2", "f16c", "fma");
 
     private BindingLibrary() {}
@@ -40,7 +40,7 @@ final class BindingLibrary {
     }
 
     /**
-     * Prepares for loading; call it before anything that refers to the library.
+     * Prepares for loading; must be called before anything that refers to the library.
      *
      * @throws LlamafuException with NATIVE_LIBRARY_UNAVAILABLE or UNSUPPORTED_CPU
      */
@@ -70,7 +70,7 @@ final class BindingLibrary {
 
     /**
      * java-llama.cpp unpacks its library under a fixed name, and first deletes every file of the same folder whose name
-     * begins with {@code llama} or {@code jllama}: in the common temporary folder these are other people's files.
+     * begins with {@code llama} or {@code jllama}. In a shared temporary folder these could be files of other programs.
      */
     private static void useOwnTemporaryFolder() {
         if (System.getProperty(TEMPORARY_FOLDER) != null) {

@@ -18,8 +18,8 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * A {@link LlamaModel} with the methods that it keeps to its package: they take a request as JSON, so with adapters, and
- * stream its tokens. Reached by reflection, because a class of ours in that package could not see them when the two jars
+ * A {@link LlamaModel} with its package-private methods, which take a request as JSON (and so with adapters) and stream
+ * its tokens. They are called by reflection, because a class of ours in that package could not see them if the two jars
  * have different class loaders.
  */
 final class BoundModel {
@@ -33,10 +33,10 @@ final class BoundModel {
     private final LlamaModel model;
 
     /**
-     * What arrives of an answer.
+     * A part of an answer.
      *
      * @param text whole characters, or empty
-     * @param last whether the answer is complete; then without text
+     * @param last whether the answer is complete; the text is then empty
      */
     record Piece(String text, boolean last) {}
 
@@ -47,7 +47,7 @@ final class BoundModel {
     /**
      * Loads a model.
      *
-     * @param arguments those of llama-server, without the program's name
+     * @param arguments of llama-server, without the program's name
      * @throws LlamafuException with MODEL_LOAD_FAILED or NATIVE_LIBRARY_UNAVAILABLE
      * @throws LinkageError if the library itself cannot be loaded
      */
@@ -56,7 +56,7 @@ final class BoundModel {
             ModelParameters parameters = new ModelParameters();
             ARGUMENTS.set(parameters, new ArgumentList(arguments));
             LlamaModel model = new LlamaModel(parameters);
-            // a refused argument is printed to the standard error, and no model is made
+            // for an invalid argument, the library prints to standard error and creates no model
             if (HANDLE.getLong(model) == 0) {
                 throw loadFailed(arguments, "it refused an argument", null);
             }
@@ -83,12 +83,14 @@ final class BoundModel {
         return model.encode(text).length;
     }
 
-    /** Queues a request, and returns the number of its task. */
+    /** Queues a request and returns its task number. */
     int request(String json) {
         return (int) call(REQUEST, json);
     }
 
-    /** Waits for the next piece. No other thread may wait for, or cancel, the same task meanwhile: it would wait forever. */
+    /**
+     * Waits for the next piece. No other thread may wait for or cancel the same task meanwhile; it would wait forever.
+     */
     Piece receive(int task) {
         LlamaOutput output = (LlamaOutput) call(RECEIVE, task);
         try {
@@ -98,7 +100,7 @@ final class BoundModel {
         }
     }
 
-    /** Ends a task; nothing more can be received of it. */
+    /** Ends a task, which then yields no more pieces. */
     void cancel(int task) {
         Object unused = call(CANCEL, task);
     }
@@ -144,8 +146,8 @@ final class BoundModel {
     }
 
     /**
-     * Command line arguments in the place of the map from which {@link ModelParameters} writes them: a map cannot hold
-     * {@code --lora} twice. Every argument is a key without a value, in order.
+     * Command line arguments, replacing the map from which {@link ModelParameters} writes them, because a map cannot
+     * hold {@code --lora} twice. Every argument is a key without a value, in order.
      */
     private static final class ArgumentList extends AbstractMap<String, String> {
         private final List<String> arguments;

@@ -7,7 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 
-/** Writes requests in the JSON of llama-server's {@code /completion}, which java-llama.cpp takes. */
+/** Writes requests as the JSON of llama-server's {@code /completion}, which java-llama.cpp accepts. */
 final class CompletionJson {
     private CompletionJson() {}
 
@@ -15,18 +15,18 @@ final class CompletionJson {
      * One adapter of a request.
      *
      * @param id its position among the {@code --lora} arguments of the model
-     * @param scale the factor on top of its own alpha / rank
+     * @param scale applied to its own alpha / rank
      */
     record ScaledAdapter(int id, float scale) {}
 
     /**
-     * Writes a request. Its stop strings are left out: java-llama.cpp does not say whether one ended an answer, so the
-     * engine watches for them itself.
+     * Writes a request, without its stop strings: java-llama.cpp does not report whether one ended an answer, so the
+     * engine searches for them itself.
      *
      * @param adapters all others are at scale 0
      * @param slot the sequence slot that answers it
      * @param maxTokens the most tokens to generate
-     * @param sequenceTokens the most tokens of a sequence, with its prompt
+     * @param sequenceTokens the most tokens of a sequence, including its prompt
      */
     static String write(
             CompletionRequest request, List<ScaledAdapter> adapters, int slot, int maxTokens, int sequenceTokens) {

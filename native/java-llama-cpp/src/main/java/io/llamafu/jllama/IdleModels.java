@@ -7,8 +7,8 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * Models that no engine uses. java-llama.cpp 4.2.0 never frees a model (its {@code delete} only ends the thread), so they
- * are kept for the next engine that needs the same, rather than loaded and leaked once more.
+ * Models that no engine uses. java-llama.cpp 4.2.0 never frees a model (its {@code delete} only ends the thread), so
+ * they are kept for the next engine with the same parameters, instead of being loaded and leaked again.
  */
 final class IdleModels {
     private static final Map<ModelKey, Deque<BoundModel>> IDLE = new HashMap<>();
@@ -20,7 +20,7 @@ final class IdleModels {
         return models == null ? Optional.empty() : Optional.ofNullable(models.poll());
     }
 
-    /** Keeps a model, which must be answering nothing. */
+    /** Keeps a model, which must be idle. */
     static synchronized void keep(ModelKey key, BoundModel model) {
         IDLE.computeIfAbsent(key, absent -> new ArrayDeque<>()).add(model);
     }

@@ -46,12 +46,12 @@ import java.util.concurrent.atomic.LongAdder;
 import static java.util.Objects.requireNonNull;
 
 /**
- * The engine {@code java-llama.cpp}, over {@code de.kherud:llama}: for platforms that our own library is not built for.
+ * The engine {@code java-llama.cpp}, based on {@code de.kherud:llama}, for platforms without our own library.
  *
- * <p>Each sequence slot of the model has a worker thread, which takes the next request, sends it to its slot and reads the
- * tokens. So java-llama.cpp never has more requests than slots, and a request is cancelled by the thread that waits for
- * its tokens, which is the only safe way. An adapter that the model was not loaded with makes the first worker that needs
- * it load a second model; the others finish on the first.
+ * <p>Each sequence slot of the model has a worker thread, which takes the next request, sends it to its slot and reads
+ * the tokens. So java-llama.cpp never has more requests than slots, and a request is cancelled by the thread that waits
+ * for its tokens, which is the only safe way. If a request needs an adapter that the model was not loaded with, its
+ * worker loads a second model; the other requests finish on the first.
  */
 public final class JavaLlamaCppEngine implements InferenceEngine {
     /** The value of the option {@code engine}. */
@@ -60,7 +60,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     private static final Logger LOG = LoggerFactory.getLogger(JavaLlamaCppEngine.class);
     private static final Duration CLOSE_TIMEOUT = Duration.ofMinutes(2);
     private static final long DEADLINE_CHECK_MILLIS = 10;
-    /** Two adapters of alpha / rank 4 at scale 100: {@code EngineContractTest} holds that they spoil no slot. */
+    /** Two adapters of alpha / rank 4 at scale 100; {@code EngineContractTest} checks that they corrupt no slot. */
     static final double MOST_STRENGTH = 800;
 
     private final EngineOptions options;
@@ -115,11 +115,11 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     }
 
     /**
-     * Validates and loads the model, with all adapters that the folder has now.
+     * Validates and loads the model, with all adapters now in the folder.
      *
      * @throws LlamafuException with MODEL_NOT_FOUND, MODEL_INVALID, MODEL_LOAD_FAILED, OUT_OF_MEMORY,
-     *     NATIVE_LIBRARY_UNAVAILABLE, UNSUPPORTED_CPU or INVALID_OPTION; of adapters to preload also with what
-     *     {@link #preload} fails with
+     *     NATIVE_LIBRARY_UNAVAILABLE, UNSUPPORTED_CPU or INVALID_OPTION; for adapters to preload also with the codes of
+     *     {@link #preload}
      */
     public static JavaLlamaCppEngine open(EngineOptions options) {
         requireNonNull(options, "options is null");
@@ -167,7 +167,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         SamplingOptions sampling = request.sampling();
         if (!sampling.grammar().isEmpty()) {
             GrammarSyntax.check(sampling.grammar(), GrammarSyntax.Version.B4916);
-            // without an allowed token, llama.cpp b4916 ends the process
+            // llama.cpp b4916 ends the process if no token is allowed
             if (sampling.logitBias().containsValue(Float.NEGATIVE_INFINITY)) {
                 throw new LlamafuException(
                         ErrorCode.INVALID_OPTION,
@@ -231,7 +231,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         } finally {
             freeSlots.add(slot);
         }
-        // only now, so that whoever sees the answer sees the slot free
+        // last, so that the slot is free when the answer is visible
         completion.ifPresent(future::complete);
         failure.ifPresent(future::completeExceptionally);
     }
@@ -271,7 +271,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         return files;
     }
 
-    /** The current model, or a new one if that lacks an adapter. */
+    /** The current model, or a new one if it lacks an adapter. */
     private ModelGeneration acquire(List<AdapterFile> adapters) {
         ModelGeneration generation = current;
         if (generation.hasAll(adapters) && generation.acquire()) {
@@ -294,7 +294,9 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         }
     }
 
-    /** What is too strong makes infinities, which stay in the cells of a slot and spoil all that come after. */
+    /**
+     * Stacks that are too strong produce infinities, which stay in the cells of a slot and corrupt all later answers.
+     */
     private static void checkStrength(AdapterStack stack, List<AdapterFile> adapters, ModelGeneration generation) {
         double strength = 0;
         for (int i = 0; i < adapters.size(); i++) {
@@ -327,7 +329,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         return model.countTokens(prompt) + (addsBeginOfSequence() ? 1 : 0);
     }
 
-    /** As llama.cpp decides it, where the file does not. */
+    /** The default of llama.cpp, if the file does not say. */
     private boolean addsBeginOfSequence() {
         return file.gguf()
                 .findFlag("tokenizer.ggml.add_bos_token")
@@ -362,7 +364,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         return inventory.list(current.adapters());
     }
 
-    /** Loads the model again, with these adapters, if it was loaded without them. */
+    /** Loads the model again with these adapters, if it was loaded without them. */
     @Override
     public CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
         CompletableFuture<List<ResolvedAdapter>> loaded = new CompletableFuture<>();
@@ -396,14 +398,14 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         return resolved;
     }
 
-    /** Frees nothing: java-llama.cpp cannot free adapters. */
+    /** Has no effect: java-llama.cpp cannot free adapters. */
     @Override
     public boolean unload(String name) {
         AdapterName.check(name);
         return false;
     }
 
-    /** Frees nothing: java-llama.cpp cannot free adapters. */
+    /** Has no effect: java-llama.cpp cannot free adapters. */
     @Override
     public int clear() {
         return 0;
@@ -448,7 +450,10 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
                         generation.adapterBytes()));
     }
 
-    /** As the interface says, except that the model stays in memory: java-llama.cpp cannot free it. See {@link IdleModels}. */
+    /**
+     * As specified, except that the model stays in memory, because java-llama.cpp cannot free it. See {@link
+     * IdleModels}.
+     */
     @Override
     public void close() {
         synchronized (loading) {

@@ -7,7 +7,10 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
-/** A model and the adapters that it was loaded with. One that is retired goes idle when its last user is done. Thread-safe. */
+/**
+ * A model with the adapters that it was loaded with. A retired one becomes idle when its last user is done.
+ * Thread-safe.
+ */
 final class ModelGeneration {
     private final ModelKey key;
     private final BoundModel model;
@@ -61,7 +64,7 @@ final class ModelGeneration {
         return adapters.stream().mapToLong(InMemory::bytes).sum();
     }
 
-    /** Begins a use; false if it is retired. */
+    /** Starts a use; false if the model is retired. */
     synchronized boolean acquire() {
         if (retired) {
             return false;
@@ -75,7 +78,7 @@ final class ModelGeneration {
         keepIfUnused();
     }
 
-    /** Lets no new user in. */
+    /** Accepts no more users. */
     synchronized void retire() {
         if (!retired) {
             retired = true;

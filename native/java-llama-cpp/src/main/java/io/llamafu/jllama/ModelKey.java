@@ -4,12 +4,12 @@ import java.nio.file.attribute.FileTime;
 import java.util.List;
 
 /**
- * What makes two loaded models the same.
+ * Identifies a loaded model; models with equal keys are interchangeable.
  *
- * @param arguments what they were loaded with, paths included
+ * @param arguments of loading, including paths
  * @param digests SHA-256 of their adapters, in order
  * @param modelBytes size of the model file
- * @param modelTime when the model file was written
+ * @param modelTime modification time of the model file
  */
 record ModelKey(List<String> arguments, List<String> digests, long modelBytes, FileTime modelTime) {
     ModelKey {

@@ -23,12 +23,12 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Loads a model with every adapter of the catalog, because java-llama.cpp takes adapters only then. No file reaches it
- * that was not checked first.
+ * Loads a model with every adapter of the catalog, because java-llama.cpp accepts adapters only then. It gets only
+ * files that were checked.
  */
 final class ModelLoader {
     private static final Logger LOG = LoggerFactory.getLogger(ModelLoader.class);
-    /** llama.cpp b4916 reads -1 as its own default; more layers than any model has are all of them. */
+    /** llama.cpp b4916 interprets -1 as its own default; more layers than any model has means all layers. */
     private static final int ALL_LAYERS = 9999;
 
     private final EngineOptions options;
@@ -44,9 +44,9 @@ final class ModelLoader {
     }
 
     /**
-     * Loads.
+     * Loads a model.
      *
-     * @param required adapters that must be among those loaded; of the others, those that cannot be used are left out
+     * @param required adapters that must be loaded; other adapters are left out if they cannot be used
      * @throws LlamafuException if a required adapter or the model cannot be used
      */
     ModelGeneration load(List<AdapterFile> required) {
@@ -55,12 +55,12 @@ final class ModelLoader {
         List<String> arguments = arguments(adapters);
         ModelKey key = key(arguments, adapters);
         BoundModel model = IdleModels.take(key).orElseGet(() -> loadModel(arguments));
-        // only then is what was read what the key says
+        // only then does the key describe what was read
         adapters.forEach(adapter -> adapter.file().requireUnchanged());
         return new ModelGeneration(key, model, adapters);
     }
 
-    /** Each content once, as adapters are told apart by it. */
+    /** Each content once, because adapters are distinguished by content. */
     private List<InMemory> adapters(List<AdapterFile> required) {
         Map<String, InMemory> byDigest = new LinkedHashMap<>();
         for (AdapterFile adapter : required) {
@@ -101,7 +101,7 @@ final class ModelLoader {
                 "--model",
                 options.model().toString(),
                 "--ctx-size",
-                // one more for each, as it fails a sequence that would be full
+                // one more cell per sequence, because a full sequence fails
                 String.valueOf((sequenceTokens + 1L) * options.parallelSequences()),
                 "--parallel",
                 String.valueOf(options.parallelSequences()),
@@ -113,7 +113,7 @@ final class ModelLoader {
                 String.valueOf(options.threads()),
                 "--gpu-layers",
                 String.valueOf(options.gpuLayers() < 0 ? ALL_LAYERS : options.gpuLayers()),
-                // a sequence that is full ends, rather than forget its beginning
+                // ends a full sequence instead of dropping its beginning
                 "--no-context-shift",
                 "--no-warmup",
                 "--log-disable",

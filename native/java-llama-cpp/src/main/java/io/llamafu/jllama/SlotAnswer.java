@@ -18,8 +18,8 @@ import java.util.concurrent.TimeUnit;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 /**
- * One request in a slot. java-llama.cpp sends a piece of text for every token, but why an answer ended, and how many
- * tokens it has, must be told from the pieces. Owned by one worker.
+ * One request in a slot. java-llama.cpp sends a piece of text for every token, but the finish reason and token count
+ * must be inferred from the pieces. Owned by one worker.
  */
 final class SlotAnswer {
     private final CompletionRequest request;
@@ -38,9 +38,9 @@ final class SlotAnswer {
     private FinishReason finishReason;
 
     /**
-     * @param adapters those of the request's stack, in its order
-     * @param maxTokens those of the request, or what its sequence has room for
-     * @param sequenceTokens the most tokens of a sequence, with its prompt
+     * @param adapters of the request's stack, in its order
+     * @param maxTokens of the request, or what its sequence has room for
+     * @param sequenceTokens the most tokens of a sequence, including its prompt
      */
     SlotAnswer(
             CompletionRequest request,
@@ -68,7 +68,7 @@ final class SlotAnswer {
         }
     }
 
-    /** Sends the request and reads its answer; false if the future was done meanwhile and the rest was dropped. */
+    /** Sends the request and reads its answer; false if the future was completed meanwhile and the rest was dropped. */
     boolean receiveAll(int slot, CompletableFuture<Completion> future) {
         BoundModel model = generation.model();
         int task = model.request(CompletionJson.write(request, scaled, slot, maxTokens, sequenceTokens));
@@ -102,8 +102,8 @@ final class SlotAnswer {
     }
 
     /**
-     * An end-of-generation token has no text; otherwise a limit ended the answer. Tokens in the middle of a character send
-     * no piece, so that only in the second case their number is certain.
+     * An end-of-generation token has no text; otherwise a limit ended the answer. Tokens within a character send no
+     * piece, so only in the second case is the count exact.
      */
     private void finish(boolean lastHadText) {
         if (firstTokenNanos == 0) {

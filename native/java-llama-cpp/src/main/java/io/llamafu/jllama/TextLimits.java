@@ -8,14 +8,15 @@ import java.util.concurrent.CompletionException;
 import java.util.function.Supplier;
 
 /**
- * Which texts llama.cpp b4916 can be given. Many of its tokenizers recurse for each character of a word, 320 bytes of stack
- * deep as it was measured, so texts are tokenized on threads with a large stack, and words are bounded by that.
+ * Limits for texts given to llama.cpp b4916. Many of its tokenizers recurse for each character of a word, using 320
+ * bytes of stack as measured. Texts are therefore tokenized on threads with a large stack, which limits the length of
+ * words.
  */
 final class TextLimits {
-    /** Address space; memory is taken only for what is used. */
+    /** Address space; memory is used only as needed. */
     static final long STACK_BYTES = 256L << 20;
 
-    /** A fifth of what the stack is enough for. */
+    /** A fifth of what the stack allows. */
     static final int MAX_WORD = 150_000;
 
     private TextLimits() {}
@@ -36,7 +37,7 @@ final class TextLimits {
         checkWords(text);
     }
 
-    /** As {@link #check}, for what has no other limit. */
+    /** Like {@link #check}, for texts without another limit. */
     static void checkWords(String text) {
         int start = 0;
         for (int i = 1; i <= text.length(); i++) {
@@ -56,7 +57,7 @@ final class TextLimits {
         return Character.isWhitespace(text.charAt(index)) || Character.isSpaceChar(text.charAt(index));
     }
 
-    /** Runs what tokenizes a text, for a thread whose stack may be small. */
+    /** Runs a tokenization on a thread with a large stack. */
     static <T> T withLargeStack(Supplier<T> tokenizing) {
         CompletableFuture<T> result = new CompletableFuture<>();
         Thread thread = new Thread(

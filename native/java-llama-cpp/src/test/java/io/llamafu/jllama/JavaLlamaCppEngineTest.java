@@ -32,7 +32,7 @@ class JavaLlamaCppEngineTest extends EngineContractTest {
         return JavaLlamaCppEngine.open(options);
     }
 
-    /** It decodes one stack at a time, so all of them take long. */
+    /** It decodes one stack at a time, so all of them would take too long. */
     @Override
     public int goldenSample() {
         return 300;
@@ -75,7 +75,7 @@ class JavaLlamaCppEngineTest extends EngineContractTest {
                 .isEqualTo("cardiology; routine");
     }
 
-    /** The folder's adapters are all loaded, so they must all fit. */
+    /** All adapters of the folder are loaded, so all must fit. */
     @Test
     void folderBeyondTheAdapterBudgetIsRefused() {
         assertThatThrownBy(() -> open(TinyModel.options()

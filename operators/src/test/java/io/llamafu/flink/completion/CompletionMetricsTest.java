@@ -23,7 +23,7 @@ import java.util.function.Supplier;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-/** What a user of the engine is counted; {@code MetricsIT} holds the names against the documentation. */
+/** The metrics of an engine's user; {@code MetricsIT} compares the names with the documentation. */
 class CompletionMetricsTest {
     private static final int SECONDS_PER_RATE = 60;
 

@@ -48,7 +48,7 @@ class CompletionOperatorTest {
 
     private final List<Subtask> subtasks = new ArrayList<>();
 
-    /** One of the operator's, with an engine of its own. */
+    /** A subtask of the operator, with its own engine. */
     private static final class Subtask {
         private final ScriptedEngine engine = new ScriptedEngine();
         private final OneInputStreamOperatorTestHarness<RoutedRequest, Completion> harness;
@@ -88,7 +88,7 @@ class CompletionOperatorTest {
             }
         }
 
-        /** What has left so far, records by id and time. */
+        /** The output so far, records by id and time. */
         List<String> output() throws Exception {
             runMails();
             return harness.getOutput().stream()
@@ -122,7 +122,7 @@ class CompletionOperatorTest {
         return subtask;
     }
 
-    /** All subtasks of a job that goes on from a savepoint; from nothing if that is empty. */
+    /** All subtasks of a job that continues from a savepoint, or starts without state if that is empty. */
     private List<Subtask> open(int parallelism, List<Subtask> before) throws Exception {
         OperatorSubtaskState[] states = new OperatorSubtaskState[before.size()];
         for (int index = 0; index < states.length; index++) {
@@ -233,7 +233,7 @@ class CompletionOperatorTest {
                 .hasSize(3);
     }
 
-    /** What is done takes no place: a long answer behind which watermarks come does not leave the engine without work. */
+    /** Finished records take no capacity: a long answer followed by watermarks does not leave the engine idle. */
     @Test
     void longAnswerBeforeWatermarksDoesNotStarveTheEngine() throws Exception {
         Subtask subtask = open(UNORDERED);
@@ -251,7 +251,7 @@ class CompletionOperatorTest {
         assertThat(subtask.output()).endsWith("long at 0", "watermark " + (records - 1));
     }
 
-    /** The record waits in the operator until an answer that is there has left. */
+    /** The record waits in the operator until a finished answer has been emitted. */
     @Test
     void recordBeyondTheCapacityWaitsForAnAnswer() throws Exception {
         Subtask subtask = open(UNORDERED);
@@ -318,7 +318,7 @@ class CompletionOperatorTest {
         assertThat(subtask.harness.getOutput()).hasSize(2);
     }
 
-    /** With all that the record says; answers that have not left are asked for again too. */
+    /** With all fields of the record; answers that were not emitted are asked for again too. */
     @Test
     void recordsInFlightAreAskedAgainAsTheyWere() throws Exception {
         RoutedRequest own = request("own", "medical+formal");

@@ -19,7 +19,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 
-/** An engine that the test answers for, to reach the moments that a real one does not stop at. */
+/** An engine whose answers the test provides, to reach moments at which a real one does not stop. */
 final class ScriptedEngine implements InferenceEngine {
     private final List<CompletionRequest> requests = new ArrayList<>();
     private final List<CompletableFuture<Completion>> answers = new ArrayList<>();
