@@ -10,10 +10,14 @@ import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 
 import static java.util.Objects.requireNonNull;
@@ -51,6 +55,22 @@ public record AdapterCard(String description, float defaultScale, List<String> t
     public AdapterCard {
         requireNonNull(description, "description is null");
         tags = List.copyOf(tags);
+    }
+
+    /**
+     * Reads the file of a card.
+     *
+     * @param file empty if the adapter has none
+     * @param adapter its name in messages
+     * @throws LlamafuException like {@link #parse}
+     */
+    public static AdapterCard read(Optional<Path> file, String adapter) throws IOException {
+        if (file.isEmpty()) {
+            return NONE;
+        }
+        try (InputStream in = Files.newInputStream(file.get())) {
+            return parse(in.readNBytes(MOST_BYTES + 1), adapter);
+        }
     }
 
     /**

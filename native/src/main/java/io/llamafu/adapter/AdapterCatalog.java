@@ -2,410 +2,379 @@ package io.llamafu.adapter;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
-import io.llamafu.adapter.AdapterLocations.Found;
-import io.llamafu.adapter.AdapterLocations.Located;
+import io.llamafu.adapter.AdapterSource.Pinned;
+import io.llamafu.adapter.AdapterSource.Version;
 
 import java.io.IOException;
-import java.io.InputStream;
-import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
-import java.nio.file.Path;
 import java.time.Duration;
-import java.time.Instant;
-import java.time.InstantSource;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.ConcurrentMap;
-import java.util.concurrent.locks.ReentrantLock;
+import java.util.concurrent.Executor;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.function.Consumer;
 import java.util.function.LongSupplier;
+import java.util.function.Predicate;
 
 import static java.util.Objects.requireNonNull;
 
 /**
- * The adapters that have a name: every regular file {@code NAME.gguf} of a folder, files that are named one by one, or
- * both. An adapter's {@link AdapterCard} is {@code NAME.json} beside it. Where {@code NAME.gguf} is a symbolic link to a
- * file of that name in another folder, and there is no card beside the link, it is the one beside the file.
- *
- * <p>An adapter is published by writing it under another name and renaming it; then readers see the old version or the
- * new one, never a part. A file that is overwritten in place is left alone until it has been still for the settle time:
- * until then the version before it stands. What is never seen half-written is the rename. The same holds for cards.
- *
- * <p>Thread-safe. A digest is computed once for each version, however many threads ask, and blocks only those who ask for
- * that name.
+ * Finds out which versions the names of a stack stand for, beside the threads that ask. Found versions are cached for the
+ * refresh interval; misses are never cached, so a new adapter is usable at once. However many ask for a name at the same
+ * time, it is looked up once. A file is read once for each version, for its digest and to look through its weights.
+ * Thread-safe.
  */
-public final class AdapterCatalog {
-    /** How long a version that was looked up is believed without asking the file system. */
+public final class AdapterCatalog implements AutoCloseable {
+    /** How long a version that was looked up is cached. */
     public static final Duration DEFAULT_REFRESH_INTERVAL = Duration.ofSeconds(1);
-    /** How long a file that is overwritten in place must have been still. */
-    public static final Duration DEFAULT_SETTLE_TIME = Duration.ofMillis(500);
-
-    /** By how much the clock of a file system may be ahead of this machine's. */
-    private static final Duration MOST_CLOCK_DIFFERENCE = Duration.ofMinutes(1);
 
     /** So that times can be subtracted. */
     private static final Duration MOST_INTERVAL = Duration.ofDays(36_500);
+    /** Before a fetch that failed is tried again: records must not flood a store. */
+    private static final Duration FAILURE_PAUSE = Duration.ofSeconds(1);
 
     private static final int MOST_NAMES_IN_MESSAGE = 10;
-    private static final int READ_ATTEMPTS = 10;
+    private static final int MOST_READS = 10;
 
-    private final AdapterLocations locations;
+    private final AdapterSource.Session source;
     private final long refreshNanos;
-    private final Duration settleTime;
-    /** Of the file system, whose times are compared with it; it can be set back. */
-    private final InstantSource clock;
-
+    private final Threads threads;
+    private final Consumer<String> onGone;
     private final LongSupplier nanoTime;
-    private final ConcurrentMap<String, Entry> entries = new ConcurrentHashMap<>();
-
-    private record KnownNames(List<String> names, long readNanos) {}
-
-    private volatile KnownNames lastKnown;
-
-    /** A name and its last known version. Its lock is held while a file is read. */
-    private static final class Entry {
-        private final ReentrantLock lock = new ReentrantLock();
-        private volatile Optional<Checked> last = Optional.empty();
-
-        private Optional<AdapterFile> file() {
-            return last.map(Checked::file);
-        }
-    }
-
-    private record Checked(AdapterFile file, Optional<AdapterFile.Stamp> cardStamp, long nanos) {
-        private Checked at(long now) {
-            return new Checked(file, cardStamp, now);
-        }
-    }
-
-    /** The catalog of a folder with the default intervals. */
-    public AdapterCatalog(Path folder) {
-        this(Optional.of(folder), Map.of(), DEFAULT_REFRESH_INTERVAL);
-    }
+    private final RecentFailures failures;
+    private final Map<String, Known> known = new ConcurrentHashMap<>();
+    private final Map<String, LookUp> pending = new ConcurrentHashMap<>();
+    private volatile Listed listed = new Listed(List.of(), Optional.empty());
 
     /**
-     * A catalog with the default settle time. Without a folder and files it knows no name.
+     * Who waits for files.
      *
-     * @param folder a directory of {@code NAME.gguf} files
-     * @param files further adapters, by name; a name may not be in the folder too. One that appears there later is ignored
-     * @param refreshInterval how long a version is believed; 0 asks the file system for every {@link #resolve}
-     * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if the folder is none, a name is malformed or stands
-     *     for two files, or the interval is negative
+     * @param lookUps asks for attributes of files; a single thread is enough
+     * @param readers reads content
+     * @param pause runs after each MiB that is read
      */
-    public AdapterCatalog(Optional<Path> folder, Map<String, Path> files, Duration refreshInterval) {
-        this(
-                new AdapterLocations(folder, files),
-                refreshInterval,
-                DEFAULT_SETTLE_TIME,
-                InstantSource.system(),
-                System::nanoTime);
+    public record Threads(Executor lookUps, Executor readers, Runnable pause) {
+        public Threads {
+            requireNonNull(lookUps, "lookUps is null");
+            requireNonNull(readers, "readers is null");
+            requireNonNull(pause, "pause is null");
+        }
+    }
+
+    /** Of a name, when it was looked up. */
+    private record Known(AdapterFile file, long nanos) {}
+
+    /** For messages. */
+    private record Listed(List<String> names, Optional<Long> nanos) {}
+
+    private record OpenFile(AdapterFile file, Optional<Pinned> pin) {}
+
+    /** The versions of a stack in its order; the files that are needed stay where they are until it is closed. */
+    public static final class OpenStack implements AutoCloseable {
+        private final List<OpenFile> open;
+
+        private OpenStack(List<OpenFile> open) {
+            this.open = open;
+        }
+
+        public List<AdapterFile> files() {
+            return open.stream().map(OpenFile::file).toList();
+        }
+
+        /** Does not throw. */
+        @Override
+        public void close() {
+            open.forEach(file -> file.pin().ifPresent(Pinned::close));
+        }
     }
 
     /**
-     * @param settleTime how long a file that is overwritten in place must have been still; 0 takes it at once
-     * @param clock the time, in step with the file system's
-     * @param nanoTime the clock of {@link System#nanoTime}
+     * A catalog.
+     *
+     * @param source is closed with it
+     * @param refreshInterval how long a version is cached; 0 asks the source for every look-up
+     * @param onGone is told names that no adapter has any more
      */
+    public AdapterCatalog(
+            AdapterSource.Session source, Duration refreshInterval, Threads threads, Consumer<String> onGone) {
+        this(source, refreshInterval, threads, onGone, System::nanoTime);
+    }
+
+    /** @param nanoTime the clock of {@link System#nanoTime} */
     AdapterCatalog(
-            AdapterLocations locations,
+            AdapterSource.Session source,
             Duration refreshInterval,
-            Duration settleTime,
-            InstantSource clock,
+            Threads threads,
+            Consumer<String> onGone,
             LongSupplier nanoTime) {
-        this.locations = requireNonNull(locations, "locations is null");
-        requireNonNull(refreshInterval, "refreshInterval is null");
-        this.settleTime = requireNonNull(settleTime, "settleTime is null");
-        this.clock = requireNonNull(clock, "clock is null");
-        this.nanoTime = requireNonNull(nanoTime, "nanoTime is null");
-        if (refreshInterval.isNegative()) {
-            throw new LlamafuException(
-                    ErrorCode.INVALID_OPTION,
-                    "adapters.refresh-interval is %s, but must be 0 or more.".formatted(refreshInterval));
-        }
+        this.source = requireNonNull(source, "source is null");
         this.refreshNanos =
                 refreshInterval.compareTo(MOST_INTERVAL) < 0 ? refreshInterval.toNanos() : MOST_INTERVAL.toNanos();
+        this.threads = requireNonNull(threads, "threads is null");
+        this.onGone = requireNonNull(onGone, "onGone is null");
+        this.nanoTime = requireNonNull(nanoTime, "nanoTime is null");
+        this.failures = new RecentFailures(FAILURE_PAUSE, nanoTime);
     }
 
     /**
-     * The version of an adapter that now answers to a name. May read its whole file.
+     * The version of an adapter that a name stands for now.
      *
-     * @throws LlamafuException with {@link ErrorCode#INVALID_REQUEST} if the name breaks the rule of {@link AdapterName},
-     *     {@link ErrorCode#ADAPTER_NOT_FOUND} if there is no such file, and {@link ErrorCode#ADAPTER_INVALID} if it is no
-     *     regular file, leads out of the folder, or is still being written, or if its card is malformed
+     * @return fails with {@link ErrorCode#INVALID_REQUEST} if the name is malformed, {@link ErrorCode#ADAPTER_NOT_FOUND}
+     *     if there is no such adapter, {@link ErrorCode#ADAPTER_INVALID} if its file or card cannot be used or changes all
+     *     the time, {@link ErrorCode#ARTIFACT_UNAVAILABLE} if it cannot be fetched, and {@link ErrorCode#ENGINE_CLOSED}
      */
-    public AdapterFile resolve(String name) {
-        return resolve(name, () -> {});
-    }
-
-    /**
-     * Like {@link #resolve(String)}, with pauses.
-     *
-     * @param betweenParts runs after each MiB of a file that is read
-     */
-    public AdapterFile resolve(String name, Runnable betweenParts) {
-        Entry entry = entry(name);
-        entry.lock.lock();
+    public CompletableFuture<AdapterFile> resolve(String name) {
+        requireNonNull(name, "name is null");
+        Optional<AdapterFile> cached = cached(name);
+        if (cached.isPresent()) {
+            return CompletableFuture.completedFuture(cached.get());
+        }
         try {
-            long now = nanoTime.getAsLong();
-            Optional<AdapterFile> fresh = fresh(entry, now);
-            if (fresh.isPresent()) {
-                return fresh.get();
-            }
-            Checked checked = refresh(name, entry.last, now, betweenParts);
-            entry.last = Optional.of(checked);
-            return checked.file();
+            AdapterName.check(name);
+            failures.check(name);
         } catch (LlamafuException e) {
-            forget(name, entry);
-            throw e;
-        } finally {
-            entry.lock.unlock();
+            return CompletableFuture.failedFuture(e);
         }
+        LookUp lookUp = new LookUp(name);
+        LookUp earlier = pending.putIfAbsent(name, lookUp);
+        if (earlier == null) {
+            lookUp.run(threads.lookUps(), lookUp::find);
+        }
+        // Cancelling the copy leaves the look-up to others who wait for it.
+        return (earlier == null ? lookUp : earlier).answer.copy();
     }
 
     /**
-     * The version that {@link #resolve} would return, if the file system says that it still stands; empty if its file must
-     * be read, or is being read by another thread. Waits for attributes of files, never for content.
+     * Resolves a stack and pins the files that are needed.
      *
-     * @throws LlamafuException like {@link #resolve}
+     * @param needed whether the file of a version is
+     * @return fails like {@link #resolve}
      */
-    public Optional<AdapterFile> standing(String name) {
-        Entry entry = entry(name);
-        if (!entry.lock.tryLock()) {
-            return Optional.empty();
-        }
-        try {
-            long now = nanoTime.getAsLong();
-            Optional<AdapterFile> fresh = fresh(entry, now);
-            if (fresh.isPresent()) {
-                return fresh;
+    public CompletableFuture<OpenStack> open(AdapterStack stack, Predicate<AdapterFile> needed) {
+        List<CompletableFuture<OpenFile>> opening = stack.entries().stream()
+                .map(entry -> open(entry.name(), needed, MOST_READS))
+                .toList();
+        return CompletableFuture.allOf(opening.toArray(CompletableFuture<?>[]::new))
+                .handle((done, failure) -> {
+                    OpenStack open = new OpenStack(opening.stream()
+                            .filter(file -> !file.isCompletedExceptionally())
+                            .map(CompletableFuture::join)
+                            .toList());
+                    if (failure != null) {
+                        open.close();
+                        throw LlamafuException.of(
+                                failure, ErrorCode.ADAPTER_LOAD_FAILED, "An adapter could not be opened");
+                    }
+                    return open;
+                });
+    }
+
+    private CompletableFuture<OpenFile> open(String name, Predicate<AdapterFile> needed, int attempts) {
+        return resolve(name).thenCompose(file -> {
+            if (!needed.test(file)) {
+                return CompletableFuture.completedFuture(new OpenFile(file, Optional.empty()));
             }
-            Optional<Checked> standing = standing(find(name), entry.last, now);
-            if (standing.isPresent()) {
-                entry.last = standing;
-            }
-            return standing.map(Checked::file);
-        } catch (LlamafuException e) {
-            forget(name, entry);
-            throw e;
-        } finally {
-            entry.lock.unlock();
-        }
-    }
-
-    /** The version that {@link #resolve} would return without asking the file system; never waits. */
-    public Optional<AdapterFile> known(String name) {
-        Entry entry = entries.get(requireNonNull(name, "name is null"));
-        return entry == null ? Optional.empty() : fresh(entry, nanoTime.getAsLong());
-    }
-
-    /** The version that a name was last resolved to, however long ago; never waits. */
-    public Optional<AdapterFile> lastKnown(String name) {
-        Entry entry = entries.get(requireNonNull(name, "name is null"));
-        return entry == null ? Optional.empty() : entry.file();
-    }
-
-    /** Asks the file system when the name of this version is looked up next. For one whose file turned out to have changed. */
-    public void recheck(AdapterFile file) {
-        Entry entry = entries.get(file.name());
-        if (entry == null) {
-            return;
-        }
-        entry.lock.lock();
-        try {
-            entry.last = entry.last.map(
-                    last -> last.file().equals(file) ? last.at(nanoTime.getAsLong() - refreshNanos) : last);
-        } finally {
-            entry.lock.unlock();
-        }
-    }
-
-    /**
-     * Whether a look-up of a name still gives its last known version although its file holds another one: what was
-     * overwritten in place is not taken before it is still, and a renamed file that has inherited an inode looks the same.
-     * Asks the file system.
-     */
-    public boolean isBeingOverwritten(String name) {
-        Optional<AdapterFile> last = lastKnown(name);
-        return last.isPresent() && isBeingOverwritten(last.get());
-    }
-
-    private boolean isBeingOverwritten(AdapterFile file) {
-        try {
-            AdapterFile.Stamp stamp = AdapterFile.Stamp.of(file.path());
-            return !stamp.equals(file.stamp()) && isUnsettled(file.stamp(), stamp);
-        } catch (IOException e) {
-            return false;
-        }
-    }
-
-    private Entry entry(String name) {
-        AdapterName.check(requireNonNull(name, "name is null"));
-        return entries.computeIfAbsent(name, key -> new Entry());
-    }
-
-    /** A name from a record may be anything: what is not there takes no memory. */
-    private void forget(String name, Entry entry) {
-        entry.last = Optional.empty();
-        entries.remove(name, entry);
-    }
-
-    private Optional<AdapterFile> fresh(Entry entry, long now) {
-        return entry.last.filter(last -> now - last.nanos() < refreshNanos).map(Checked::file);
-    }
-
-    private Checked refresh(String name, Optional<Checked> last, long now, Runnable betweenParts) {
-        for (int attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
-            Found found = find(name);
-            Optional<Checked> standing = standing(found, last, now);
-            if (standing.isPresent()) {
-                return standing.get();
-            }
-            Optional<Checked> checked = read(name, found, last.map(Checked::file), now, betweenParts);
-            if (checked.isPresent() && find(name).equals(found)) {
-                return checked.get();
-            }
-        }
-        throw invalid(name, "changes while it is read; publish adapters by renaming a complete file.", null);
-    }
-
-    /** The last version, if nothing has changed, or what changed was written in place and the writer may not be done. */
-    private Optional<Checked> standing(Found found, Optional<Checked> last, long now) {
-        return last.filter(checked -> stands(checked, found)).map(checked -> checked.at(now));
-    }
-
-    private boolean stands(Checked last, Found found) {
-        boolean fileStands = isSame(last.file(), found.file())
-                || isUnsettled(last.file().stamp(), found.file().stamp());
-        Optional<AdapterFile.Stamp> card = found.card().map(Located::stamp);
-        boolean cardStands = last.cardStamp().equals(card)
-                || (last.cardStamp().isPresent()
-                        && card.isPresent()
-                        && isUnsettled(last.cardStamp().get(), card.get()));
-        return fileStands && cardStands;
-    }
-
-    private static boolean isSame(AdapterFile file, Located found) {
-        return file.path().equals(found.path()) && file.stamp().equals(found.stamp());
-    }
-
-    /** Under another path it is the same file if the file system tells files apart. */
-    private static boolean hasSameContent(AdapterFile file, Located found) {
-        return isSame(file, found)
-                || (!file.stamp().fileKey().isEmpty() && file.stamp().equals(found.stamp()));
-    }
-
-    /** The same inode with other content was written in place, a moment ago. A time far ahead says nothing of when. */
-    private boolean isUnsettled(AdapterFile.Stamp previous, AdapterFile.Stamp stamp) {
-        Instant now = clock.instant();
-        return previous.fileKey().equals(stamp.fileKey())
-                && now.isBefore(stamp.lastModified().toInstant().plus(settleTime))
-                && now.plus(MOST_CLOCK_DIFFERENCE).isAfter(stamp.lastModified().toInstant());
-    }
-
-    private Found find(String name) {
-        return reading(name, () -> locations.find(name));
-    }
-
-    /** Empty if the file was there and is not any more: it may have been published anew, under another path. */
-    private Optional<Checked> read(
-            String name, Found found, Optional<AdapterFile> last, long now, Runnable betweenParts) {
-        return reading(name, () -> {
-            try {
-                return Optional.of(readFound(name, found, last, now, betweenParts));
-            } catch (NoSuchFileException e) {
-                return Optional.empty();
-            }
+            return source.pin(file.version()).thenCompose(pinned -> {
+                Optional<AdapterFile> here = file.at(pinned);
+                if (here.isPresent()) {
+                    return CompletableFuture.completedFuture(new OpenFile(here.get(), Optional.of(pinned)));
+                }
+                pinned.close();
+                recheck(file);
+                return attempts > 1 ? open(name, needed, attempts - 1) : CompletableFuture.failedFuture(file.changed());
+            });
         });
     }
 
-    /** The card first: a bad one is found without reading the file. Only a new file is read, not one with a new card. */
-    private static Checked readFound(
-            String name, Found found, Optional<AdapterFile> last, long now, Runnable betweenParts) throws IOException {
-        AdapterCard card = readCard(found, name);
-        Located file = found.file();
-        Optional<AdapterFile> same = last.filter(known -> hasSameContent(known, file));
-        AdapterFile adapter =
-                same.isPresent() ? same.get().with(file.path(), card) : readContent(name, file, card, betweenParts);
-        return new Checked(adapter, found.card().map(Located::stamp), now);
-    }
+    /** A name that is being looked up. Its steps follow one another, on whatever thread. */
+    private final class LookUp {
+        private final String name;
+        private final CompletableFuture<AdapterFile> answer = new CompletableFuture<>();
+        private final long begun = nanoTime.getAsLong();
+        private Optional<AdapterFile> read = Optional.empty();
+        private int reads;
 
-    private static AdapterFile readContent(String name, Located file, AdapterCard card, Runnable betweenParts)
-            throws IOException {
-        WeightScan weights = WeightScan.of(file.path());
-        String digest = AdapterDigest.of(file.path(), weights::take, betweenParts);
-        return new AdapterFile(name, file.path(), digest, file.stamp(), card, weights.found());
-    }
+        private LookUp(String name) {
+            this.name = name;
+        }
 
-    @FunctionalInterface
-    private interface Read<T> {
-        T get() throws IOException;
-    }
+        private void run(Executor executor, Runnable step) {
+            try {
+                executor.execute(() -> guarded(step));
+            } catch (RejectedExecutionException e) {
+                fail(LlamafuException.engineClosed(e));
+            }
+        }
 
-    private <T> T reading(String name, Read<T> read) {
-        try {
-            return read.get();
-        } catch (NoSuchFileException e) {
-            throw notFound(name, e);
-        } catch (IOException e) {
-            throw invalid(name, "cannot be read: %s.".formatted(e.getMessage()), e);
+        private void guarded(Runnable step) {
+            try {
+                step.run();
+            } catch (RuntimeException | Error e) {
+                fail(e);
+            }
+        }
+
+        private <T> void then(CompletableFuture<T> future, Consumer<T> next) {
+            CompletableFuture<T> unused = future.whenComplete((value, failure) -> {
+                if (failure == null) {
+                    guarded(() -> next.accept(value));
+                } else {
+                    fail(failure);
+                }
+            });
+        }
+
+        private void find() {
+            then(source.find(name), found -> {
+                if (found.isPresent()) {
+                    take(found.get());
+                } else {
+                    fail(notFound(name));
+                }
+            });
+        }
+
+        private void take(Version found) {
+            Optional<AdapterFile> earlier = Optional.ofNullable(known.get(name)).map(Known::file);
+            if (read.isPresent() && read.get().version().equals(found)) {
+                finish(read.get());
+            } else if (earlier.isPresent() && source.holds(earlier.get().version(), found)) {
+                finish(earlier.get());
+            } else if (++reads > MOST_READS) {
+                fail(invalid(name, "changes while it is read; publish adapters by renaming a complete file.", null));
+            } else {
+                then(source.pin(found), pinned -> read(pinned, earlier));
+            }
+        }
+
+        private void read(Pinned pinned, Optional<AdapterFile> earlier) {
+            run(threads.readers(), () -> {
+                try (pinned) {
+                    read = Optional.of(AdapterFile.read(pinned, read.or(() -> earlier), threads.pause()));
+                } catch (NoSuchFileException e) {
+                    // Published again under another path, or removed.
+                    read = Optional.empty();
+                } catch (IOException e) {
+                    throw invalid(name, "cannot be read: %s.".formatted(e.getMessage()), e);
+                }
+                // What was read is the version only if it has not changed meanwhile.
+                find();
+            });
+            if (answer.isDone()) {
+                // No reader took it.
+                pinned.close();
+            }
+        }
+
+        /** Removed first: who asks again because of the answer must not get this one. */
+        private void finish(AdapterFile file) {
+            known.put(name, new Known(file, begun));
+            pending.remove(name, this);
+            answer.complete(file);
+        }
+
+        /** A name from a record may be anything: what is not there takes no memory. */
+        private void fail(Throwable cause) {
+            LlamafuException failure =
+                    LlamafuException.of(cause, ErrorCode.ADAPTER_LOAD_FAILED, "An adapter could not be looked up");
+            known.remove(name);
+            pending.remove(name, this);
+            if (failure.code() == ErrorCode.ADAPTER_NOT_FOUND) {
+                onGone.accept(name);
+            } else if (failure.code() == ErrorCode.ARTIFACT_UNAVAILABLE) {
+                failures.add(name, failure);
+            }
+            answer.completeExceptionally(failure);
         }
     }
 
-    private static AdapterCard readCard(Found found, String name) throws IOException {
-        if (found.card().isEmpty()) {
-            return AdapterCard.NONE;
-        }
-        try (InputStream in = Files.newInputStream(found.card().get().path())) {
-            return AdapterCard.parse(in.readNBytes(AdapterCard.MOST_BYTES + 1), name);
-        }
+    /** The version that a name stands for, if it was looked up within the refresh interval. Does not wait. */
+    public Optional<AdapterFile> cached(String name) {
+        Known last = known.get(name);
+        return last != null && nanoTime.getAsLong() - last.nanos() < refreshNanos
+                ? Optional.of(last.file())
+                : Optional.empty();
     }
 
-    /** Whether there is a file for a name. Asks the file system, and reads no file: {@link #resolve} may still refuse it. */
-    public boolean contains(String name) {
-        return locations.contains(requireNonNull(name, "name is null"));
+    /** The versions of a stack in its order, if all are {@link #cached(String) cached}. */
+    public Optional<List<AdapterFile>> cached(AdapterStack stack) {
+        List<AdapterFile> files = stack.entries().stream()
+                .flatMap(entry -> cached(entry.name()).stream())
+                .toList();
+        return files.size() == stack.entries().size() ? Optional.of(files) : Optional.empty();
+    }
+
+    /** The version that a name was last resolved to, however long ago. Does not wait. */
+    public Optional<AdapterFile> lastResolved(String name) {
+        return Optional.ofNullable(known.get(name)).map(Known::file);
+    }
+
+    /** Asks the source when the name of this version is looked up next. For one whose file turned out to have changed. */
+    public void recheck(AdapterFile file) {
+        known.computeIfPresent(
+                file.name(),
+                (name, last) -> last.file().version().equals(file.version())
+                        ? new Known(last.file(), nanoTime.getAsLong() - refreshNanos)
+                        : last);
     }
 
     /**
-     * The names of all adapters, in order. Reads the folder, and no file.
+     * Whether a look-up of a name still gives its last version although the file has changed: what is overwritten in place
+     * is not taken before it is still, and a renamed file that has inherited an inode looks the same. Asks the file system.
+     */
+    public boolean isBeingOverwritten(String name) {
+        return lastResolved(name)
+                .map(AdapterFile::version)
+                .filter(source::isBeingOverwritten)
+                .isPresent();
+    }
+
+    /**
+     * The names of all adapters, in order. Reads a local folder, and no file.
      *
      * @throws LlamafuException with {@link ErrorCode#ADAPTER_NOT_FOUND} if the folder cannot be read
      */
     public List<String> names() {
-        return locations.names();
+        return source.names();
     }
 
-    /** Where the file of a name is, whatever it holds. Throws like {@link #resolve}. */
-    public Path path(String name) {
-        AdapterName.check(name);
-        return find(name).file().path();
+    /**
+     * What is known of a name without fetching it; empty if there is no such adapter.
+     *
+     * @throws LlamafuException with {@link ErrorCode#ADAPTER_INVALID} if the name leads to no regular file
+     */
+    public Optional<Version> peek(String name) {
+        CompletableFuture<Optional<Version>> found = source.find(name);
+        try {
+            return found.getNow(Optional.empty());
+        } catch (RuntimeException e) {
+            throw LlamafuException.of(e, ErrorCode.ADAPTER_INVALID, "An adapter could not be looked up");
+        }
     }
 
-    /** The card of a name; reads no other file. Throws like {@link #resolve}. */
-    public AdapterCard card(String name) {
-        AdapterName.check(name);
-        return reading(name, () -> readCard(locations.find(name), name));
-    }
-
-    private LlamafuException notFound(String name, Throwable cause) {
-        String message = locations.isEmpty()
+    private LlamafuException notFound(String name) {
+        String described = source.toString();
+        String message = described.isEmpty()
                 ? "There is no adapter '%s': neither the option 'adapters' nor 'adapters.files' names any."
                         .formatted(name)
-                : "There is no adapter '%s' in %s; %s.".formatted(name, locations, knownNames());
-        return new LlamafuException(ErrorCode.ADAPTER_NOT_FOUND, message, cause);
+                : "There is no adapter '%s' in %s; %s.".formatted(name, described, knownNames());
+        return new LlamafuException(ErrorCode.ADAPTER_NOT_FOUND, message);
     }
 
-    /** For a message; looked up once an interval, so that a stream of unknown names does not read the folder each time. */
+    /** Listed once an interval, so that a stream of unknown names does not read the folder each time. */
     private String knownNames() {
-        KnownNames known = lastKnown;
+        Listed last = listed;
         long now = nanoTime.getAsLong();
-        if (known == null || now - known.readNanos() >= refreshNanos) {
-            known = new KnownNames(names(), now);
-            lastKnown = known;
+        if (last.nanos().isEmpty() || now - last.nanos().get() >= refreshNanos) {
+            last = new Listed(names(), Optional.of(now));
+            listed = last;
         }
-        List<String> names = known.names();
+        List<String> names = last.names();
         if (names.isEmpty()) {
-            return "the folder holds no NAME.gguf file";
+            return "it holds no NAME.gguf file";
         }
         String first = String.join(", ", names.subList(0, Math.min(MOST_NAMES_IN_MESSAGE, names.size())));
         int more = names.size() - MOST_NAMES_IN_MESSAGE;
@@ -414,6 +383,12 @@ public final class AdapterCatalog {
 
     private LlamafuException invalid(String name, String problem, Throwable cause) {
         return new LlamafuException(
-                ErrorCode.ADAPTER_INVALID, "The adapter '%s' in %s %s".formatted(name, locations, problem), cause);
+                ErrorCode.ADAPTER_INVALID, "The adapter '%s' in %s %s".formatted(name, source, problem), cause);
+    }
+
+    /** Fails look-ups that wait for the source; those that are being read end with the threads. Does not throw. */
+    @Override
+    public void close() {
+        source.close();
     }
 }

@@ -3,7 +3,9 @@ package io.llamafu.engine;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterCatalog;
+import io.llamafu.adapter.AdapterSource;
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.adapter.LocalAdapters;
 
 import java.nio.file.Path;
 import java.time.Duration;
@@ -19,8 +21,7 @@ import static java.util.Objects.requireNonNull;
  * What an engine is opened with. Two equal option sets share one engine in {@link SharedEngines}.
  *
  * @param model the GGUF model file
- * @param adapters the folder of which every {@code NAME.gguf} is the adapter NAME; empty when there are none
- * @param adapterFiles further adapters by name; a name may not be in the folder too
+ * @param adapters where adapters come from; the engine opens it
  * @param engine {@link #AUTO}, or the {@link EngineProvider#name() name} of the engine to use
  * @param contextSize the most tokens of one sequence, prompt and answer; bounded by the context the model was trained
  *     for. The key-value cache has this many cells for each of the parallel sequences
@@ -33,8 +34,8 @@ import static java.util.Objects.requireNonNull;
  * @param modelLoading whether the model is read into memory or its file is mapped
  * @param memoryBudget the most bytes for weights, cache and scratch; 0 is no limit
  * @param adapterMemoryBudget the most bytes for adapters; 0 is no limit
- * @param adapterRefreshInterval how long the version that a name was looked up to is believed; 0 looks at the file for
- *     every request
+ * @param adapterRefreshInterval how long a version that a name was looked up to is cached; 0 looks at the file for every
+ *     request
  * @param adapterPreload stacks whose adapters are loaded together when the engine is opened; if they cannot be, it is not
  *     opened
  * @param loraBatching whether sequences with different stacks share a batch
@@ -46,8 +47,7 @@ import static java.util.Objects.requireNonNull;
  */
 public record EngineOptions(
         Path model,
-        Optional<Path> adapters,
-        Map<String, Path> adapterFiles,
+        AdapterSource adapters,
         String engine,
         int contextSize,
         int parallelSequences,
@@ -93,7 +93,6 @@ public record EngineOptions(
     public EngineOptions {
         requireNonNull(model, "model is null");
         requireNonNull(adapters, "adapters is null");
-        adapterFiles = Map.copyOf(adapterFiles);
         requireNonNull(engine, "engine is null");
         require(!engine.isBlank(), "engine", "'" + engine + "'", "auto or the name of an engine");
         require(contextSize >= 8, "context-size", contextSize, "at least 8 tokens");
@@ -132,15 +131,6 @@ public record EngineOptions(
         }
     }
 
-    /**
-     * The adapters that these options name.
-     *
-     * @throws LlamafuException with INVALID_OPTION if the folder is none, or a name is malformed or stands for two files
-     */
-    public AdapterCatalog adapterCatalog() {
-        return new AdapterCatalog(adapters, adapterFiles, adapterRefreshInterval);
-    }
-
     /** Starts from the defaults: engine auto, 16 sequences of 2048 tokens, batches of 512 tokens, all processors, no GPU, no memo of answers. */
     public static Builder builder(Path model) {
         return new Builder(model);
@@ -149,8 +139,9 @@ public record EngineOptions(
     /** Mutable and not thread-safe. Ranges are checked by {@link #build()}. */
     public static final class Builder {
         private final Path model;
-        private Optional<Path> adapters = Optional.empty();
+        private Optional<Path> adapterFolder = Optional.empty();
         private final Map<String, Path> adapterFiles = new HashMap<>();
+        private Optional<AdapterSource> adapters = Optional.empty();
         private String engine = AUTO;
         private int contextSize = 2048;
         private int parallelSequences = 16;
@@ -172,8 +163,15 @@ public record EngineOptions(
             this.model = requireNonNull(model, "model is null");
         }
 
+        /** A folder of which every {@code NAME.gguf} is the adapter NAME. */
         public Builder adapters(Path folder) {
-            this.adapters = Optional.of(folder);
+            this.adapterFolder = Optional.of(folder);
+            return this;
+        }
+
+        /** Adapters of any kind, in place of a folder and files. */
+        public Builder adapters(AdapterSource source) {
+            this.adapters = Optional.of(source);
             return this;
         }
 
@@ -266,8 +264,7 @@ public record EngineOptions(
         public EngineOptions build() {
             return new EngineOptions(
                     model,
-                    adapters,
-                    adapterFiles,
+                    adapters.orElseGet(() -> new LocalAdapters(adapterFolder, adapterFiles)),
                     engine,
                     contextSize,
                     parallelSequences,

@@ -54,12 +54,6 @@ public interface InferenceEngine extends AutoCloseable {
      */
     CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack);
 
-    /** A hint that requests for this stack will come: {@link #preload} whose failure is only logged. Never throws or waits. */
-    default void prefetch(AdapterStack stack) {
-        CompletableFuture<List<ResolvedAdapter>> unused =
-                preload(stack).whenComplete((adapters, failure) -> PrefetchLog.log(stack, failure));
-    }
-
     /**
      * Frees the memory of an adapter, all versions of its name: at once if it is idle, else when the last sequence that
      * uses it ends. A request that names it meanwhile keeps it; a later one loads it again.

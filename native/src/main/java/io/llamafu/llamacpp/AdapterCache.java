@@ -1,10 +1,13 @@
 package io.llamafu.llamacpp;
 
+import io.llamafu.DaemonThreads;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterCatalog;
 import io.llamafu.adapter.AdapterFile;
+import io.llamafu.adapter.AdapterSource;
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.adapter.RecentFailures;
 import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.engine.support.AdapterInventory.InMemory;
 import io.llamafu.llamacpp.LlamaContext.ScaledAdapter;
@@ -31,9 +34,10 @@ import java.util.function.Function;
 import static java.util.Objects.requireNonNull;
 
 /**
- * The way from a stack to the adapters in memory: its names are looked up by {@link AdapterNames}, {@link Residents} gives
- * room, two threads load what is missing, {@link FailedLoads} keeps a bad file from being tried for each record. Neither a
- * caller nor the decode thread waits for a file, and nobody waits for a file that is not his. Thread-safe.
+ * The way from a stack to the adapters in memory: the {@link AdapterCatalog} finds and pins the files, {@link Residents}
+ * gives room, two threads load what is missing, {@link RecentFailures} keeps a bad file from being tried for each record.
+ * Neither a caller nor the decode thread waits for a file, and a request waits only for the files of its own stack. A file
+ * is pinned until its weights have been copied. Thread-safe.
  */
 final class AdapterCache implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(AdapterCache.class);
@@ -50,6 +54,8 @@ final class AdapterCache implements AutoCloseable {
     private static final int KEEP_MILLIS = 5_000;
 
     private static final long CLOSE_SECONDS = 60;
+    /** How long a version that could not be loaded is not tried again. */
+    private static final Duration FAILURE_PAUSE = Duration.ofSeconds(10);
 
     private final AdapterCatalog catalog;
     private final Function<AdapterFile, LlamaAdapter> loader;
@@ -60,8 +66,7 @@ final class AdapterCache implements AutoCloseable {
     /** To give back a large adapter takes the operating system milliseconds, which are not the decode thread's. */
     private final ScheduledThreadPoolExecutor freer = thread("llamafu-adapter-freer", LlamaCpp::lowerThreadPriority);
 
-    private final FailedLoads failedLoads = new FailedLoads(System::nanoTime);
-    private final AdapterNames names;
+    private final RecentFailures failedLoads = new RecentFailures(FAILURE_PAUSE, System::nanoTime);
     private final Residents residents;
 
     /** The file of a version was published again, or removed, before its weights were in memory. */
@@ -155,22 +160,25 @@ final class AdapterCache implements AutoCloseable {
     /**
      * A cache without any adapter in it yet.
      *
+     * @param source is closed with it
+     * @param refreshInterval of its names
      * @param loader validates and loads a file
      * @param forgetter makes the context forget an adapter that nobody has a lease of, and then runs what it is given
      * @param giveWay runs between parts of a file that is read
      * @param budget the most bytes of all adapters in memory; 0 is no limit
      */
     AdapterCache(
-            AdapterCatalog catalog,
+            AdapterSource.Session source,
+            Duration refreshInterval,
             Function<AdapterFile, LlamaAdapter> loader,
             BiConsumer<LlamaAdapter, Runnable> forgetter,
             Runnable giveWay,
             long budget) {
-        this.catalog = requireNonNull(catalog, "catalog is null");
         this.loader = requireNonNull(loader, "loader is null");
         this.forgetter = requireNonNull(forgetter, "forgetter is null");
         this.residents = new Residents(budget, this::startLoading, this::evict);
-        this.names = new AdapterNames(catalog, lookups, loaders, giveWay, residents::nameGone);
+        this.catalog = new AdapterCatalog(
+                source, refreshInterval, new AdapterCatalog.Threads(lookups, loaders, giveWay), residents::nameGone);
         freer.setExecuteExistingDelayedTasksAfterShutdownPolicy(false);
     }
 
@@ -179,16 +187,11 @@ final class AdapterCache implements AutoCloseable {
     }
 
     private static ThreadFactory factory(String name, Runnable first) {
-        return task -> {
-            Thread thread = new Thread(
-                    () -> {
-                        first.run();
-                        task.run();
-                    },
-                    name);
-            thread.setDaemon(true);
-            return thread;
-        };
+        ThreadFactory daemons = DaemonThreads.named(name);
+        return task -> daemons.newThread(() -> {
+            first.run();
+            task.run();
+        });
     }
 
     /**
@@ -217,7 +220,7 @@ final class AdapterCache implements AutoCloseable {
         if (stack.isBase()) {
             return CompletableFuture.completedFuture(new Lease(stack, List.of(), List.of()));
         }
-        Optional<List<AdapterFile>> known = names.known(stack);
+        Optional<List<AdapterFile>> known = catalog.cached(stack);
         Optional<List<Resident>> atHand = known.flatMap(residents::leaseLoaded);
         if (atHand.isPresent()) {
             return CompletableFuture.completedFuture(new Lease(stack, known.get(), atHand.get()));
@@ -228,8 +231,8 @@ final class AdapterCache implements AutoCloseable {
     }
 
     private void attempt(Asked asked) {
-        CompletableFuture<Lease> unused = names.resolve(asked.stack())
-                .thenCompose(files -> leaseVersions(asked, files))
+        CompletableFuture<Lease> unused = catalog.open(asked.stack(), file -> !residents.isLoaded(file))
+                .thenCompose(open -> leaseOpened(asked, open))
                 .whenComplete((lease, failure) -> {
                     if (failure == null) {
                         if (!asked.lease().complete(lease)) {
@@ -256,7 +259,16 @@ final class AdapterCache implements AutoCloseable {
                 asked.lease().completeExceptionally(coded(changed));
             }
         } catch (RejectedExecutionException e) {
-            asked.lease().completeExceptionally(engineClosed(e));
+            asked.lease().completeExceptionally(LlamafuException.engineClosed(e));
+        }
+    }
+
+    private CompletableFuture<Lease> leaseOpened(Asked asked, AdapterCatalog.OpenStack open) {
+        try {
+            return leaseVersions(asked, open.files()).whenComplete((lease, failure) -> open.close());
+        } catch (RuntimeException | Error e) {
+            open.close();
+            throw e;
         }
     }
 
@@ -264,7 +276,7 @@ final class AdapterCache implements AutoCloseable {
         if (asked.lease().isDone()) {
             throw new CancellationException("It is not asked for any more.");
         }
-        files.forEach(failedLoads::check);
+        files.forEach(file -> failedLoads.check(file.digest()));
         if (asked.again()) {
             requireLoadable(files);
         }
@@ -300,23 +312,16 @@ final class AdapterCache implements AutoCloseable {
         return failure instanceof CompletionException && failure.getCause() != null ? failure.getCause() : failure;
     }
 
-    private static LlamafuException engineClosed(RejectedExecutionException cause) {
-        return new LlamafuException(ErrorCode.ENGINE_CLOSED, "The engine was closed; open a new one.", cause);
-    }
-
     private static LlamafuException coded(Throwable failure) {
         Throwable cause = failure instanceof ChangedMeanwhile ? failure.getCause() : failure;
-        return cause instanceof LlamafuException coded
-                ? coded
-                : new LlamafuException(
-                        ErrorCode.ADAPTER_LOAD_FAILED, "An adapter could not be loaded: " + cause, cause);
+        return LlamafuException.of(cause, ErrorCode.ADAPTER_LOAD_FAILED, "An adapter could not be loaded");
     }
 
     private void startLoading(Resident resident) {
         try {
             loaders.execute(() -> load(resident));
         } catch (RejectedExecutionException e) {
-            residents.failed(resident, engineClosed(e));
+            residents.failed(resident, LlamafuException.engineClosed(e));
         }
     }
 
@@ -332,8 +337,9 @@ final class AdapterCache implements AutoCloseable {
             }
         } catch (RuntimeException | Error e) {
             if (file.isUnchanged()) {
-                failedLoads.add(file, coded(e));
-                residents.failed(resident, coded(e));
+                LlamafuException failure = file.explain(coded(e));
+                failedLoads.add(file.digest(), failure);
+                residents.failed(resident, failure);
             } else {
                 failChanged(resident);
             }
@@ -367,6 +373,10 @@ final class AdapterCache implements AutoCloseable {
         } finally {
             freed.run();
         }
+    }
+
+    AdapterCatalog catalog() {
+        return catalog;
     }
 
     /** See {@link Residents#unload}. */
@@ -409,6 +419,7 @@ final class AdapterCache implements AutoCloseable {
 
     /** Takes no more stacks, and waits until every lease that was asked for is given or refused. */
     void stop() {
+        catalog.close();
         residents.stop();
         List<ExecutorService> threads = List.of(lookups, loaders, freer);
         try {

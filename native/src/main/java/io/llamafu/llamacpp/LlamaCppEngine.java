@@ -2,11 +2,11 @@ package io.llamafu.llamacpp;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
-import io.llamafu.adapter.AdapterCatalog;
 import io.llamafu.adapter.AdapterCompatibility;
 import io.llamafu.adapter.AdapterFile;
 import io.llamafu.adapter.AdapterInfo;
 import io.llamafu.adapter.AdapterName;
+import io.llamafu.adapter.AdapterSource;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
@@ -70,7 +70,7 @@ public final class LlamaCppEngine implements InferenceEngine {
 
     private LlamaCppEngine(
             EngineOptions options,
-            AdapterCatalog catalog,
+            AdapterSource.Session source,
             LlamaModel model,
             ModelWatch watch,
             LlamaContext context,
@@ -84,13 +84,14 @@ public final class LlamaCppEngine implements InferenceEngine {
         this.loop = new DecodeLoop(options, model, context, maxSequenceTokens, openRequests);
         this.memo = new AnswerMemo(options.answerMemo());
         Function<String, Optional<String>> refusals = context.refusals();
-        this.inventory = new AdapterInventory(catalog, base, refusals);
         this.adapters = new AdapterCache(
-                catalog,
+                source,
+                options.adapterRefreshInterval(),
                 file -> loadAdapter(model, base, refusals, file, loop::giveWay),
                 loop::forget,
                 loop::giveWay,
                 options.adapterMemoryBudget());
+        this.inventory = new AdapterInventory(adapters.catalog(), base, refusals);
     }
 
     /**
@@ -102,12 +103,26 @@ public final class LlamaCppEngine implements InferenceEngine {
      */
     public static LlamaCppEngine open(EngineOptions options) {
         LlamaCppEngine engine = openWithoutAdapters(requireNonNull(options, "options is null"));
-        Preload.intoNew(engine, options.adapterPreload());
-        return engine;
+        try {
+            List<ResolvedAdapter> unused = Preload.await(engine.preload(Preload.together(options.adapterPreload())));
+            return engine;
+        } catch (RuntimeException | Error e) {
+            engine.close();
+            throw e;
+        }
     }
 
     private static LlamaCppEngine openWithoutAdapters(EngineOptions options) {
-        AdapterCatalog catalog = options.adapterCatalog();
+        AdapterSource.Session source = options.adapters().open();
+        try {
+            return openOver(source, options);
+        } catch (RuntimeException | Error e) {
+            source.close();
+            throw e;
+        }
+    }
+
+    private static LlamaCppEngine openOver(AdapterSource.Session source, EngineOptions options) {
         ModelWatch watch = ModelWatch.of(options.model(), options.modelLoading());
         ModelFile file = ModelFile.read(options.model());
         int maxSequenceTokens = SequenceTokens.of(options, file);
@@ -128,7 +143,7 @@ public final class LlamaCppEngine implements InferenceEngine {
             EngineMetrics.Memory memory = memory(context, 0);
             MemoryBudget.check(options, memory.total(), "it needs " + memory);
             LlamaCppEngine engine =
-                    new LlamaCppEngine(options, catalog, model, watch, context, maxSequenceTokens, file.gguf());
+                    new LlamaCppEngine(options, source, model, watch, context, maxSequenceTokens, file.gguf());
             engine.loop.start();
             LOG.info(
                     "Opened {} ({}) in {} ms: {} sequences of {} tokens, {} threads, {}.",

@@ -2,26 +2,23 @@ package io.llamafu.adapter;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterSource.Pinned;
+import io.llamafu.adapter.AdapterSource.Version;
+import io.llamafu.testing.Catalogs;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.condition.EnabledOnOs;
-import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.attribute.FileTime;
 import java.time.Duration;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -29,112 +26,89 @@ import java.util.concurrent.Future;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+/** What the catalog does itself, whatever the source. */
 class AdapterCatalogTest {
     private static final Duration SECOND = Duration.ofSeconds(1);
 
     @TempDir
-    Path parent;
+    Path folder;
 
-    private Path folder;
-    private Instant now = Instant.now();
-    /** By how much the clock of the machine was set back. */
-    private Duration setBack = Duration.ZERO;
+    private final List<String> gone = new ArrayList<>();
+    private long nanos;
 
     @BeforeEach
-    void createFolder() throws IOException {
-        folder = Files.createDirectory(parent.resolve("adapters"));
+    void publish() throws IOException {
         publish("medical", "medical");
         publish("legal", "legal");
     }
 
-    @Test
-    void namesAreTheGgufFilesOfTheFolder() throws IOException {
-        Files.writeString(folder.resolve("medical.json"), "{}");
-        Files.writeString(folder.resolve(".hidden.gguf"), "x");
-        Files.writeString(folder.resolve("with space.gguf"), "x");
-        Files.createDirectory(folder.resolve("folder.gguf"));
+    private void publish(String name, String content) throws IOException {
+        TinyModel.publish(folder, name, content);
+    }
 
-        assertThat(catalog().names()).containsExactly("legal", "medical");
+    private AdapterCatalog catalog() {
+        return catalog(LocalAdapters.of(folder));
+    }
+
+    private AdapterCatalog catalog(AdapterSource.Session source) {
+        return new AdapterCatalog(source, SECOND, Catalogs.CALLER, gone::add, () -> nanos);
+    }
+
+    private void pass(Duration time) {
+        nanos += time.toNanos();
     }
 
     @Test
-    void containsWhatItNames() throws IOException {
+    void versionIsCachedForTheIntervalAndAMissIsNot() throws IOException {
         AdapterCatalog catalog = catalog();
-        Files.createSymbolicLink(folder.resolve("out.gguf"), Files.createTempFile("outside", ".gguf"));
-        Files.createDirectory(folder.resolve("folder.gguf"));
+        assertThat(catalog.cached("medical")).isEmpty();
+        AdapterFile old = Catalogs.resolve(catalog, "medical");
+        assertThatThrownBy(() -> Catalogs.resolve(catalog, "new")).hasMessageContaining("no adapter 'new'");
+        publish("medical", "finance");
+        publish("new", "finance");
 
-        assertThat(catalog.contains("medical")).isTrue();
-        for (String name : List.of("sports", "out", "folder", "../medical", "")) {
-            assertThat(catalog.contains(name)).as(name).isFalse();
-        }
-        publish("sports", "finance");
-        assertThat(catalog.contains("sports")).isTrue();
+        assertThat(Catalogs.resolve(catalog, "medical")).isSameAs(old);
+        assertThat(Catalogs.resolve(catalog, "new").byteSize()).isEqualTo(75_680);
+        pass(SECOND);
+        assertThat(catalog.cached("medical")).isEmpty();
+        assertThat(catalog.lastResolved("medical")).contains(old);
+        AdapterFile current = Catalogs.resolve(catalog, "medical");
+        assertThat(current.digest()).isNotEqualTo(old.digest());
+        assertThat(catalog.cached(AdapterStack.parse("medical+new"))).isEmpty();
+        Catalogs.resolve(catalog, "new");
+        assertThat(catalog.cached(AdapterStack.parse("medical")).orElseThrow()).containsExactly(current);
+        current.requireUnchanged();
+        assertThatThrownBy(old::requireUnchanged).hasMessageContaining("published again");
     }
 
     @Test
-    void resolvesToTheContent() {
-        AdapterFile file = catalog().resolve("medical");
-
-        assertThat(file.name()).isEqualTo("medical");
-        assertThat(file.digest()).matches("[0-9a-f]{64}");
-        assertThat(file.byteSize()).isEqualTo(75_680);
-        assertThat(file.path()).hasFileName("medical.gguf");
-        assertThat(file.digest())
-                .isNotEqualTo(catalog().resolve("legal").digest())
-                .isEqualTo(catalog().resolve("medical").digest());
-    }
-
-    @Test
-    void anUnknownNameListsTheKnownOnes() throws IOException {
-        assertCode(
-                () -> catalog().resolve("sports"),
-                ErrorCode.ADAPTER_NOT_FOUND,
-                "There is no adapter 'sports' in '%s'; it has legal, medical".formatted(folder));
+    void unknownNameListsSomeOfMany() throws IOException {
         for (int index = 0; index < 20; index++) {
             publish("more-" + index, "legal");
         }
-        assertCode(() -> catalog().resolve("sports"), ErrorCode.ADAPTER_NOT_FOUND, "more-15 and 12 more");
+        assertThatThrownBy(() -> Catalogs.resolve(catalog(), "sports"))
+                .hasMessageContaining("There is no adapter 'sports' in '%s'; it has legal, medical".formatted(folder))
+                .hasMessageEndingWith("more-15 and 12 more.");
+        assertThat(gone).containsExactly("sports");
     }
 
     @Test
-    void anUnknownNameIsFoundOnceItIsPublished() throws IOException {
+    void versionThatTurnedOutToBeChangedIsLookedUpAnew() throws IOException {
         AdapterCatalog catalog = catalog();
-        assertCode(() -> catalog.resolve("new"), ErrorCode.ADAPTER_NOT_FOUND, "no adapter 'new'");
-
-        publish("new", "finance");
-
-        assertThat(catalog.resolve("new").byteSize()).isEqualTo(75_680);
-    }
-
-    @Test
-    void aRepublishedFileIsANewVersionAfterTheInterval() throws IOException {
-        AdapterCatalog catalog = catalog();
-        AdapterFile old = catalog.resolve("medical");
-
+        AdapterFile version = Catalogs.resolve(catalog, "medical");
         publish("medical", "finance");
 
-        assertThat(catalog.resolve("medical")).isSameAs(old);
-        now = now.plus(SECOND);
-        AdapterFile current = catalog.resolve("medical");
-        assertThat(current.digest()).isNotEqualTo(old.digest());
-        current.requireUnchanged();
-        assertCode(old::requireUnchanged, ErrorCode.ADAPTER_NOT_FOUND, "published again");
-    }
+        catalog.recheck(version);
 
-    @Test
-    void anUnchangedFileIsNotReadAgain() {
-        AdapterCatalog catalog = catalog();
-        AdapterFile first = catalog.resolve("medical");
-        now = now.plus(SECOND);
-
-        assertThat(catalog.resolve("medical")).isSameAs(first);
+        assertThat(Catalogs.resolve(catalog, "medical").digest()).isNotEqualTo(version.digest());
     }
 
     @Test
     void manyThreadsSeeOneVersionAtATimeWhileItIsRepublished() throws Exception {
-        AdapterCatalog catalog = new AdapterCatalog(Optional.of(folder), Map.of(), Duration.ZERO);
+        AdapterCatalog catalog = Catalogs.of(LocalAdapters.of(folder));
         Set<String> known = Set.of(
-                catalog.resolve("medical").digest(), catalog.resolve("legal").digest());
+                Catalogs.resolve(catalog, "medical").digest(),
+                Catalogs.resolve(catalog, "legal").digest());
         ExecutorService threads = Executors.newFixedThreadPool(4);
         try {
             List<Future<Boolean>> readers = new ArrayList<>();
@@ -142,7 +116,8 @@ class AdapterCatalogTest {
                 readers.add(threads.submit(() -> {
                     boolean allKnown = true;
                     for (int count = 0; count < 200; count++) {
-                        allKnown &= known.contains(catalog.resolve("medical").digest());
+                        allKnown &= known.contains(
+                                Catalogs.resolve(catalog, "medical").digest());
                     }
                     return allKnown;
                 }));
@@ -159,278 +134,121 @@ class AdapterCatalogTest {
         }
     }
 
-    @Test
-    void aClockThatIsSetBackDelaysNoVersion() throws IOException {
-        AdapterCatalog catalog = catalog();
-        AdapterFile old = catalog.resolve("medical");
-        publish("medical", "legal");
-        setBack = Duration.ofHours(1);
-        now = now.plus(SECOND);
+    /** A source whose answers come when a test gives them. */
+    private final class Slow implements AdapterSource.Session {
+        private final LocalAdapters files = LocalAdapters.of(folder);
+        private final List<CompletableFuture<Optional<Version>>> asked = new ArrayList<>();
+        private final List<CompletableFuture<Pinned>> pins = new ArrayList<>();
 
-        assertThat(catalog.known("medical")).isEmpty();
-        assertThat(catalog.resolve("medical").digest()).isNotEqualTo(old.digest());
-    }
+        @Override
+        public List<String> names() {
+            return files.names();
+        }
 
-    @Test
-    void aRemovedFileIsNotFoundAfterTheInterval() throws IOException {
-        AdapterCatalog catalog = catalog();
-        catalog.resolve("medical");
-        Files.delete(folder.resolve("medical.gguf"));
-        now = now.plus(SECOND);
+        @Override
+        public CompletableFuture<Optional<Version>> find(String name) {
+            asked.add(new CompletableFuture<>());
+            return asked.get(asked.size() - 1);
+        }
 
-        assertCode(() -> catalog.resolve("medical"), ErrorCode.ADAPTER_NOT_FOUND, "it has legal");
-    }
+        @Override
+        public CompletableFuture<Pinned> pin(Version version) {
+            pins.add(new CompletableFuture<>());
+            return pins.get(pins.size() - 1);
+        }
 
-    @Test
-    @EnabledOnOs({OS.LINUX, OS.MAC})
-    void aFileWrittenInPlaceIsTakenWhenItIsStill() throws IOException {
-        AdapterCatalog catalog = catalog();
-        AdapterFile old = catalog.resolve("medical");
-        now = now.plus(SECOND);
-        overwrite("medical", "finance", now);
+        @Override
+        public void close() {
+            asked.forEach(future -> future.completeExceptionally(LlamafuException.engineClosed()));
+        }
 
-        assertThat(catalog.resolve("medical")).isSameAs(old);
-        assertThat(catalog.isBeingOverwritten("medical")).isTrue();
-        now = now.plus(SECOND);
-        assertThat(catalog.isBeingOverwritten("medical")).isFalse();
-        assertThat(catalog.resolve("medical").digest()).isNotEqualTo(old.digest());
-    }
-
-    @Test
-    @EnabledOnOs({OS.LINUX, OS.MAC})
-    void aFileWrittenInPlaceWithATimeFarAheadIsTakenAtOnce() throws IOException {
-        AdapterCatalog catalog = catalog();
-        AdapterFile old = catalog.resolve("medical");
-        now = now.plus(SECOND);
-        overwrite("medical", "finance", now.plus(Duration.ofDays(1)));
-
-        assertThat(catalog.isBeingOverwritten("medical")).isFalse();
-        assertThat(catalog.resolve("medical").digest()).isNotEqualTo(old.digest());
-    }
-
-    @Test
-    void aNameIsNoPath() {
-        for (String name : List.of("../medical", "/etc/passwd", "", "a/b", ".hidden", "a\0b", "x".repeat(129))) {
-            assertCode(() -> catalog().resolve(name), ErrorCode.INVALID_REQUEST, "is no adapter name");
+        private Version version(String name) {
+            return files.find(name).join().orElseThrow();
         }
     }
 
     @Test
-    @EnabledOnOs({OS.LINUX, OS.MAC})
-    void aLinkOutOfTheFolderIsRefused() throws IOException {
-        Path outside = Files.copy(TinyModel.adapters().resolve("formal.gguf"), parent.resolve("outside.gguf"));
-        Files.createSymbolicLink(folder.resolve("out.gguf"), outside);
-        Files.createSymbolicLink(folder.resolve("within.gguf"), folder.resolve("medical.gguf"));
-        AdapterCatalog catalog = catalog();
+    void oneLookUpServesAllWhoAskAndHoldsUpNoOther() {
+        Slow slow = new Slow();
+        AdapterCatalog catalog = catalog(slow);
+        CompletableFuture<AdapterFile> first = catalog.resolve("medical");
+        CompletableFuture<AdapterFile> second = catalog.resolve("medical");
+        CompletableFuture<AdapterFile> other = catalog.resolve("legal");
+        assertThat(slow.asked).hasSize(2);
 
-        assertCode(() -> catalog.resolve("out"), ErrorCode.ADAPTER_INVALID, "leads out of the folder");
-        assertThat(catalog.resolve("within").digest())
-                .isEqualTo(catalog.resolve("medical").digest());
-        assertThat(catalog.names()).containsExactly("legal", "medical", "within");
+        slow.asked.get(1).completeExceptionally(new LlamafuException(ErrorCode.ADAPTER_INVALID, "legal is no file."));
+        assertThat(other).isCompletedExceptionally();
+        assertThat(first).isNotDone();
+        slow.asked.get(0).complete(Optional.of(slow.version("medical")));
+        slow.pins.get(0).complete(slow.files.pin(slow.version("medical")).join());
+        slow.asked.get(2).complete(Optional.of(slow.version("medical")));
+        assertThat(first.join()).isSameAs(second.join());
     }
 
     @Test
-    @Timeout(10)
-    @EnabledOnOs({OS.LINUX, OS.MAC})
-    void aFifoOrAFolderIsRefused() throws Exception {
-        Path fifo = folder.resolve("fifo.gguf");
-        assertThat(new ProcessBuilder("mkfifo", fifo.toString()).start().waitFor())
-                .isZero();
-        Files.createDirectory(folder.resolve("folder.gguf"));
+    void failedFetchIsNotTriedAgainForASecond() {
+        Slow slow = new Slow();
+        AdapterCatalog catalog = catalog(slow);
+        CompletableFuture<AdapterFile> failed = catalog.resolve("medical");
+        slow.asked.get(0).complete(Optional.of(slow.version("medical")));
+        slow.pins
+                .get(0)
+                .completeExceptionally(new LlamafuException(ErrorCode.ARTIFACT_UNAVAILABLE, "The store is down."));
+        assertThat(failed).isCompletedExceptionally();
 
-        assertCode(() -> catalog().resolve("fifo"), ErrorCode.ADAPTER_INVALID, "is no regular file");
-        assertCode(() -> catalog().resolve("folder"), ErrorCode.ADAPTER_INVALID, "is no regular file");
-        assertCode(
-                () -> new AdapterCatalog(Optional.empty(), Map.of("device", Path.of("/dev/zero")), SECOND)
-                        .resolve("device"),
-                ErrorCode.ADAPTER_INVALID,
-                "is no regular file");
+        assertThatThrownBy(() -> Catalogs.resolve(catalog, "medical")).hasMessage("The store is down.");
+        assertThat(slow.asked).hasSize(1);
+        pass(SECOND);
+        assertThat(catalog.resolve("medical")).isNotDone();
+        assertThat(slow.asked).hasSize(2);
     }
 
     @Test
-    void aMissingFolderIsRefusedAtOnce() {
-        assertCode(
-                () -> new AdapterCatalog(parent.resolve("absent")),
-                ErrorCode.INVALID_OPTION,
-                "which is no folder on this machine");
+    void knownDigestIsNotComputedAgainAndItsFileIsGivenUp() {
+        Slow slow = new Slow();
+        AdapterCatalog catalog = catalog(slow);
+        List<String> released = new ArrayList<>();
+        CompletableFuture<AdapterFile> asked = catalog.resolve("medical");
+        Version version = slow.version("medical");
+        slow.asked.get(0).complete(Optional.of(version));
+        slow.pins
+                .get(0)
+                .complete(new Pinned(
+                        version,
+                        version.file().orElseThrow(),
+                        Optional.empty(),
+                        Optional.of("digest of the fetch"),
+                        "",
+                        () -> released.add("medical")));
+        slow.asked.get(1).complete(Optional.of(version));
+
+        assertThat(asked.join().digest()).isEqualTo("digest of the fetch");
+        assertThat(released).isNotEmpty();
     }
 
     @Test
-    void withoutFolderAndFilesNoNameIsKnown() {
-        AdapterCatalog empty = new AdapterCatalog(Optional.empty(), Map.of(), SECOND);
+    void whoWaitsWhenItIsClosedGetsAnError() {
+        AdapterCatalog catalog = catalog(new Slow());
+        CompletableFuture<AdapterFile> waiting = catalog.resolve("medical");
 
-        assertThat(empty.names()).isEmpty();
-        assertCode(() -> empty.resolve("medical"), ErrorCode.ADAPTER_NOT_FOUND, "neither the option 'adapters' nor");
+        catalog.close();
+
+        assertThatThrownBy(waiting::join).cause().isInstanceOfSatisfying(LlamafuException.class, e -> assertThat(
+                        e.code())
+                .isEqualTo(ErrorCode.ENGINE_CLOSED));
     }
 
     @Test
-    void filesAreNamedOneByOneBesideTheFolder() throws IOException {
-        Path other = Files.copy(TinyModel.adapters().resolve("formal.gguf"), parent.resolve("tone-of-2024.gguf"));
-        Files.writeString(parent.resolve("tone-of-2024.json"), "{\"defaultScale\": 0.5}");
-        AdapterCatalog catalog = catalog(Map.of("tone", other));
+    void fileThatVanishesWhileItIsReadIsNotFound() throws IOException {
+        Slow slow = new Slow();
+        AdapterCatalog catalog = catalog(slow);
+        CompletableFuture<AdapterFile> asked = catalog.resolve("medical");
+        Pinned pinned = slow.files.pin(slow.version("medical")).join();
+        slow.asked.get(0).complete(Optional.of(pinned.version()));
+        Files.delete(folder.resolve("medical.gguf"));
+        slow.pins.get(0).complete(pinned);
+        slow.asked.get(1).complete(Optional.empty());
 
-        assertThat(catalog.names()).containsExactly("legal", "medical", "tone");
-        assertThat(catalog.resolve("tone").path()).hasFileName("tone-of-2024.gguf");
-        assertThat(catalog.resolve("tone").card().defaultScale()).isEqualTo(0.5f);
-        assertThat(catalog.contains("tone")).isTrue();
-        assertThat(catalog.contains("tone-of-2024")).isFalse();
-        assertCode(() -> catalog.resolve("nobody"), ErrorCode.ADAPTER_NOT_FOUND, "it has legal, medical, tone");
-    }
-
-    @Test
-    void aNameOfTwoFilesIsRefused() {
-        Path other = TinyModel.adapters().resolve("formal.gguf");
-
-        assertCode(() -> catalog(Map.of("medical", other)), ErrorCode.INVALID_OPTION, "take one of them away");
-        assertCode(() -> catalog(Map.of("../medical", other)), ErrorCode.INVALID_OPTION, "'../medical'");
-    }
-
-    @Test
-    void theCardIsReadWithTheAdapter() throws IOException {
-        Files.writeString(
-                folder.resolve("medical.json"),
-                "{\"description\": \"Labels notes\", \"defaultScale\": 0.8, \"tags\": [\"domain\", \"en\"]}");
-
-        assertThat(catalog().resolve("medical").card())
-                .isEqualTo(new AdapterCard("Labels notes", 0.8f, List.of("domain", "en")));
-        assertThat(catalog().resolve("legal").card()).isEqualTo(AdapterCard.NONE);
-        assertThat(catalog().card("medical").description()).isEqualTo("Labels notes");
-    }
-
-    @Test
-    @EnabledOnOs({OS.LINUX, OS.MAC})
-    void aLinkChangesAdapterAndCardAtOnce() throws IOException {
-        version("v1", "medical", "{\"defaultScale\": 0.5}");
-        version("v2", "finance", "{\"defaultScale\": 2}");
-        Files.createDirectory(folder.resolve("v3"));
-        Files.createLink(folder.resolve("v3/notes.gguf"), folder.resolve("v2/notes.gguf"));
-        AdapterCatalog catalog = catalog();
-        lead("v1");
-        AdapterFile one = catalog.resolve("notes");
-        assertThat(one.card().defaultScale()).isEqualTo(0.5f);
-
-        lead("v2");
-        now = now.plus(SECOND);
-        AdapterFile two = catalog.resolve("notes");
-        assertThat(two.card().defaultScale()).isEqualTo(2);
-        assertThat(two.digest()).isNotEqualTo(one.digest());
-
-        lead("v3");
-        now = now.plus(SECOND);
-        AdapterFile three = catalog.resolve("notes");
-        assertThat(three.card()).as("its folder has none").isEqualTo(AdapterCard.NONE);
-        assertThat(three.digest()).isEqualTo(two.digest());
-        assertThat(three.isUnchanged()).as("by the new path").isTrue();
-
-        Files.writeString(folder.resolve("notes.json"), "{\"defaultScale\": 3}");
-        now = now.plus(SECOND);
-        assertThat(catalog.resolve("notes").card().defaultScale())
-                .as("one beside the link comes first")
-                .isEqualTo(3);
-    }
-
-    private void version(String version, String content, String card) throws IOException {
-        Path own = Files.createDirectory(folder.resolve(version));
-        TinyModel.publish(own, "notes", content);
-        Files.writeString(own.resolve("notes.json"), card);
-    }
-
-    private void lead(String version) throws IOException {
-        Path link = Files.createSymbolicLink(folder.resolve(".link"), Path.of(version, "notes.gguf"));
-        Files.move(link, folder.resolve("notes.gguf"), StandardCopyOption.ATOMIC_MOVE);
-    }
-
-    @Test
-    void aNewCardIsSeenAfterTheIntervalAndTheVersionStays() throws IOException {
-        AdapterCatalog catalog = catalog();
-        AdapterFile before = catalog.resolve("medical");
-        Files.writeString(folder.resolve("medical.json"), "{\"defaultScale\": 2}");
-
-        assertThat(catalog.resolve("medical").card()).isEqualTo(AdapterCard.NONE);
-        now = now.plus(SECOND);
-        AdapterFile after = catalog.resolve("medical");
-        assertThat(after.card().defaultScale()).isEqualTo(2);
-        assertThat(after.digest()).isEqualTo(before.digest());
-
-        Files.delete(folder.resolve("medical.json"));
-        now = now.plus(SECOND);
-        assertThat(catalog.resolve("medical").card()).isEqualTo(AdapterCard.NONE);
-    }
-
-    @Test
-    void aMalformedCardIsAnErrorOfItsAdapterOnly() throws IOException {
-        Files.writeString(folder.resolve("medical.json"), "{\"scale\": 2}");
-
-        assertCode(() -> catalog().resolve("medical"), ErrorCode.ADAPTER_INVALID, "unknown field 'scale'");
-        assertThat(catalog().resolve("legal").name()).isEqualTo("legal");
-    }
-
-    @Test
-    @EnabledOnOs({OS.LINUX, OS.MAC})
-    void aCardOutOfTheFolderIsRefused() throws IOException {
-        Path outside = Files.writeString(parent.resolve("outside.json"), "{}");
-        Files.createSymbolicLink(folder.resolve("medical.json"), outside);
-
-        assertCode(() -> catalog().resolve("medical"), ErrorCode.ADAPTER_INVALID, "leads out of the folder");
-    }
-
-    @Test
-    void whetherAVersionStillStandsIsAskedWithoutReadingIt() throws IOException {
-        AdapterCatalog catalog = catalog();
-        assertThat(catalog.standing("medical")).isEmpty();
-        AdapterFile version = catalog.resolve("medical");
-        now = now.plus(SECOND);
-
-        assertThat(catalog.known("medical")).isEmpty();
-        assertThat(catalog.standing("medical")).contains(version);
-        assertThat(catalog.known("medical")).contains(version);
-
-        publish("medical", "finance");
-        now = now.plus(SECOND);
-        assertThat(catalog.standing("medical")).isEmpty();
-        assertThat(catalog.lastKnown("medical")).contains(version);
-        assertCode(() -> catalog.standing("nobody"), ErrorCode.ADAPTER_NOT_FOUND, "no adapter 'nobody'");
-    }
-
-    @Test
-    void aVersionThatTurnedOutToBeChangedIsLookedUpAnew() throws IOException {
-        AdapterCatalog catalog = catalog();
-        AdapterFile version = catalog.resolve("medical");
-        publish("medical", "finance");
-
-        catalog.recheck(version);
-
-        assertThat(catalog.resolve("medical").digest()).isNotEqualTo(version.digest());
-    }
-
-    private AdapterCatalog catalog() {
-        return catalog(Map.of());
-    }
-
-    private AdapterCatalog catalog(Map<String, Path> files) {
-        return new AdapterCatalog(
-                new AdapterLocations(Optional.of(folder), files),
-                SECOND,
-                Duration.ofMillis(500),
-                () -> now.minus(setBack),
-                () -> Duration.between(Instant.EPOCH, now).toNanos());
-    }
-
-    private void publish(String name, String content) throws IOException {
-        TinyModel.publish(folder, name, content);
-    }
-
-    /** In place, which readers may see half done. */
-    private void overwrite(String name, String content, Instant time) throws IOException {
-        Path file = folder.resolve(name + ".gguf");
-        Files.write(file, Files.readAllBytes(TinyModel.adapters().resolve(content + ".gguf")));
-        Files.setLastModifiedTime(file, FileTime.from(time));
-    }
-
-    private static void assertCode(Runnable action, ErrorCode code, String message) {
-        assertThatThrownBy(action::run)
-                .isInstanceOfSatisfying(
-                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(code))
-                .hasMessageContaining(message);
+        assertThatThrownBy(asked::join).cause().hasMessageContaining("There is no adapter 'medical'");
     }
 }

@@ -4,6 +4,7 @@ import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.gguf.GgufTensorType;
 import io.llamafu.gguf.GgufWriter;
+import io.llamafu.testing.Catalogs;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -123,6 +124,6 @@ class AdapterWeightsTest {
                 .tensor("blk.0.attn_q.weight.lora_a", type, List.of((long) SMALL), out -> out.write(new byte[small]))
                 .tensor("blk.0.attn_q.weight.lora_b", type, List.of((long) LARGE), out -> out.write(content))
                 .write(folder.resolve("adapter.gguf"));
-        return new AdapterCatalog(folder).resolve("adapter");
+        return Catalogs.resolve(folder, "adapter");
     }
 }

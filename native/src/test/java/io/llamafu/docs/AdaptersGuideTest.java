@@ -2,7 +2,6 @@ package io.llamafu.docs;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
-import io.llamafu.adapter.AdapterCatalog;
 import io.llamafu.adapter.AdapterCompatibility;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.CompletionRequest;
@@ -14,6 +13,7 @@ import io.llamafu.gguf.GgufTensorData;
 import io.llamafu.gguf.GgufTensorType;
 import io.llamafu.gguf.GgufWriter;
 import io.llamafu.llamacpp.LlamaCppEngine;
+import io.llamafu.testing.Catalogs;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -81,8 +81,8 @@ class AdaptersGuideTest {
 
     @Test
     void thereIsNoAdapter() throws IOException {
-        LlamafuException failure = catchThrowableOfType(
-                LlamafuException.class, () -> new AdapterCatalog(TinyModel.adapters()).resolve("medcal"));
+        LlamafuException failure =
+                catchThrowableOfType(LlamafuException.class, () -> Catalogs.resolve(TinyModel.adapters(), "medcal"));
         assertQuoted(failure.getMessage().replace(TinyModel.adapters().toString(), "/models/adapters"));
     }
 

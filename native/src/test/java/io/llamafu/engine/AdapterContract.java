@@ -236,15 +236,15 @@ interface AdapterContract extends EngineUnderTest {
             assertThat(adapters.get(1)).satisfies(medical -> {
                 assertThat(medical.resident()).isTrue();
                 assertThat(medical.digest()).contains(preloaded.digest());
-                assertThat(medical.rank()).isEqualTo(4);
-                assertThat(medical.alpha()).isPositive();
-                assertThat(medical.targetModules()).contains("attn_q", "ffn_down");
-                assertThat(medical.parameters()).isBetween(30_000L, 40_000L);
+                assertThat(medical.info().rank()).isEqualTo(4);
+                assertThat(medical.info().alpha()).isPositive();
+                assertThat(medical.info().targetModules()).contains("attn_q", "ffn_down");
+                assertThat(medical.info().parameters()).isBetween(30_000L, 40_000L);
                 assertThat(medical.bytes()).isBetween(60_000L, 80_000L);
                 assertThat(medical.leases()).isZero();
-                assertThat(medical.defaultScale()).isEqualTo(0.5f);
-                assertThat(medical.description()).isEqualTo("Labels notes");
-                assertThat(medical.tags()).containsExactly("domain");
+                assertThat(medical.card().defaultScale()).isEqualTo(0.5f);
+                assertThat(medical.card().description()).isEqualTo("Labels notes");
+                assertThat(medical.card().tags()).containsExactly("domain");
                 assertThat(medical.problem()).isEmpty();
             });
         }
@@ -261,7 +261,6 @@ interface AdapterContract extends EngineUnderTest {
                 .cause()
                 .isInstanceOfSatisfying(
                         LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.ADAPTER_NOT_FOUND));
-        engine().prefetch(AdapterStack.of("nobody"));
     }
 
     @Test

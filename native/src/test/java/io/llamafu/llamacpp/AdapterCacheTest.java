@@ -2,11 +2,11 @@ package io.llamafu.llamacpp;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
-import io.llamafu.adapter.AdapterCatalog;
 import io.llamafu.adapter.AdapterCompatibility;
 import io.llamafu.adapter.AdapterFile;
 import io.llamafu.adapter.AdapterInfo;
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.adapter.LocalAdapters;
 import io.llamafu.gguf.GgufFile;
 import io.llamafu.gguf.GgufKind;
 import io.llamafu.gguf.GgufReader;
@@ -28,7 +28,6 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
@@ -82,7 +81,8 @@ class AdapterCacheTest {
     /** With room for a number of adapters; 0 is no limit. Names are looked up for every lease. */
     private AdapterCache cache(int adapters) {
         return new AdapterCache(
-                new AdapterCatalog(Optional.of(folder), Map.of(), Duration.ZERO),
+                LocalAdapters.of(folder),
+                Duration.ZERO,
                 this::load,
                 (adapter, forgotten) -> forgotten.run(),
                 () -> {},
@@ -96,7 +96,8 @@ class AdapterCacheTest {
         CountDownLatch goOn = new CountDownLatch(1);
         cache.stop();
         cache = new AdapterCache(
-                new AdapterCatalog(folder),
+                LocalAdapters.of(folder),
+                Duration.ofSeconds(1),
                 this::load,
                 (adapter, forgotten) -> {
                     begun.countDown();

@@ -1,6 +1,5 @@
 package io.llamafu.llamacpp;
 
-import io.llamafu.adapter.AdapterCatalog;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
@@ -8,6 +7,7 @@ import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
 import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.testing.Await;
+import io.llamafu.testing.Catalogs;
 import io.llamafu.testing.TinyModel;
 import io.llamafu.testing.TinyModel.Golden;
 import org.junit.jupiter.api.BeforeEach;
@@ -66,7 +66,7 @@ class HotSwapTest {
         chooseCertainPrompts();
         for (String name : List.of("medical", "legal", "finance", "formal")) {
             Files.copy(TinyModel.adapters().resolve(name + ".gguf"), folder.resolve(name + ".gguf"));
-            contentByDigest.put(new AdapterCatalog(folder).resolve(name).digest(), name);
+            contentByDigest.put(Catalogs.resolve(folder, name).digest(), name);
         }
         publish(0);
     }
@@ -132,7 +132,7 @@ class HotSwapTest {
 
     private void manage(InferenceEngine engine) {
         switch (random.nextInt(12)) {
-            case 0 -> engine.prefetch(AdapterStack.parse("swapped+finance"));
+            case 0 -> assertThat(engine.preload(AdapterStack.parse("swapped+finance"))).isNotNull();
             case 1 -> engine.unload("swapped");
             case 2 -> engine.unload("formal");
             case 3 -> engine.clear();

@@ -1,8 +1,8 @@
 package io.llamafu.llamacpp;
 
-import io.llamafu.adapter.AdapterCatalog;
 import io.llamafu.adapter.AdapterInfo;
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.adapter.LocalAdapters;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.ResolvedAdapter;
@@ -14,6 +14,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -36,7 +37,8 @@ class SchedulerTest {
     void load() {
         model = LlamaModel.load(TinyModel.options().build());
         cache = new AdapterCache(
-                new AdapterCatalog(TinyModel.adapters()),
+                LocalAdapters.of(TinyModel.adapters()),
+                Duration.ofSeconds(1),
                 file -> LlamaAdapter.load(
                         model, file.path(), AdapterInfo.of(GgufReader.read(file.path(), GgufKind.ADAPTER)), () -> {}),
                 (adapter, forgotten) -> forgotten.run(),

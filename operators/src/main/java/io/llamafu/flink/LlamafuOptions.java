@@ -3,7 +3,9 @@ package io.llamafu.flink;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterCatalog;
+import io.llamafu.adapter.AdapterSource;
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.adapter.LocalAdapters;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
@@ -119,7 +121,7 @@ public final class LlamafuOptions implements Serializable {
                 throw invalid("The option 'model' is missing: name the GGUF file of the model.");
             }
             artifacts(Path.of(""));
-            toEngineOptions(Path.of(""), Optional.empty(), Map.of(), OptionalInt.empty());
+            toEngineOptions(Path.of(""), new LocalAdapters(Optional.empty(), Map.of()), OptionalInt.empty());
             sampling();
             promptTemplate();
             onError();
@@ -161,21 +163,20 @@ public final class LlamafuOptions implements Serializable {
     public EngineOptions toEngineOptions() {
         return toEngineOptions(
                 localPath(LlamafuConfigOptions.MODEL.key(), configuration.get(LlamafuConfigOptions.MODEL)),
-                configuration.contains(LlamafuConfigOptions.ADAPTERS)
-                        ? Optional.of(localPath(
-                                LlamafuConfigOptions.ADAPTERS.key(), configuration.get(LlamafuConfigOptions.ADAPTERS)))
-                        : Optional.empty(),
-                localAdapterFiles(),
+                localAdapters(),
                 OptionalInt.empty());
     }
 
-    private Map<String, Path> localAdapterFiles() {
+    private LocalAdapters localAdapters() {
+        Optional<Path> folder = configuration
+                .getOptional(LlamafuConfigOptions.ADAPTERS)
+                .map(location -> localPath(LlamafuConfigOptions.ADAPTERS.key(), location));
         Map<String, Path> files = new HashMap<>();
         configuration
                 .get(LlamafuConfigOptions.ADAPTERS_FILES)
                 .forEach((name, location) ->
                         files.put(name, localPath(LlamafuConfigOptions.ADAPTERS_FILES.key(), location)));
-        return files;
+        return new LocalAdapters(folder, files);
     }
 
     private static Path localPath(String key, String location) {
@@ -212,16 +213,15 @@ public final class LlamafuOptions implements Serializable {
     }
 
     /**
-     * Like {@link #toEngineOptions()}, for fetched files.
+     * Like {@link #toEngineOptions()}, wherever model and adapters come from.
      *
-     * @param adapterFiles the files of {@code adapters.files}
      * @param gpu the GPU that Flink assigned to the TaskManager; ignored without {@code gpu-layers}, so that the engine
      *     is shared
      */
     @Internal
-    public EngineOptions toEngineOptions(
-            Path model, Optional<Path> adapters, Map<String, Path> adapterFiles, OptionalInt gpu) {
+    public EngineOptions toEngineOptions(Path model, AdapterSource adapters, OptionalInt gpu) {
         EngineOptions.Builder engine = EngineOptions.builder(model)
+                .adapters(adapters)
                 .engine(configuration.get(LlamafuConfigOptions.ENGINE))
                 .contextSize(configuration.get(LlamafuConfigOptions.CONTEXT_SIZE))
                 .parallelSequences(configuration.get(LlamafuConfigOptions.PARALLEL_SEQUENCES))
@@ -237,11 +237,9 @@ public final class LlamafuOptions implements Serializable {
                 .maxAdaptersPerBatch(configuration.get(LlamafuConfigOptions.MAX_ADAPTERS_PER_BATCH))
                 .answerMemo(configuration.get(LlamafuConfigOptions.ANSWER_MEMO).getBytes())
                 .idleTimeout(configuration.get(LlamafuConfigOptions.IDLE_TIMEOUT));
-        adapters.ifPresent(engine::adapters);
         if (configuration.get(LlamafuConfigOptions.GPU_LAYERS) != 0) {
             gpu.ifPresent(engine::gpuDevice);
         }
-        adapterFiles.forEach(engine::adapter);
         configuration.getOptional(LlamafuConfigOptions.THREADS).ifPresent(engine::threads);
         return engine.build();
     }
@@ -281,8 +279,7 @@ public final class LlamafuOptions implements Serializable {
                         .map(folder -> CacheFolder.at(Path.of(folder)))
                         .orElse(CacheFolder.in(temporaryFolder)),
                 configuration.get(LlamafuConfigOptions.CACHE_MAX_SIZE).getBytes(),
-                configuration.get(LlamafuConfigOptions.ADAPTERS_REFRESH_INTERVAL),
-                preloaded());
+                configuration.get(LlamafuConfigOptions.ADAPTERS_REFRESH_INTERVAL));
     }
 
     private Location location(ConfigOption<String> option) {

@@ -1,7 +1,7 @@
 package io.llamafu.flink;
 
+import io.llamafu.adapter.AdapterSource;
 import io.llamafu.flink.records.RecordTypeInfo;
-import io.llamafu.flink.routing.AdapterNames;
 import io.llamafu.flink.routing.AdapterPrefetch;
 import io.llamafu.flink.routing.Carrier;
 import io.llamafu.flink.routing.EventTimeRouter;
@@ -23,6 +23,7 @@ import org.apache.flink.streaming.api.operators.ProcessOperator;
 import org.apache.flink.streaming.api.operators.TwoInputStreamOperator;
 import org.apache.flink.streaming.api.transformations.TwoInputTransformation;
 
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
 
@@ -89,6 +90,11 @@ final class RoutingPlan {
                 "routes(...) is missing: unknownAdapters(...) says which route changes are rejected.");
     }
 
+    /** As the TaskManager of a task sees them. Nothing is fetched, so there is no cache. */
+    static AdapterSource adaptersOf(LlamafuOptions options) {
+        return options.artifacts(Path.of("")).adapterSource();
+    }
+
     /** @param prefetch receives the stacks of new routes and rules */
     <E> Routed<E> attach(
             DataStream<E> requests,
@@ -97,7 +103,8 @@ final class RoutingPlan {
             AdapterPrefetch prefetch,
             String uid) {
         boolean reject = unknownAdapters.equals(Optional.of(UnknownAdapters.REJECT_CHANGE));
-        RouteChanges changes = new RouteChanges(options.onError(), reject ? AdapterNames.of(options) : null);
+        RouteChanges changes = new RouteChanges(
+                options.onError(), reject ? () -> adaptersOf(options).lookUps() : null);
         Routed<E> routed = new Routed<>(requests, Optional.empty());
         if (rules.isPresent()) {
             routed = applyRules(routed, rules.get(), carrier, changes, prefetch, uid);

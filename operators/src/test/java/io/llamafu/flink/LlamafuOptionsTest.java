@@ -3,6 +3,7 @@ package io.llamafu.flink;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.adapter.LocalAdapters;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.EngineOptions.ModelLoading;
@@ -160,8 +161,7 @@ class LlamafuOptionsTest {
                         Map.of("tone", new Location.Local(Path.of("/other/tone.gguf"))),
                         CacheFolder.at(Path.of("/data/cache")),
                         3L << 30,
-                        Duration.ofSeconds(3),
-                        List.of(AdapterStack.parse("medical"), AdapterStack.parse("medical:0.5+tone"))));
+                        Duration.ofSeconds(3)));
         assertThat(options.sampling())
                 .isEqualTo(SamplingOptions.builder()
                         .temperature(0.7f)
@@ -300,9 +300,11 @@ class LlamafuOptionsTest {
                         Map.of("tone", new Location.Remote(URI.create("s3://other/tone.gguf"))),
                         CacheFolder.in(Path.of("/temporary")),
                         64L << 30,
-                        Duration.ofMinutes(1),
-                        List.of()));
-        assertThat(options.toEngineOptions(Path.of("base.gguf"), Optional.empty(), Map.of(), OptionalInt.empty())
+                        Duration.ofMinutes(1)));
+        assertThat(options.toEngineOptions(
+                                Path.of("base.gguf"),
+                                options.artifacts(Path.of("")).adapterSource(),
+                                OptionalInt.empty())
                         .adapterRefreshInterval())
                 .as("of what was fetched")
                 .isEqualTo(Duration.ofSeconds(1));
@@ -315,12 +317,12 @@ class LlamafuOptionsTest {
         Path model = Path.of("base.gguf");
         LlamafuOptions.Builder options = LlamafuOptions.builder().model("base.gguf");
         assertThat(options.build()
-                        .toEngineOptions(model, Optional.empty(), Map.of(), OptionalInt.of(3))
+                        .toEngineOptions(model, LocalAdapters.of(model), OptionalInt.of(3))
                         .gpuDevice())
                 .isEmpty();
         assertThat(options.gpuLayers(-1)
                         .build()
-                        .toEngineOptions(model, Optional.empty(), Map.of(), OptionalInt.of(3))
+                        .toEngineOptions(model, LocalAdapters.of(model), OptionalInt.of(3))
                         .gpuDevice())
                 .hasValue(3);
     }
@@ -332,8 +334,12 @@ class LlamafuOptionsTest {
                 "adapters.files.tone", "file:///other/tone.gguf",
                 "adapters.files.medical.v2", "/other/medical-2.gguf"));
 
-        assertThat(options.toEngineOptions().adapterFiles())
-                .isEqualTo(Map.of("tone", Path.of("/other/tone.gguf"), "medical.v2", Path.of("/other/medical-2.gguf")));
+        assertThat(options.toEngineOptions().adapters())
+                .isEqualTo(new LocalAdapters(
+                        Optional.empty(),
+                        Map.of(
+                                "tone", Path.of("/other/tone.gguf"),
+                                "medical.v2", Path.of("/other/medical-2.gguf"))));
     }
 
     @Test
@@ -347,7 +353,10 @@ class LlamafuOptionsTest {
                 .isEqualTo(Map.of(
                         "tone", new Location.Remote(URI.create("s3://bucket/tone.gguf")),
                         "medical", new Location.Local(Path.of("/models/medical.gguf"))));
-        assertThat(options.toEngineOptions(Path.of("base.gguf"), Optional.empty(), Map.of(), OptionalInt.empty())
+        assertThat(options.toEngineOptions(
+                                Path.of("base.gguf"),
+                                options.artifacts(Path.of("")).adapterSource(),
+                                OptionalInt.empty())
                         .adapterRefreshInterval())
                 .as("of what was fetched")
                 .isEqualTo(Duration.ofSeconds(1));

@@ -3,9 +3,9 @@ package io.llamafu.flink;
 import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineOptions;
-import io.llamafu.engine.ForwardingEngine;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.SharedEngines;
+import io.llamafu.testing.ForwardingEngine;
 import org.apache.flink.util.function.SerializableFunction;
 
 import java.util.List;

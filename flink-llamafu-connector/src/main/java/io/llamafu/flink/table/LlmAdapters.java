@@ -57,11 +57,11 @@ public final class LlmAdapters extends TableFunction<Row> implements Specialized
                 .forEach(adapter -> collect(Row.of(
                         adapter.name(),
                         adapter.digest().orElse(null),
-                        adapter.defaultScale(),
-                        adapter.rank(),
-                        adapter.alpha(),
-                        adapter.targetModules().toArray(new String[0]),
-                        adapter.parameters(),
+                        adapter.card().defaultScale(),
+                        adapter.info().rank(),
+                        adapter.info().alpha(),
+                        adapter.info().targetModules().toArray(new String[0]),
+                        adapter.info().parameters(),
                         adapter.bytes(),
                         adapter.resident(),
                         adapter.problem().orElse(null))));

@@ -3,8 +3,10 @@ package io.llamafu.jllama;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterCatalog;
+import io.llamafu.adapter.AdapterCatalog.OpenStack;
 import io.llamafu.adapter.AdapterFile;
 import io.llamafu.adapter.AdapterName;
+import io.llamafu.adapter.AdapterSource;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
@@ -32,6 +34,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -60,6 +63,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     private static final Logger LOG = LoggerFactory.getLogger(JavaLlamaCppEngine.class);
     private static final Duration CLOSE_TIMEOUT = Duration.ofMinutes(2);
     private static final long DEADLINE_CHECK_MILLIS = 10;
+    private static final int FILE_THREADS = 2;
     /** Two adapters of alpha / rank 4 at scale 100; {@code EngineContractTest} checks that they corrupt no slot. */
     static final double MOST_STRENGTH = 800;
 
@@ -68,6 +72,9 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     private final int sequenceTokens;
     private final int longestToken;
     private final AdapterCatalog catalog;
+    /** Looks adapters up, and reads their files. */
+    private final ExecutorService files;
+
     private final AdapterInventory inventory;
     private final ModelLoader loader;
     private final OpenRequests openRequests = new OpenRequests();
@@ -84,16 +91,19 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     private volatile ModelGeneration current;
     private volatile boolean closed;
 
-    private JavaLlamaCppEngine(EngineOptions options, ModelFile file) {
+    private JavaLlamaCppEngine(EngineOptions options, ModelFile file, AdapterCatalog catalog, ExecutorService files) {
         this.options = options;
         this.file = file;
         this.sequenceTokens = SequenceTokens.of(options, file);
         this.memo = new AnswerMemo(options.answerMemo());
         this.longestToken = file.longestToken();
-        this.catalog = options.adapterCatalog();
+        this.catalog = catalog;
+        this.files = files;
         this.inventory = new AdapterInventory(catalog, file.gguf(), tensor -> Optional.empty());
         this.loader = new ModelLoader(options, file, catalog, sequenceTokens);
-        this.current = counted(loader.load(List.of()));
+        try (OpenStack preloaded = Preload.await(open(Preload.together(options.adapterPreload())))) {
+            this.current = counted(loader.load(preloaded.files()));
+        }
         for (int slot = 0; slot < options.parallelSequences(); slot++) {
             freeSlots.add(slot);
         }
@@ -127,7 +137,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         ModelFile file = ModelFile.read(options.model());
         MemoryBudget.checkBeforeLoading(options, file);
         long start = System.nanoTime();
-        JavaLlamaCppEngine engine = new JavaLlamaCppEngine(options, file);
+        JavaLlamaCppEngine engine = openOver(options.adapters().open(), options, file);
         LOG.info(
                 "Opened {} with java-llama.cpp in {} ms: {} sequences of {} tokens, {} threads, {} adapters.",
                 options.model(),
@@ -136,8 +146,28 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
                 engine.sequenceTokens,
                 options.threads(),
                 engine.current.adapterCount());
-        Preload.intoNew(engine, options.adapterPreload());
         return engine;
+    }
+
+    private static JavaLlamaCppEngine openOver(AdapterSource.Session source, EngineOptions options, ModelFile file) {
+        ExecutorService files = Executors.newFixedThreadPool(FILE_THREADS, daemon("llamafu-java-llama-files"));
+        AdapterCatalog catalog = new AdapterCatalog(
+                source,
+                options.adapterRefreshInterval(),
+                new AdapterCatalog.Threads(files, files, () -> {}),
+                name -> {});
+        try {
+            return new JavaLlamaCppEngine(options, file, catalog, files);
+        } catch (RuntimeException | Error e) {
+            catalog.close();
+            files.shutdown();
+            throw e;
+        }
+    }
+
+    /** The versions of a stack; the files of those that the model was loaded without are pinned. */
+    private CompletableFuture<OpenStack> open(AdapterStack stack) {
+        return catalog.open(stack, adapter -> current == null || !current.hasAll(List.of(adapter)));
     }
 
     private ModelGeneration counted(ModelGeneration generation) {
@@ -152,14 +182,28 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         CompletableFuture<Completion> future = openRequests.open(request.timeout(), request.patience(), now);
         try {
             check(request);
-            openRequests.waits(future, now);
-            workers.execute(() -> serve(request, future, now));
-        } catch (RejectedExecutionException e) {
-            future.completeExceptionally(openRequests.closedException());
+            CompletableFuture<OpenStack> unused = open(request.adapters()).whenComplete((adapters, failure) -> {
+                if (failure != null) {
+                    future.completeExceptionally(coded(failure));
+                } else {
+                    queue(request, adapters, future, now);
+                }
+            });
         } catch (RuntimeException e) {
             future.completeExceptionally(coded(e));
         }
         return future;
+    }
+
+    private void queue(
+            CompletionRequest request, OpenStack adapters, CompletableFuture<Completion> future, long submittedNanos) {
+        CompletableFuture<Completion> unused = future.whenComplete((completion, failure) -> adapters.close());
+        try {
+            openRequests.waits(future, System.nanoTime());
+            workers.execute(() -> serve(request, adapters.files(), future, submittedNanos));
+        } catch (RejectedExecutionException e) {
+            future.completeExceptionally(openRequests.closedException());
+        }
     }
 
     private void check(CompletionRequest request) {
@@ -186,13 +230,16 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     }
 
     /** Runs on a worker. */
-    private void serve(CompletionRequest request, CompletableFuture<Completion> future, long submittedNanos) {
+    private void serve(
+            CompletionRequest request,
+            List<AdapterFile> adapters,
+            CompletableFuture<Completion> future,
+            long submittedNanos) {
         if (future.isDone()) {
             return;
         }
         openRequests.proceeds(future, System.nanoTime());
         try {
-            List<AdapterFile> adapters = resolve(request.adapters());
             Runnable ask = () -> askModel(request, adapters, future, submittedNanos);
             AnswerMemo.Asker asker = new AnswerMemo.Asker(future, submittedNanos, () -> workers.execute(ask), () -> {});
             openRequests.waits(future, System.nanoTime());
@@ -265,12 +312,6 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         }
     }
 
-    private List<AdapterFile> resolve(AdapterStack stack) {
-        List<AdapterFile> files = new ArrayList<>();
-        stack.entries().forEach(entry -> files.add(catalog.resolve(entry.name())));
-        return files;
-    }
-
     /** The current model, or a new one if it lacks an adapter. */
     private ModelGeneration acquire(List<AdapterFile> adapters) {
         ModelGeneration generation = current;
@@ -336,15 +377,20 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
                 .orElseGet(() -> file.gguf().string("tokenizer.ggml.model").equals("llama"));
     }
 
-    private static LlamafuException coded(Throwable failure) {
-        if (failure instanceof LlamafuException coded) {
+    private LlamafuException coded(Throwable failure) {
+        Throwable cause =
+                failure instanceof CompletionException && failure.getCause() != null ? failure.getCause() : failure;
+        if (cause instanceof LlamafuException coded) {
             return coded;
         }
-        String message = String.valueOf(failure.getMessage());
+        if (cause instanceof RejectedExecutionException) {
+            return openRequests.closedException();
+        }
+        String message = String.valueOf(cause.getMessage());
         ErrorCode code = message.contains("exceeds the available context size")
                 ? ErrorCode.PROMPT_TOO_LONG
                 : ErrorCode.ENGINE_FAILED;
-        return new LlamafuException(code, "java-llama.cpp refused the request: " + message, failure);
+        return new LlamafuException(code, "java-llama.cpp refused the request: " + message, cause);
     }
 
     @Override
@@ -367,25 +413,19 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     /** Loads the model again with these adapters, if it was loaded without them. */
     @Override
     public CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
-        CompletableFuture<List<ResolvedAdapter>> loaded = new CompletableFuture<>();
-        try {
-            workers.execute(() -> {
-                try {
-                    loaded.complete(preloadNow(stack));
-                } catch (RuntimeException | LinkageError e) {
-                    loaded.completeExceptionally(coded(e));
-                }
-            });
-        } catch (RejectedExecutionException e) {
-            loaded.completeExceptionally(openRequests.closedException());
-        }
-        return loaded;
+        return open(stack).thenApplyAsync(open -> load(stack, open), workers).handle((resolved, failure) -> {
+            if (failure != null) {
+                throw coded(failure);
+            }
+            return resolved;
+        });
     }
 
-    private List<ResolvedAdapter> preloadNow(AdapterStack stack) {
-        List<AdapterFile> files = resolve(stack);
-        acquire(files).release();
-        return resolved(stack, files);
+    private List<ResolvedAdapter> load(AdapterStack stack, OpenStack open) {
+        try (open) {
+            acquire(open.files()).release();
+            return resolved(stack, open.files());
+        }
     }
 
     private static List<ResolvedAdapter> resolved(AdapterStack stack, List<AdapterFile> files) {
@@ -464,6 +504,8 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
             current.retire();
         }
         memo.close();
+        catalog.close();
+        files.shutdown();
         workers.shutdown();
         openRequests.failAll(openRequests.closedException());
         deadlines.shutdownNow();

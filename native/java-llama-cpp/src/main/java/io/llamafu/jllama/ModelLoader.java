@@ -3,9 +3,12 @@ package io.llamafu.jllama;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterCatalog;
+import io.llamafu.adapter.AdapterCatalog.OpenStack;
 import io.llamafu.adapter.AdapterCompatibility;
 import io.llamafu.adapter.AdapterFile;
 import io.llamafu.adapter.AdapterInfo;
+import io.llamafu.adapter.AdapterSource.Version;
+import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.support.AdapterInventory.InMemory;
 import io.llamafu.gguf.GgufFile;
@@ -21,6 +24,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletionException;
 
 /**
  * Loads a model with every adapter of the catalog, because java-llama.cpp accepts adapters only then. It gets only
@@ -46,44 +50,65 @@ final class ModelLoader {
     /**
      * Loads a model.
      *
-     * @param required adapters that must be loaded; other adapters are left out if they cannot be used
+     * @param required adapters that must be loaded, pinned; other adapters are left out if they would have to be fetched, or
+     *     cannot be used
      * @throws LlamafuException if a required adapter or the model cannot be used
      */
     ModelGeneration load(List<AdapterFile> required) {
-        List<InMemory> adapters = adapters(required);
-        checkAdapterBudget(adapters);
-        List<String> arguments = arguments(adapters);
-        ModelKey key = key(arguments, adapters);
-        BoundModel model = IdleModels.take(key).orElseGet(() -> loadModel(arguments));
-        // only then does the key describe what was read
-        adapters.forEach(adapter -> adapter.file().requireUnchanged());
-        return new ModelGeneration(key, model, adapters);
+        List<OpenStack> pins = new ArrayList<>();
+        try {
+            List<InMemory> adapters = adapters(required, pins);
+            checkAdapterBudget(adapters);
+            List<String> arguments = arguments(adapters);
+            ModelKey key = key(arguments, adapters);
+            BoundModel model = IdleModels.take(key).orElseGet(() -> loadModel(arguments));
+            // only then does the key describe what was read
+            adapters.forEach(adapter -> adapter.file().requireUnchanged());
+            return new ModelGeneration(key, model, adapters);
+        } finally {
+            pins.forEach(OpenStack::close);
+        }
     }
 
     /** Each content once, because adapters are distinguished by content. */
-    private List<InMemory> adapters(List<AdapterFile> required) {
+    private List<InMemory> adapters(List<AdapterFile> required, List<OpenStack> pins) {
         Map<String, InMemory> byDigest = new LinkedHashMap<>();
         for (AdapterFile adapter : required) {
             byDigest.putIfAbsent(adapter.digest(), checked(adapter));
         }
         for (String name : catalog.names()) {
             try {
-                AdapterFile adapter = catalog.resolve(name);
+                if (!isHere(name)) {
+                    continue;
+                }
+                OpenStack open =
+                        catalog.open(AdapterStack.of(name), file -> true).join();
+                pins.add(open);
+                AdapterFile adapter = open.files().get(0);
                 if (!byDigest.containsKey(adapter.digest())) {
                     byDigest.put(adapter.digest(), checked(adapter));
                 }
-            } catch (LlamafuException e) {
+            } catch (LlamafuException | CompletionException e) {
                 LOG.warn("Adapter '{}' is left out until a record asks for it: {}", name, e.getMessage());
             }
         }
         return List.copyOf(byDigest.values());
     }
 
+    private boolean isHere(String name) {
+        return catalog.peek(name).flatMap(Version::file).isPresent()
+                || catalog.lastResolved(name).filter(AdapterFile::isUnchanged).isPresent();
+    }
+
     private InMemory checked(AdapterFile adapter) {
-        GgufFile gguf = GgufReader.read(adapter.path(), GgufKind.ADAPTER);
-        AdapterCompatibility.check(file.gguf(), gguf).requireCompatible(adapter.name());
-        adapter.requireSound();
-        return new InMemory(adapter, AdapterInfo.of(gguf), gguf.tensorBytes(), 0);
+        try {
+            GgufFile gguf = GgufReader.read(adapter.path(), GgufKind.ADAPTER);
+            AdapterCompatibility.check(file.gguf(), gguf).requireCompatible(adapter.name());
+            adapter.requireSound();
+            return new InMemory(adapter, AdapterInfo.of(gguf), gguf.tensorBytes(), 0);
+        } catch (LlamafuException e) {
+            throw adapter.explain(e);
+        }
     }
 
     private void checkAdapterBudget(List<InMemory> adapters) {

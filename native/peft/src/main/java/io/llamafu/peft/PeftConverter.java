@@ -3,8 +3,8 @@ package io.llamafu.peft;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterCompatibility;
-import io.llamafu.adapter.AdapterDigest;
 import io.llamafu.adapter.AdapterInfo;
+import io.llamafu.adapter.Sha256;
 import io.llamafu.gguf.GgufFile;
 import io.llamafu.gguf.GgufKind;
 import io.llamafu.gguf.GgufReader;
@@ -159,11 +159,7 @@ public final class PeftConverter {
             base.gguf().ifPresent(model -> AdapterCompatibility.check(model, adapter)
                     .requireCompatible(out.toString()));
             ConvertedAdapter converted = new ConvertedAdapter(
-                    AdapterInfo.of(adapter),
-                    adapter.tensors().size(),
-                    adapter.fileSize(),
-                    AdapterDigest.of(unchecked),
-                    notes);
+                    AdapterInfo.of(adapter), adapter.tensors().size(), adapter.fileSize(), Sha256.of(unchecked), notes);
             Files.move(unchecked, out, StandardCopyOption.ATOMIC_MOVE);
             return converted;
         } finally {

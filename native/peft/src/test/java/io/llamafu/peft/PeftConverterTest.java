@@ -2,7 +2,7 @@ package io.llamafu.peft;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
-import io.llamafu.adapter.AdapterDigest;
+import io.llamafu.adapter.Sha256;
 import io.llamafu.gguf.GgufFile;
 import io.llamafu.gguf.GgufKind;
 import io.llamafu.gguf.GgufReader;
@@ -59,8 +59,7 @@ class PeftConverterTest {
                     .as(tensor.name())
                     .isEqualTo(WrittenTensor.bytes(trained, tensor.name()));
         }
-        assertThat(converted.digest())
-                .isEqualTo(AdapterDigest.of(TinyModel.adapters().resolve("medical.gguf")));
+        assertThat(converted.digest()).isEqualTo(Sha256.of(TinyModel.adapters().resolve("medical.gguf")));
         assertThat(converted.tensors()).isEqualTo(56);
         assertThat(converted.fileBytes()).isEqualTo(Files.size(out));
         assertThat(converted.info().ranks()).containsExactly(4L);

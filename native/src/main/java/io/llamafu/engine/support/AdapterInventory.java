@@ -6,11 +6,14 @@ import io.llamafu.adapter.AdapterCatalog;
 import io.llamafu.adapter.AdapterCompatibility;
 import io.llamafu.adapter.AdapterFile;
 import io.llamafu.adapter.AdapterInfo;
+import io.llamafu.adapter.AdapterSource.Version;
 import io.llamafu.engine.LoadedAdapter;
 import io.llamafu.gguf.GgufFile;
 import io.llamafu.gguf.GgufKind;
 import io.llamafu.gguf.GgufReader;
 
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashSet;
@@ -37,19 +40,7 @@ public final class AdapterInventory {
     public record InMemory(AdapterFile file, AdapterInfo info, long bytes, int leases) {
         private LoadedAdapter under(String name, AdapterCard card) {
             return new LoadedAdapter(
-                    name,
-                    Optional.of(file.digest()),
-                    true,
-                    info.rank(),
-                    info.alpha(),
-                    info.targetModules(),
-                    info.parameters(),
-                    bytes,
-                    leases,
-                    card.defaultScale(),
-                    card.description(),
-                    card.tags(),
-                    Optional.empty());
+                    name, Optional.of(file.digest()), card, info, true, bytes, leases, Optional.empty());
         }
     }
 
@@ -70,13 +61,13 @@ public final class AdapterInventory {
         List<LoadedAdapter> adapters = new ArrayList<>();
         Set<String> named = new HashSet<>();
         for (String name : catalog.names()) {
-            Optional<AdapterFile> version = catalog.lastKnown(name);
+            Optional<AdapterFile> version = catalog.lastResolved(name);
             Optional<InMemory> resident = version.map(AdapterFile::digest).map(byDigest::get);
             if (resident.isPresent()) {
                 named.add(version.get().digest());
                 adapters.add(resident.get().under(name, version.get().card()));
             } else {
-                adapters.add(onDisk(name, version));
+                adapters.add(notInMemory(name, version));
             }
         }
         byDigest.values().stream()
@@ -86,47 +77,34 @@ public final class AdapterInventory {
         return adapters;
     }
 
-    private LoadedAdapter onDisk(String name, Optional<AdapterFile> version) {
-        AdapterCard card = AdapterCard.NONE;
+    private LoadedAdapter notInMemory(String name, Optional<AdapterFile> resolved) {
+        AdapterCard card = resolved.map(AdapterFile::card).orElse(AdapterCard.NONE);
+        Optional<String> digest = resolved.map(AdapterFile::digest);
         try {
-            card = catalog.card(name);
-            GgufFile file = GgufReader.read(catalog.path(name), GgufKind.ADAPTER);
-            AdapterInfo info = AdapterInfo.of(file);
-            return new LoadedAdapter(
-                    name,
-                    version.map(AdapterFile::digest),
-                    false,
-                    info.rank(),
-                    info.alpha(),
-                    info.targetModules(),
-                    info.parameters(),
-                    info.tensorBytes(),
-                    0,
-                    card.defaultScale(),
-                    card.description(),
-                    card.tags(),
-                    AdapterCompatibility.check(base, file, refusals)
-                            .problem(name)
-                            .or(() -> version.flatMap(AdapterFile::badWeights)));
+            Optional<Version> version = catalog.peek(name);
+            Optional<Path> file = version.flatMap(Version::file)
+                    .or(() -> resolved.filter(AdapterFile::isUnchanged).map(AdapterFile::path));
+            if (file.isEmpty()) {
+                long bytes = version.map(Version::byteSize).orElse(0L);
+                return LoadedAdapter.onDisk(name, digest, card, AdapterInfo.NONE, bytes, Optional.empty());
+            }
+            if (version.flatMap(Version::file).isPresent()) {
+                card = AdapterCard.read(version.get().card(), name);
+            }
+            GgufFile gguf = GgufReader.read(file.get(), GgufKind.ADAPTER);
+            AdapterInfo info = AdapterInfo.of(gguf);
+            Optional<String> problem = AdapterCompatibility.check(base, gguf, refusals)
+                    .problem(name)
+                    .or(() -> resolved.flatMap(AdapterFile::badWeights));
+            return LoadedAdapter.onDisk(name, digest, card, info, info.tensorBytes(), problem);
         } catch (LlamafuException e) {
             return unreadable(name, card, e.getMessage());
+        } catch (IOException e) {
+            return unreadable(name, card, "Its card cannot be read: " + e.getMessage());
         }
     }
 
     private static LoadedAdapter unreadable(String name, AdapterCard card, String problem) {
-        return new LoadedAdapter(
-                name,
-                Optional.empty(),
-                false,
-                0,
-                0,
-                List.of(),
-                0,
-                0,
-                0,
-                card.defaultScale(),
-                card.description(),
-                card.tags(),
-                Optional.of(problem));
+        return LoadedAdapter.onDisk(name, Optional.empty(), card, AdapterInfo.NONE, 0, Optional.of(problem));
     }
 }

@@ -1,5 +1,6 @@
 package io.llamafu.flink.artifact;
 
+import io.llamafu.DaemonThreads;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import org.slf4j.Logger;
@@ -48,6 +49,10 @@ final class ArtifactCache implements Shared.Value {
     private static final Duration LOCK_PATIENCE = Duration.ofMinutes(1);
     private static final Duration KEEP_PARTIAL = Duration.ofDays(7);
     private static final int ATTEMPTS = 5;
+
+    private static final Shared<Settings, ArtifactCache> SHARED = new Shared<>();
+    /** Models are large: what was found to be sound is not read again when a job restarts. */
+    private static final SoundContents SOUND = new SoundContents();
 
     private final Path folder;
     private final Tuning tuning;
@@ -100,6 +105,11 @@ final class ArtifactCache implements Shared.Value {
         this.session = session;
         this.room = new CacheRoom(folder.resolve("sessions"), partial, contents, session, settings.maxBytes());
         this.refresher = new ScheduledThreadPoolExecutor(1, DaemonThreads.named("llamafu-cache-session"));
+    }
+
+    /** The cache that all of this class loader share who ask for the same one. */
+    static Shared<Settings, ArtifactCache>.Share shared(Settings settings) {
+        return SHARED.acquire(settings, missing -> open(missing, Tuning.standard(SOUND)));
     }
 
     /** Opens a session with the standard tuning, and its own memory of what is sound. */
@@ -198,18 +208,35 @@ final class ArtifactCache implements Shared.Value {
         return session.linkFolder(name);
     }
 
+    /**
+     * A file that stays in the cache until this is closed.
+     *
+     * @param fetched whether it was not here
+     * @param content the file: one path for all who use it
+     * @param link keeps it from being evicted
+     */
+    record Pin(RemoteFile version, String digest, boolean fetched, Path content, Path link) implements AutoCloseable {
+        /** Idempotent; does not throw. */
+        @Override
+        public void close() {
+            try {
+                Files.deleteIfExists(link);
+            } catch (IOException e) {
+                LOG.warn("{} could not be deleted; the cache keeps {} until this process ends.", link, content, e);
+            }
+        }
+    }
+
+    /** Pins the content of a version of a file, as {@link #link(RemoteFile, Path, Runnable)} links it. */
+    Pin pin(RemoteFile file, Runnable progress) throws IOException {
+        Path link = linkFolder("pins").resolve(UUID.randomUUID().toString());
+        Linked linked = link(file, link, progress);
+        return new Pin(linked.version(), linked.digest(), linked.fetched(), fileOf(linked.digest()), link);
+    }
+
     /** Where the content lies; it stays while it is linked. */
     Path fileOf(String digest) {
         return contents.fileOf(digest);
-    }
-
-    /** Lets links of a user be given up when room is needed. */
-    void register(CacheRoom.IdleLinks links) {
-        room.register(links);
-    }
-
-    void unregister(CacheRoom.IdleLinks links) {
-        room.unregister(links);
     }
 
     /** As {@link #link(RemoteFile, Path, Runnable)}, of the present version. */

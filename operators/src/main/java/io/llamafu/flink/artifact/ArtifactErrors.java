@@ -36,4 +36,12 @@ final class ArtifactErrors {
                         .formatted(what, uri, failure),
                 failure);
     }
+
+    /** A call that was given up. */
+    static LlamafuException hangs(String what) {
+        return new LlamafuException(
+                ErrorCode.ARTIFACT_UNAVAILABLE,
+                "%s has made no progress for too long and was given up; check that the TaskManager reaches its file system."
+                        .formatted(what));
+    }
 }

@@ -1,22 +1,18 @@
 package io.llamafu.flink.artifact;
 
-import io.llamafu.ErrorCode;
-import io.llamafu.LlamafuException;
-import io.llamafu.adapter.AdapterCatalog;
 import io.llamafu.adapter.AdapterName;
-import io.llamafu.adapter.AdapterStack;
+import io.llamafu.adapter.AdapterSource;
+import io.llamafu.adapter.LocalAdapters;
 import org.apache.flink.annotation.Internal;
 
 import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
-import java.util.function.Predicate;
 
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
@@ -29,7 +25,6 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
  * @param cacheFolder where fetched files lie, on one local file system
  * @param cacheBytes the most bytes of fetched files; 0 is no limit
  * @param refreshInterval how often adapters are looked for; remote ones at most once a second
- * @param preload stacks whose adapters must be here from the beginning
  */
 @Internal
 public record ArtifactOptions(
@@ -38,8 +33,7 @@ public record ArtifactOptions(
         Map<String, Location> adapterFiles,
         CacheFolder cacheFolder,
         long cacheBytes,
-        Duration refreshInterval,
-        List<AdapterStack> preload) {
+        Duration refreshInterval) {
     private static final Duration LEAST_REMOTE_INTERVAL = Duration.ofSeconds(1);
 
     public ArtifactOptions {
@@ -49,7 +43,6 @@ public record ArtifactOptions(
         adapterFiles.forEach((name, location) -> AdapterName.checkOption(name, written(location)));
         checkNotNull(cacheFolder, "cacheFolder is null");
         checkNotNull(refreshInterval, "refreshInterval is null");
-        preload = List.copyOf(preload);
     }
 
     /** How often a remote file system is asked: an interval of 0 would mean all the time. */
@@ -61,36 +54,44 @@ public record ArtifactOptions(
         return location instanceof Location.Local local ? local.path() : ((Location.Remote) location).uri();
     }
 
-    /** Whether the adapter of a name, if there is one, has to be fetched. */
-    boolean isRemote(String name) {
-        Location named = adapterFiles.get(name);
-        return named == null ? adapters.orElse(null) instanceof Location.Remote : named instanceof Location.Remote;
+    boolean isAnythingRemote() {
+        return model instanceof Location.Remote || !remoteFiles().isEmpty();
     }
 
-    /** What of the adapters is remote; empty if nothing is. */
-    Optional<RemoteAdapters> remoteAdapters() {
-        Optional<URI> folder = adapters.flatMap(ArtifactOptions::remoteUri);
+    /** Where the adapters are. Tells whether there is one, but cannot be opened if some are remote: see {@link JobFiles}. */
+    public AdapterSource adapterSource() {
+        return adapterSource(cacheSettings(cacheFolder.path()));
+    }
+
+    AdapterSource adapterSource(ArtifactCache.Settings cache) {
+        LocalAdapters local = new LocalAdapters(
+                adapters.filter(Location.Local.class::isInstance)
+                        .map(Location.Local.class::cast)
+                        .map(Location.Local::path),
+                localFiles());
+        RemoteFiles remote = remoteFiles();
+        return remote.isEmpty()
+                ? local
+                : new RemoteAdapters(remote, local, cache, remoteRefreshInterval(), StoreThreads.STALLED);
+    }
+
+    /** @param folder with all links resolved, so that equal folders are one cache */
+    ArtifactCache.Settings cacheSettings(Path folder) {
+        return new ArtifactCache.Settings(folder, cacheBytes);
+    }
+
+    private RemoteFiles remoteFiles() {
         SortedMap<String, URI> files = new TreeMap<>();
         adapterFiles.forEach((name, location) -> remoteUri(location).ifPresent(uri -> files.put(name, uri)));
-        return folder.isPresent() || !files.isEmpty()
-                ? Optional.of(new RemoteAdapters(folder, files))
-                : Optional.empty();
+        return new RemoteFiles(adapters.flatMap(ArtifactOptions::remoteUri), files);
     }
 
     private static Optional<URI> remoteUri(Location location) {
         return location instanceof Location.Remote remote ? Optional.of(remote.uri()) : Optional.empty();
     }
 
-    /** The adapters that are on this machine anyway. */
-    private AdapterCatalog localAdapters() {
-        Optional<Path> folder = adapters.filter(Location.Local.class::isInstance)
-                .map(Location.Local.class::cast)
-                .map(Location.Local::path);
-        return new AdapterCatalog(folder, localFiles(), refreshInterval);
-    }
-
     /** Of the adapters that are named one by one, those on this machine. */
-    Map<String, Path> localFiles() {
+    private Map<String, Path> localFiles() {
         Map<String, Path> files = new HashMap<>();
         adapterFiles.forEach((name, location) -> {
             if (location instanceof Location.Local local) {
@@ -98,21 +99,5 @@ public record ArtifactOptions(
             }
         });
         return files;
-    }
-
-    /**
-     * Tells whether there is an adapter of a name, and fetches none. For remote adapters it throws a {@link
-     * LlamafuException} with {@link ErrorCode#ARTIFACT_UNAVAILABLE} if the file system cannot be asked, and believes what
-     * it was told for the refresh interval. For one thread.
-     *
-     * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if a local folder is none
-     */
-    public Predicate<String> adapterNames() {
-        AdapterCatalog local = localAdapters();
-        Predicate<String> remote = remoteAdapters()
-                .<Predicate<String>>map(
-                        adapters -> new RemoteAdapterNames(adapters, remoteRefreshInterval(), System::nanoTime))
-                .orElse(name -> false);
-        return name -> isRemote(name) ? remote.test(name) : local.contains(name);
     }
 }

@@ -1,5 +1,7 @@
 package io.llamafu.flink.artifact;
 
+import io.llamafu.adapter.Sha256;
+
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;

@@ -17,7 +17,6 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.stream.Stream;
 
 /**
@@ -30,25 +29,6 @@ final class CacheRoom {
     private final CacheContents contents;
     private final CacheSession session;
     private final long maxBytes;
-    private final List<IdleLinks> idleLinks = new CopyOnWriteArrayList<>();
-
-    /** Somebody with links that could be given up. */
-    interface IdleLinks {
-        /** Those that are not in use at the moment. */
-        List<IdleLink> idleLinks();
-    }
-
-    /** Links that could be given up, together. */
-    interface IdleLink {
-        /** The contents that they lead to. */
-        List<String> digests();
-
-        /** In the time of {@link System#nanoTime}. */
-        long lastUsedNanos();
-
-        /** Deletes the links, unless they are in use again. */
-        boolean release();
-    }
 
     private record Dated<T>(T value, FileTime lastUsed) {}
 
@@ -66,14 +46,6 @@ final class CacheRoom {
         this.contents = contents;
         this.session = session;
         this.maxBytes = maxBytes;
-    }
-
-    void register(IdleLinks links) {
-        idleLinks.add(links);
-    }
-
-    void unregister(IdleLinks links) {
-        idleLinks.remove(links);
     }
 
     /**
@@ -181,32 +153,18 @@ final class CacheRoom {
     boolean free(long bytes, String fetching) throws IOException {
         List<Path> interrupted = interrupted(reservations().keySet(), fetching);
         List<Content> all = contents.list();
-        List<IdleLink> links = idleLinks.stream()
-                .flatMap(user -> user.idleLinks().stream())
-                .sorted(Comparator.comparingLong(IdleLink::lastUsedNanos))
-                .toList();
         long available = 0;
         for (Path file : interrupted) {
             available += sizeOf(file);
         }
-        available += withoutUsers(all, links);
+        available +=
+                all.stream().filter(Content::isIdle).mapToLong(Content::bytes).sum();
         if (available < bytes) {
             return false;
         }
         long freed = freeInterrupted(bytes, interrupted);
         freed += freeContents(bytes - freed, all);
-        freed += freeLinks(bytes - freed, links);
         return freed >= bytes;
-    }
-
-    /** The bytes of those contents that would have no users without these links. */
-    private static long withoutUsers(List<Content> all, List<IdleLink> links) {
-        Map<String, Integer> idle = new HashMap<>();
-        links.forEach(link -> link.digests().forEach(digest -> idle.merge(digest, 1, Integer::sum)));
-        return all.stream()
-                .filter(content -> content.users() <= idle.getOrDefault(content.digest(), 0))
-                .mapToLong(Content::bytes)
-                .sum();
     }
 
     private static long freeInterrupted(long bytes, List<Path> interrupted) throws IOException {
@@ -237,21 +195,6 @@ final class CacheRoom {
                 break;
             }
             freed += contents.evict(content.value().digest(), session::temporary);
-        }
-        return freed;
-    }
-
-    private long freeLinks(long bytes, List<IdleLink> links) throws IOException {
-        long freed = 0;
-        for (IdleLink link : links) {
-            if (freed >= bytes) {
-                break;
-            }
-            if (link.release()) {
-                for (String digest : link.digests()) {
-                    freed += contents.evict(digest, session::temporary);
-                }
-            }
         }
         return freed;
     }

@@ -1,6 +1,7 @@
 package io.llamafu.flink.artifact;
 
 import io.llamafu.LlamafuException;
+import io.llamafu.adapter.Sha256;
 import org.apache.flink.core.fs.FSDataInputStream;
 
 import java.io.EOFException;

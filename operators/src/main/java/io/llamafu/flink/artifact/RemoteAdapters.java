@@ -1,183 +1,63 @@
 package io.llamafu.flink.artifact;
 
-import io.llamafu.ErrorCode;
-import io.llamafu.LlamafuException;
-import io.llamafu.adapter.AdapterName;
+import io.llamafu.adapter.AdapterSource;
+import io.llamafu.adapter.LocalAdapters;
 
-import java.io.FileNotFoundException;
-import java.io.IOException;
 import java.net.URI;
-import java.util.ArrayList;
-import java.util.HashMap;
-import java.util.List;
-import java.util.Map;
+import java.time.Duration;
 import java.util.Optional;
-import java.util.SortedMap;
-import java.util.TreeMap;
+import java.util.function.Predicate;
 
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * Where adapters are remotely: every {@code NAME.gguf} of a folder, files that are named one by one, or both.
+ * Adapters of which some are in file systems of Flink; those are fetched into a cache.
  *
- * @param folder listed in one call
- * @param files by name; each is asked for by itself, because its folder may be large, or not ours to list
+ * @param remote where those are
+ * @param local the others. Only one of the two has a folder
+ * @param cache where fetched files are kept, all links resolved; not used before the source is opened
+ * @param refreshInterval between listings
+ * @param stalled how long a call to a store may make no progress
  */
-record RemoteAdapters(Optional<URI> folder, SortedMap<String, URI> files) {
-    static final String SUFFIX = ".gguf";
-    static final String CARD_SUFFIX = ".json";
-
-    /** The files of an adapter at one moment. */
-    record Version(RemoteFile adapter, Optional<RemoteFile> card) {
-        boolean isSameAs(Version other) {
-            return adapter.isSameVersionAs(other.adapter)
-                    && card.isPresent() == other.card.isPresent()
-                    && card.stream().allMatch(file -> file.isSameVersionAs(other.card.get()));
-        }
-    }
-
+record RemoteAdapters(
+        RemoteFiles remote,
+        LocalAdapters local,
+        ArtifactCache.Settings cache,
+        Duration refreshInterval,
+        Duration stalled)
+        implements AdapterSource {
     RemoteAdapters {
-        checkNotNull(folder, "folder is null");
-        files = new TreeMap<>(files);
+        checkNotNull(remote, "remote is null");
+        checkNotNull(local, "local is null");
+        checkNotNull(cache, "cache is null");
+        checkNotNull(refreshInterval, "refreshInterval is null");
+        checkNotNull(stalled, "stalled is null");
     }
 
-    /**
-     * The adapters that there are, by name.
-     *
-     * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if there is no such folder or file system, or a name
-     *     stands for two files, and {@link ErrorCode#ARTIFACT_UNAVAILABLE} if they cannot be read
-     */
-    Map<String, Version> list() {
-        Map<String, Version> versions = new HashMap<>();
-        folder.ifPresent(uri -> versions.putAll(versions(listed(uri, ErrorCode.INVALID_OPTION))));
-        files.forEach((name, uri) -> {
-            if (versions.containsKey(name)) {
-                throw new LlamafuException(
-                        ErrorCode.INVALID_OPTION,
-                        "The adapter '%s' is '%s' in adapters.files, and '%s' in the folder; take one of them away."
-                                .formatted(
-                                        name, uri, versions.get(name).adapter().uri()));
-            }
-        });
-        versions.putAll(named());
-        return versions;
+    /** Whether the adapter of a name, if there is one, has to be fetched. */
+    boolean isRemote(String name) {
+        return remote.files().containsKey(name)
+                || (remote.folder().isPresent() && !local.files().containsKey(name));
     }
 
-    /** Like {@link #list}, later: a folder of an object store is gone with its last file, and the options are settled. */
-    Map<String, Version> listAgain() {
-        Map<String, Version> versions = new HashMap<>();
-        folder.ifPresent(uri -> versions.putAll(versions(listedAgain(uri))));
-        versions.putAll(named());
-        return versions;
+    @Override
+    public Predicate<String> lookUps() {
+        RemoteLookUps lookUps = new RemoteLookUps(remote, refreshInterval, System::nanoTime);
+        return name -> isRemote(name) ? lookUps.test(name) : local.contains(name);
     }
 
-    private static List<RemoteFile> listed(URI uri, ErrorCode missing) {
-        try {
-            return RemoteFile.list(uri);
-        } catch (IOException e) {
-            throw ArtifactErrors.coded("adapters", uri, missing, e);
-        }
-    }
-
-    private static List<RemoteFile> listedAgain(URI uri) {
-        try {
-            return listed(uri, ErrorCode.ADAPTER_NOT_FOUND);
-        } catch (LlamafuException e) {
-            if (e.code() == ErrorCode.ADAPTER_NOT_FOUND) {
-                return List.of();
-            }
-            throw e;
-        }
-    }
-
-    private static Map<String, Version> versions(List<RemoteFile> files) {
-        Map<String, RemoteFile> byName = new HashMap<>();
-        files.forEach(file -> byName.put(file.name(), file));
-        Map<String, Version> versions = new HashMap<>();
-        byName.forEach((fileName, file) -> {
-            if (fileName.endsWith(SUFFIX)) {
-                String name = fileName.substring(0, fileName.length() - SUFFIX.length());
-                if (AdapterName.isValid(name)) {
-                    versions.put(name, new Version(file, Optional.ofNullable(byName.get(name + CARD_SUFFIX))));
-                }
-            }
-        });
-        return versions;
-    }
-
-    private Map<String, Version> named() {
-        Map<String, Version> versions = new HashMap<>();
-        files.forEach((name, uri) -> fileOf(name)
-                .ifPresent(file ->
-                        versions.put(name, new Version(file, file("The card of '" + name + "'", cardOf(uri))))));
-        return versions;
-    }
-
-    /** Whether there is an adapter of this name in adapters.files; asks for its file. */
-    Optional<RemoteFile> fileOf(String name) {
-        return Optional.ofNullable(files.get(name)).flatMap(uri -> file("adapters.files." + name, uri));
-    }
-
-    /** Whether there is one in the folder; asks for its file, and does not list the folder. */
-    Optional<RemoteFile> fileInFolder(String name) {
-        return folder.flatMap(uri -> file("The adapter '" + name + "'", child(uri, name + SUFFIX)));
-    }
-
-    private static Optional<RemoteFile> file(String what, URI uri) {
-        try {
-            return Optional.of(RemoteFile.at(uri));
-        } catch (FileNotFoundException e) {
-            return Optional.empty();
-        } catch (IOException e) {
-            throw ArtifactErrors.coded(what, uri, ErrorCode.ADAPTER_NOT_FOUND, e);
-        }
-    }
-
-    /** The present version of an adapter of which the file is known. */
-    static Version present(URI adapter) throws IOException {
-        RemoteFile file = RemoteFile.at(adapter);
-        try {
-            return new Version(file, Optional.of(RemoteFile.at(cardOf(adapter))));
-        } catch (FileNotFoundException e) {
-            return new Version(file, Optional.empty());
-        }
-    }
-
-    /** Those of each store, because one that cannot be reached says nothing of the others. */
-    List<RemoteAdapters> byStore() {
-        Map<String, SortedMap<String, URI>> filesByStore = new TreeMap<>();
-        folder.ifPresent(uri -> filesByStore.put(storeOf(uri), new TreeMap<>()));
-        files.forEach((name, uri) -> filesByStore
-                .computeIfAbsent(storeOf(uri), store -> new TreeMap<>())
-                .put(name, uri));
-        List<RemoteAdapters> parts = new ArrayList<>();
-        filesByStore.forEach((store, some) ->
-                parts.add(new RemoteAdapters(folder.filter(uri -> storeOf(uri).equals(store)), some)));
-        return parts;
-    }
-
-    private static String storeOf(URI uri) {
-        return uri.getScheme() + "://" + uri.getAuthority();
-    }
-
-    private static URI cardOf(URI adapter) {
-        org.apache.flink.core.fs.Path path = new org.apache.flink.core.fs.Path(adapter);
-        String name = path.getName();
-        String stem = name.endsWith(SUFFIX) ? name.substring(0, name.length() - SUFFIX.length()) : name;
-        return child(path.getParent().toUri(), stem + CARD_SUFFIX);
-    }
-
-    private static URI child(URI folder, String name) {
-        return new org.apache.flink.core.fs.Path(new org.apache.flink.core.fs.Path(folder), name).toUri();
+    /** Lists the adapters before it returns. */
+    @Override
+    public Session open() {
+        return RemoteSession.open(this);
     }
 
     /** As messages name them. */
     String described() {
-        List<String> parts = new ArrayList<>();
-        folder.ifPresent(uri -> parts.add("'" + uri + "'"));
-        if (!files.isEmpty()) {
-            parts.add("adapters.files");
-        }
-        return String.join(" and ", parts);
+        boolean files = !remote.files().isEmpty() || !local.files().isEmpty();
+        Optional<String> folder =
+                remote.folder().map(URI::toString).or(() -> local.folder().map(Object::toString));
+        return folder.map(name -> "'" + name + "'" + (files ? " and adapters.files" : ""))
+                .orElse("adapters.files");
     }
 }

@@ -1,8 +1,12 @@
 package io.llamafu.flink.artifact;
 
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+
 import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Function;
 
 /**
@@ -20,9 +24,11 @@ final class Shared<K, V extends Shared.Value> {
 
     private static final class Slot<K, V> {
         private final K key;
+        /** Held while the value is opened or closed. */
+        private final ReentrantLock lock = new ReentrantLock();
         // guarded by slots
         private int users;
-        // guarded by this
+        // guarded by the lock
         private V value;
 
         private Slot(K key) {
@@ -54,6 +60,11 @@ final class Shared<K, V extends Shared.Value> {
         }
     }
 
+    /**
+     * Joins the users of a value, or opens it.
+     *
+     * @throws LlamafuException with {@link ErrorCode#ARTIFACT_UNAVAILABLE} if the thread is interrupted while it waits
+     */
     Share acquire(K key, Function<K, V> opener) {
         Slot<K, V> slot;
         synchronized (slots) {
@@ -61,12 +72,22 @@ final class Shared<K, V extends Shared.Value> {
             slot.users++;
         }
         try {
-            synchronized (slot) {
+            slot.lock.lockInterruptibly();
+            try {
                 if (slot.value == null) {
                     slot.value = opener.apply(key);
                 }
                 return new Share(slot, slot.value);
+            } finally {
+                slot.lock.unlock();
             }
+        } catch (InterruptedException e) {
+            release(slot);
+            Thread.currentThread().interrupt();
+            throw new LlamafuException(
+                    ErrorCode.ARTIFACT_UNAVAILABLE,
+                    "The task was cancelled while it waited for another one to open %s.".formatted(key),
+                    e);
         } catch (RuntimeException | Error e) {
             release(slot);
             throw e;
@@ -77,7 +98,8 @@ final class Shared<K, V extends Shared.Value> {
         synchronized (slots) {
             slot.users--;
         }
-        synchronized (slot) {
+        slot.lock.lock();
+        try {
             synchronized (slots) {
                 if (slot.users > 0) {
                     return;
@@ -93,6 +115,8 @@ final class Shared<K, V extends Shared.Value> {
                     slots.remove(slot.key, slot);
                 }
             }
+        } finally {
+            slot.lock.unlock();
         }
     }
 }

@@ -1,7 +1,7 @@
 package io.llamafu.flink.artifact;
 
-import io.llamafu.adapter.AdapterDigest;
 import io.llamafu.adapter.AdapterFile;
+import io.llamafu.adapter.Sha256;
 
 import java.io.IOException;
 import java.io.InterruptedIOException;
@@ -75,7 +75,7 @@ final class SoundContents {
 
     private static String digestOf(Path file, Runnable progress) throws IOException {
         try {
-            return AdapterDigest.of(file, () -> {
+            return Sha256.of(file, () -> {
                 if (Thread.currentThread().isInterrupted()) {
                     throw new UncheckedIOException(interrupted(file));
                 }

@@ -1,13 +1,20 @@
 package io.llamafu.flink.artifact;
 
+import io.llamafu.DaemonThreads;
+import io.llamafu.LlamafuException;
+
+import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
 
 /**
@@ -15,10 +22,14 @@ import java.util.function.Consumer;
  * clients of stores may hang for ever, and do not always heed an interrupt. Thread-safe.
  */
 final class StoreThreads implements AutoCloseable {
+    /** Longer than the cache waits for another process that fetches the same file and makes no progress. */
+    static final Duration STALLED = Duration.ofMinutes(5);
+
     /** Places that are given away for calls that hang. If more do, the others wait until one of them ends. */
     static final int MOST_HANGING = 16;
 
     private static final long KEEP_ALIVE_MILLIS = 1000;
+    private static final long LOOK_MILLIS = 500;
 
     private final int threads;
     private final Duration patience;
@@ -85,6 +96,57 @@ final class StoreThreads implements AutoCloseable {
 
         private boolean hangs() {
             return !givenUp && System.nanoTime() - progressNanos > patience.toNanos();
+        }
+    }
+
+    /** A call that gives something. */
+    interface Fetch<T> {
+        T run(Runnable progress) throws IOException;
+    }
+
+    /**
+     * Makes one call on a thread of its own and waits for it.
+     *
+     * @param patience how long it may make no progress
+     * @throws TimeoutException if it made none
+     * @throws InterruptedException if this thread is interrupted; the call is, too
+     */
+    static <T extends AutoCloseable> T call(String name, Duration patience, Fetch<T> fetch)
+            throws IOException, InterruptedException, TimeoutException {
+        CompletableFuture<T> result = new CompletableFuture<>();
+        try (StoreThreads thread = new StoreThreads(name, 1, patience)) {
+            thread.execute(
+                    progress -> {
+                        try {
+                            T fetched = fetch.run(progress);
+                            if (!result.complete(fetched)) {
+                                fetched.close();
+                            }
+                        } catch (Throwable e) {
+                            result.completeExceptionally(e);
+                        }
+                    },
+                    () -> result.completeExceptionally(new TimeoutException(name + " made no progress")));
+            while (true) {
+                try {
+                    return result.get(LOOK_MILLIS, TimeUnit.MILLISECONDS);
+                } catch (TimeoutException e) {
+                    thread.giveUpHanging();
+                }
+            }
+        } catch (ExecutionException e) {
+            if (e.getCause() instanceof TimeoutException hangs) {
+                throw hangs;
+            }
+            if (e.getCause() instanceof LlamafuException coded) {
+                throw coded;
+            }
+            throw e.getCause() instanceof IOException failure
+                    ? failure
+                    : new IOException(e.getCause().toString(), e.getCause());
+        } finally {
+            // What comes too late is closed.
+            result.cancel(false);
         }
     }
 

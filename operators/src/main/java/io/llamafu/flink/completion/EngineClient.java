@@ -8,7 +8,7 @@ import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.flink.LlamafuOptions;
-import io.llamafu.flink.artifact.Artifacts;
+import io.llamafu.flink.artifact.JobFiles;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.metrics.MetricGroup;
 import org.slf4j.Logger;
@@ -87,7 +87,11 @@ public final class EngineClient implements AutoCloseable {
     }
 
     /** The engine, and the files it was opened with. */
-    private record Share(Artifacts files, SharedEngines.Lease lease, InferenceEngine engine) {
+    private record Share(JobFiles files, SharedEngines.Lease lease) {
+        InferenceEngine engine() {
+            return lease.engine();
+        }
+
         void close() {
             try {
                 lease.close();
@@ -100,22 +104,21 @@ public final class EngineClient implements AutoCloseable {
     private Share openShare() {
         taskManager.memory().ifPresent(memory -> SharedEngines.reserve(memory.managed()));
         taskManager.classLoader().beforeClosing("llamafu-engines", () -> SharedEngines.closeAll(CLOSE_PATIENCE));
-        Artifacts files = Artifacts.acquire(options.artifacts(taskManager.temporaryFolder()));
+        JobFiles files = JobFiles.acquire(options.artifacts(taskManager.temporaryFolder()));
         try {
             SharedEngines.Lease lease = acquire(files);
             if (lease.opened()) {
                 NativeMemory.warnIfShort(taskManager);
             }
-            return new Share(files, lease, files.over(lease.engine()));
+            return new Share(files, lease);
         } catch (RuntimeException | Error e) {
             files.close();
             throw e;
         }
     }
 
-    private SharedEngines.Lease acquire(Artifacts files) {
-        EngineOptions wanted =
-                options.toEngineOptions(files.model(), files.adapters(), files.adapterFiles(), taskManager.gpu());
+    private SharedEngines.Lease acquire(JobFiles files) {
+        EngineOptions wanted = options.toEngineOptions(files.model(), files.adapters(), taskManager.gpu());
         try {
             return engines.apply(wanted);
         } catch (LlamafuException e) {

@@ -13,6 +13,7 @@ import org.apache.flink.annotation.Internal;
 import org.apache.flink.metrics.Counter;
 import org.apache.flink.metrics.MetricGroup;
 import org.apache.flink.util.OutputTag;
+import org.apache.flink.util.function.SerializableSupplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -38,10 +39,10 @@ public final class RouteChanges implements Serializable {
     private final OnError onError;
 
     @Nullable
-    private final AdapterNames names;
+    private final SerializableSupplier<Predicate<String>> adapters;
 
     private transient Predicate<String> exists;
-    private transient Optional<PatientNames> asked;
+    private transient Optional<PatientLookUps> asked;
     private transient Counter accepted;
     private transient Counter rejected;
 
@@ -51,11 +52,12 @@ public final class RouteChanges implements Serializable {
     /**
      * Creates a validator.
      *
-     * @param names the adapters that a change may name; null accepts any name, which the engine checks later
+     * @param adapters opened by the task, tells whether a change may name an adapter; null accepts any name, which the
+     *     engine checks later
      */
-    public RouteChanges(OnError onError, @Nullable AdapterNames names) {
+    public RouteChanges(OnError onError, @Nullable SerializableSupplier<Predicate<String>> adapters) {
         this.onError = checkNotNull(onError, "onError is null");
-        this.names = names;
+        this.adapters = adapters;
     }
 
     /** The side output of rejected changes. */
@@ -71,14 +73,14 @@ public final class RouteChanges implements Serializable {
     void open(MetricGroup metrics) {
         accepted = metrics.counter("routeChanges");
         rejected = metrics.counter("rejectedRouteChanges");
-        asked = Optional.ofNullable(names).map(found -> new PatientNames(found.open()));
+        asked = Optional.ofNullable(adapters).map(lookUps -> new PatientLookUps(lookUps.get()));
         exists = asked.<Predicate<String>>map(found -> found).orElse(name -> true);
     }
 
     /** Idempotent; does not throw. */
     void close() {
         if (asked != null) {
-            asked.ifPresent(PatientNames::close);
+            asked.ifPresent(PatientLookUps::close);
         }
     }
 

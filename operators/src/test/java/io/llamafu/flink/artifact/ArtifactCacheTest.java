@@ -2,6 +2,7 @@ package io.llamafu.flink.artifact;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.adapter.Sha256;
 import io.llamafu.testing.Await;
 import org.apache.flink.util.FileUtils;
 import org.junit.jupiter.api.BeforeEach;

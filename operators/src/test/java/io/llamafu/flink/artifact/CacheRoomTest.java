@@ -1,5 +1,6 @@
 package io.llamafu.flink.artifact;
 
+import io.llamafu.adapter.Sha256;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -7,11 +8,8 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -73,49 +71,6 @@ class CacheRoomTest {
                 .isLessThanOrEqualTo(4L * all);
         assertThat(room.free(303, "none")).as("more than there is").isFalse();
         assertThat(count()).as("nothing leaves in vain").isEqualTo(100);
-    }
-
-    @Test
-    void linksOfManyAreGivenUpByOneScan() throws Exception {
-        int all = 200;
-        List<CacheRoom.IdleLink> links = new ArrayList<>();
-        for (int content = 0; content < all; content++) {
-            String digest = add("%03d".formatted(content));
-            Path link = session.linkFolder("links").resolve(digest);
-            assertThat(contents.link(digest, 3, link, () -> {})).isTrue();
-            links.add(idle(digest, link, content));
-        }
-        room.register(() -> links);
-        long before = contents.looks();
-        assertThat(room.free(450, "none")).isTrue();
-
-        assertThat(count()).isEqualTo(50);
-        assertThat(contents.looks() - before).isLessThanOrEqualTo(4L * all);
-        assertThat(contents.fileOf(Sha256.of("149"))).doesNotExist();
-        assertThat(contents.fileOf(Sha256.of("150"))).as("used later").exists();
-    }
-
-    private static CacheRoom.IdleLink idle(String digest, Path link, long lastUsed) {
-        return new CacheRoom.IdleLink() {
-            @Override
-            public List<String> digests() {
-                return List.of(digest);
-            }
-
-            @Override
-            public long lastUsedNanos() {
-                return lastUsed;
-            }
-
-            @Override
-            public boolean release() {
-                try {
-                    return Files.deleteIfExists(link);
-                } catch (IOException e) {
-                    throw new UncheckedIOException(e);
-                }
-            }
-        };
     }
 
     @Test

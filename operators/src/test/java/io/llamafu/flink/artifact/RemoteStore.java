@@ -42,6 +42,7 @@ public final class RemoteStore {
     private volatile boolean failing;
     private volatile CompletableFuture<Void> gate = CompletableFuture.completedFuture(null);
     private volatile Runnable onOpen = () -> {};
+    private volatile CompletableFuture<Void> listingGate = CompletableFuture.completedFuture(null);
     private volatile Predicate<String> gated = path -> true;
     private volatile long brokenAfter = Long.MAX_VALUE;
     private volatile Runnable onRead = () -> {};
@@ -121,6 +122,11 @@ public final class RemoteStore {
         gate = new CompletableFuture<>();
     }
 
+    /** Listings wait from now on. */
+    void closeListings() {
+        listingGate = new CompletableFuture<>();
+    }
+
     /** From now on each stream breaks after so many bytes. */
     void breakAfter(long bytes) {
         brokenAfter = bytes;
@@ -144,6 +150,7 @@ public final class RemoteStore {
 
     void openGate() {
         gate.complete(null);
+        listingGate.complete(null);
     }
 
     /** Runs once, when a file was opened and nothing of it was read. */
@@ -267,6 +274,7 @@ public final class RemoteStore {
         @Override
         public FileStatus[] listStatus(Path path) throws IOException {
             listingThreads.add(Thread.currentThread().getName());
+            listingGate.join();
             requireReachable();
             return files.listStatus(local(path));
         }

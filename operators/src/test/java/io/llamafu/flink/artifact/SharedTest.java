@@ -1,5 +1,7 @@
 package io.llamafu.flink.artifact;
 
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -7,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -53,6 +56,28 @@ class SharedTest {
                 .hasMessage("not now");
         shared.acquire("key", key -> new Counted()).close();
         assertThat(opened).hasValue(1);
+    }
+
+    @Test
+    void waitIsEndedByAnInterrupt() throws Exception {
+        CountDownLatch opening = new CountDownLatch(1);
+        CountDownLatch goOn = new CountDownLatch(1);
+        CompletableFuture<Void> slow = CompletableFuture.runAsync(() -> shared.acquire("key", key -> {
+                    opening.countDown();
+                    await(goOn);
+                    return new Counted();
+                })
+                .close());
+        opening.await();
+        Thread.currentThread().interrupt();
+        assertThatThrownBy(() -> shared.acquire("key", key -> new Counted()))
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.ARTIFACT_UNAVAILABLE))
+                .hasMessageContaining("was cancelled");
+        assertThat(Thread.interrupted()).isTrue();
+        goOn.countDown();
+        slow.get(30, TimeUnit.SECONDS);
+        assertThat(openNow).hasValue(0);
     }
 
     @Test

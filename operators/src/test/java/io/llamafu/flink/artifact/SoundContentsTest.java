@@ -1,6 +1,6 @@
 package io.llamafu.flink.artifact;
 
-import io.llamafu.adapter.AdapterDigest;
+import io.llamafu.adapter.Sha256;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -30,7 +30,7 @@ class SoundContentsTest {
     void contentIsReadOnceUntilItChanges() throws Exception {
         byte[] bytes = new byte[BYTES];
         Path file = Files.write(folder.resolve("content"), bytes);
-        String digest = AdapterDigest.of(file);
+        String digest = Sha256.of(file);
 
         assertThat(isSound(file, digest)).isTrue();
         int once = parts.get();

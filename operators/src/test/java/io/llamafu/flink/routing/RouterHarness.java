@@ -22,6 +22,7 @@ import org.apache.flink.streaming.runtime.tasks.mailbox.TaskMailbox;
 import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
 import org.apache.flink.streaming.util.KeyedTwoInputStreamOperatorTestHarness;
 import org.apache.flink.streaming.util.OneInputStreamOperatorTestHarness;
+import org.apache.flink.util.function.SerializableSupplier;
 
 import java.time.Duration;
 import java.util.ArrayList;
@@ -30,6 +31,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Queue;
 import java.util.Set;
+import java.util.function.Predicate;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -60,7 +62,12 @@ final class RouterHarness implements AutoCloseable {
     }
 
     /** The settings of a router. */
-    record Setting(boolean eventTime, Backend backend, OnError onError, AdapterNames names, Duration ttl) {
+    record Setting(
+            boolean eventTime,
+            Backend backend,
+            OnError onError,
+            SerializableSupplier<Predicate<String>> names,
+            Duration ttl) {
 
         static Setting processingTime(Backend backend) {
             return new Setting(false, backend, OnError.EMIT, null, null);
@@ -76,7 +83,7 @@ final class RouterHarness implements AutoCloseable {
 
         /** Rejects changes that name other adapters. */
         Setting adapters(String... known) {
-            AdapterNames newNames = () -> Set.of(known)::contains;
+            SerializableSupplier<Predicate<String>> newNames = () -> Set.of(known)::contains;
             return new Setting(eventTime, backend, onError, newNames, ttl);
         }
 

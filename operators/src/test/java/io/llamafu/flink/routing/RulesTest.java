@@ -18,6 +18,7 @@ import org.apache.flink.streaming.util.AbstractStreamOperatorTestHarness;
 import org.apache.flink.streaming.util.BroadcastOperatorTestHarness;
 import org.apache.flink.streaming.util.KeyedTwoInputStreamOperatorTestHarness;
 import org.apache.flink.streaming.util.OneInputStreamOperatorTestHarness;
+import org.apache.flink.util.function.SerializableSupplier;
 import org.junit.jupiter.api.Test;
 
 import java.util.ArrayList;
@@ -25,6 +26,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
+import java.util.function.Predicate;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -160,7 +162,7 @@ class RulesTest {
     @Test
     @SuppressWarnings("try") // close of the harness may be interrupted
     void malformedRulesAreRejectedWithTheReason() throws Exception {
-        AdapterNames names = () -> List.of("medical")::contains;
+        SerializableSupplier<Predicate<String>> names = () -> List.of("medical")::contains;
         RuleCheck check = new RuleCheck(new RouteChanges(OnError.EMIT, names), true);
         try (OneInputStreamOperatorTestHarness<RouteRule, RouteRule> harness =
                 new OneInputStreamOperatorTestHarness<>(check)) {

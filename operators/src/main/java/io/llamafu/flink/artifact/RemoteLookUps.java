@@ -11,16 +11,16 @@ import java.util.function.LongSupplier;
 import java.util.function.Predicate;
 
 /**
- * Tells whether there is a remote adapter of a name. What was found out is believed until the refresh interval has
- * passed. Within one, the first names are each asked for by themselves, so that one that was published a moment ago is
- * found; if more come, one listing of the folder answers for all others; and after a call that failed there is no other. So a
- * file system gets a bounded number of calls however many names are asked for. Used by one thread.
+ * Tells whether there is a remote adapter of a name. Answers are cached until the refresh interval has passed. Within one,
+ * the first names are each asked for by themselves, so that one that was published a moment ago is found; after those, one
+ * listing of the folder answers for all others; and after a call that failed there is no other. So a file system gets a
+ * bounded number of calls however many names are asked for. Used by one thread.
  */
-final class RemoteAdapterNames implements Predicate<String> {
+final class RemoteLookUps implements Predicate<String> {
     /** In an interval, of the folder. */
     static final int MOST_SINGLE_CALLS = 50;
 
-    private final RemoteAdapters adapters;
+    private final RemoteFiles adapters;
     private final Duration refreshInterval;
     private final LongSupplier nanoTime;
 
@@ -29,7 +29,7 @@ final class RemoteAdapterNames implements Predicate<String> {
     private Optional<LlamafuException> failure = Optional.empty();
     private long intervalStart;
 
-    RemoteAdapterNames(RemoteAdapters adapters, Duration refreshInterval, LongSupplier nanoTime) {
+    RemoteLookUps(RemoteFiles adapters, Duration refreshInterval, LongSupplier nanoTime) {
         this.adapters = adapters;
         this.refreshInterval = refreshInterval;
         this.nanoTime = nanoTime;

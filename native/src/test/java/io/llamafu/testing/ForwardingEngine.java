@@ -1,6 +1,12 @@
-package io.llamafu.engine;
+package io.llamafu.testing;
 
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.Completion;
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.EngineMetrics;
+import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.LoadedAdapter;
+import io.llamafu.engine.ResolvedAdapter;
 
 import java.time.Duration;
 import java.util.List;

@@ -14,7 +14,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 @Timeout(60)
-class PatientNamesTest {
+class PatientLookUpsTest {
 
     /** The first waits for a bounded time, the others not at all; then the store answers again. */
     @Test
@@ -22,7 +22,7 @@ class PatientNamesTest {
         CountDownLatch hangs = new CountDownLatch(1);
         CountDownLatch answered = new CountDownLatch(1);
         AtomicInteger questions = new AtomicInteger();
-        try (PatientNames names = new PatientNames(
+        try (PatientLookUps names = new PatientLookUps(
                 name -> {
                     if (questions.incrementAndGet() == 1) {
                         await(hangs);
@@ -53,7 +53,7 @@ class PatientNamesTest {
 
     @Test
     void failureOfTheStoreKeepsItsCode() {
-        try (PatientNames names = new PatientNames(name -> {
+        try (PatientLookUps names = new PatientLookUps(name -> {
             throw new LlamafuException(ErrorCode.ARTIFACT_UNAVAILABLE, "the store is down");
         })) {
             assertThatThrownBy(() -> names.test("medical"))

@@ -2,7 +2,9 @@ package io.llamafu.flink.artifact;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterSource;
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.adapter.LocalAdapters;
 import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineOptions;
@@ -25,13 +27,13 @@ import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Predicate;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -39,7 +41,7 @@ import static org.assertj.core.api.Assertions.tuple;
 
 /** The trained model and its adapters from a remote store, on the real engine. */
 @Timeout(120)
-class ArtifactsTest {
+class JobFilesTest {
     private static final Duration OFTEN = Duration.ofMillis(20);
 
     @TempDir
@@ -62,38 +64,42 @@ class ArtifactsTest {
         return new Location.Remote(store.uri(path));
     }
 
-    private Artifacts acquire(Location model, Location adapters) {
-        return acquire(model, adapters, "");
+    private JobFiles acquire(Location model, Location adapters) {
+        return acquire(model, adapters, Map.of());
     }
 
-    private Artifacts acquire(Location model, Location adapters, String preload) {
-        return acquire(model, adapters, Map.of(), preload);
+    private JobFiles acquire(Location model, Location adapters, Map<String, Location> files) {
+        return JobFiles.acquire(options(model, adapters, files, temporary.resolve("cache"), OFTEN));
     }
 
-    private Artifacts acquire(Location model, Location adapters, Map<String, Location> files, String preload) {
-        return Artifacts.acquire(new ArtifactOptions(
-                model,
-                Optional.of(adapters),
-                files,
-                CacheFolder.at(temporary.resolve("cache")),
-                0,
-                OFTEN,
-                List.of(AdapterStack.parse(preload))));
+    private static ArtifactOptions options(
+            Location model, Location adapters, Map<String, Location> files, Path cache, Duration interval) {
+        return new ArtifactOptions(model, Optional.of(adapters), files, CacheFolder.at(cache), 0, interval);
     }
 
-    private Artifacts acquire() {
+    private JobFiles acquire() {
         return acquire(remote("base.gguf"), remote("adapters"));
     }
 
-    private static EngineOptions engine(Artifacts artifacts) {
-        EngineOptions.Builder options = EngineOptions.builder(artifacts.model())
-                .adapters(artifacts.adapters().orElseThrow())
+    private static EngineOptions engine(JobFiles artifacts, String... preload) {
+        return EngineOptions.builder(artifacts.model())
+                .adapters(artifacts.adapters())
+                .adapterRefreshInterval(Duration.ZERO)
+                .adapterPreload(Stream.of(preload).map(AdapterStack::parse).toList())
                 .contextSize(512)
                 .parallelSequences(2)
                 .threads(1)
-                .idleTimeout(Duration.ZERO);
-        artifacts.adapterFiles().forEach(options::adapter);
-        return options.build();
+                .idleTimeout(Duration.ZERO)
+                .build();
+    }
+
+    /** An engine is closed in the background when nobody uses it any more. */
+    private void awaitClosed(Path cache) throws Exception {
+        Await.until("no session", () -> {
+            try (Stream<Path> sessions = Files.list(cache.resolve("sessions"))) {
+                return sessions.findAny().isEmpty();
+            }
+        });
     }
 
     private static Golden golden(String stack) {
@@ -122,18 +128,18 @@ class ArtifactsTest {
 
     @Test
     void localFilesAreUsedInPlace() {
-        Artifacts artifacts = acquire(new Location.Local(TinyModel.model()), new Location.Local(TinyModel.adapters()));
+        JobFiles artifacts = acquire(new Location.Local(TinyModel.model()), new Location.Local(TinyModel.adapters()));
         try (artifacts) {
             assertThat(artifacts.model()).isEqualTo(TinyModel.model());
-            assertThat(artifacts.adapters()).contains(TinyModel.adapters());
+            assertThat(artifacts.adapters()).isEqualTo(LocalAdapters.of(TinyModel.adapters()));
         }
         assertThat(temporary.resolve("cache")).doesNotExist();
     }
 
     @Test
     void equalLocationsGiveOneEngine() {
-        try (Artifacts ours = acquire();
-                Artifacts theirs = acquire();
+        try (JobFiles ours = acquire();
+                JobFiles theirs = acquire();
                 SharedEngines.Lease one = SharedEngines.acquire(engine(ours));
                 SharedEngines.Lease other = SharedEngines.acquire(engine(theirs))) {
             assertThat(engine(theirs)).isEqualTo(engine(ours));
@@ -147,10 +153,10 @@ class ArtifactsTest {
     @Test
     void restartFindsTheEngineThatIsStillWarm() {
         EngineOptions before;
-        try (Artifacts artifacts = acquire()) {
+        try (JobFiles artifacts = acquire()) {
             before = engine(artifacts);
         }
-        try (Artifacts artifacts = acquire()) {
+        try (JobFiles artifacts = acquire()) {
             assertThat(engine(artifacts)).isEqualTo(before);
         }
         assertThat(store.reads("base.gguf")).isEqualTo(1);
@@ -158,11 +164,11 @@ class ArtifactsTest {
 
     @Test
     void modelPublishedAgainIsAnotherEngine() throws Exception {
-        try (Artifacts before = acquire()) {
+        try (JobFiles before = acquire()) {
             byte[] other = Files.readAllBytes(TinyModel.model());
             other[other.length - 1] ^= 1;
             store.publish("base.gguf", other);
-            try (Artifacts after = acquire()) {
+            try (JobFiles after = acquire()) {
                 assertThat(engine(after)).isNotEqualTo(engine(before));
                 assertThat(before.model()).exists();
             }
@@ -173,9 +179,9 @@ class ArtifactsTest {
     void answersAreThoseOfTheAdaptersWhateverIsPublishedMeanwhile() throws Exception {
         Golden medical = golden("medical");
         Golden legal = golden("legal");
-        try (Artifacts artifacts = acquire();
+        try (JobFiles artifacts = acquire();
                 SharedEngines.Lease lease = SharedEngines.acquire(engine(artifacts))) {
-            InferenceEngine engine = artifacts.over(lease.engine());
+            InferenceEngine engine = lease.engine();
             assertThat(ask(engine, medical.prompt(), "medical")).isEqualTo(medical.expected());
 
             publishAdapter("newcomer", "legal");
@@ -196,39 +202,52 @@ class ArtifactsTest {
     @Test
     void waitForAnAdapterCountsTowardsTheTimeout() throws Exception {
         Golden medical = golden("medical");
-        try (Artifacts artifacts = acquire();
+        try (JobFiles artifacts = acquire();
                 SharedEngines.Lease lease = SharedEngines.acquire(engine(artifacts))) {
-            InferenceEngine engine = artifacts.over(lease.engine());
+            InferenceEngine engine = lease.engine();
             store.closeGate();
             CompletableFuture<Completion> late =
                     engine.submit(request(medical.prompt(), "medical").withTimeout(Duration.ofMillis(50)));
             CompletableFuture<Completion> cancelled = engine.submit(request(medical.prompt(), "medical"));
             CompletableFuture<Completion> patient = engine.submit(request(medical.prompt(), "medical"));
             cancelled.cancel(false);
-            assertFails(late, ErrorCode.DEADLINE_EXCEEDED, "adapters of 'medical' were not fetched within PT0.05S");
+            assertFails(late, ErrorCode.DEADLINE_EXCEEDED, "not answered within its timeout of PT0.05S");
             store.openGate();
             assertThat(patient.get(30, TimeUnit.SECONDS).text()).isEqualTo(medical.expected());
-            assertThat(lease.engine().metrics().requests())
-                    .as("asked of the engine")
-                    .isEqualTo(1);
+            assertThat(store.reads("adapters/medical.gguf")).isEqualTo(1);
         }
     }
 
     @Test
-    void adaptersToPreloadAreHereFromTheBeginning() throws Exception {
-        Map<String, Location> files = Map.of("own", localFile("legal"), "far", remote("adapters/legal.gguf"));
-        publishAdapter("legal", "legal");
-        try (Artifacts artifacts = acquire(remote("base.gguf"), remote("adapters"), files, "medical+own+far")) {
-            assertThat(artifacts.adapters().orElseThrow())
-                    .isDirectoryContaining("glob:**/medical.gguf")
-                    .isDirectoryContaining("glob:**/far.gguf");
+    void adaptersToPreloadAreInMemoryFromTheBeginning() throws Exception {
+        Map<String, Location> files = Map.of("own", localFile("legal"), "far", remote("far.gguf"));
+        store.publish("far.gguf", TinyModel.adapters().resolve("finance.gguf"));
+        try (JobFiles artifacts = acquire(remote("base.gguf"), remote("adapters"), files)) {
+            EngineOptions preloading = engine(artifacts, "medical+own", "far:0.5");
+            try (SharedEngines.Lease lease = SharedEngines.acquire(preloading)) {
+                assertThat(lease.engine().adapters())
+                        .filteredOn(LoadedAdapter::resident)
+                        .extracting(LoadedAdapter::name)
+                        .containsExactly("far", "medical", "own");
+            }
+            assertThatThrownBy(() ->
+                            SharedEngines.acquire(engine(artifacts, "missing")).close())
+                    .hasMessageContainingAll("'missing'", store.uri("adapters").toString())
+                    .isInstanceOfSatisfying(
+                            LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.ADAPTER_NOT_FOUND));
         }
-        assertThatThrownBy(() -> acquire(remote("base.gguf"), remote("adapters"), "missing")
-                        .close())
-                .hasMessageContainingAll("'missing'", store.uri("adapters").toString())
-                .isInstanceOfSatisfying(
-                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.ADAPTER_NOT_FOUND));
-        assertThat(temporary.resolve("cache/sessions")).isEmptyDirectory();
+        awaitClosed(temporary.resolve("cache"));
+    }
+
+    @Test
+    void adaptersOfAnEngineStayOpenAsLongAsTheEngine() throws Exception {
+        Golden medical = golden("medical");
+        JobFiles artifacts = acquire();
+        try (SharedEngines.Lease lease = SharedEngines.acquire(engine(artifacts))) {
+            artifacts.close();
+            assertThat(ask(lease.engine(), medical.prompt(), "medical")).isEqualTo(medical.expected());
+        }
+        awaitClosed(temporary.resolve("cache"));
     }
 
     private static Location localFile(String adapter) {
@@ -242,9 +261,9 @@ class ArtifactsTest {
                 Map.of("own", localFile("legal"), "far", remote("adapters/elsewhere/finance.gguf"));
         Golden legal = golden("legal");
         Golden finance = golden("finance");
-        try (Artifacts artifacts = acquire(remote("base.gguf"), remote("adapters"), files, "");
+        try (JobFiles artifacts = acquire(remote("base.gguf"), remote("adapters"), files);
                 SharedEngines.Lease lease = SharedEngines.acquire(engine(artifacts))) {
-            InferenceEngine engine = artifacts.over(lease.engine());
+            InferenceEngine engine = lease.engine();
             assertThat(engine.adapters())
                     .as("fetched or not")
                     .extracting(LoadedAdapter::name, LoadedAdapter::problem)
@@ -260,7 +279,7 @@ class ArtifactsTest {
             assertThat(engine.unload("medical")).isTrue();
             assertThat(engine.clear()).as("own and far").isEqualTo(2);
             assertThat(engine.adapters())
-                    .extracting(LoadedAdapter::name, LoadedAdapter::rank)
+                    .extracting(LoadedAdapter::name, adapter -> adapter.info().rank())
                     .containsExactly(tuple("far", 4L), tuple("medical", 4L), tuple("own", 4L));
         }
     }
@@ -271,11 +290,10 @@ class ArtifactsTest {
         Golden medical = golden("medical");
         Location local = new Location.Local(TinyModel.adapters());
         Map<String, Location> files = Map.of("far", remote("far.gguf"));
-        try (Artifacts artifacts = acquire(new Location.Local(TinyModel.model()), local, files, "");
+        try (JobFiles artifacts = acquire(new Location.Local(TinyModel.model()), local, files);
                 SharedEngines.Lease lease = SharedEngines.acquire(engine(artifacts))) {
-            assertThat(artifacts.adapters()).contains(TinyModel.adapters());
-            InferenceEngine engine = artifacts.over(lease.engine());
-            assertFails(engine.submit(request("x", "far")), ErrorCode.ADAPTER_NOT_FOUND, "'far' in adapters.files");
+            InferenceEngine engine = lease.engine();
+            assertFails(engine.submit(request("x", "far")), ErrorCode.ADAPTER_NOT_FOUND, "'far' in '");
             assertFails(engine.submit(request("x", "unknown")), ErrorCode.ADAPTER_NOT_FOUND, "'unknown' in '");
 
             store.publish("far.gguf", TinyModel.adapters().resolve("legal.gguf"));
@@ -285,28 +303,11 @@ class ArtifactsTest {
     }
 
     @Test
-    void nameOfALocalAndARemoteFileIsRefused() {
-        for (Location adapters : List.of(remote("adapters"), new Location.Local(TinyModel.adapters()))) {
-            Location file = adapters instanceof Location.Local ? remote("medical.gguf") : localFile("medical");
-            assertThatThrownBy(() -> {
-                        try (Artifacts artifacts =
-                                acquire(remote("base.gguf"), adapters, Map.of("medical", file), "")) {
-                            engine(artifacts).adapterCatalog();
-                        }
-                    })
-                    .isInstanceOfSatisfying(
-                            LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_OPTION))
-                    .hasMessageContainingAll(
-                            "The adapter 'medical' is '", "in adapters.files", "take one of them away");
-        }
-    }
-
-    @Test
     void badAdapterIsNamedByItsUri() throws Exception {
         store.publish("adapters/bad.gguf", new byte[100]);
-        try (Artifacts artifacts = acquire();
+        try (JobFiles artifacts = acquire();
                 SharedEngines.Lease lease = SharedEngines.acquire(engine(artifacts))) {
-            InferenceEngine engine = artifacts.over(lease.engine());
+            InferenceEngine engine = lease.engine();
             CompletableFuture<Completion> answer = engine.submit(request("x", "bad"));
             assertFails(answer, ErrorCode.ADAPTER_INVALID, store.uri("adapters").toString());
         }
@@ -314,40 +315,32 @@ class ArtifactsTest {
 
     @Test
     void remoteFoldersAreListedNeitherByCallersNorByTheDecodeThread() throws Exception {
-        try (Artifacts artifacts = acquire();
+        try (JobFiles artifacts = acquire();
                 SharedEngines.Lease lease = SharedEngines.acquire(engine(artifacts))) {
-            int opening = store.listingThreads().size();
-            InferenceEngine engine = artifacts.over(lease.engine());
+            InferenceEngine engine = lease.engine();
             Golden medical = golden("medical");
             for (int round = 0; round < 20; round++) {
                 ask(engine, medical.prompt(), "medical");
             }
             assertFails(engine.submit(request("x", "unknown")), ErrorCode.ADAPTER_NOT_FOUND, "unknown");
-            List<String> threads = store.listingThreads();
-            assertThat(threads.subList(opening, threads.size())).containsOnly("llamafu-adapter-listing");
+            assertThat(store.listingThreads()).containsOnly("llamafu-adapter-listing");
         }
     }
 
     @Test
     void remoteFolderIsListedAtMostOnceASecondWhateverTheInterval() throws Exception {
-        ArtifactOptions options = new ArtifactOptions(
-                remote("base.gguf"),
-                Optional.of(remote("adapters")),
-                Map.of(),
-                CacheFolder.at(temporary.resolve("cache")),
-                0,
-                Duration.ZERO,
-                List.of());
-        assertThat(options.remoteRefreshInterval()).isEqualTo(Duration.ofSeconds(1));
-        try (Artifacts artifacts = Artifacts.acquire(options)) {
-            assertThat(artifacts.adapters()).isPresent();
+        ArtifactOptions options =
+                options(remote("base.gguf"), remote("adapters"), Map.of(), temporary.resolve("cache"), Duration.ZERO);
+        try (JobFiles artifacts = JobFiles.acquire(options);
+                AdapterSource.Session adapters = artifacts.adapters().open()) {
+            assertThat(adapters.names()).containsExactly("medical");
             int before = store.listingThreads().size();
             long start = System.nanoTime();
             Await.until("another listing", () -> store.listingThreads().size() > before);
             long seconds = Duration.ofNanos(System.nanoTime() - start).toSeconds();
             assertThat(store.listingThreads().size() - before).isLessThanOrEqualTo((int) seconds + 1);
         }
-        Predicate<String> names = options.adapterNames();
+        Predicate<String> names = options.adapterSource().lookUps();
         for (int change = 0; change < 100; change++) {
             assertThat(names.test("medical")).isTrue();
         }
@@ -358,8 +351,8 @@ class ArtifactsTest {
     void cacheByTwoPathsIsOne() throws Exception {
         Path real = Files.createDirectories(temporary.resolve("real"));
         Path link = Files.createSymbolicLink(temporary.resolve("linked"), real);
-        try (Artifacts one = acquireIn(real.resolve("cache"));
-                Artifacts other = acquireIn(link.resolve("cache"))) {
+        try (JobFiles one = acquireIn(real.resolve("cache"));
+                JobFiles other = acquireIn(link.resolve("cache"))) {
             assertThat(engine(other)).as("one engine").isEqualTo(engine(one));
             assertThat(one.model()).exists();
         }
@@ -367,15 +360,8 @@ class ArtifactsTest {
         assertThat(real.resolve("cache/sessions")).isEmptyDirectory();
     }
 
-    private Artifacts acquireIn(Path cache) {
-        return Artifacts.acquire(new ArtifactOptions(
-                remote("base.gguf"),
-                Optional.of(remote("adapters")),
-                Map.of(),
-                CacheFolder.at(cache),
-                0,
-                OFTEN,
-                List.of()));
+    private JobFiles acquireIn(Path cache) {
+        return JobFiles.acquire(options(remote("base.gguf"), remote("adapters"), Map.of(), cache, OFTEN));
     }
 
     @Test
@@ -396,7 +382,11 @@ class ArtifactsTest {
     }
 
     private void assertRefused(Location model, Location adapters, ErrorCode code, String message) {
-        assertThatThrownBy(() -> acquire(model, adapters).close())
+        assertThatThrownBy(() -> {
+                    try (JobFiles artifacts = acquire(model, adapters)) {
+                        artifacts.adapters().open().close();
+                    }
+                })
                 .hasMessageContaining(message)
                 .isInstanceOfSatisfying(
                         LlamafuException.class, e -> assertThat(e.code()).isEqualTo(code));

@@ -18,7 +18,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** How often a remote file system is asked for names. */
-class RemoteAdapterNamesTest {
+class RemoteLookUpsTest {
     private static final Duration INTERVAL = Duration.ofSeconds(10);
 
     @TempDir
@@ -26,15 +26,15 @@ class RemoteAdapterNamesTest {
 
     private RemoteStore store;
     private long now;
-    private RemoteAdapterNames names;
+    private RemoteLookUps names;
 
     @BeforeEach
     void createStore() throws IOException {
         store = RemoteStore.over(Files.createDirectories(folder.resolve("remote")));
         store.publish("adapters/medical.gguf", new byte[1]);
         store.publish("tone.gguf", new byte[1]);
-        names = new RemoteAdapterNames(
-                new RemoteAdapters(
+        names = new RemoteLookUps(
+                new RemoteFiles(
                         Optional.of(store.uri("adapters")), new TreeMap<>(Map.of("tone", store.uri("tone.gguf")))),
                 INTERVAL,
                 () -> now);
@@ -82,7 +82,7 @@ class RemoteAdapterNamesTest {
             assertThat(store.listingThreads()).hasSize(interval + 1);
             assertThat(store.statusCalls() - statusCalls)
                     .as("of single names, and of the file and the card of tone")
-                    .isEqualTo(RemoteAdapterNames.MOST_SINGLE_CALLS + 2);
+                    .isEqualTo(RemoteLookUps.MOST_SINGLE_CALLS + 2);
             pass(INTERVAL);
         }
     }

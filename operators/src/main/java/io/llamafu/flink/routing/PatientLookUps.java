@@ -17,7 +17,7 @@ import java.util.function.Predicate;
  * Asks for the names of adapters on a thread of its own, because a file system may take any time to answer. Who asks
  * waits for a bounded time, and not at all while an earlier question has no answer. Used by one thread.
  */
-final class PatientNames implements Predicate<String>, AutoCloseable {
+final class PatientLookUps implements Predicate<String>, AutoCloseable {
     private static final Duration PATIENCE = Duration.ofSeconds(10);
 
     private final Predicate<String> names;
@@ -26,11 +26,11 @@ final class PatientNames implements Predicate<String>, AutoCloseable {
     private Future<Boolean> question;
     private String unanswered = "";
 
-    PatientNames(Predicate<String> names) {
+    PatientLookUps(Predicate<String> names) {
         this(names, PATIENCE);
     }
 
-    PatientNames(Predicate<String> names, Duration patience) {
+    PatientLookUps(Predicate<String> names, Duration patience) {
         this.names = names;
         this.patience = patience;
         thread = Executors.newSingleThreadExecutor(task -> {

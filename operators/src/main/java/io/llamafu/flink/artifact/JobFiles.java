@@ -1,0 +1,112 @@
+package io.llamafu.flink.artifact;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterSource;
+import org.apache.flink.annotation.Internal;
+
+import java.io.IOException;
+import java.net.URI;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.concurrent.TimeoutException;
+
+/**
+ * The model of a job as a file of this machine, for as long as this is open, and where its adapters come from. Equal
+ * locations give equal values in a class loader, and so one engine, which opens the adapters itself.
+ *
+ * <pre>{@code
+ * try (JobFiles files = JobFiles.acquire(options)) {
+ *     EngineOptions engine = EngineOptions.builder(files.model()).adapters(files.adapters()).build();
+ * }
+ * }</pre>
+ */
+@Internal
+public final class JobFiles implements AutoCloseable {
+    private final Optional<URI> modelUri;
+    private final Path model;
+    private final AdapterSource adapters;
+    private final Runnable release;
+
+    private JobFiles(Optional<URI> modelUri, Path model, AdapterSource adapters, Runnable release) {
+        this.modelUri = modelUri;
+        this.model = model;
+        this.adapters = adapters;
+        this.release = release;
+    }
+
+    /**
+     * Fetches the model if it is remote and not in the cache. Blocks meanwhile; an interrupt ends it with an error.
+     *
+     * @throws LlamafuException with {@link ErrorCode#MODEL_NOT_FOUND} if there is no such model,
+     *     {@link ErrorCode#INVALID_OPTION} if there is no such file system, or no usable cache, and
+     *     {@link ErrorCode#ARTIFACT_UNAVAILABLE} if the file system cannot be read or hangs, or the cache has no room
+     */
+    public static JobFiles acquire(ArtifactOptions options) {
+        if (!options.isAnythingRemote()) {
+            Path model = ((Location.Local) options.model()).path();
+            return new JobFiles(Optional.empty(), model, options.adapterSource(), () -> {});
+        }
+        ArtifactCache.Settings settings =
+                options.cacheSettings(options.cacheFolder().prepare());
+        AdapterSource adapters = options.adapterSource(settings);
+        if (options.model() instanceof Location.Local local) {
+            return new JobFiles(Optional.empty(), local.path(), adapters, () -> {});
+        }
+        URI uri = ((Location.Remote) options.model()).uri();
+        Shared<ArtifactCache.Settings, ArtifactCache>.Share cache = ArtifactCache.shared(settings);
+        try {
+            ArtifactCache.Pin pin = fetch(cache.value(), uri);
+            return new JobFiles(Optional.of(uri), pin.content(), adapters, () -> {
+                pin.close();
+                cache.close();
+            });
+        } catch (RuntimeException | Error e) {
+            cache.close();
+            throw e;
+        }
+    }
+
+    private static ArtifactCache.Pin fetch(ArtifactCache cache, URI uri) {
+        try {
+            return StoreThreads.call(
+                    "llamafu-model-fetch", StoreThreads.STALLED, progress -> cache.pin(RemoteFile.at(uri), progress));
+        } catch (IOException e) {
+            throw ArtifactErrors.coded("model", uri, ErrorCode.MODEL_NOT_FOUND, e);
+        } catch (TimeoutException e) {
+            throw ArtifactErrors.hangs("Fetching the model '%s'".formatted(uri));
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new LlamafuException(
+                    ErrorCode.ARTIFACT_UNAVAILABLE,
+                    "The task was cancelled while the model '%s' was fetched.".formatted(uri),
+                    e);
+        }
+    }
+
+    /** The model file. */
+    public Path model() {
+        return model;
+    }
+
+    /** The adapters; an engine that opens them keeps them open for itself. */
+    public AdapterSource adapters() {
+        return adapters;
+    }
+
+    /** A failure to open the engine, with the URI of a model that was fetched: its path says nothing to a user. */
+    public LlamafuException explain(LlamafuException failure) {
+        return modelUri.filter(uri -> failure.getMessage().contains(model.toString()))
+                .map(uri -> new LlamafuException(
+                        failure.code(),
+                        "The model '%s', fetched to '%s': %s".formatted(uri, model, failure.getMessage()),
+                        failure))
+                .orElse(failure);
+    }
+
+    /** Idempotent; does not throw. */
+    @Override
+    public void close() {
+        release.run();
+    }
+}
