@@ -22,18 +22,17 @@ import java.util.function.Predicate;
 import static java.util.Objects.requireNonNull;
 
 /**
- * Finds out which versions the names of a stack stand for, beside the threads that ask. Found versions are cached for the
- * refresh interval; misses are never cached, so a new adapter is usable at once. However many ask for a name at the same
- * time, it is looked up once. A file is read once for each version, for its digest and to look through its weights.
- * Thread-safe.
+ * Resolves the names of a stack to versions, without blocking the calling threads. Versions are cached for the refresh
+ * interval; misses are never cached, so a new adapter is usable at once. A name that is requested several times at once
+ * is looked up once. The file of each version is read once, for its digest and to check its weights. Thread-safe.
  */
 public final class AdapterCatalog implements AutoCloseable {
-    /** How long a version that was looked up is cached. */
+    /** How long a lookup is cached. */
     public static final Duration DEFAULT_REFRESH_INTERVAL = Duration.ofSeconds(1);
 
     /** So that times can be subtracted. */
     private static final Duration MOST_INTERVAL = Duration.ofDays(36_500);
-    /** Before a fetch that failed is tried again: records must not flood a store. */
+    /** The pause before a failed fetch is tried again, so that records do not flood a store. */
     private static final Duration FAILURE_PAUSE = Duration.ofSeconds(1);
 
     private static final int MOST_NAMES_IN_MESSAGE = 10;
@@ -50,11 +49,11 @@ public final class AdapterCatalog implements AutoCloseable {
     private volatile Listed listed = new Listed(List.of(), Optional.empty());
 
     /**
-     * Who waits for files.
+     * Threads that wait for files.
      *
-     * @param lookUps asks for attributes of files; a single thread is enough
-     * @param readers reads content
-     * @param pause runs after each MiB that is read
+     * @param lookUps read attributes of files; a single thread is enough
+     * @param readers read content
+     * @param pause runs after each MiB read
      */
     public record Threads(Executor lookUps, Executor readers, Runnable pause) {
         public Threads {
@@ -64,7 +63,7 @@ public final class AdapterCatalog implements AutoCloseable {
         }
     }
 
-    /** Of a name, when it was looked up. */
+    /** A version, and when its name was looked up. */
     private record Known(AdapterFile file, long nanos) {}
 
     /** For messages. */
@@ -72,7 +71,7 @@ public final class AdapterCatalog implements AutoCloseable {
 
     private record OpenFile(AdapterFile file, Optional<Pinned> pin) {}
 
-    /** The versions of a stack in its order; the files that are needed stay where they are until it is closed. */
+    /** The versions of a stack in its order; the needed files stay in place until it is closed. */
     public static final class OpenStack implements AutoCloseable {
         private final List<OpenFile> open;
 
@@ -94,9 +93,9 @@ public final class AdapterCatalog implements AutoCloseable {
     /**
      * A catalog.
      *
-     * @param source is closed with it
-     * @param refreshInterval how long a version is cached; 0 asks the source for every look-up
-     * @param onGone is told names that no adapter has any more
+     * @param source closed with the catalog
+     * @param refreshInterval how long a lookup is cached; 0 asks the source each time
+     * @param onGone receives names that no longer have an adapter
      */
     public AdapterCatalog(
             AdapterSource.Session source, Duration refreshInterval, Threads threads, Consumer<String> onGone) {
@@ -120,11 +119,12 @@ public final class AdapterCatalog implements AutoCloseable {
     }
 
     /**
-     * The version of an adapter that a name stands for now.
+     * The version that a name now stands for.
      *
-     * @return fails with {@link ErrorCode#INVALID_REQUEST} if the name is malformed, {@link ErrorCode#ADAPTER_NOT_FOUND}
-     *     if there is no such adapter, {@link ErrorCode#ADAPTER_INVALID} if its file or card cannot be used or changes all
-     *     the time, {@link ErrorCode#ARTIFACT_UNAVAILABLE} if it cannot be fetched, and {@link ErrorCode#ENGINE_CLOSED}
+     * @return fails with {@link ErrorCode#INVALID_REQUEST} if the name is malformed, {@link
+     *     ErrorCode#ADAPTER_NOT_FOUND} if there is no such adapter, {@link ErrorCode#ADAPTER_INVALID} if its file or
+     *     card is invalid or keeps changing, {@link ErrorCode#ARTIFACT_UNAVAILABLE} if it cannot be fetched, and {@link
+     *     ErrorCode#ENGINE_CLOSED}
      */
     public CompletableFuture<AdapterFile> resolve(String name) {
         requireNonNull(name, "name is null");
@@ -143,14 +143,14 @@ public final class AdapterCatalog implements AutoCloseable {
         if (earlier == null) {
             lookUp.run(threads.lookUps(), lookUp::find);
         }
-        // Cancelling the copy leaves the look-up to others who wait for it.
+        // Cancelling the copy does not affect other callers of the lookup.
         return (earlier == null ? lookUp : earlier).answer.copy();
     }
 
     /**
-     * Resolves a stack and pins the files that are needed.
+     * Resolves a stack and pins the needed files.
      *
-     * @param needed whether the file of a version is
+     * @param needed whether the file of a version is needed
      * @return fails like {@link #resolve}
      */
     public CompletableFuture<OpenStack> open(AdapterStack stack, Predicate<AdapterFile> needed) {
@@ -189,7 +189,7 @@ public final class AdapterCatalog implements AutoCloseable {
         });
     }
 
-    /** A name that is being looked up. Its steps follow one another, on whatever thread. */
+    /** A lookup in progress. Its steps run one after the other, on any thread. */
     private final class LookUp {
         private final String name;
         private final CompletableFuture<AdapterFile> answer = new CompletableFuture<>();
@@ -260,23 +260,23 @@ public final class AdapterCatalog implements AutoCloseable {
                 } catch (IOException e) {
                     throw invalid(name, "cannot be read: %s.".formatted(e.getMessage()), e);
                 }
-                // What was read is the version only if it has not changed meanwhile.
+                // The content belongs to the version only if the file has not changed while it was read.
                 find();
             });
             if (answer.isDone()) {
-                // No reader took it.
+                // No reader accepted it.
                 pinned.close();
             }
         }
 
-        /** Removed first: who asks again because of the answer must not get this one. */
+        /** Removed first, so that a caller that reacts to the answer starts a new lookup. */
         private void finish(AdapterFile file) {
             known.put(name, new Known(file, begun));
             pending.remove(name, this);
             answer.complete(file);
         }
 
-        /** A name from a record may be anything: what is not there takes no memory. */
+        /** Records can contain any name, so unknown ones must not take memory. */
         private void fail(Throwable cause) {
             LlamafuException failure =
                     LlamafuException.of(cause, ErrorCode.ADAPTER_LOAD_FAILED, "An adapter could not be looked up");
@@ -291,7 +291,7 @@ public final class AdapterCatalog implements AutoCloseable {
         }
     }
 
-    /** The version that a name stands for, if it was looked up within the refresh interval. Does not wait. */
+    /** The version of a name, if it was looked up within the refresh interval. Does not wait. */
     public Optional<AdapterFile> cached(String name) {
         Known last = known.get(name);
         return last != null && nanoTime.getAsLong() - last.nanos() < refreshNanos
@@ -307,12 +307,12 @@ public final class AdapterCatalog implements AutoCloseable {
         return files.size() == stack.entries().size() ? Optional.of(files) : Optional.empty();
     }
 
-    /** The version that a name was last resolved to, however long ago. Does not wait. */
+    /** The version that a name last resolved to, however long ago. Does not wait. */
     public Optional<AdapterFile> lastResolved(String name) {
         return Optional.ofNullable(known.get(name)).map(Known::file);
     }
 
-    /** Asks the source when the name of this version is looked up next. For one whose file turned out to have changed. */
+    /** Makes the next lookup of this version's name ask the source, for a version whose file has changed. */
     public void recheck(AdapterFile file) {
         known.computeIfPresent(
                 file.name(),
@@ -322,8 +322,9 @@ public final class AdapterCatalog implements AutoCloseable {
     }
 
     /**
-     * Whether a look-up of a name still gives its last version although the file has changed: what is overwritten in place
-     * is not taken before it is still, and a renamed file that has inherited an inode looks the same. Asks the file system.
+     * Whether lookups of a name still return its last version although the file has changed: a file that is overwritten
+     * in place is not used until it is unchanged for a while, and a renamed file with a reused inode looks the same.
+     * Asks the file system.
      */
     public boolean isBeingOverwritten(String name) {
         return lastResolved(name)
@@ -333,7 +334,7 @@ public final class AdapterCatalog implements AutoCloseable {
     }
 
     /**
-     * The names of all adapters, in order. Reads a local folder, and no file.
+     * The names of all adapters in order. Lists a local folder, and reads no file.
      *
      * @throws LlamafuException with {@link ErrorCode#ADAPTER_NOT_FOUND} if the folder cannot be read
      */
@@ -342,9 +343,10 @@ public final class AdapterCatalog implements AutoCloseable {
     }
 
     /**
-     * What is known of a name without fetching it; empty if there is no such adapter.
+     * The known version of a name, without fetching it; empty if there is no such adapter.
      *
-     * @throws LlamafuException with {@link ErrorCode#ADAPTER_INVALID} if the name leads to no regular file
+     * @throws LlamafuException with {@link ErrorCode#ADAPTER_INVALID} if the name leads to something other than a
+     *     regular file
      */
     public Optional<Version> peek(String name) {
         CompletableFuture<Optional<Version>> found = source.find(name);
@@ -364,7 +366,7 @@ public final class AdapterCatalog implements AutoCloseable {
         return new LlamafuException(ErrorCode.ADAPTER_NOT_FOUND, message);
     }
 
-    /** Listed once an interval, so that a stream of unknown names does not read the folder each time. */
+    /** Listed once per interval, so that a stream of unknown names does not list the folder each time. */
     private String knownNames() {
         Listed last = listed;
         long now = nanoTime.getAsLong();
@@ -386,7 +388,7 @@ public final class AdapterCatalog implements AutoCloseable {
                 ErrorCode.ADAPTER_INVALID, "The adapter '%s' in %s %s".formatted(name, source, problem), cause);
     }
 
-    /** Fails look-ups that wait for the source; those that are being read end with the threads. Does not throw. */
+    /** Fails lookups that wait for the source; reads in progress end with their threads. Does not throw. */
     @Override
     public void close() {
         source.close();

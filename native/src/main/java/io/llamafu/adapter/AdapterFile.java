@@ -17,16 +17,16 @@ import java.util.Set;
 import static java.util.Objects.requireNonNull;
 
 /**
- * One version of an adapter in the catalog. Its identity is the digest: a file that is published again under the same
- * name is another version.
+ * One version of an adapter in the catalog. Its identity is the digest: a new file under the same name is another
+ * version.
  *
- * @param version as the source tells it from others
- * @param path the real file, links resolved
+ * @param version identifies it for the source
+ * @param path the real file, with links resolved
  * @param digest lower-case hexadecimal SHA-256 of the content
- * @param stamp what the file system said of the file when it was read
- * @param card what {@code NAME.json} beside it says
- * @param badTensor one with weights that no computation bears, see {@link #requireSound}
- * @param origin what messages add to the path of a file that was fetched; else empty
+ * @param stamp attributes of the file when it was read
+ * @param card from {@code NAME.json} beside it
+ * @param badTensor a tensor with invalid weights, see {@link #requireSound}
+ * @param origin added to the path of a fetched file in messages; otherwise empty
  */
 public record AdapterFile(
         Version version,
@@ -40,11 +40,11 @@ public record AdapterFile(
             EnumSet.of(ErrorCode.ADAPTER_INVALID, ErrorCode.ADAPTER_INCOMPATIBLE, ErrorCode.ADAPTER_LOAD_FAILED);
 
     /**
-     * What the file system says of a file. Publishing by rename changes it always, writing in place nearly always.
+     * The attributes of a file. Publishing by rename always changes them, writing in place nearly always.
      *
      * @param byteSize bytes
-     * @param lastModified as precise as the file system keeps it
-     * @param fileKey the inode where the file system has one, else empty
+     * @param lastModified as precise as the file system stores it
+     * @param fileKey the inode if the file system has one, else empty
      */
     public record Stamp(long byteSize, FileTime lastModified, String fileKey) {
         public Stamp {
@@ -57,7 +57,7 @@ public record AdapterFile(
             return new Stamp(attributes.size(), attributes.lastModifiedTime(), key == null ? "" : key.toString());
         }
 
-        /** Of a file; links are followed. */
+        /** Of a file; follows links. */
         public static Stamp of(Path path) throws IOException {
             return of(Files.readAttributes(path, BasicFileAttributes.class));
         }
@@ -74,10 +74,10 @@ public record AdapterFile(
     }
 
     /**
-     * Reads a version. The card comes first, so that a bad one is found without reading the file.
+     * Reads a version. The card comes first, so that an invalid one is found without reading the file.
      *
      * @param known an earlier version; if it has the same file, that is not read again
-     * @param pause runs after each MiB that is read
+     * @param pause runs after each MiB read
      * @throws LlamafuException with {@link ErrorCode#ADAPTER_INVALID} if the card is malformed
      */
     static AdapterFile read(Pinned pinned, Optional<AdapterFile> known, Runnable pause) throws IOException {
@@ -100,7 +100,7 @@ public record AdapterFile(
         return new AdapterFile(version, path, digest, stamp, card, weights.found(), pinned.origin());
     }
 
-    /** This content where it is pinned now; empty if another one was pinned. */
+    /** This content at its current pinned path; empty if other content was pinned. */
     Optional<AdapterFile> at(Pinned pinned) {
         if (pinned.digest().isEmpty()) {
             return Optional.of(this);
@@ -120,12 +120,12 @@ public record AdapterFile(
         return version.name();
     }
 
-    /** The scale that an entry of a stack asks of this adapter: its own, or the adapter's default. */
+    /** The scale of this adapter for an entry of a stack: the entry's own, or the adapter's default. */
     public float scaleOf(AdapterStack.Entry entry) {
         return entry.scale().orElse(card.defaultScale());
     }
 
-    /** A failure to load this file, with its origin: the path of a file that was fetched says nothing to a user. */
+    /** A failure to load this file, with its origin, because the path of a fetched file means nothing to users. */
     public LlamafuException explain(LlamafuException failure) {
         return origin.isEmpty() || !OF_THE_FILE.contains(failure.code())
                 ? failure
@@ -137,8 +137,8 @@ public record AdapterFile(
     }
 
     /**
-     * Whether the path still holds this version. A loader asks after it has read the file: only if so are the bytes that
-     * it has those of the digest.
+     * Whether the path still has this version. A loader checks this after reading the file: only then does the digest
+     * describe the bytes it has read.
      */
     public boolean isUnchanged() {
         try {
@@ -149,10 +149,10 @@ public record AdapterFile(
     }
 
     /**
-     * Checks that its weights are finite, and not greater than any training makes them.
+     * Checks that the weights are finite and within the range of trained weights.
      *
-     * @throws LlamafuException with {@link ErrorCode#ADAPTER_INVALID} if one is infinite, no number, or greater than 65,504,
-     *     negative or not
+     * @throws LlamafuException with {@link ErrorCode#ADAPTER_INVALID} if one is infinite, NaN, or has a magnitude above
+     *     65,504
      */
     public void requireSound() {
         badWeights().ifPresent(problem -> {
@@ -160,7 +160,7 @@ public record AdapterFile(
         });
     }
 
-    /** Why {@link #requireSound} refuses it, as a sentence. */
+    /** Why {@link #requireSound} rejects it, as a sentence. */
     public Optional<String> badWeights() {
         return badTensor.map(tensor ->
                 "The adapter '%s' is no valid LoRA adapter: %s has a weight that is no finite number from -%d to %d; train or convert it again."
@@ -168,10 +168,10 @@ public record AdapterFile(
     }
 
     /**
-     * Checks that the path {@link #isUnchanged still holds this version}.
+     * Checks that the path {@link #isUnchanged still has this version}.
      *
-     * @throws LlamafuException with {@link ErrorCode#ADAPTER_NOT_FOUND} if another version was published meanwhile, or the
-     *     file is gone; resolve the name again
+     * @throws LlamafuException with {@link ErrorCode#ADAPTER_NOT_FOUND} if another version was published meanwhile, or
+     *     the file is gone; resolve the name again
      */
     public void requireUnchanged() {
         if (!isUnchanged()) {
@@ -179,7 +179,7 @@ public record AdapterFile(
         }
     }
 
-    /** What {@link #requireUnchanged} throws. */
+    /** The exception of {@link #requireUnchanged}. */
     public LlamafuException changed() {
         return new LlamafuException(
                 ErrorCode.ADAPTER_NOT_FOUND,

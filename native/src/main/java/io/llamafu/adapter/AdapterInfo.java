@@ -29,7 +29,7 @@ public record AdapterInfo(
         long tensorBytes) {
     static final String ALPHA = "adapter.lora.alpha";
 
-    /** Of an adapter whose file is not here, or cannot be read. */
+    /** For an adapter whose file is not here, or cannot be read. */
     public static final AdapterInfo NONE = new AdapterInfo("", 0, List.of(), List.of(), 0, 0);
 
     private static final Pattern LAYER = Pattern.compile("^blk\\.\\d+\\.");

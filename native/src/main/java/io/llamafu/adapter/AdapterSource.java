@@ -11,11 +11,11 @@ import java.util.function.Predicate;
 
 import static java.util.Objects.requireNonNull;
 
-/** Where adapters come from. A value: equal sources have the same adapters. */
+/** A source of adapters. A value: equal sources have the same adapters. */
 public interface AdapterSource {
     /**
-     * Tells whether there is an adapter of a name, without opening the source or reading a file. May wait for a disk or a
-     * network, and fails with {@link ErrorCode#ARTIFACT_UNAVAILABLE} if that cannot be told. For one thread.
+     * Looks up whether adapters exist, without opening the source or reading a file. May wait for a disk or a network,
+     * and fails with {@link ErrorCode#ARTIFACT_UNAVAILABLE} if the answer is unknown. For one thread.
      */
     Predicate<String> lookUps();
 
@@ -27,14 +27,15 @@ public interface AdapterSource {
      */
     Session open();
 
-    /** An open source. Thread-safe. Its string is how messages name the source. */
+    /** An open source. Thread-safe. Its string names the source in messages. */
     interface Session extends AutoCloseable {
-        /** The names of all adapters, in order; waits for a local folder at most. */
+        /** The names of all adapters in order; waits only for a local folder. */
         List<String> names();
 
         /**
-         * The version that a name stands for. Waits for attributes of local files at most; what takes longer completes the
-         * future later. Fails with {@link ErrorCode#ADAPTER_INVALID} if the name leads to no regular file.
+         * The version that a name stands for. Waits only for attributes of local files; anything slower completes the
+         * future later. Fails with {@link ErrorCode#ADAPTER_INVALID} if the name leads to something other than a
+         * regular file.
          */
         CompletableFuture<Optional<Version>> find(String name);
 
@@ -44,32 +45,34 @@ public interface AdapterSource {
          */
         CompletableFuture<Pinned> pin(Version version);
 
-        /** Whether a version that was found earlier still holds now that another one, or the same, is found. */
+        /** Whether an earlier version is still valid now that this one was found. */
         default boolean holds(Version earlier, Version found) {
             return earlier.equals(found);
         }
 
-        /** Whether the file of a version is being changed in place, so that the version is neither there nor replaced. */
+        /**
+         * Whether the file of a version is being changed in place, so that the version is neither there nor replaced.
+         */
         default boolean isBeingOverwritten(Version version) {
             return false;
         }
 
-        /** Fails what is not complete. Idempotent; does not throw. */
+        /** Fails incomplete futures. Idempotent; does not throw. */
         @Override
         void close();
     }
 
-    /** One version of an adapter, as its source tells versions apart. Equal versions have the same file and card. */
+    /** One version of an adapter, as identified by its source. Equal versions have the same file and card. */
     interface Version {
         String name();
 
-        /** Of the adapter's file. */
+        /** Size of the adapter's file. */
         long byteSize();
 
         /** Equal for versions with the same adapter file, whatever their cards. */
         Object content();
 
-        /** The file, if it is on this machine anyway. */
+        /** The file, if it is on this machine without being fetched. */
         Optional<Path> file();
 
         /** The card beside that file. */
@@ -80,8 +83,8 @@ public interface AdapterSource {
      * The files of a version on this machine.
      *
      * @param digest lower-case hexadecimal SHA-256 of the file, if the source knows it
-     * @param origin what messages add to a path that says nothing to a user; may be empty
-     * @param release gives the files up
+     * @param origin added in messages to a path that means nothing to users; may be empty
+     * @param release releases the files
      */
     record Pinned(
             Version version, Path file, Optional<Path> card, Optional<String> digest, String origin, Runnable release)

@@ -25,26 +25,27 @@ import java.util.stream.Stream;
 import static java.util.Objects.requireNonNull;
 
 /**
- * Adapters on this machine: every regular file {@code NAME.gguf} of a folder, files that are named one by one, or both. A
- * name reaches nothing else: it contains no separator, and a link that leaves the folder is refused. An adapter's {@link
- * AdapterCard} is {@code NAME.json} beside it. Where {@code NAME.gguf} is a symbolic link to a file of that name in another
- * folder, and there is no card beside the link, it is the one beside the file.
+ * Adapters on this machine: every regular file {@code NAME.gguf} of a folder, single files, or both. Names contain no
+ * separator, and links that leave the folder are rejected. An adapter's {@link AdapterCard} is {@code NAME.json} beside
+ * it. If {@code NAME.gguf} is a symbolic link to a file of that name in another folder, and there is no card beside the
+ * link, the card beside the target is used.
  *
- * <p>An adapter is published by writing it under another name and renaming it; then readers see the old version or the
- * new one, never a part. A file that is overwritten in place is left alone until it has been still for half a second;
- * until then the version before it holds. The same is true of cards.
+ * <p>An adapter is published by writing it under another name and renaming it, so readers see either the old version or
+ * the new one. A file that is overwritten in place is not used until it has been unchanged for half a second; until
+ * then the previous version is valid. The same applies to cards.
  *
  * @param folder a directory of {@code NAME.gguf} files
- * @param files further adapters, by name; a name may not be in the folder too. One that appears there later is ignored
+ * @param files additional adapters by name; a name must not be in the folder as well. One that appears there later is
+ *     ignored
  */
 public record LocalAdapters(Optional<Path> folder, Map<String, Path> files)
         implements AdapterSource, AdapterSource.Session {
     private static final String SUFFIX = ".gguf";
     private static final String CARD_SUFFIX = ".json";
     private static final int ATTEMPTS = 5;
-    /** How long a file that is overwritten in place must have been still. */
+    /** How long a file that is overwritten in place must have been unchanged. */
     private static final Duration SETTLE_TIME = Duration.ofMillis(500);
-    /** By how much the clock of a file system may be ahead of this machine's. */
+    /** How far the clock of a file system may be ahead of this machine's. */
     private static final Duration MOST_CLOCK_DIFFERENCE = Duration.ofMinutes(1);
 
     public LocalAdapters {
@@ -60,7 +61,7 @@ public record LocalAdapters(Optional<Path> folder, Map<String, Path> files)
     /**
      * A regular file.
      *
-     * @param path links resolved
+     * @param path with links resolved
      */
     private record Located(Path path, AdapterFile.Stamp stamp) {
         private static Located of(Path path, String name) throws IOException {
@@ -74,7 +75,10 @@ public record LocalAdapters(Optional<Path> folder, Map<String, Path> files)
             return new Located(path, AdapterFile.Stamp.of(attributes));
         }
 
-        /** The same inode with other content was written in place, a moment ago. A time far ahead says nothing of when. */
+        /**
+         * The same inode with other content was written in place, a moment ago. A time far in the future is
+         * meaningless.
+         */
         private boolean isUnsettledAfter(Located previous) {
             Instant now = Instant.now();
             Instant written = stamp.lastModified().toInstant();
@@ -90,7 +94,7 @@ public record LocalAdapters(Optional<Path> folder, Map<String, Path> files)
             return located.stamp().byteSize();
         }
 
-        /** Under another path it is the same file if the file system tells files apart. */
+        /** Under another path it is the same file if the file system has file keys. */
         @Override
         public Object content() {
             return located.stamp().fileKey().isEmpty() ? located : located.stamp();
@@ -166,7 +170,7 @@ public record LocalAdapters(Optional<Path> folder, Map<String, Path> files)
             try {
                 return locateOnce(name);
             } catch (NoSuchFileException e) {
-                // A link that was led to another folder while it was followed is no missing file.
+                // A link that was redirected while it was followed does not mean that the file is missing.
                 missing = e;
             }
         }
@@ -192,7 +196,7 @@ public record LocalAdapters(Optional<Path> folder, Map<String, Path> files)
         }
     }
 
-    /** Leading such a link to another folder changes adapter and card at once. */
+    /** Redirecting such a link changes adapter and card at once. */
     private Optional<Located> findCardOfLink(String name, Path file) throws IOException {
         Path link = files.getOrDefault(
                 name, folder.map(path -> path.resolve(name + SUFFIX)).orElse(file));
@@ -225,7 +229,7 @@ public record LocalAdapters(Optional<Path> folder, Map<String, Path> files)
         return path;
     }
 
-    /** They stay where they are. */
+    /** Local files stay in place. */
     @Override
     public CompletableFuture<Pinned> pin(Version version) {
         return CompletableFuture.completedFuture(
@@ -260,7 +264,7 @@ public record LocalAdapters(Optional<Path> folder, Map<String, Path> files)
         return this::contains;
     }
 
-    /** Whether there is a file of a name, usable or not. */
+    /** Whether there is a file of this name, usable or not. */
     public boolean contains(String name) {
         try {
             return AdapterName.isValid(name) && locate(name) != null;
@@ -301,7 +305,7 @@ public record LocalAdapters(Optional<Path> folder, Map<String, Path> files)
     @Override
     public void close() {}
 
-    /** As messages name them; empty if there can be none. */
+    /** For messages; empty if there can be none. */
     @Override
     public String toString() {
         String inFolder = folder.map(path -> "'" + path + "'").orElse("");

@@ -9,7 +9,7 @@ import java.util.function.LongSupplier;
 
 import static java.util.Objects.requireNonNull;
 
-/** What failed a moment ago, so that a stream of records does not try it for each. Thread-safe. */
+/** Recent failures, so that a stream of records does not repeat each attempt. Thread-safe. */
 public final class RecentFailures {
     private final Duration remembered;
     private final LongSupplier nanoTime;
@@ -29,9 +29,9 @@ public final class RecentFailures {
     }
 
     /**
-     * Checks that there is none of this key.
+     * Checks that the key has no recent failure.
      *
-     * @throws LlamafuException with the code and message of the failure, if there is
+     * @throws LlamafuException with the code and message of the failure, if there is one
      */
     public synchronized void check(String key) {
         Failure failure = byKey.get(key);

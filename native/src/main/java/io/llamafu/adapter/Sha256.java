@@ -19,7 +19,7 @@ public final class Sha256 {
 
     private Sha256() {}
 
-    /** What is done with each part of a file on the way. */
+    /** Processes each part of a file while it is read. */
     @FunctionalInterface
     interface Part {
         void take(byte[] part, int length, long position);
@@ -61,7 +61,7 @@ public final class Sha256 {
     /**
      * Of a file.
      *
-     * @param alike gets what is read, in parts of a multiple of 4 bytes
+     * @param alike also receives the content, in parts of a multiple of 4 bytes
      * @param pause runs after each MiB, so that others get the processor
      */
     static String of(Path path, Part alike, Runnable pause) throws IOException {
@@ -76,7 +76,7 @@ public final class Sha256 {
         return finish(digest);
     }
 
-    /** Reads a file like {@link #of(Path, Part, Runnable)}, for nothing but what is done with its parts. */
+    /** Reads a file like {@link #of(Path, Part, Runnable)}, without computing a digest. */
     static void read(Path path, Part action, Runnable pause) throws IOException {
         byte[] buffer = new byte[BUFFER_BYTES];
         try (InputStream in = Files.newInputStream(path)) {

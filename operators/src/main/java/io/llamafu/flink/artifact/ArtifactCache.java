@@ -30,20 +30,20 @@ import java.util.stream.Stream;
  *
  * <pre>
  * content/SHA-256        complete files, never changed
- * used/SHA-256           when each was used last
- * index/URI-hash         which content a URI had, at which size and time; and the lock of who fetches it
- * partial/URI-hash       what is here of files that are being fetched, or were when the fetch was interrupted
+ * used/SHA-256           when each was last used
+ * index/URI-hash         the content of a URI, with its size and time; and the lock of a fetch
+ * partial/URI-hash       the parts of running and interrupted fetches
  * sessions/ID/           of one class loader: hard links to what it uses, reserved room, and its lock
- * lock                   held for moments, by who counts bytes or opens and clears sessions
+ * lock                   held briefly, to count bytes and to open and clear sessions
  * </pre>
  *
- * <p>A session of which the lock is free ended without being closed: whoever opens a session next deletes it, with its
- * links. Any of it may be removed from outside at any time: what is missing is made or fetched again. Thread-safe.
+ * <p>A session with a free lock ended without being closed; the next session to be opened deletes it, with its links.
+ * Anything may be removed from outside at any time and is created or fetched again. Thread-safe.
  */
 final class ArtifactCache implements Shared.Value {
     private static final Logger LOG = LoggerFactory.getLogger(ArtifactCache.class);
 
-    /** The same for each opening, so that an engine that is still warm is found under the same paths. */
+    /** The same each time, so that an engine that is still open is found under the same paths. */
     private static final String CLASS_LOADER_ID = UUID.randomUUID().toString();
 
     private static final Duration LOCK_PATIENCE = Duration.ofMinutes(1);
@@ -51,7 +51,7 @@ final class ArtifactCache implements Shared.Value {
     private static final int ATTEMPTS = 5;
 
     private static final Shared<Settings, ArtifactCache> SHARED = new Shared<>();
-    /** Models are large: what was found to be sound is not read again when a job restarts. */
+    /** Models are large, so a verified one is not read again when a job restarts. */
     private static final SoundContents SOUND = new SoundContents();
 
     private final Path folder;
@@ -65,7 +65,7 @@ final class ArtifactCache implements Shared.Value {
     private final ScheduledThreadPoolExecutor refresher;
 
     /**
-     * Which cache.
+     * Identifies a cache.
      *
      * @param folder on one local file system; for {@link Shared}, with all links resolved
      * @param maxBytes the most bytes of all fetched files; 0 is no limit
@@ -73,10 +73,10 @@ final class ArtifactCache implements Shared.Value {
     record Settings(Path folder, long maxBytes) {}
 
     /**
-     * What tests change.
+     * Values that tests change.
      *
-     * @param fetchPatience how long somebody else may fetch a file without progress. After that, the file is fetched beside
-     *     who seems to hang: it costs time, and harms nothing
+     * @param fetchPatience how long another process may fetch a file without progress. After that the file is fetched a
+     *     second time, which costs time but does no harm
      * @param refreshInterval how often a session shows that it is alive
      * @param noteBytes how much of a file may have to be fetched again after a crash
      */
@@ -88,10 +88,10 @@ final class ArtifactCache implements Shared.Value {
     }
 
     /**
-     * A file that was linked.
+     * A linked file.
      *
-     * @param version which one it is
-     * @param fetched whether it was not here
+     * @param version the linked version
+     * @param fetched whether it had to be fetched
      */
     record Linked(RemoteFile version, String digest, boolean fetched) {}
 
@@ -107,18 +107,18 @@ final class ArtifactCache implements Shared.Value {
         this.refresher = new ScheduledThreadPoolExecutor(1, DaemonThreads.named("llamafu-cache-session"));
     }
 
-    /** The cache that all of this class loader share who ask for the same one. */
+    /** The cache of these settings, shared within this class loader. */
     static Shared<Settings, ArtifactCache>.Share shared(Settings settings) {
         return SHARED.acquire(settings, missing -> open(missing, Tuning.standard(SOUND)));
     }
 
-    /** Opens a session with the standard tuning, and its own memory of what is sound. */
+    /** Opens a session with the default tuning and its own record of verified contents. */
     static ArtifactCache open(Settings settings) {
         return open(settings, Tuning.standard(new SoundContents()));
     }
 
     /**
-     * Opens a session, and clears what ended processes left.
+     * Opens a session, and deletes what ended processes left behind.
      *
      * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if the folder cannot be used
      */
@@ -126,7 +126,7 @@ final class ArtifactCache implements Shared.Value {
         Path folder = CacheFolder.prepare(settings.folder(), true);
         try {
             createParts(folder);
-            // Under the lock, so that nobody takes a session for a dead one before it has its own lock.
+            // Under the lock, so that the session is not taken for a dead one before it holds its own lock.
             CacheSession session = locked(folder, () -> {
                 CacheSession.clearDead(folder.resolve("sessions"));
                 clearOldParts(folder.resolve("partial"));
@@ -181,7 +181,7 @@ final class ArtifactCache implements Shared.Value {
                 refresher.scheduleWithFixedDelay(this::refresh, millis, millis, TimeUnit.MILLISECONDS);
     }
 
-    /** On a thread of its own: an interrupt of the one that writes to the lock would free it. */
+    /** On a separate thread, because an interrupt of the thread that writes to the lock would free it. */
     private void refresh() {
         try {
             refreshSession();
@@ -195,7 +195,7 @@ final class ArtifactCache implements Shared.Value {
             session.refresh();
         } else {
             createParts(folder);
-            // Whoever clears sessions must not see it between its creation and its lock.
+            // Clearing must not see the session between its creation and its lock.
             locked(folder, () -> {
                 session.refresh();
                 return session;
@@ -203,7 +203,7 @@ final class ArtifactCache implements Shared.Value {
         }
     }
 
-    /** A folder for links, gone with the session. Must be on this file system for links to be possible. */
+    /** A folder for links, deleted with the session. It is on the same file system, as hard links require. */
     Path linkFolder(String name) throws IOException {
         return session.linkFolder(name);
     }
@@ -211,8 +211,8 @@ final class ArtifactCache implements Shared.Value {
     /**
      * A file that stays in the cache until this is closed.
      *
-     * @param fetched whether it was not here
-     * @param content the file: one path for all who use it
+     * @param fetched whether it had to be fetched
+     * @param content the file, with the same path for all users
      * @param link keeps it from being evicted
      */
     record Pin(RemoteFile version, String digest, boolean fetched, Path content, Path link) implements AutoCloseable {
@@ -227,31 +227,31 @@ final class ArtifactCache implements Shared.Value {
         }
     }
 
-    /** Pins the content of a version of a file, as {@link #link(RemoteFile, Path, Runnable)} links it. */
+    /** Pins the content of a version of a file, linked as by {@link #link(RemoteFile, Path, Runnable)}. */
     Pin pin(RemoteFile file, Runnable progress) throws IOException {
         Path link = linkFolder("pins").resolve(UUID.randomUUID().toString());
         Linked linked = link(file, link, progress);
         return new Pin(linked.version(), linked.digest(), linked.fetched(), fileOf(linked.digest()), link);
     }
 
-    /** Where the content lies; it stays while it is linked. */
+    /** The path of a content, which stays while it is linked. */
     Path fileOf(String digest) {
         return contents.fileOf(digest);
     }
 
-    /** As {@link #link(RemoteFile, Path, Runnable)}, of the present version. */
+    /** Like {@link #link(RemoteFile, Path, Runnable)}, for the current version. */
     Linked link(URI uri, Path target) throws IOException {
         return link(RemoteFile.at(uri), target, () -> {});
     }
 
     /**
-     * Makes the target a link to the content of a version of a file, which is fetched unless it is here; or of a later
-     * version, if there is one by then. Blocks. As long as another process makes progress with the same file, it is waited
-     * for.
+     * Makes the target a link to the content of a version of a file, which is fetched unless it is in the cache; or of
+     * a later version, if there is one by then. Blocks. Waits for another process that fetches the same file, as long
+     * as that makes progress.
      *
-     * @param file as somebody saw it
-     * @param progress runs now and then while bytes come, or are read
-     * @throws IOException if it cannot be fetched; FileNotFoundException if it is not there
+     * @param file the version as last seen
+     * @param progress runs from time to time while bytes arrive or are read
+     * @throws IOException if it cannot be fetched; FileNotFoundException if it does not exist
      * @throws LlamafuException with {@link ErrorCode#ARTIFACT_UNAVAILABLE} if there is no room for it
      */
     Linked link(RemoteFile file, Path target, Runnable progress) throws IOException {
@@ -287,7 +287,7 @@ final class ArtifactCache implements Shared.Value {
         Optional<CacheLock> lock =
                 CacheLock.acquire(index.lockOf(file.uri()), tuning.fetchPatience(), progressOf(data, progress));
         try {
-            // Whoever had the lock has most likely fetched it.
+            // The previous holder of the lock has probably fetched it.
             Optional<Linked> fetched = linkWhatIsHere(file, target, progress);
             if (fetched.isPresent()) {
                 return fetched;
@@ -304,7 +304,7 @@ final class ArtifactCache implements Shared.Value {
         }
     }
 
-    /** Of whoever fetches the file, told to who waits for it as well. */
+    /** The progress of the process that fetches the file, which is also reported to the waiting caller. */
     private static LongSupplier progressOf(Path data, Runnable progress) {
         AtomicLong last = new AtomicLong();
         return () -> {
@@ -317,9 +317,9 @@ final class ArtifactCache implements Shared.Value {
     }
 
     /**
-     * The digest of this version; empty if it was published again while it was read.
+     * The digest of this version; empty if it was replaced while it was read.
      *
-     * @param alone whether nobody else fetches the file, so that what was fetched before may be gone on with
+     * @param alone whether no other process fetches the file, so that an interrupted fetch can be resumed
      */
     private Optional<String> fetch(RemoteFile file, boolean alone, Runnable progress) throws IOException {
         long start = System.nanoTime();
@@ -374,7 +374,7 @@ final class ArtifactCache implements Shared.Value {
         };
     }
 
-    /** A full disk makes what nobody uses leave, once, for all that is left to write. */
+    /** If the disk is full, evicts idle contents once, for all bytes left to write. */
     private void writeMakingRoom(RemoteFile file, String name, FileChannel out, ByteBuffer bytes, long left)
             throws IOException {
         try {
@@ -395,7 +395,7 @@ final class ArtifactCache implements Shared.Value {
         }
     }
 
-    /** The thread may be that of a cancelled task: an interrupt must not keep the session from being closed. */
+    /** The thread may be that of a cancelled task; an interrupt must not keep the session from being closed. */
     @Override
     public void close() {
         boolean interrupted = Thread.interrupted();

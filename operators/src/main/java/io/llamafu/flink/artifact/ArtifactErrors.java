@@ -8,14 +8,14 @@ import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.net.URI;
 
-/** What a file that could not be fetched means to the job. */
+/** Codes for failures to fetch a file. */
 final class ArtifactErrors {
     private ArtifactErrors() {}
 
     /**
      * A failure with its code.
      *
-     * @param what the option or the adapter that the file is for
+     * @param what the option or adapter that needs the file
      * @param missing the code if there is no such file
      */
     static LlamafuException coded(String what, URI uri, ErrorCode missing, IOException failure) {
@@ -37,7 +37,7 @@ final class ArtifactErrors {
                 failure);
     }
 
-    /** A call that was given up. */
+    /** A call that was abandoned. */
     static LlamafuException hangs(String what) {
         return new LlamafuException(
                 ErrorCode.ARTIFACT_UNAVAILABLE,

@@ -17,14 +17,14 @@ import java.util.TreeMap;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * What a job needs on this machine, and where to keep what must be fetched.
+ * The files that a job needs on this machine, and where to keep fetched ones.
  *
  * @param model a GGUF file
  * @param adapters a folder of GGUF files
- * @param adapterFiles further adapters, by name
- * @param cacheFolder where fetched files lie, on one local file system
+ * @param adapterFiles additional adapters by name
+ * @param cacheFolder for fetched files, on one local file system
  * @param cacheBytes the most bytes of fetched files; 0 is no limit
- * @param refreshInterval how often adapters are looked for; remote ones at most once a second
+ * @param refreshInterval how often adapters are looked up; remote ones at most once a second
  */
 @Internal
 public record ArtifactOptions(
@@ -45,7 +45,7 @@ public record ArtifactOptions(
         checkNotNull(refreshInterval, "refreshInterval is null");
     }
 
-    /** How often a remote file system is asked: an interval of 0 would mean all the time. */
+    /** The interval for remote file systems, which an interval of 0 would ask continuously. */
     Duration remoteRefreshInterval() {
         return refreshInterval.compareTo(LEAST_REMOTE_INTERVAL) < 0 ? LEAST_REMOTE_INTERVAL : refreshInterval;
     }
@@ -58,7 +58,10 @@ public record ArtifactOptions(
         return model instanceof Location.Remote || !remoteFiles().isEmpty();
     }
 
-    /** Where the adapters are. Tells whether there is one, but cannot be opened if some are remote: see {@link JobFiles}. */
+    /**
+     * The adapters. The source can look up names, but cannot be opened if some adapters are remote: see {@link
+     * JobFiles}.
+     */
     public AdapterSource adapterSource() {
         return adapterSource(cacheSettings(cacheFolder.path()));
     }
@@ -75,7 +78,7 @@ public record ArtifactOptions(
                 : new RemoteAdapters(remote, local, cache, remoteRefreshInterval(), StoreThreads.STALLED);
     }
 
-    /** @param folder with all links resolved, so that equal folders are one cache */
+    /** @param folder with all links resolved, so that equal folders have one cache */
     ArtifactCache.Settings cacheSettings(Path folder) {
         return new ArtifactCache.Settings(folder, cacheBytes);
     }
@@ -90,7 +93,7 @@ public record ArtifactOptions(
         return location instanceof Location.Remote remote ? Optional.of(remote.uri()) : Optional.empty();
     }
 
-    /** Of the adapters that are named one by one, those on this machine. */
+    /** The files of {@code adapters.files} on this machine. */
     private Map<String, Path> localFiles() {
         Map<String, Path> files = new HashMap<>();
         adapterFiles.forEach((name, location) -> {

@@ -20,8 +20,8 @@ import java.util.UUID;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * The fetched files by their SHA-256. Who uses one holds a hard link to it, so that the number of links tells whether it
- * is in use, whatever process uses it. Before a process first uses one, it reads it and compares the SHA-256.
+ * The fetched files by their SHA-256. A user of a content holds a hard link to it, so the number of links shows whether
+ * it is in use by any process. Before a process first uses a content, it reads it and verifies the SHA-256.
  */
 final class CacheContents {
     private static final Logger LOG = LoggerFactory.getLogger(CacheContents.class);
@@ -36,8 +36,8 @@ final class CacheContents {
      * Contents in a folder.
      *
      * @param folder has the files
-     * @param uses has an empty file for each, of which the time says when it was used last: the time of the content itself
-     *     must stay, because readers tell versions apart by it
+     * @param uses has an empty file for each content, whose time is that of the last use; the time of the content
+     *     itself must not change, because readers distinguish versions by it
      */
     CacheContents(Path folder, Path uses, SoundContents sound) {
         this.folder = folder;
@@ -48,7 +48,7 @@ final class CacheContents {
     /**
      * A file at one moment.
      *
-     * @param users how many links there are to it besides its own
+     * @param users number of links in addition to its own
      */
     record Content(String digest, long bytes, int users) {
         boolean isIdle() {
@@ -56,7 +56,7 @@ final class CacheContents {
         }
     }
 
-    /** Gives a place for a file. */
+    /** Provides a place for a file. */
     interface Parking {
         Path file() throws IOException;
     }
@@ -66,10 +66,10 @@ final class CacheContents {
     }
 
     /**
-     * Makes a complete file the content of its digest. A sound one that is there stays, because others have links to it; one
-     * that is not makes way, and who has linked it keeps it.
+     * Makes a complete file the content of its digest. An existing intact content stays, because others have links to
+     * it; a damaged one is replaced, and its users keep their links.
      *
-     * @param complete is gone afterwards
+     * @param complete no longer exists afterwards
      * @param progress runs after each MiB of a file that is read
      */
     void add(Path complete, String digest, Runnable progress) throws IOException {
@@ -92,7 +92,7 @@ final class CacheContents {
             }
             LOG.warn("{} was damaged; it is replaced.", content);
         } catch (NoSuchFileException e) {
-            // Evicted in this moment.
+            // Evicted at this moment.
         }
         Files.move(complete, content, StandardCopyOption.ATOMIC_MOVE);
         sound.remember(content, digest);
@@ -110,22 +110,22 @@ final class CacheContents {
     }
 
     /**
-     * Makes the target a link to a content, in place of what the target was.
+     * Makes the target a link to a content, replacing an existing target.
      *
      * @param progress runs after each MiB of a file that is read
-     * @return false if the content is not here, not complete, or not that of its digest
+     * @return false if the content is missing, incomplete or damaged
      */
     boolean link(String digest, long byteSize, Path target, Runnable progress) throws IOException {
         Path link = target.resolveSibling("." + UUID.randomUUID());
         Files.createDirectories(target.getParent());
         try {
-            // Linked before it is read, so that it stays meanwhile.
+            // Linked before it is read, so that it is not evicted meanwhile.
             Files.createLink(link, fileOf(digest));
             if (Files.size(link) != byteSize || !isSound(link, digest, progress)) {
                 LOG.warn("{} is damaged and is fetched again.", fileOf(digest));
                 return false;
             }
-            // Renaming a link over another one to the same file does nothing.
+            // Renaming a link over another link to the same file does nothing.
             Files.move(link, target, StandardCopyOption.ATOMIC_MOVE);
             markUsed(digest);
             return true;
@@ -169,7 +169,7 @@ final class CacheContents {
         return contents;
     }
 
-    /** When a content was used last. */
+    /** When a content was last used. */
     FileTime lastUsed(Content content) throws IOException {
         looks.incrementAndGet();
         try {
@@ -180,12 +180,12 @@ final class CacheContents {
     }
 
     /**
-     * Deletes a content that nobody uses.
+     * Deletes a content without users.
      *
-     * @param parking where it is put first: a file that does not exist, on the same file system. There nobody finds it, and
-     *     its links show whether somebody did before. One who had found it and makes the link only then keeps the bytes; the
-     *     content is fetched again for the others
-     * @return the bytes that are free now; 0 if it is in use, or gone
+     * @param parking where it is moved first: a path that does not exist, on the same file system. There it cannot be
+     *     found, and its links show whether it was linked before. A process that had found it earlier and links it now
+     *     keeps the bytes; for all others the content is fetched again
+     * @return the bytes freed; 0 if it is in use or gone
      */
     long evict(String digest, Parking parking) throws IOException {
         Path content = fileOf(digest);
@@ -215,7 +215,7 @@ final class CacheContents {
         try {
             Files.createLink(content, parked);
         } catch (FileAlreadyExistsException e) {
-            // Fetched again in this moment; who linked this one keeps it.
+            // Fetched again at this moment; a process that linked this one keeps it.
         }
     }
 
@@ -224,7 +224,7 @@ final class CacheContents {
         return (int) Files.getAttribute(file, "unix:nlink") - 1;
     }
 
-    /** How often a file was looked at: the work of counting and evicting. */
+    /** The number of files looked at: the cost of counting and evicting. */
     long looks() {
         return looks.get();
     }

@@ -4,7 +4,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 
-/** How the bytes of a fetched file get to the disk. */
+/** Writes the bytes of fetched files to disk. */
 interface CacheDisk {
     /** The disk of this machine. */
     CacheDisk LOCAL = (out, bytes) -> {
@@ -13,10 +13,10 @@ interface CacheDisk {
         }
     };
 
-    /** Writes all bytes. After a failure the buffer says which are left. */
+    /** Writes all bytes. After a failure, the buffer shows which are left. */
     void write(FileChannel out, ByteBuffer bytes) throws IOException;
 
-    /** Whether a write failed because there is no room, as Linux says it. */
+    /** Whether a write failed for lack of room, by Linux's message. */
     static boolean isFull(IOException failure) {
         String message = String.valueOf(failure.getMessage());
         return message.contains("No space left on device") || message.contains("Disk quota exceeded");

@@ -21,11 +21,11 @@ import java.util.function.IntPredicate;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * Where a cache is. What lies there is loaded as a model, so nobody but this user and root may be able to put another file
- * or folder in its place.
+ * The folder of a cache. Its files are loaded as models, so only this user and root may be able to replace files or
+ * folders in it.
  *
- * @param path the cache; or a folder for temporary files that it is to be in
- * @param chosen whether a user has named the path as the cache
+ * @param path the cache, or a folder for temporary files that is to contain it
+ * @param chosen whether the user named the path as the cache
  */
 @Internal
 public record CacheFolder(Path path, boolean chosen) {
@@ -48,17 +48,19 @@ public record CacheFolder(Path path, boolean chosen) {
     }
 
     /**
-     * The default: {@code llamafu-cache} in a folder for temporary files. If all users share that, the name has a random
-     * end, because another user could take one that is known. One of ours that is there is used again.
+     * The default: {@code llamafu-cache} in a folder for temporary files. If all users share that folder, the name has
+     * a random suffix, because another user could take a predictable one. An existing folder of this user is used
+     * again.
      */
     public static CacheFolder in(Path temporaryFolder) {
         return new CacheFolder(temporaryFolder, false);
     }
 
     /**
-     * The folder with all links resolved; created if it is missing.
+     * The folder with all links resolved, created if it is missing.
      *
-     * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if it cannot be, or others could change what is in it
+     * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if it cannot be created, or other users could
+     *     change its content
      */
     Path prepare() {
         if (chosen) {
@@ -72,7 +74,7 @@ public record CacheFolder(Path path, boolean chosen) {
         }
     }
 
-    /** @param inFlinksFolder whose owners Flink trusts: who owns them could replace its jars as well */
+    /** @param inFlinksFolder whether its owners are trusted by Flink, because they could replace its jars as well */
     static Path prepare(Path folder, boolean inFlinksFolder) {
         try {
             if (!Files.isDirectory(folder)) {
@@ -117,7 +119,7 @@ public record CacheFolder(Path path, boolean chosen) {
         return ours.first();
     }
 
-    /** What a path is, links not followed. */
+    /** The attributes of a path, without following links. */
     private record Attributes(int owner, int mode, boolean isFolder, boolean isLink) {
         static Attributes of(Path path) throws IOException {
             Map<String, Object> attributes =
@@ -141,7 +143,7 @@ public record CacheFolder(Path path, boolean chosen) {
             return isFolder && owner == user && (mode & 0077) == 0;
         }
 
-        /** In a sticky folder, such as {@code /tmp}, nobody can replace what is not theirs. */
+        /** In a sticky folder such as {@code /tmp}, users can replace only their own files. */
         boolean letsOthersReplace() {
             return mayOthersWrite() && (mode & STICKY) == 0;
         }
@@ -167,7 +169,7 @@ public record CacheFolder(Path path, boolean chosen) {
         }
     }
 
-    /** Looks at each folder on the way, and on the ways that links lead. */
+    /** Checks every folder on the path, and on the paths of links. */
     private static void requireNobodyElseCanReplace(Path folder, IntPredicate trusted, int mostLinks)
             throws IOException {
         Path way = folder.getRoot();

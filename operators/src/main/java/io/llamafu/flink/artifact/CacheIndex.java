@@ -14,13 +14,13 @@ import java.util.Optional;
 import java.util.Properties;
 
 /**
- * What is known of versions of remote files: a small file for each URI, with one value for its last version. Who publishes
- * another version makes the value void. Locks beside them are never removed: others may wait for those.
+ * Facts about versions of remote files: a small file per URI, with one value for its last version. A new version
+ * invalidates the value. The lock files beside them are never removed, because other processes may be waiting for them.
  */
 final class CacheIndex {
-    /** The value is the SHA-256 of the content, so that it need not be read again while size and time are the same. */
+    /** The value is the SHA-256 of the content, which need not be read again while size and time are the same. */
     static final String DIGEST = "sha256";
-    /** The value says how many bytes of the content are safely on the disk. */
+    /** The value is the number of bytes that are safely on disk. */
     static final String FETCHED_BYTES = "fetched";
 
     private static final String URI_KEY = "uri";
@@ -33,14 +33,14 @@ final class CacheIndex {
     /**
      * An index in a folder.
      *
-     * @param valueKey what the value is
+     * @param valueKey the meaning of the value
      */
     CacheIndex(Path folder, String valueKey) {
         this.folder = folder;
         this.valueKey = valueKey;
     }
 
-    /** The value of this version of a file, if it is known. */
+    /** The value of this version of a file, if known. */
     Optional<String> find(RemoteFile file) {
         Properties entry = new Properties();
         try (InputStream in = Files.newInputStream(entryOf(file.uri()))) {
@@ -53,15 +53,16 @@ final class CacheIndex {
         } catch (NoSuchFileException e) {
             return Optional.empty();
         } catch (IOException | IllegalArgumentException e) {
-            // What cannot be read is fetched again.
+            // An unreadable value is fetched again.
             return Optional.empty();
         }
     }
 
     /**
-     * Remembers a version.
+     * Stores a value for a version.
      *
-     * @param temporary a file to write first, on the same file system; renamed, so that nobody reads a part
+     * @param temporary a file to write first, on the same file system; it is renamed, so that readers see no partial
+     *     file
      */
     void put(RemoteFile file, String value, Path temporary) throws IOException {
         Properties entry = new Properties();
@@ -81,7 +82,7 @@ final class CacheIndex {
         Files.deleteIfExists(entryOf(uri));
     }
 
-    /** Held by who fetches a file. */
+    /** Held while the file is fetched. */
     Path lockOf(URI uri) {
         return folder.resolve(idOf(uri) + ".lock");
     }
@@ -90,7 +91,7 @@ final class CacheIndex {
         return folder.resolve(idOf(uri) + ".properties");
     }
 
-    /** A file name that stands for a URI. */
+    /** A file name for a URI. */
     static String idOf(URI uri) {
         return Sha256.of(uri.toString());
     }

@@ -19,13 +19,13 @@ import java.util.UUID;
 import java.util.function.LongSupplier;
 
 /**
- * A lock of a file that only one holder has, among all processes of the machine and all class loaders of this one. The
- * system frees it when the process ends, however it ends.
+ * A file lock with one holder among all processes of the machine and all class loaders of this JVM. The system frees it
+ * when the process ends, however it ends.
  *
- * <p>A file lock of POSIX belongs to the process, and closing any channel of the file frees it. So within the JVM the
- * holder is settled first, by a system property: nothing else is seen by all class loaders and holds on to none. Its name
- * is the inode, because one file has many paths. A file that is locked must not be opened by other means, nor may its
- * times be set: Java opens it for that.
+ * <p>A POSIX file lock belongs to the process, and closing any channel of the file frees it. Within the JVM the holder
+ * is therefore decided first, by a system property: all class loaders see it, and it keeps none of them alive. Its name
+ * is the inode, because a file can have many paths. A locked file must not be opened by other means, nor may its times
+ * be set, because Java opens it for that.
  */
 final class CacheLock implements AutoCloseable {
     private static final String PROPERTY_PREFIX = "io.llamafu.lock.";
@@ -42,13 +42,13 @@ final class CacheLock implements AutoCloseable {
         this.channel = channel;
     }
 
-    /** The lock, unless somebody has it. Creates the file. */
+    /** The lock, unless it is held. Creates the file. */
     static Optional<CacheLock> tryAcquire(Path file) throws IOException {
         create(file);
         return tryAcquireExisting(file);
     }
 
-    /** The lock; empty if somebody has it, and if there is no such file. */
+    /** The lock; empty if it is held, or the file does not exist. */
     static Optional<CacheLock> tryAcquireExisting(Path file) throws IOException {
         Object key;
         try {
@@ -65,7 +65,7 @@ final class CacheLock implements AutoCloseable {
         try {
             channel = FileChannel.open(file, StandardOpenOption.WRITE);
             FileLock lock = channel.tryLock();
-            // A file that was removed meanwhile is no lock any more: another one may have taken its place.
+            // A file that was removed meanwhile is not a lock any more: another one may have taken its place.
             acquired = lock != null && key(file).equals(key);
             return acquired ? Optional.of(new CacheLock(file, key, channel)) : Optional.empty();
         } catch (NoSuchFileException | OverlappingFileLockException e) {
@@ -80,7 +80,9 @@ final class CacheLock implements AutoCloseable {
         }
     }
 
-    /** Under another name first: who creates a file opens it, and would free the lock of a faster one by closing it. */
+    /**
+     * Under another name first, because creating a file opens it, and closing it would free a lock acquired meanwhile.
+     */
     private static void create(Path file) throws IOException {
         if (Files.exists(file)) {
             return;
@@ -90,7 +92,7 @@ final class CacheLock implements AutoCloseable {
         try {
             Files.createLink(file, temporary);
         } catch (FileAlreadyExistsException e) {
-            // Another one was faster.
+            // Another process was faster.
         } finally {
             Files.deleteIfExists(temporary);
         }
@@ -104,7 +106,7 @@ final class CacheLock implements AutoCloseable {
     /**
      * Waits for the lock.
      *
-     * @return empty if somebody still has it after that time
+     * @return empty if it is still held after that time
      * @throws InterruptedIOException if the thread is interrupted
      */
     static Optional<CacheLock> acquire(Path file, Duration patience) throws IOException {
@@ -112,10 +114,10 @@ final class CacheLock implements AutoCloseable {
     }
 
     /**
-     * Waits for the lock as long as its holder gets on.
+     * Waits for the lock as long as its holder makes progress.
      *
-     * @param progress of the holder: while it changes, the time begins anew
-     * @return empty if somebody still has it and made no progress in that time
+     * @param progress of the holder: each change restarts the time
+     * @return empty if it is still held, without progress in that time
      * @throws InterruptedIOException if the thread is interrupted
      */
     static Optional<CacheLock> acquire(Path file, Duration patience, LongSupplier progress) throws IOException {
@@ -143,7 +145,7 @@ final class CacheLock implements AutoCloseable {
         }
     }
 
-    /** Whether others who look at the path see this lock: somebody may have removed or replaced the file. */
+    /** Whether other processes see this lock at the path: the file may have been removed or replaced. */
     boolean isInPlace() throws IOException {
         try {
             return key(file).equals(key);
@@ -152,7 +154,7 @@ final class CacheLock implements AutoCloseable {
         }
     }
 
-    /** Makes the file young, so that who clears away old files leaves it. */
+    /** Updates the file's time, so that programs that delete old files keep it. */
     synchronized void touch() throws IOException {
         if (!closed) {
             channel.write(ByteBuffer.wrap(new byte[] {0}), 0);

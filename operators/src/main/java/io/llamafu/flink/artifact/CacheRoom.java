@@ -20,8 +20,8 @@ import java.util.Set;
 import java.util.stream.Stream;
 
 /**
- * The bytes of a cache: counts them, reserves room, and evicts what nobody uses, the longest unused first. If that would not
- * be enough, it evicts nothing. Used under the lock of the cache.
+ * The bytes of a cache: counts them, reserves room, and evicts idle contents, the least recently used first. If that
+ * would not be enough, it evicts nothing. Used under the lock of the cache.
  */
 final class CacheRoom {
     private final Path sessions;
@@ -36,8 +36,8 @@ final class CacheRoom {
      * The room of a cache.
      *
      * @param sessions has the folders of all sessions, which reserve room
-     * @param partial has the files that are being fetched, or were, until they were interrupted
-     * @param session ours
+     * @param partial has the files of running and interrupted fetches
+     * @param session the session of this process
      * @param maxBytes the most bytes of all files; 0 is no limit
      */
     CacheRoom(Path sessions, Path partial, CacheContents contents, CacheSession session, long maxBytes) {
@@ -49,14 +49,14 @@ final class CacheRoom {
     }
 
     /**
-     * Reserves room for a file, under a name: a file of that name among the partial ones does not count as well.
+     * Reserves room for a file under a name; a partial file of that name is then not counted in addition.
      *
      * @throws LlamafuException with {@link ErrorCode#ARTIFACT_UNAVAILABLE} if there is no room
      */
     Path reserve(RemoteFile file, String name) throws IOException {
         Path reservation = session.temporary(name);
         requireRoom(file, name);
-        // Sparse: it takes no room itself.
+        // A sparse file, which takes no room itself.
         try (RandomAccessFile reserved = new RandomAccessFile(reservation.toFile(), "rw")) {
             reserved.setLength(file.byteSize());
         }
@@ -119,7 +119,7 @@ final class CacheRoom {
         return reserved;
     }
 
-    /** Parts of files that nobody fetches at the moment. */
+    /** The partial files of interrupted fetches. */
     private List<Path> interrupted(Set<String> reserved, String ours) throws IOException {
         Set<String> fetched = new HashSet<>(reserved);
         fetched.add(ours);
@@ -145,10 +145,10 @@ final class CacheRoom {
     }
 
     /**
-     * Frees at least so many bytes, if there are as many that nobody uses; else it frees none.
+     * Frees at least so many bytes, if idle contents have as many; otherwise frees none.
      *
-     * @param fetching the name of the file that the room is for
-     * @return whether it did
+     * @param fetching the name of the file that needs the room
+     * @return whether it freed them
      */
     boolean free(long bytes, String fetching) throws IOException {
         List<Path> interrupted = interrupted(reservations().keySet(), fetching);

@@ -15,17 +15,17 @@ import java.util.UUID;
 import java.util.stream.Stream;
 
 /**
- * A folder of one class loader in the cache: links to what it uses, and room that it has reserved. Others see by its lock
- * that it is alive. Somebody who clears away old files may remove the lock; then it is made again at the next {@link
- * #refresh}, and until long after that nobody takes the session for a dead one. Opened, made again and
- * deleted under the lock of the cache.
+ * A folder of one class loader in the cache, with links to what it uses and the room it has reserved. Its lock shows
+ * others that it is alive. A program that deletes old files may remove the lock; the next {@link #refresh} creates it
+ * again, and until long after that the session is not taken for a dead one. Opened, marked again and deleted under the
+ * lock of the cache.
  */
 final class CacheSession {
     private static final Logger LOG = LoggerFactory.getLogger(CacheSession.class);
 
     private static final String LOCK = "lock";
     private static final String TEMPORARY = "temporary";
-    /** Much longer than between two refreshes: then nobody makes the lock again. */
+    /** Much longer than the refresh interval: a session without a lock for this long is dead. */
     private static final Duration ABANDONED = Duration.ofHours(1);
 
     private final Path folder;
@@ -64,7 +64,7 @@ final class CacheSession {
         }
     }
 
-    /** Removing the lock has changed the time of the folder. */
+    /** Removing the lock changes the time of the folder. */
     private static boolean isAbandoned(Path folder) throws IOException {
         try {
             return Files.notExists(folder.resolve(LOCK))
@@ -86,7 +86,7 @@ final class CacheSession {
         return closed || lock.isInPlace();
     }
 
-    /** Makes the lock young, and makes it again if it is gone. */
+    /** Updates the time of the lock, and creates the lock again if it is gone. */
     synchronized void refresh() throws IOException {
         if (closed) {
             return;
@@ -101,12 +101,12 @@ final class CacheSession {
         }
     }
 
-    /** A folder for links, gone with the session. On this file system, or links would be impossible. */
+    /** A folder for links, deleted with the session. It is on the same file system, as hard links require. */
     Path linkFolder(String name) throws IOException {
         return Files.createDirectories(folder.resolve(name));
     }
 
-    /** A file that does not exist, of which the size counts as reserved while it does; gone with the session. */
+    /** A path without a file; while the file exists, its size counts as reserved. Deleted with the session. */
     Path temporary(String name) throws IOException {
         return Files.createDirectories(folder.resolve(TEMPORARY)).resolve(name);
     }
@@ -120,13 +120,13 @@ final class CacheSession {
         return session.resolve(TEMPORARY);
     }
 
-    /** With all that is in it. */
+    /** With all its content. */
     synchronized void delete() throws IOException {
         closed = true;
         FileUtils.deleteDirectory(folder.toFile());
     }
 
-    /** From now on it is dead to others. */
+    /** From now on it is dead for others. */
     synchronized void release() throws IOException {
         closed = true;
         lock.close();

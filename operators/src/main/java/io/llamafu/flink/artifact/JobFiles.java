@@ -12,8 +12,8 @@ import java.util.Optional;
 import java.util.concurrent.TimeoutException;
 
 /**
- * The model of a job as a file of this machine, for as long as this is open, and where its adapters come from. Equal
- * locations give equal values in a class loader, and so one engine, which opens the adapters itself.
+ * The model of a job as a local file, for as long as this is open, and the source of its adapters. Equal locations give
+ * equal values in a class loader, and so share one engine, which opens the adapters itself.
  *
  * <pre>{@code
  * try (JobFiles files = JobFiles.acquire(options)) {
@@ -36,11 +36,11 @@ public final class JobFiles implements AutoCloseable {
     }
 
     /**
-     * Fetches the model if it is remote and not in the cache. Blocks meanwhile; an interrupt ends it with an error.
+     * Fetches the model if it is remote and not in the cache. Blocks; an interrupt ends it with an error.
      *
-     * @throws LlamafuException with {@link ErrorCode#MODEL_NOT_FOUND} if there is no such model,
-     *     {@link ErrorCode#INVALID_OPTION} if there is no such file system, or no usable cache, and
-     *     {@link ErrorCode#ARTIFACT_UNAVAILABLE} if the file system cannot be read or hangs, or the cache has no room
+     * @throws LlamafuException with {@link ErrorCode#MODEL_NOT_FOUND} if there is no such model, {@link
+     *     ErrorCode#INVALID_OPTION} if there is no such file system or the cache cannot be used, and {@link
+     *     ErrorCode#ARTIFACT_UNAVAILABLE} if the file system cannot be read or hangs, or the cache has no room
      */
     public static JobFiles acquire(ArtifactOptions options) {
         if (!options.isAnythingRemote()) {
@@ -89,12 +89,12 @@ public final class JobFiles implements AutoCloseable {
         return model;
     }
 
-    /** The adapters; an engine that opens them keeps them open for itself. */
+    /** The source of the adapters; each engine opens it for itself. */
     public AdapterSource adapters() {
         return adapters;
     }
 
-    /** A failure to open the engine, with the URI of a model that was fetched: its path says nothing to a user. */
+    /** A failure to open the engine, with the URI of a fetched model, because its path means nothing to users. */
     public LlamafuException explain(LlamafuException failure) {
         return modelUri.filter(uri -> failure.getMessage().contains(model.toString()))
                 .map(uri -> new LlamafuException(

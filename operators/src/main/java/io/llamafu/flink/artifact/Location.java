@@ -7,21 +7,21 @@ import org.apache.flink.annotation.Internal;
 import java.net.URI;
 import java.nio.file.Path;
 
-/** Where a model or an adapter folder is. */
+/** The location of a model, adapter or adapter folder. */
 @Internal
 public sealed interface Location {
 
-    /** On this machine: used in place. */
+    /** On this machine; used in place. */
     record Local(Path path) implements Location {}
 
-    /** In a file system of Flink: fetched into the cache. */
+    /** In another file system of Flink; fetched into the cache. */
     record Remote(URI uri) implements Location {}
 
     /**
-     * Reads the written form: a path, a {@code file://} URI, or a URI of another scheme. What holds {@code ://} or begins
-     * with {@code file:} is a URI, all else is a path, since file names may hold a colon.
+     * Parses the written form: a path, a {@code file://} URI, or a URI of another scheme. A value that contains {@code
+     * ://} or begins with {@code file:} is a URI, anything else a path, because file names may contain a colon.
      *
-     * @param option the key that the value was given for
+     * @param option the key of the value
      * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if it is a malformed URI
      */
     static Location parse(String option, String value) {
@@ -30,7 +30,7 @@ public sealed interface Location {
             return new Local(Path.of(value));
         }
         try {
-            // Flink's path takes spaces, and drops the slash at the end of a folder.
+            // Flink's path accepts spaces, and drops the slash at the end of a folder.
             return file
                     ? new Local(Path.of(URI.create(value)))
                     : new Remote(new org.apache.flink.core.fs.Path(value).toUri());

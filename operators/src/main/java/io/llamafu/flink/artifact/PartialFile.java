@@ -20,11 +20,11 @@ import java.time.Instant;
 import java.util.Optional;
 
 /**
- * A remote file on its way to this machine. What is here of it stays when the fetch is interrupted, and the next one goes on
- * from there if the remote file is the same version still. Used by who holds the lock of its URI.
+ * A remote file that is being fetched. If the fetch is interrupted, its bytes stay, and the next fetch resumes if the
+ * remote file is still the same version. Used while holding the lock of its URI.
  *
- * <p>A note says how many bytes were forced to the disk, because after a crash of the machine later ones may be zeros. The
- * digest is one of all bytes as they were read back or written, so that it is the name of what the file now holds.
+ * <p>A note records how many bytes were forced to disk, because after a crash of the machine later ones may be zeros.
+ * The digest is computed over all bytes as written or read back, so it describes what the file now contains.
  */
 final class PartialFile {
     private static final String NOTE_SUFFIX = ".properties";
@@ -38,9 +38,9 @@ final class PartialFile {
     /**
      * A partial file.
      *
-     * @param data its bytes; two processes that both fetch must not have the same
+     * @param data its bytes; two processes that both fetch must use different files
      * @param notes beside it
-     * @param resumable whether it may be gone on with
+     * @param resumable whether its fetch can be resumed
      */
     PartialFile(Path data, CacheIndex notes, RemoteFile file, boolean resumable) {
         this.data = data;
@@ -55,7 +55,9 @@ final class PartialFile {
         return name.endsWith(NOTE_SUFFIX) ? name.substring(0, name.length() - NOTE_SUFFIX.length()) : name;
     }
 
-    /** A number that changes as the file grows, or is read again: who waits for it sees that somebody is at work. */
+    /**
+     * A number that changes as the file grows or is read again, which shows waiting processes that the fetch is alive.
+     */
     static long progressOf(Path data) {
         try {
             return Files.size(data) * 31 + Files.getLastModifiedTime(data).toMillis();
@@ -64,12 +66,12 @@ final class PartialFile {
         }
     }
 
-    /** What is done while a file is fetched. */
+    /** The steps of a fetch. */
     interface Steps {
         /** Writes all bytes, or throws. */
         void write(FileChannel out, ByteBuffer bytes, long left) throws IOException;
 
-        /** Where to write a note before it is renamed. */
+        /** A temporary path for a note before it is renamed. */
         Path temporaryNote() throws IOException;
 
         /** Runs after each part. */
@@ -77,10 +79,10 @@ final class PartialFile {
     }
 
     /**
-     * Fetches what is missing.
+     * Fetches the missing bytes.
      *
-     * @param noteBytes after so many bytes a note is written
-     * @return the digest; empty if the remote file is not the version that it should be
+     * @param noteBytes how many bytes to fetch between notes
+     * @return the digest; empty if the remote file is not the expected version
      */
     Optional<String> complete(long noteBytes, Steps steps) throws IOException {
         MessageDigest digest = Sha256.start();
@@ -108,10 +110,10 @@ final class PartialFile {
                     noted = copied;
                 }
             }
-            // A name must not appear before its bytes are on the disk.
+            // A name must not appear before its bytes are on disk.
             out.force(true);
         } catch (LlamafuException e) {
-            // No room: what is here would only take more of it.
+            // There is no room, and the partial file would only take more of it.
             discard();
             throw e;
         } catch (IOException | RuntimeException e) {
@@ -134,7 +136,7 @@ final class PartialFile {
         }
     }
 
-    /** The bytes that are here already; feeds them to the digest. */
+    /** Feeds the bytes already here to the digest, and returns their number. */
     private long readAgain(MessageDigest digest, Steps steps) throws IOException {
         long bytes = resumable ? bytesHere() : 0;
         if (bytes == 0) {
@@ -173,7 +175,7 @@ final class PartialFile {
         }
     }
 
-    /** As much as can be: an interrupt closes channels, so it is put off. */
+    /** As much as possible: an interrupt closes channels, so it is deferred. */
     private void keep(long copied, Steps steps) {
         if (!resumable || copied == 0) {
             return;
@@ -185,7 +187,7 @@ final class PartialFile {
                 notes.put(file, String.valueOf(copied), steps.temporaryNote());
             }
         } catch (IOException e) {
-            // The last note holds.
+            // The last note stays valid.
         } finally {
             if (interrupted) {
                 Thread.currentThread().interrupt();
@@ -193,7 +195,7 @@ final class PartialFile {
         }
     }
 
-    /** Forgets what is here of it. */
+    /** Deletes the partial file and its note. */
     void discard() throws IOException {
         Files.deleteIfExists(data);
         notes.remove(file.uri());

@@ -13,9 +13,9 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
 /**
  * Adapters of which some are in file systems of Flink; those are fetched into a cache.
  *
- * @param remote where those are
- * @param local the others. Only one of the two has a folder
- * @param cache where fetched files are kept, all links resolved; not used before the source is opened
+ * @param remote the remote ones
+ * @param local the others; only one of the two has a folder
+ * @param cache for fetched files, with all links resolved; not used before the source is opened
  * @param refreshInterval between listings
  * @param stalled how long a call to a store may make no progress
  */
@@ -34,7 +34,7 @@ record RemoteAdapters(
         checkNotNull(stalled, "stalled is null");
     }
 
-    /** Whether the adapter of a name, if there is one, has to be fetched. */
+    /** Whether an adapter of this name would have to be fetched. */
     boolean isRemote(String name) {
         return remote.files().containsKey(name)
                 || (remote.folder().isPresent() && !local.files().containsKey(name));
@@ -52,7 +52,7 @@ record RemoteAdapters(
         return RemoteSession.open(this);
     }
 
-    /** As messages name them. */
+    /** For messages. */
     String described() {
         boolean files = !remote.files().isEmpty() || !local.files().isEmpty();
         Optional<String> folder =

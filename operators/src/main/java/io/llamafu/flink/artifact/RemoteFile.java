@@ -14,11 +14,11 @@ import java.util.List;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * A version of a file in a file system of Flink. A file that was published again has another size or another time.
+ * A version of a file in a file system of Flink. A new version has another size or another time.
  *
- * @param uri where it is
+ * @param uri its location
  * @param byteSize bytes
- * @param modificationTime milliseconds since 1970, as precise as the file system keeps it
+ * @param modificationTime milliseconds since 1970, as precise as the file system stores it
  */
 record RemoteFile(URI uri, long byteSize, long modificationTime) {
     RemoteFile {
@@ -33,10 +33,10 @@ record RemoteFile(URI uri, long byteSize, long modificationTime) {
     }
 
     /**
-     * The present version.
+     * The current version.
      *
      * @throws FileNotFoundException if there is no such file, or it is a folder
-     * @throws IOException if the file system cannot be asked
+     * @throws IOException if the file system cannot be reached
      */
     static RemoteFile at(URI uri) throws IOException {
         FileStatus status = ask(uri, fileSystem -> fileSystem.getFileStatus(new Path(uri)));
@@ -50,10 +50,10 @@ record RemoteFile(URI uri, long byteSize, long modificationTime) {
     }
 
     /**
-     * The files of a folder, without those of folders in it.
+     * The files of a folder, without those of its subfolders.
      *
      * @throws FileNotFoundException if there is no such folder
-     * @throws IOException if the file system cannot be asked
+     * @throws IOException if the file system cannot be reached
      */
     static List<RemoteFile> list(URI folder) throws IOException {
         FileStatus[] statuses = ask(folder, fileSystem -> fileSystem.listStatus(new Path(folder)));
@@ -63,7 +63,7 @@ record RemoteFile(URI uri, long byteSize, long modificationTime) {
         List<RemoteFile> files = new ArrayList<>();
         for (FileStatus status : statuses) {
             if (!status.isDir()) {
-                // Under the folder's own URI: a listing may leave out the scheme or the host.
+                // Under the folder's own URI, because a listing may omit the scheme or the host.
                 Path path = new Path(new Path(folder), status.getPath().getName());
                 files.add(new RemoteFile(path.toUri(), status.getLen(), status.getModificationTime()));
             }
@@ -72,8 +72,8 @@ record RemoteFile(URI uri, long byteSize, long modificationTime) {
     }
 
     /**
-     * Whether two looks at a file saw the same version. One of them may have seen whole seconds only: the listings of some
-     * stores are more precise than what they say of a single file.
+     * Whether two observations of a file are of the same version. One of them may be in whole seconds: the listings of
+     * some stores are more precise than their status of a single file.
      */
     boolean isSameVersionAs(RemoteFile other) {
         return uri.equals(other.uri)
@@ -86,20 +86,20 @@ record RemoteFile(URI uri, long byteSize, long modificationTime) {
         return one == other || (wholeSeconds && one / SECOND_MILLIS == other / SECOND_MILLIS);
     }
 
-    /** Its bytes, from the first one on; the stream can be moved to a later one. */
+    /** Its bytes from the beginning; the stream is seekable. */
     FSDataInputStream open() throws IOException {
         return ask(uri, fileSystem -> fileSystem.open(new Path(uri)));
     }
 
-    /** The last part of the path. */
+    /** The last component of the path. */
     String name() {
         return new Path(uri).getName();
     }
 
-    /** Clients of object stores throw exceptions of their own; to us a file system fails in one way. */
+    /** Clients of object stores throw their own exceptions; callers handle only IOException. */
     private static <T> T ask(URI uri, Operation<T> operation) throws IOException {
         try {
-            // Unguarded: the streams are closed here, and the guard belongs to the threads of tasks.
+            // Unguarded: the streams are closed here, and the guard belongs to task threads.
             return operation.on(FileSystem.getUnguardedFileSystem(uri));
         } catch (RuntimeException e) {
             throw new IOException(e.toString(), e);

@@ -20,10 +20,10 @@ import java.util.TreeMap;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * Where remote adapters are: every {@code NAME.gguf} of a folder, files that are named one by one, or both.
+ * The locations of remote adapters: every {@code NAME.gguf} of a folder, single files, or both.
  *
  * @param folder listed in one call
- * @param files by name; each is asked for by itself, because its folder may be large, or not ours to list
+ * @param files by name; each is looked up separately, because its folder may be large, or not ours to list
  */
 record RemoteFiles(Optional<URI> folder, SortedMap<String, URI> files) {
     static final String SUFFIX = ".gguf";
@@ -68,10 +68,10 @@ record RemoteFiles(Optional<URI> folder, SortedMap<String, URI> files) {
     }
 
     /**
-     * The adapters that there are, by name.
+     * The existing adapters by name.
      *
-     * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if there is no such folder or file system, or a name
-     *     stands for two files, and {@link ErrorCode#ARTIFACT_UNAVAILABLE} if they cannot be read
+     * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if there is no such folder or file system, or a
+     *     name stands for two files, and {@link ErrorCode#ARTIFACT_UNAVAILABLE} if they cannot be read
      */
     Map<String, RemoteVersion> list() {
         Map<String, RemoteVersion> versions = new HashMap<>();
@@ -89,7 +89,10 @@ record RemoteFiles(Optional<URI> folder, SortedMap<String, URI> files) {
         return versions;
     }
 
-    /** Like {@link #list}, later: a folder of an object store is gone with its last file, and the options are settled. */
+    /**
+     * Like {@link #list}, for later listings: a missing folder is empty, because a folder of an object store disappears
+     * with its last file.
+     */
     Map<String, RemoteVersion> listAgain() {
         Map<String, RemoteVersion> versions = new HashMap<>();
         folder.ifPresent(uri -> versions.putAll(versions(listedAgain(uri))));
@@ -140,12 +143,12 @@ record RemoteFiles(Optional<URI> folder, SortedMap<String, URI> files) {
         return versions;
     }
 
-    /** Whether there is an adapter of this name in adapters.files; asks for its file. */
+    /** The file of this name in adapters.files, if it exists. Asks for its status. */
     Optional<RemoteFile> fileOf(String name) {
         return Optional.ofNullable(files.get(name)).flatMap(uri -> file("adapters.files." + name, uri));
     }
 
-    /** Whether there is one in the folder; asks for its file, and does not list the folder. */
+    /** The file of this name in the folder, if it exists. Asks for its status without listing the folder. */
     Optional<RemoteFile> fileInFolder(String name) {
         return folder.flatMap(uri -> file("The adapter '" + name + "'", child(uri, name + SUFFIX)));
     }
@@ -160,7 +163,7 @@ record RemoteFiles(Optional<URI> folder, SortedMap<String, URI> files) {
         }
     }
 
-    /** The present version of an adapter whose file is known. */
+    /** The current version of an adapter whose file is known. */
     static RemoteVersion present(String name, URI adapter) throws IOException {
         RemoteFile file = RemoteFile.at(adapter);
         try {
@@ -170,7 +173,7 @@ record RemoteFiles(Optional<URI> folder, SortedMap<String, URI> files) {
         }
     }
 
-    /** Those of each store, because one that cannot be reached says nothing of the others. */
+    /** The adapters by store, because a store that cannot be reached does not affect the others. */
     List<RemoteFiles> byStore() {
         Map<String, SortedMap<String, URI>> filesByStore = new TreeMap<>();
         folder.ifPresent(uri -> filesByStore.put(storeOf(uri), new TreeMap<>()));
@@ -198,7 +201,7 @@ record RemoteFiles(Optional<URI> folder, SortedMap<String, URI> files) {
         return new org.apache.flink.core.fs.Path(new org.apache.flink.core.fs.Path(folder), name).toUri();
     }
 
-    /** As messages name them. */
+    /** For messages. */
     String described() {
         List<String> parts = new ArrayList<>();
         folder.ifPresent(uri -> parts.add("'" + uri + "'"));

@@ -11,13 +11,13 @@ import java.util.function.LongSupplier;
 import java.util.function.Predicate;
 
 /**
- * Tells whether there is a remote adapter of a name. Answers are cached until the refresh interval has passed. Within one,
- * the first names are each asked for by themselves, so that one that was published a moment ago is found; after those, one
- * listing of the folder answers for all others; and after a call that failed there is no other. So a file system gets a
- * bounded number of calls however many names are asked for. Used by one thread.
+ * Looks up whether remote adapters exist. Answers are cached for the refresh interval. Within an interval, the first
+ * names are looked up separately, so that a newly published one is found; after those, one listing of the folder
+ * answers for all others; and after a failed call there is no other. A file system thus gets a bounded number of calls,
+ * however many names are looked up. Used by one thread.
  */
 final class RemoteLookUps implements Predicate<String> {
-    /** In an interval, of the folder. */
+    /** Per interval, for files of the folder. */
     static final int MOST_SINGLE_CALLS = 50;
 
     private final RemoteFiles adapters;

@@ -30,18 +30,18 @@ import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Remote adapters while an engine uses them. Each store is listed on the refresh interval, and when a name is asked for
- * that the last listing lacks. An adapter is fetched when it is first pinned; from then on a new version is fetched as soon
- * as a listing shows it, together with its card, and the old one answers until both are here. Stores have threads of their
- * own, so that one that hangs holds up no other. Thread-safe.
+ * Remote adapters while an engine uses them. Each store is listed every refresh interval, and when a name is requested
+ * that the last listing lacks. An adapter is fetched when it is first pinned; from then on a new version is fetched as
+ * soon as a listing shows it, together with its card, and the old one answers until both have arrived. Each store has
+ * its own threads, so that one that hangs does not delay the others. Thread-safe.
  */
-@SuppressWarnings("CollectionUndefinedEquality") // a future is equal to itself only, which is what is meant
+@SuppressWarnings("CollectionUndefinedEquality") // identity comparison of futures is intended
 final class RemoteSession implements AdapterSource.Session {
     private static final Logger LOG = LoggerFactory.getLogger(RemoteSession.class);
 
     private static final int FETCH_THREADS = 4;
     private static final int ATTEMPTS = 5;
-    /** Between listings for unknown names: wrong records must not flood a store. */
+    /** Between listings for unknown names, so that wrong records do not flood a store. */
     private static final Duration PAUSE = Duration.ofSeconds(1);
 
     private final RemoteAdapters adapters;
@@ -53,7 +53,7 @@ final class RemoteSession implements AdapterSource.Session {
 
     // all below guarded by this
     private final Map<String, Entry> entries = new HashMap<>();
-    /** What others wait for. */
+    /** Futures that callers wait for. */
     private final Set<CompletableFuture<?>> open = new HashSet<>();
 
     private boolean closed;
@@ -61,7 +61,7 @@ final class RemoteSession implements AdapterSource.Session {
     /** An adapter of the last listing. */
     private static final class Entry {
         private RemoteVersion listed;
-        /** The version that answers, once one was fetched. */
+        /** The version in use, once one was fetched. */
         private Optional<RemoteVersion> fetched = Optional.empty();
 
         private boolean refreshing;
@@ -76,7 +76,7 @@ final class RemoteSession implements AdapterSource.Session {
         }
     }
 
-    /** A listing that is under way. */
+    /** A listing in progress. */
     private static final class Listing {
         // guarded by the session
         private Optional<CompletableFuture<Void>> waiting = Optional.empty();
@@ -113,10 +113,10 @@ final class RemoteSession implements AdapterSource.Session {
     }
 
     /**
-     * Lists the adapters for the first time, and goes on listing them.
+     * Lists the adapters for the first time, and then regularly.
      *
-     * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if there is no such folder or file system, or a name
-     *     stands for two files, and {@link ErrorCode#ARTIFACT_UNAVAILABLE} if they cannot be read
+     * @throws LlamafuException with {@link ErrorCode#INVALID_OPTION} if there is no such folder or file system, or a
+     *     name stands for two files, and {@link ErrorCode#ARTIFACT_UNAVAILABLE} if they cannot be read
      */
     static RemoteSession open(RemoteAdapters adapters) {
         RemoteSession session = new RemoteSession(adapters);
@@ -132,7 +132,7 @@ final class RemoteSession implements AdapterSource.Session {
         }
     }
 
-    /** Those in a local folder; a remote one is listed first. */
+    /** For a local folder; remote ones are checked by their listing. */
     private void requireOneFileForEachName(Set<String> remoteFiles) {
         remoteFiles.stream().filter(adapters.local()::contains).forEach(name -> {
             throw twoFiles(name, adapters.remote().files().get(name));
@@ -211,7 +211,7 @@ final class RemoteSession implements AdapterSource.Session {
         return Optional.ofNullable(entries.get(name)).map(Entry::answering);
     }
 
-    /** Whose adapter a name is, if there is one; empty if it can be in no store. */
+    /** The store of a name; empty if no store can have it. */
     private Optional<Store> storeOf(String name) {
         boolean named = adapters.remote().files().containsKey(name);
         return adapters.isRemote(name)
@@ -279,7 +279,7 @@ final class RemoteSession implements AdapterSource.Session {
         }
     }
 
-    /** The file and the card of one version. */
+    /** Fetches file and card of one version. */
     private Pinned fetchBoth(RemoteVersion listed, Runnable onProgress) {
         RemoteVersion wanted = listed;
         try {
@@ -291,7 +291,7 @@ final class RemoteSession implements AdapterSource.Session {
                     card = pinCard(wanted, onProgress);
                     RemoteVersion here = new RemoteVersion(wanted.name(), file.version(), card.map(Pin::version));
                     boolean fetched = file.fetched() || card.stream().anyMatch(Pin::fetched);
-                    // One of the two could have been published again while the other one was fetched.
+                    // One of the two could have been replaced while the other was fetched.
                     wanted = fetched
                             ? RemoteFiles.present(
                                     wanted.name(), wanted.adapter().uri())
@@ -345,7 +345,7 @@ final class RemoteSession implements AdapterSource.Session {
         card.ifPresent(Pin::close);
     }
 
-    /** From now on this version answers, unless a listing shows a later one than the one that was wanted. */
+    /** Puts this version into use, unless a listing shows a later one than the requested one. */
     private synchronized void fetched(RemoteVersion wanted, RemoteVersion version) {
         Entry entry = entries.get(version.name());
         if (entry != null
@@ -354,7 +354,7 @@ final class RemoteSession implements AdapterSource.Session {
         }
     }
 
-    /** A listing that begins after this call. */
+    /** A listing that starts after this call. */
     private CompletableFuture<Void> nextListing(Store store) {
         if (store.nextListing.isEmpty()) {
             store.nextListing = Optional.of(opened());
@@ -378,7 +378,7 @@ final class RemoteSession implements AdapterSource.Session {
         }
     }
 
-    /** On a thread of the store. */
+    /** Runs on a thread of the store. */
     private void list(Store store, Listing listing) {
         synchronized (this) {
             store.listingQueued = false;
@@ -406,7 +406,7 @@ final class RemoteSession implements AdapterSource.Session {
         return versions;
     }
 
-    /** Takes an outcome, unless it is that of a listing that was given up and is overtaken by another. */
+    /** Accepts a result, unless the listing was abandoned and overtaken by another one. */
     private void listed(
             Store store,
             Listing listing,
@@ -436,7 +436,7 @@ final class RemoteSession implements AdapterSource.Session {
         store.reachable = failure.isEmpty();
     }
 
-    /** Takes what a store has; a name in the folder that is another file's in adapters.files is not meant. */
+    /** Applies the adapters of a store; a name in the folder that is also in adapters.files is ignored. */
     private void apply(Store store, Map<String, RemoteVersion> listed) {
         entries.keySet().removeIf(name -> storeOf(name).equals(Optional.of(store)) && !listed.containsKey(name));
         listed.forEach((name, version) -> {
@@ -472,7 +472,7 @@ final class RemoteSession implements AdapterSource.Session {
         });
     }
 
-    /** Stops listing and fetching. A remote call that hangs is left to its daemon thread. */
+    /** Stops listing and fetching. A hanging remote call is left to its daemon thread. */
     @Override
     public void close() {
         List<CompletableFuture<?>> waiting;

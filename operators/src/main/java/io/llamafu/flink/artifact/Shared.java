@@ -10,8 +10,8 @@ import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Function;
 
 /**
- * One value for each key, as long as somebody uses it. It is opened by the first and closed by the last; whoever comes
- * while it is opened or closed waits. Thread-safe.
+ * One value per key, for as long as it has users. The first user opens it and the last one closes it; others wait
+ * meanwhile. Thread-safe.
  */
 final class Shared<K, V extends Shared.Value> {
     private final Map<K, Slot<K, V>> slots = new HashMap<>();
@@ -109,7 +109,7 @@ final class Shared<K, V extends Shared.Value> {
                 slot.value.close();
                 slot.value = null;
             }
-            // Who came while it was closed waits for the slot, and opens the value again.
+            // A user that arrived during the close waits for the slot, and opens the value again.
             synchronized (slots) {
                 if (slot.users == 0) {
                     slots.remove(slot.key, slot);

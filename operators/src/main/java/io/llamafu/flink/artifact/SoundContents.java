@@ -13,8 +13,8 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
 
 /**
- * Which files have the content that their name, a SHA-256, says. Disks lose bits, and people edit files. A file is read
- * once, and again when its size, time or inode has changed. Thread-safe.
+ * Verifies that files have the content that their name, a SHA-256, says, because disks lose bits and people edit files.
+ * A file is read once, and again when its size, time or inode has changed. Thread-safe.
  */
 final class SoundContents {
     private final Map<String, Known> contents = new ConcurrentHashMap<>();
@@ -29,7 +29,7 @@ final class SoundContents {
     private record Verdict(AdapterFile.Stamp stamp, boolean sound) {}
 
     /**
-     * Whether a file has the content of a digest. Reads it, unless it did so before.
+     * Whether a file has the content of a digest. Reads it, unless it was read before.
      *
      * @param progress runs after each MiB
      * @throws InterruptedIOException if the thread is interrupted
@@ -53,7 +53,7 @@ final class SoundContents {
         }
     }
 
-    /** Remembers a file of which the digest was computed while it was written. */
+    /** Records a file whose digest was computed while it was written. */
     void remember(Path file, String digest) throws IOException {
         Known known = contents.computeIfAbsent(digest, missing -> new Known());
         lock(known, file);

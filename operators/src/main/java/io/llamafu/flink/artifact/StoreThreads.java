@@ -18,14 +18,14 @@ import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
 
 /**
- * Threads for calls to one remote store. A call that makes no progress is interrupted, and its place is given to another:
- * clients of stores may hang for ever, and do not always heed an interrupt. Thread-safe.
+ * Threads for calls to one remote store. A call that makes no progress is interrupted, and another thread takes its
+ * place, because clients of stores may hang forever and do not always react to an interrupt. Thread-safe.
  */
 final class StoreThreads implements AutoCloseable {
     /** Longer than the cache waits for another process that fetches the same file and makes no progress. */
     static final Duration STALLED = Duration.ofMinutes(5);
 
-    /** Places that are given away for calls that hang. If more do, the others wait until one of them ends. */
+    /** Hanging calls that are replaced. If there are more, further calls wait until one of them ends. */
     static final int MOST_HANGING = 16;
 
     private static final long KEEP_ALIVE_MILLIS = 1000;
@@ -40,9 +40,9 @@ final class StoreThreads implements AutoCloseable {
     private int hanging;
 
     /**
-     * Threads that begin when they are needed.
+     * Threads that start on demand.
      *
-     * @param threads how many calls there are at the same time
+     * @param threads the most calls at the same time
      * @param patience how long a call may make no progress
      */
     StoreThreads(String name, int threads, Duration patience) {
@@ -89,7 +89,7 @@ final class StoreThreads implements AutoCloseable {
                         resize();
                     }
                 }
-                // It was for this call.
+                // The interrupt was for this call.
                 boolean unused = Thread.interrupted();
             }
         }
@@ -99,17 +99,17 @@ final class StoreThreads implements AutoCloseable {
         }
     }
 
-    /** A call that gives something. */
+    /** A call with a result. */
     interface Fetch<T> {
         T run(Runnable progress) throws IOException;
     }
 
     /**
-     * Makes one call on a thread of its own and waits for it.
+     * Makes one call on a separate thread and waits for it.
      *
      * @param patience how long it may make no progress
      * @throws TimeoutException if it made none
-     * @throws InterruptedException if this thread is interrupted; the call is, too
+     * @throws InterruptedException if this thread is interrupted; the call is interrupted too
      */
     static <T extends AutoCloseable> T call(String name, Duration patience, Fetch<T> fetch)
             throws IOException, InterruptedException, TimeoutException {
@@ -145,7 +145,7 @@ final class StoreThreads implements AutoCloseable {
                     ? failure
                     : new IOException(e.getCause().toString(), e.getCause());
         } finally {
-            // What comes too late is closed.
+            // A late result is closed.
             result.cancel(false);
         }
     }
@@ -153,8 +153,8 @@ final class StoreThreads implements AutoCloseable {
     /**
      * Makes a call when a thread is free.
      *
-     * @param work does not throw; is given what to run now and then while there is progress
-     * @param onHanging runs, on another thread, if the call is given up; it may end later all the same
+     * @param work does not throw; receives a callback to run from time to time while there is progress
+     * @param onHanging runs on another thread if the call is given up; the call may still end later
      */
     void execute(Consumer<Runnable> work, Runnable onHanging) {
         pool.execute(new Call(work, onHanging));
@@ -188,7 +188,7 @@ final class StoreThreads implements AutoCloseable {
         }
     }
 
-    /** Interrupts all calls and drops those that have not begun. */
+    /** Interrupts all calls and drops those that have not started. */
     @Override
     public void close() {
         pool.shutdownNow();

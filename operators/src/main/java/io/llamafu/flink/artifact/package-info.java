@@ -1,2 +1,2 @@
-/** Models and adapters of any Flink file system become local files, fetched once into a cache that is shared. */
+/** Fetches models and adapters from any Flink file system into a shared local cache, once each. */
 package io.llamafu.flink.artifact;

@@ -14,8 +14,8 @@ import java.util.concurrent.TimeoutException;
 import java.util.function.Predicate;
 
 /**
- * Asks for the names of adapters on a thread of its own, because a file system may take any time to answer. Who asks
- * waits for a bounded time, and not at all while an earlier question has no answer. Used by one thread.
+ * Looks up adapter names on a separate thread, because a file system may take any time to answer. The caller waits for
+ * a bounded time, and not at all while an earlier lookup has no answer. Used by one thread.
  */
 final class PatientLookUps implements Predicate<String>, AutoCloseable {
     private static final Duration PATIENCE = Duration.ofSeconds(10);
