@@ -132,7 +132,7 @@ public record LocalAdapters(Optional<Path> folder, Map<String, Path> files)
         if (!Files.isDirectory(folder)) {
             throw new LlamafuException(
                     ErrorCode.INVALID_OPTION,
-                    "adapters is '%s', which is no folder on this machine; name the folder that holds NAME.gguf files."
+                    "adapters is '%s', which is not a folder on this machine; name the folder that holds NAME.gguf files."
                             .formatted(folder));
         }
     }

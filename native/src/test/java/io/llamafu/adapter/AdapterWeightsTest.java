@@ -19,9 +19,9 @@ import java.util.Random;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-/** The weights of an adapter are looked through when its file is read for the digest. */
+/** The weights of an adapter are checked when its file is read for the digest. */
 class AdapterWeightsTest {
-    /** Of a tensor that is read in several parts, and of a small one before it. */
+    /** A tensor that is read in several parts, and a small one before it. */
     private static final int LARGE = 300_032;
 
     private static final int SMALL = 32;
@@ -66,7 +66,7 @@ class AdapterWeightsTest {
         }
     }
 
-    /** As large as allowed, of both signs. */
+    /** The greatest allowed magnitudes, of both signs. */
     private static byte[] sound(GgufTensorType type) {
         byte[] content = new byte[LARGE / type.blockElements() * type.blockBytes()];
         Random random = new Random(5);

@@ -105,7 +105,7 @@ class LocalAdaptersTest implements AdapterSourceContract {
         assertCode(
                 () -> LocalAdapters.of(parent.resolve("absent")).open(),
                 ErrorCode.INVALID_OPTION,
-                "which is no folder on this machine");
+                "which is not a folder on this machine");
     }
 
     @Test
@@ -180,7 +180,7 @@ class LocalAdaptersTest implements AdapterSourceContract {
         assertThat(Catalogs.resolve(catalog, "medical").digest()).isNotEqualTo(old.digest());
     }
 
-    /** In place, which readers may see half done. */
+    /** In place, so readers may see it half-written. */
     private void overwrite(String name, String content, Instant time) throws IOException {
         Path file = folder.resolve(name + ".gguf");
         Files.write(file, Files.readAllBytes(TinyModel.adapters().resolve(content + ".gguf")));

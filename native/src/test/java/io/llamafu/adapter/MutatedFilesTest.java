@@ -24,8 +24,8 @@ import java.util.function.Consumer;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /**
- * Whatever a file holds, checking it ends in under two seconds and 64 MB with a coded error or a description of a file
- * that is sound. {@code -Dmutations=20000} draws more files.
+ * Whatever a file contains, checking it takes less than two seconds and 64 MB and ends with a coded error or the
+ * description of a sound file. {@code -Dmutations=20000} draws more files.
  */
 class MutatedFilesTest {
     private static final int MUTATIONS = Integer.getInteger("mutations", 2_000);

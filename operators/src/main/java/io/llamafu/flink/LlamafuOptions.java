@@ -186,7 +186,7 @@ public final class LlamafuOptions implements Serializable {
         throw invalid("%s is '%s', which is not on this machine: only a job fetches files.".formatted(key, location));
     }
 
-    /** Remote adapters are listed at the interval; what was fetched is looked at more often, or it would add up. */
+    /** Remote adapters are listed at the interval; lookups are cached for less, or the two delays would add up. */
     private Duration localRefreshInterval() {
         Duration interval = configuration.get(LlamafuConfigOptions.ADAPTERS_REFRESH_INTERVAL);
         boolean remote = adapterLocations().anyMatch(Location.Remote.class::isInstance);

@@ -29,7 +29,7 @@ import java.util.stream.IntStream;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-/** Whole jobs whose model and adapters lie in a remote store. */
+/** Whole jobs with model and adapters in a remote store. */
 @Timeout(120)
 class RemoteArtifactsJobIT {
     private static final List<String> ADAPTERS = List.of("medical", "legal", "finance", "formal");
@@ -60,7 +60,7 @@ class RemoteArtifactsJobIT {
                 .idleTimeout(Duration.ZERO);
     }
 
-    /** Each record asks for one of the adapters, by a route of its own. */
+    /** Each record needs one of the adapters, by a separate route. */
     private JobClient submit(LlamafuOptions options, WatchedLeases leases, CommittedSink sink) throws Exception {
         StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment();
         env.setParallelism(2);

@@ -4,7 +4,7 @@ package io.llamafu.examples.soak;
 enum Promise {
     EXACT_ANSWERS("every healthy record is answered exactly, under its stack"),
     ONE_OUTCOME("each record has one outcome: none is lost, none comes twice"),
-    CODED_ERRORS("a hostile record gives what its kind allows: an answer, or a coded error of its own"),
+    CODED_ERRORS("a hostile record yields what its kind allows: an answer, or one of its error codes"),
     ROUTE_CHANGES("each malformed route change is rejected, once"),
     CURRENT_ADAPTERS("an adapter that was published again answers with its new version"),
     TASK_MANAGERS("no TaskManager ends but those that are killed"),

@@ -44,7 +44,7 @@ public record SoakRecord(
             int shown = Math.min(value.length, SHOWN_BYTES);
             return unreadable(
                     number,
-                    "The value of %d bytes is no record; it begins with '%s'. Send JSON in UTF-8."
+                    "The value of %d bytes is not a record; it begins with '%s'. Send JSON in UTF-8."
                             .formatted(value.length, new String(value, 0, shown, StandardCharsets.ISO_8859_1)));
         }
     }

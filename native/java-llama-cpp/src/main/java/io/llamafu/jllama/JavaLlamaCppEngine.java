@@ -347,7 +347,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         if (strength > MOST_STRENGTH) {
             throw new LlamafuException(
                     ErrorCode.INVALID_REQUEST,
-                    "The adapters %s have a strength (scale * alpha / rank, added up) of %s, but the engine %s bears at most %s; lower their scales or use the engine native."
+                    "The adapters %s have a strength (scale * alpha / rank, added up) of %s, but the engine %s accepts at most %s; lower their scales or use the engine native."
                             .formatted(stack, strength, NAME, MOST_STRENGTH));
         }
     }

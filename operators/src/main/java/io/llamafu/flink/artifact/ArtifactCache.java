@@ -383,7 +383,7 @@ final class ArtifactCache implements Shared.Value {
             if (!CacheDisk.isFull(e)) {
                 throw e;
             }
-            LOG.warn("The disk of {} is full; contents that nobody uses make room for {}.", folder, file.uri());
+            LOG.warn("The disk of {} is full; evicting idle files to make room for {}.", folder, file.uri());
             if (!locked(folder, () -> room.free(left, name))) {
                 throw new LlamafuException(
                         ErrorCode.ARTIFACT_UNAVAILABLE,

@@ -94,7 +94,7 @@ final class CacheSession {
         if (lock.isInPlace()) {
             lock.touch();
         } else {
-            LOG.warn("Somebody removed the lock of {}; exclude cache.dir where old files are cleared away.", folder);
+            LOG.warn("The lock of {} was removed; exclude cache.dir from jobs that delete old files.", folder);
             CacheLock again = lock(folder);
             lock.close();
             lock = again;

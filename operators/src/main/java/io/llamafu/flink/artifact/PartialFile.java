@@ -131,8 +131,7 @@ final class PartialFile {
             in.seek(start);
         } catch (UnsupportedOperationException e) {
             discard();
-            throw new IOException(
-                    "its file system cannot go on in the middle of a file; it is fetched from the start", e);
+            throw new IOException("its file system cannot seek within the file; it is fetched from the start", e);
         }
     }
 

@@ -427,7 +427,7 @@ final class RemoteSession implements AdapterSource.Session {
     private void setReachable(Store store, Optional<LlamafuException> failure) {
         if (store.reachable && failure.isPresent() && !closed) {
             LOG.warn(
-                    "{} cannot be listed; adapters that are here go on answering.",
+                    "{} cannot be listed; adapters already here keep answering.",
                     store.files.described(),
                     failure.get());
         } else if (!store.reachable && failure.isEmpty()) {

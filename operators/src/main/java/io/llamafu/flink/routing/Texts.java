@@ -25,7 +25,7 @@ final class Texts {
         if (unpaired >= 0) {
             throw new LlamafuException(
                     ErrorCode.INVALID_TEXT,
-                    "%s is no valid UTF-16: '%s' has an unpaired surrogate at index %d; clean the text first."
+                    "%s is not valid UTF-16: '%s' has an unpaired surrogate at index %d; clean the text first."
                             .formatted(what, shown(text), unpaired));
         }
     }

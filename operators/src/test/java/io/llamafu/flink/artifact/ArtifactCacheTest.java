@@ -32,7 +32,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-/** The cache over a store that counts what is read from it. */
+/** The cache over a store that counts the bytes read from it. */
 @Timeout(120)
 class ArtifactCacheTest {
     private static final long NO_LIMIT = 0;

@@ -18,7 +18,7 @@ import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** Contents that leave the cache. */
+/** Eviction of contents. */
 @Timeout(120)
 class CacheRoomTest {
     @TempDir
@@ -101,7 +101,7 @@ class CacheRoomTest {
         assertThat(Files.isSameFile(contents.fileOf(digest), link)).isTrue();
     }
 
-    /** Whoever has a link has the content, at whatever moment the other looks. */
+    /** A link keeps the content, whenever the eviction happens. */
     @Test
     void linkingAndEvictingAtOnceLosesNothing() throws Exception {
         String digest = Sha256.of("weights");

@@ -13,7 +13,7 @@ import java.util.concurrent.TimeUnit;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
-/** A process that uses the cache or a lock, tells what it sees in lines, and lives until it is ended. */
+/** A process that uses the cache or a lock, prints its observations line by line, and runs until it is ended. */
 final class OtherProcess implements AutoCloseable {
     private static final String OUTPUT = "#";
 
@@ -35,19 +35,22 @@ final class OtherProcess implements AutoCloseable {
         lines = new BufferedReader(new InputStreamReader(process.getInputStream(), UTF_8));
     }
 
-    /** Says "held" or "busy". */
+    /** Prints "held" or "busy". */
     static OtherProcess locking(Path file) throws IOException {
         return new OtherProcess(List.of("lock", file.toString()));
     }
 
-    /** Links a file of a store, waiting in the middle if it shall hang; says "reading" when it reads it, then "reads N". */
+    /**
+     * Links a file of a store, pausing in the middle if it is to hang; prints "reading" when it reads the file, then
+     * "reads N".
+     */
     static OtherProcess linking(RemoteStore store, Path root, Path cache, String file, boolean hangs)
             throws IOException {
         return new OtherProcess(
                 List.of("link", store.name(), root.toString(), cache.toString(), file, String.valueOf(hangs)));
     }
 
-    /** The next line that it says. */
+    /** The next line that it prints. */
     String says() throws IOException {
         String line = lines.readLine();
         while (line != null && !line.startsWith(OUTPUT)) {

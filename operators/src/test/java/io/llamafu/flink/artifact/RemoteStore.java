@@ -24,8 +24,7 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Predicate;
 
 /**
- * A remote file system over a folder, under {@code store://NAME/}. Counts what is asked of it, and can be made to fail and
- * to wait.
+ * A remote file system over a folder, under {@code store://NAME/}. Counts calls, and can be made to fail and to wait.
  */
 public final class RemoteStore {
     private static final Map<String, RemoteStore> STORES = new ConcurrentHashMap<>();
@@ -36,7 +35,7 @@ public final class RemoteStore {
     private final List<String> opened = new CopyOnWriteArrayList<>();
     private final List<String> listingThreads = new CopyOnWriteArrayList<>();
     private final AtomicLong statusCalls = new AtomicLong();
-    /** Times of published files, each later than the one before however fast they come. */
+    /** Times of published files, each later than the one before, however quickly they follow. */
     private final AtomicLong publishedTime = new AtomicLong(1_700_000_000_000L);
 
     private volatile boolean failing;
@@ -92,7 +91,7 @@ public final class RemoteStore {
         Files.delete(root.resolve(path));
     }
 
-    /** How often a file was read. */
+    /** The number of reads of a file. */
     public long reads(String path) {
         return opened.stream().filter(uri(path).toString()::equals).count();
     }
@@ -102,7 +101,7 @@ public final class RemoteStore {
         return listingThreads;
     }
 
-    /** How often the status of a single file was asked for. */
+    /** The number of status calls for single files. */
     public long statusCalls() {
         return statusCalls.get();
     }
@@ -127,23 +126,25 @@ public final class RemoteStore {
         listingGate = new CompletableFuture<>();
     }
 
-    /** From now on each stream breaks after so many bytes. */
+    /** From now on, each stream breaks after so many bytes. */
     void breakAfter(long bytes) {
         brokenAfter = bytes;
     }
 
-    /** From now on a stream gives one byte at a time, and runs this before each. */
+    /** From now on, a stream returns one byte at a time, and runs this before each. */
     void onRead(Runnable action) {
         onRead = action;
         paced = true;
     }
 
-    /** From now on the status of a file has whole seconds, and a listing still has milliseconds, as in some stores. */
+    /**
+     * From now on, the status of a file has whole seconds, while a listing still has milliseconds, as in some stores.
+     */
     void tellWholeSeconds() {
         wholeSeconds = true;
     }
 
-    /** How many bytes were read from all files. */
+    /** The bytes read from all files. */
     long servedBytes() {
         return servedBytes.get();
     }
@@ -153,7 +154,7 @@ public final class RemoteStore {
         listingGate.complete(null);
     }
 
-    /** Runs once, when a file was opened and nothing of it was read. */
+    /** Runs once, when a file has been opened and nothing of it read. */
     void onNextOpen(Runnable action) {
         onOpen = action;
     }
