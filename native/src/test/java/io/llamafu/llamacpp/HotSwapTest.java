@@ -132,7 +132,9 @@ class HotSwapTest {
 
     private void manage(InferenceEngine engine) {
         switch (random.nextInt(12)) {
-            case 0 -> assertThat(engine.preload(AdapterStack.parse("swapped+finance"))).isNotNull();
+            case 0 ->
+                assertThat(engine.preload(AdapterStack.parse("swapped+finance")))
+                        .isNotNull();
             case 1 -> engine.unload("swapped");
             case 2 -> engine.unload("formal");
             case 3 -> engine.clear();
