@@ -11,6 +11,8 @@ import io.llamafu.gguf.GgufWriter;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -145,12 +147,31 @@ class AdapterCompatibilityTest {
         assertThat(AdapterCompatibility.check(base, adapter).reasons()).isEmpty();
     }
 
+    @ParameterizedTest
+    @ValueSource(floats = {65_505, -65_505, 1e30f, Float.NaN})
+    void alphaThatNoTrainingGivesIsRefused(float alpha) throws IOException {
+        assertThat(check(queries(lora(alpha))).reasons())
+                .extracting(CompatibilityReport.Reason::toString)
+                .containsExactly("adapter.lora.alpha: expected a FLOAT32 from -65504 to 65504, but is FLOAT32 "
+                        + (double) alpha);
+        assertThat(check(queries(lora(65_504))).reasons()).isEmpty();
+    }
+
+    private static GgufWriter queries(GgufWriter writer) {
+        return writer.tensor("blk.0.attn_q.weight.lora_a", GgufTensorType.F32, List.of(128L, 4L), zeros(128 * 4 * 4))
+                .tensor("blk.0.attn_q.weight.lora_b", GgufTensorType.F32, List.of(4L, 128L), zeros(4 * 128 * 4));
+    }
+
     private static GgufWriter lora() {
+        return lora(16);
+    }
+
+    private static GgufWriter lora(float alpha) {
         return new GgufWriter()
                 .string("general.type", "adapter")
                 .string("general.architecture", "llama")
                 .string("adapter.type", "lora")
-                .float32("adapter.lora.alpha", 16);
+                .float32("adapter.lora.alpha", alpha);
     }
 
     private static GgufTensorData zeros(int count) {

@@ -192,6 +192,25 @@ interface RequestContract extends EngineUnderTest {
         }
     }
 
+    /** Each has thirty times as long as it needs, and waits for a hundred others. */
+    @Test
+    default void waitForOthersIsNoPartOfTheTimeout() throws Exception {
+        try (InferenceEngine single =
+                open(TinyModel.options().parallelSequences(1).build())) {
+            answer(single, endless(40));
+            long start = System.nanoTime();
+            answer(single, endless(40));
+            Duration timeout = Duration.ofNanos(30 * (System.nanoTime() - start));
+            List<CompletableFuture<Completion>> answers = new ArrayList<>();
+            for (int i = 0; i < 100; i++) {
+                answers.add(single.submit(endless(40).withTimeout(timeout)));
+            }
+            for (CompletableFuture<Completion> answer : answers) {
+                assertThat(answer.get(60, TimeUnit.SECONDS).generatedTokens()).isEqualTo(40);
+            }
+        }
+    }
+
     @Test
     default void closeUnderLoadCompletesEveryRequest() throws Exception {
         InferenceEngine loaded = open(TinyModel.options().build());

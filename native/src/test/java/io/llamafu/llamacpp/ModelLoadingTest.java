@@ -26,7 +26,9 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
@@ -128,6 +130,26 @@ class ModelLoadingTest {
         Files.write(options.model(), new byte[1], StandardOpenOption.APPEND);
 
         assertCode(watch::requireUnchangedByLoad, ErrorCode.MODEL_INVALID, "while it was loaded");
+    }
+
+    /** Whoever writes does so all the while, so that the file has not the same time before and after the load. */
+    @Test
+    void anEngineWhoseModelIsWrittenToWhileItIsOpenedIsRefused() throws Exception {
+        EngineOptions options = options(ModelLoading.READ);
+        AtomicBoolean opened = new AtomicBoolean();
+        CompletableFuture<Void> writer = CompletableFuture.runAsync(() -> {
+            for (long time = 1; !opened.get(); time++) {
+                assertThat(options.model().toFile().setLastModified(time * 1000))
+                        .isTrue();
+            }
+        });
+        try {
+            assertCode(() -> LlamaCppEngine.open(options).close(), ErrorCode.MODEL_INVALID, "while it was loaded");
+        } finally {
+            opened.set(true);
+            writer.join();
+        }
+        LlamaCppEngine.open(options).close();
     }
 
     @Test

@@ -1,6 +1,10 @@
 package io.llamafu.llamacpp;
 
+import io.llamafu.engine.EngineOptions;
+import io.llamafu.engine.InferenceEngine;
+import io.llamafu.testing.ArchitectureModel;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -51,6 +55,37 @@ class PreTokenizerTest {
 
         System.out.print(output);
         assertThat(output.stripTrailing()).endsWith("PASSED");
+    }
+
+    /** The library that engines load splits likewise; in a JVM of its own, because to overflow a stack would end it. */
+    @Test
+    void engineTokenizesLongRunsWhateverThePreTokenizer(@TempDir Path folder) throws Exception {
+        List<String> models = new ArrayList<>();
+        for (String preTokenizer : List.of("default", "falcon", "gpt-4o", "tekken", "deepseek-llm", "deepseek-v3")) {
+            Path model = folder.resolve(preTokenizer + ".gguf");
+            ArchitectureModel.LLAMA.writer(preTokenizer).write(model);
+            models.add(model.toString());
+        }
+
+        assertThat(OwnJvm.run(PreTokenizerTest.class, models, 5)).isEqualTo("tokenized by 6 engines");
+    }
+
+    public static void main(String[] models) {
+        for (String model : models) {
+            EngineOptions options = EngineOptions.builder(Path.of(model))
+                    .contextSize(64)
+                    .parallelSequences(1)
+                    .threads(1)
+                    .build();
+            try (InferenceEngine engine = LlamaCppEngine.open(options)) {
+                for (String character : List.of("a", "!", "7", " ", "\n", "\u6f22", "\u0301")) {
+                    int bytes = character.getBytes(StandardCharsets.UTF_8).length;
+                    assertThat(engine.countTokens(character.repeat(64_000)))
+                            .isBetween(64_000 * bytes, 64_000 * bytes + 1);
+                }
+            }
+        }
+        System.out.printf("tokenized by %d engines%n", models.length);
     }
 
     /** A name that leads to each kind. */

@@ -13,6 +13,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Consumer;
 
 /**
@@ -263,12 +264,17 @@ public enum ArchitectureModel {
 
     /** The dimensions of its tensors by name, the row length first. */
     public Map<String, List<Long>> tensors() {
-        return Collections.unmodifiableMap(new Model(this).tensors);
+        return Collections.unmodifiableMap(new Model(this, Optional.empty()).tensors);
     }
 
     /** The writer of the file. */
     public GgufWriter writer() {
-        return new Model(this).writer;
+        return new Model(this, Optional.empty()).writer;
+    }
+
+    /** The file with the bytes as GPT-2 writes them for its vocabulary, and a pre-tokenizer that llama.cpp knows. */
+    public GgufWriter writer(String preTokenizer) {
+        return new Model(this, Optional.of(preTokenizer)).writer;
     }
 
     public Path write(Path folder) throws IOException {
@@ -298,7 +304,9 @@ public enum ArchitectureModel {
         private static final int CONTEXT = 2048;
         private static final int BYTES = 256;
         private static final List<String> CONTROLS = List.of("<unk>", "<s>", "</s>");
-        /** {@code LLAMA_TOKEN_TYPE_CONTROL} and {@code LLAMA_TOKEN_TYPE_BYTE}. */
+        /** {@code LLAMA_TOKEN_TYPE_NORMAL}, {@code LLAMA_TOKEN_TYPE_CONTROL} and {@code LLAMA_TOKEN_TYPE_BYTE}. */
+        private static final int NORMAL = 1;
+
         private static final int CONTROL = 3;
 
         private static final int BYTE = 6;
@@ -309,14 +317,14 @@ public enum ArchitectureModel {
         private final Map<String, List<Long>> tensors = new LinkedHashMap<>();
         private boolean hasRmsEpsilon = true;
 
-        Model(ArchitectureModel model) {
+        Model(ArchitectureModel model, Optional<String> preTokenizer) {
             this.architecture = model.architecture;
             this.blocks = model.blocks;
             writer.string("general.architecture", architecture);
             integer("block_count", blocks);
             integer("context_length", CONTEXT);
             integer("embedding_length", WIDTH);
-            addVocabulary();
+            preTokenizer.ifPresentOrElse(this::addGpt2Vocabulary, this::addVocabulary);
             random("token_embd.weight", 1, WIDTH, CONTROLS.size() + BYTES);
             if (model != GEMMA2) { // its output matrix is that of the embeddings
                 random("output.weight", 1.0 / 8, WIDTH, CONTROLS.size() + BYTES);
@@ -343,6 +351,25 @@ public enum ArchitectureModel {
                     .strings("tokenizer.ggml.tokens", tokens)
                     .float32s("tokenizer.ggml.scores", new float[tokens.size()])
                     .int32s("tokenizer.ggml.token_type", types);
+        }
+
+        private void addGpt2Vocabulary(String preTokenizer) {
+            List<String> tokens = new ArrayList<>(CONTROLS);
+            int other = BYTES;
+            for (int value = 0; value < BYTES; value++) {
+                boolean plain = (value > ' ' && value <= '~') || (value > 0xA0 && value != 0xAD);
+                tokens.add(Character.toString(plain ? value : other++));
+            }
+            int[] types = new int[tokens.size()];
+            Arrays.fill(types, NORMAL);
+            Arrays.fill(types, 0, CONTROLS.size(), CONTROL);
+            writer.string("tokenizer.ggml.model", "gpt2")
+                    .string("tokenizer.ggml.pre", preTokenizer)
+                    .strings("tokenizer.ggml.tokens", tokens)
+                    .strings("tokenizer.ggml.merges", List.of())
+                    .int32s("tokenizer.ggml.token_type", types)
+                    .uint32("tokenizer.ggml.bos_token_id", 1)
+                    .uint32("tokenizer.ggml.eos_token_id", 2);
         }
 
         void integer(String key, int value) {

@@ -123,6 +123,22 @@ class CompletionBuilderTest {
                         "second-completion");
     }
 
+    /** So that all subtasks that keep the rules get them in one order. */
+    @Test
+    void rulesAreCheckedInOneSubtaskWhateverTheParallelism() {
+        env.setParallelism(4);
+        build("llamafu", false);
+        build("second", true);
+
+        assertThat(env.getStreamGraph().getStreamNodes())
+                .filteredOn(node -> String.valueOf(node.getTransformationUID()).endsWith("-rule-check-in-one"))
+                .hasSize(2)
+                .allSatisfy(node -> {
+                    assertThat(node.getParallelism()).isEqualTo(1);
+                    assertThat(node.getMaxParallelism()).as("no rescale either").isEqualTo(1);
+                });
+    }
+
     @Test
     void everyRecordIsSerializedByAvro() {
         assertThat(build("llamafu", false).getType()).isEqualTo(new AvroTypeInfo<>(Completion.class));

@@ -10,7 +10,9 @@ import io.llamafu.flink.routing.RequestOnly;
 import io.llamafu.flink.routing.RequestSampling;
 import io.llamafu.flink.routing.RoutedRequest;
 import io.llamafu.flink.routing.Samplings;
+import io.llamafu.testing.LoggedMessages;
 import org.apache.flink.api.common.serialization.SerializerConfigImpl;
+import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.apache.flink.streaming.api.datastream.AsyncDataStream.OutputMode;
@@ -249,6 +251,27 @@ class CompletionOperatorTest {
         assertThat(subtask.output()).hasSize(records).noneMatch(element -> element.startsWith("watermark"));
         subtask.answer(0);
         assertThat(subtask.output()).endsWith("long at 0", "watermark " + (records - 1));
+    }
+
+    @Test
+    void operatorOfAJobWithAlignedCheckpointsWarns() throws Exception {
+        try (LoggedMessages messages = new LoggedMessages(AlignedCheckpoints.class.getName())) {
+            open(UNORDERED);
+            assertThat(messages.all()).as("no checkpoints").isEmpty();
+
+            Subtask aligned = new Subtask(UNORDERED, 1, 0);
+            subtasks.add(aligned);
+            aligned.harness
+                    .getEnvironment()
+                    .getJobConfiguration()
+                    .set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofSeconds(10));
+            aligned.harness.open();
+
+            assertThat(messages.all())
+                    .singleElement()
+                    .asString()
+                    .startsWith("WARN The checkpoints of this job are aligned");
+        }
     }
 
     /** The record waits in the operator until a finished answer has been emitted. */

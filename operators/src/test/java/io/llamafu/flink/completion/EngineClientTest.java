@@ -7,6 +7,8 @@ import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.artifact.RemoteStore;
+import io.llamafu.testing.LoggedMessages;
+import io.llamafu.testing.TinyModel;
 import org.apache.flink.metrics.groups.UnregisteredMetricsGroup;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -54,6 +56,46 @@ class EngineClientTest {
                         .answerMemo(8L << 20)
                         .build());
         assertThat(engine.closedLeases()).isEqualTo(1);
+    }
+
+    /** Including one that an SQL function opened: the engine of this job itself takes no memory. */
+    @Test
+    void warningOfShortMemoryCountsAllEnginesOfTheTaskManager() {
+        EngineOptions other = EngineOptions.builder(TinyModel.model())
+                .contextSize(64)
+                .threads(1)
+                .build();
+        try (SharedEngines.Lease held = SharedEngines.acquire(other);
+                LoggedMessages messages = new LoggedMessages(NativeMemory.class.getName())) {
+            assertThat(held.engine().metrics().memory().total()).isPositive();
+            open(
+                            LlamafuOptions.builder().model("base.gguf").build(),
+                            OptionalInt.empty(),
+                            wanted -> new SharedEngines.Lease(engine, true, () -> {}))
+                    .close();
+
+            assertThat(messages.all())
+                    .singleElement()
+                    .asString()
+                    .contains("native memory", "taskmanager.memory.task.off-heap.size is 0 bytes");
+        }
+    }
+
+    /** Once it is closed, the code that would close them can no longer be loaded. */
+    @Test
+    void enginesAreClosedBeforeTheClassLoaderOfTheirJob() {
+        List<String> hooks = new ArrayList<>();
+        TaskManager ofAJobsJar =
+                new TaskManager(folder, Optional.empty(), OptionalInt.empty(), (name, action) -> hooks.add(name));
+
+        EngineClient.open(
+                        LlamafuOptions.builder().model("base.gguf").build(),
+                        ofAJobsJar,
+                        wanted -> engine.lease(),
+                        new UnregisteredMetricsGroup())
+                .close();
+
+        assertThat(hooks).containsExactly("llamafu-engines");
     }
 
     @Test

@@ -26,6 +26,8 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Predicate;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -181,6 +183,22 @@ class RulesTest {
         }
     }
 
+    /** A store may be slow to answer; the task must not wait for it. */
+    @Test
+    @SuppressWarnings("try") // close of the harness may be interrupted
+    void taskDoesNotAskTheStoreItself() throws Exception {
+        List<Thread> asking = new CopyOnWriteArrayList<>();
+        SerializableSupplier<Predicate<String>> names = () -> name -> asking.add(Thread.currentThread());
+        try (OneInputStreamOperatorTestHarness<RouteRule, RouteRule> harness =
+                new OneInputStreamOperatorTestHarness<>(new RuleCheck(new RouteChanges(OnError.EMIT, names), false))) {
+            harness.open();
+            harness.processElement(rule("r", "a", 1, "medical"), 7);
+
+            assertThat(harness.extractOutputValues()).hasSize(1);
+            assertThat(asking).hasSize(1).doesNotContain(Thread.currentThread());
+        }
+    }
+
     /**
      * Subtask 0 is far ahead and has dropped versions that records of subtask 1 still need. Then one subtask continues
      * for both.
@@ -298,32 +316,59 @@ class RulesTest {
         }
     }
 
-    /**
-     * The candidates that a record is compared with are bounded, rather than the time: few of 10,000 rules share the
-     * ends of its key.
-     */
-    @Test
-    void recordAsksOnlyTheRulesWhosePatternsShareTheEndsOfItsKey() throws Exception {
-        int many = 10_000;
-        try (Rules rules = Rules.processingTime(null)) {
-            for (int i = 0; i < many; i++) {
-                rules.add(rule("exact-" + i, "tenant-" + i, i, "stack-" + i));
-                rules.add(rule("ending-" + i, "*-region-" + i, many + i, "region-" + i));
-            }
-            rules.add(rule("default", null, 0, "formal"));
-            for (int i = 0; i < many; i++) {
-                rules.record("tenant-" + i, "t" + i, 0);
-                rules.record("x-region-" + i, "r" + i, 0);
-            }
-            rules.record("elsewhere", "e", 0);
+    /** Counts how often it is looked at. */
+    private static final class Watched extends RuleVersion {
+        private static final long serialVersionUID = 1L;
 
-            List<String> expected = new ArrayList<>();
-            for (int i = 0; i < many; i++) {
-                expected.add("t" + i + "=stack-" + i);
-                expected.add("r" + i + "=region-" + i);
+        private final transient AtomicInteger looks;
+
+        Watched(RuleVersion version, AtomicInteger looks) {
+            super(
+                    version.getValidFrom(),
+                    version.getKeyPattern(),
+                    version.getPosition(),
+                    version.getStack(),
+                    version.getVariants());
+            this.looks = looks;
+        }
+
+        @Override
+        public long getValidFrom() {
+            if (looks != null) {
+                looks.incrementAndGet();
             }
-            expected.add("e=formal");
-            assertThat(rules.routed()).isEqualTo(expected);
+            return super.getValidFrom();
+        }
+    }
+
+    private static void add(RuleIndex index, AtomicInteger looks, String pattern, int position, String stack) {
+        Timeline timeline = Timeline.of(null);
+        RuleVersion version = new Watched(new RuleVersion(0L, pattern, position, stack, null), looks);
+        assertThat(timeline.add(version)).isEmpty();
+        index.add(stack, version, timeline);
+    }
+
+    /** Bounds the rules that a record is compared with, rather than the time: few of 20,000 share the ends of its key. */
+    @Test
+    void recordAsksOnlyTheRulesWhosePatternsShareTheEndsOfItsKey() {
+        int many = 10_000;
+        AtomicInteger looks = new AtomicInteger();
+        RuleIndex index = new RuleIndex();
+        for (int i = 0; i < many; i++) {
+            add(index, looks, "tenant-" + i, i, "stack-" + i);
+            add(index, looks, "*-region-" + i, many + i, "region-" + i);
+        }
+        add(index, looks, null, 0, "formal");
+        looks.set(0);
+
+        for (int i = 0; i < many; i += 7) {
+            assertThat(index.find("tenant-" + i, 0).map(RuleVersion::getStack)).hasValue("stack-" + i);
+            assertThat(index.find("x-region-" + i, 0).map(RuleVersion::getStack))
+                    .hasValue("region-" + i);
+            assertThat(index.find("elsewhere", 0).map(RuleVersion::getStack)).hasValue("formal");
+            assertThat(looks.getAndSet(0))
+                    .as("rules asked for three keys, at most one for each length of its ends")
+                    .isLessThanOrEqualTo(3 * Integer.toString(many).length());
         }
     }
 
