@@ -37,16 +37,16 @@ import java.util.stream.Stream;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /**
- * Savepoints that were written before go on in this version. They lie in {@code src/test/resources/savepoints}, a folder
- * for each version of the state:
+ * Savepoints of earlier versions can be restored. They are in {@code src/test/resources/savepoints}, with a folder for
+ * each version of the state:
  *
  * <ol>
- *   <li>routes without variants, without rules, and requests without scales, sampling and limits of their own
+ *   <li>routes without variants, without rules, and requests without their own scales, sampling and limits
  *   <li>with them
- *   <li>with route histories that keep the changes to come apart from those in force
+ *   <li>with route histories that separate future changes from those in force
  * </ol>
  *
- * <p>A change of {@code src/main/avro} that touches state gets a folder with the next number, written by
+ * <p>A change of {@code src/main/avro} that touches state needs a folder with the next number, written by
  * {@link #writeSavepoints} before it is merged; the older folders stay.
  */
 @Timeout(value = 120, unit = TimeUnit.SECONDS)

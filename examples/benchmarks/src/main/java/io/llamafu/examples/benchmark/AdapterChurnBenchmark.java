@@ -22,7 +22,7 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Semaphore;
 
-/** What is left of the speed when there are many more adapters than memory for them. */
+/** Speed with many more adapters than memory. */
 @Command(
         name = "adapter-churn",
         description = {

@@ -25,7 +25,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.LockSupport;
 
-/** What it takes to load a large adapter, and what the sequences that are decoded meanwhile notice of it. */
+/** The cost of loading a large adapter, and its effect on sequences that are decoded meanwhile. */
 @Command(
         name = "adapter-load",
         description = {
@@ -50,7 +50,7 @@ final class AdapterLoadBenchmark implements Callable<Integer> {
     private static final int FIRST_STEPS = 8;
     private static final int BUFFER_BYTES = 256 * 1024;
     private static final double NANOS_PER_MILLI = 1e6;
-    /** How closely a step's end is seen. */
+    /** The resolution at which the end of a step is observed. */
     private static final long POLL_NANOS = TimeUnit.MICROSECONDS.toNanos(500);
 
     @Mixin
@@ -60,10 +60,13 @@ final class AdapterLoadBenchmark implements Callable<Integer> {
     private Path adapters;
     private int publications;
 
-    /** Milliseconds, in the median. */
+    /** Medians in milliseconds. */
     private record Load(double megabytes, double checksumMillis, double loadMillis, double ratio) {}
 
-    /** What a step notices. The ratios are medians of the rounds: a machine that others use too has bad moments. */
+    /**
+     * The effect on decode steps. The ratios are medians of the rounds, because other load on the machine disturbs some
+     * of them.
+     */
     private record Steady(
             Percentiles stepMillis,
             Percentiles stepMillisWhileLoading,
@@ -71,7 +74,7 @@ final class AdapterLoadBenchmark implements Callable<Integer> {
             double p99Ratio,
             double maxOverMedian) {}
 
-    /** With loads beside without, of one round. */
+    /** With loads compared with without, for one round. */
     private record Round(double p99Ratio, double maxOverMedian) {
         private Round(Percentiles without, Percentiles with) {
             this(with.p99() / without.p99(), with.max() / without.median());
@@ -138,7 +141,7 @@ final class AdapterLoadBenchmark implements Callable<Integer> {
                 .bar("while loading", steady.stepMillisWhileLoading().p99(), true);
     }
 
-    /** Looks like another version, without being one: a file that has been still for a while, of another time. */
+    /** Makes a file look like a new version: unchanged for a while, with another time. */
     private void publishAnew(String name) throws IOException {
         Instant time = Instant.now().minus(Duration.ofHours(1)).plusMillis(publications++);
         Path unused = Files.setLastModifiedTime(adapters.resolve(name + ".gguf"), FileTime.from(time));

@@ -18,7 +18,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
-/** What adapters cost a request: until its first token, and for each of the next ones. */
+/** The cost of adapters per request: time to first token, and time per further token. */
 @Command(
         name = "adapter-overhead",
         description = "Time to first token and time per further token, under 0, 1, 2 and 4 stacked adapters"
@@ -101,7 +101,7 @@ final class AdapterOverheadBenchmark implements Callable<Integer> {
         Map<Case, List<Times>> times = new LinkedHashMap<>();
         try (InferenceEngine engine = open(model, workload)) {
             long seed = 1;
-            // a round of its own that is thrown away
+            // a warm-up round, which is discarded
             for (int round = 0; round <= options.rounds(); round++) {
                 for (int sequences : SEQUENCES) {
                     for (int stacked : STACKED) {
@@ -134,7 +134,7 @@ final class AdapterOverheadBenchmark implements Callable<Integer> {
                 .collect(Collectors.joining("+")));
     }
 
-    /** The last first token of all, and what is left of the longest answer, divided by its tokens. */
+    /** The last first token of all, and the remaining time of the longest answer divided by its tokens. */
     private static Times times(InferenceEngine engine, int sequences, AdapterStack stack, int tokens, long seed)
             throws Exception {
         List<CompletableFuture<Completion>> answers = new ArrayList<>();

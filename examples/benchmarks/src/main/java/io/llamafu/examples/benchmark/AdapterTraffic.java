@@ -4,9 +4,9 @@ import java.util.Arrays;
 import java.util.SplittableRandom;
 
 /**
- * An endless stream of records of tenants, each with one adapter. How often an adapter is asked for follows Zipf's law. An
- * adapter has at least one tenant; the others are dealt to the adapters by the same law, so that a popular adapter is so
- * because of its many tenants. The tenants of an adapter send equally many records.
+ * An endless stream of records of tenants with one adapter each. Requests per adapter follow a Zipf distribution. An
+ * adapter has at least one tenant; the others are assigned by the same distribution, so a popular adapter has many
+ * tenants. The tenants of an adapter send equally many records.
  */
 final class AdapterTraffic {
     private static final long SEED = 20_261_124;

@@ -13,7 +13,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 
-/** How often a record finds its adapter in memory, and how evenly the records are spread. A simulation. */
+/** How often a record finds its adapter in memory, and how evenly the records are distributed. A simulation. */
 @Command(
         name = "affinity",
         description = {

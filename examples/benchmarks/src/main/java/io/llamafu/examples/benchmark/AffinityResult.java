@@ -4,15 +4,15 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * What a way to deal records to TaskManagers gives.
+ * The result of one way to distribute records to TaskManagers.
  *
- * @param dealing how the records are dealt
- * @param residentHitRate records whose adapter was in the TaskManager's memory, of all records after the warm-up
- * @param residentHitRateFromStart the same with the warm-up, in which memory is empty at first
- * @param maxOverMeanLoad records of the busiest TaskManager after the warm-up, over the mean
- * @param maxOverMeanLoadOfWorstWindow the same in that window of {@link AffinitySimulation#WINDOW} records where it is the
- *     greatest, warm-up included
- * @param adaptersPerTaskManager different adapters that a TaskManager was asked for after the warm-up, in the mean
+ * @param dealing how the records are distributed
+ * @param residentHitRate share of the records after the warm-up whose adapter was in the TaskManager's memory
+ * @param residentHitRateFromStart the same including the warm-up, which starts with empty memory
+ * @param maxOverMeanLoad records of the busiest TaskManager after the warm-up, relative to the mean
+ * @param maxOverMeanLoadOfWorstWindow the maximum of that over windows of {@link AffinitySimulation#WINDOW} records,
+ *     including the warm-up
+ * @param adaptersPerTaskManager mean number of distinct adapters requested from a TaskManager after the warm-up
  */
 record AffinityResult(
         String dealing,

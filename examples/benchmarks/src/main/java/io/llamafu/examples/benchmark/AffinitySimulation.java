@@ -20,10 +20,10 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
- * TaskManagers that keep the adapters they used last. Records come from router subtasks, one for each completion subtask,
- * to which Flink's own hash of the tenant assigns them. No model runs: a record is a count.
+ * TaskManagers that keep the most recently used adapters. Records come from router subtasks, one per completion
+ * subtask, to which Flink's own hash of the tenant assigns them. No model runs: a record is only counted.
  *
- * @param slots subtasks of a TaskManager; they follow each other and share its memory
+ * @param slots subtasks of a TaskManager; they are consecutive and share its memory
  * @param residentAdapters the most adapters in the memory of a TaskManager
  * @param loadBound of the affinity
  */
@@ -37,12 +37,12 @@ record AffinitySimulation(
         double loadBound,
         int warmUpRecords,
         int records) {
-    /** Records in which the load of a while is compared. */
+    /** The number of records over which loads are compared. */
     static final int WINDOW = 50_000;
 
     private static final String ADAPTER = "adapter-";
 
-    /** How records are dealt to completion subtasks. */
+    /** How records are distributed to completion subtasks. */
     enum Dealing {
         AFFINITY("affinity"),
         TENANT("keyBy(tenant)"),
@@ -123,7 +123,7 @@ record AffinitySimulation(
                         .orElseThrow());
     }
 
-    /** The greatest load over the mean of a window. */
+    /** The greatest load of a window, relative to the mean. */
     private double answer(AdapterTraffic traffic, int count, ToIntFunction<Arrival> dealer, TaskManager[] fleet) {
         double worstWindow = 0;
         for (int record = 1; record <= count; record++) {
@@ -139,12 +139,12 @@ record AffinitySimulation(
         return worstWindow;
     }
 
-    /** The completion subtask that a record is dealt to. */
+    /** The completion subtask of a record. */
     private ToIntFunction<Arrival> dealer(Dealing dealing) {
         int[] routers = subtasksOfKeys("tenant-", tenants);
         return switch (dealing) {
             case AFFINITY -> affinity(routers);
-            // Without a partitioner the subtask that routes a record answers it.
+            // Without a partitioner, the subtask that routes a record answers it.
             case TENANT -> arrival -> routers[arrival.tenant()];
             case REBALANCE -> {
                 int[] next = IntStream.range(0, subtasks()).toArray();
@@ -172,7 +172,7 @@ record AffinitySimulation(
         };
     }
 
-    /** As Flink's keyBy assigns them, with its default of key groups. */
+    /** As Flink's keyBy assigns them, with its default number of key groups. */
     private int[] subtasksOfKeys(String prefix, int count) {
         int maxParallelism = KeyGroupRangeAssignment.computeDefaultMaxParallelism(subtasks());
         return IntStream.range(0, count)

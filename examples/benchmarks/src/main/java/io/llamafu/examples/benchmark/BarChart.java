@@ -4,7 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 
-/** Horizontal bars in groups, as SVG without scripts or fonts, readable on a light and on a dark page. */
+/** Groups of horizontal bars, as SVG without scripts or fonts, readable on light and dark pages. */
 final class BarChart {
     private static final int WIDTH = 760;
     private static final int LABEL_WIDTH = 290;
@@ -45,7 +45,7 @@ final class BarChart {
         this.title = title;
     }
 
-    /** Starts a group; its bars have a scale of their own. */
+    /** Starts a group; its bars have a separate scale. */
     BarChart group(String groupTitle) {
         groups.add(new Group(groupTitle, new ArrayList<>()));
         return this;

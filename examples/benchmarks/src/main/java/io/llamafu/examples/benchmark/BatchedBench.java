@@ -9,7 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
-/** Runs llama.cpp's {@code llama-batched-bench}, which loads the model anew each time; loading is not measured. */
+/** Runs llama.cpp's {@code llama-batched-bench}, which loads the model each time; loading is not measured. */
 final class BatchedBench {
     static final String NAME = "llama-batched-bench";
 
@@ -66,7 +66,7 @@ final class BatchedBench {
                 "jsonl");
     }
 
-    /** The one line of JSON in its output. */
+    /** The single line of JSON in its output. */
     static Workload.Speed speed(String output) throws IOException {
         String line = output.lines()
                 .filter(candidate -> candidate.startsWith("{"))

@@ -10,12 +10,12 @@ import java.util.List;
 import java.util.Locale;
 import java.util.stream.Stream;
 
-/** What every benchmark takes. */
+/** The options of every benchmark. */
 final class BenchmarkOptions {
     private static final int ROUNDS = 3;
     private static final int QUICK_ROUNDS = 1;
 
-    /** Processes that run or wait, in the mean of the last minute. */
+    /** Processes that run or wait, as the mean of the last minute. */
     private static final double BUSY_LOAD = 0.5;
 
     @Option(
@@ -52,7 +52,7 @@ final class BenchmarkOptions {
         }
     }
 
-    /** Others at work slow some rounds more than others. */
+    /** Other load slows some rounds more than others. */
     static void warnIfBusy() {
         double load = ManagementFactory.getOperatingSystemMXBean().getSystemLoadAverage();
         if (load > BUSY_LOAD) {
@@ -88,9 +88,9 @@ final class BenchmarkOptions {
     }
 
     /**
-     * Prints the tables and writes the files that were asked for.
+     * Prints the tables and writes the requested files.
      *
-     * @param results what the chart shows
+     * @param results shown in the chart
      * @param sweep further results; may be empty
      */
     void report(String name, String chartTitle, List<Result> results, List<Result> sweep) throws IOException {

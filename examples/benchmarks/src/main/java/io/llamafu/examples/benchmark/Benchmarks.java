@@ -3,7 +3,7 @@ package io.llamafu.examples.benchmark;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
-/** {@code examples/run benchmark NAME}. A new benchmark is a class that is named in the list of subcommands. */
+/** {@code examples/run benchmark NAME}. A new benchmark is a class in the list of subcommands. */
 @Command(
         name = "examples/run benchmark",
         description =
@@ -34,7 +34,7 @@ public final class Benchmarks implements Runnable {
                 .execute(arguments));
     }
 
-    /** Without a name: lists them. */
+    /** Without a name: lists the benchmarks. */
     @Override
     public void run() {
         CommandLine.usage(this, System.out);

@@ -18,7 +18,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 
-/** How long a job takes to be cancelled while the model is busy with its records. */
+/** The time to cancel a job while the model is busy with its records. */
 @Command(
         name = "cancel",
         description = {
@@ -34,7 +34,7 @@ final class CancelBenchmark implements Callable<Integer> {
     private static final int PROMPT_TOKENS = 128;
     private static final int TOKENS = 64;
     private static final int PARALLELISM = 2;
-    /** More than are answered until the job is cancelled. */
+    /** More than can be answered before the job is cancelled. */
     private static final int RECORDS = 1_000_000;
 
     private static final Duration BUSY_TIMEOUT = Duration.ofMinutes(2);
@@ -49,12 +49,12 @@ final class CancelBenchmark implements Callable<Integer> {
     /**
      * Milliseconds from the request to cancel.
      *
-     * @param cancelled until Flink says so
+     * @param cancelled until Flink reports it
      * @param free until no sequence is decoded any more
      */
     private record Times(double cancelled, double free) {}
 
-    /** Milliseconds of all cancellations. */
+    /** Milliseconds over all cancellations. */
     record Result(
             String model,
             int cancellations,

@@ -2,7 +2,7 @@ package io.llamafu.examples.benchmark;
 
 import java.util.List;
 
-/** Something that answers many prompts at a time. */
+/** Something that answers many prompts at once. */
 interface Competitor extends AutoCloseable {
     /** The adapter of a query without one. */
     int NO_ADAPTER = -1;
@@ -14,7 +14,7 @@ interface Competitor extends AutoCloseable {
      */
     record Query(String prompt, int adapter, int tokens) {}
 
-    /** When a query was sent, had its first token and its last, by {@link System#nanoTime}. */
+    /** When a query was sent, and when its first and last token arrived, by {@link System#nanoTime}. */
     record Times(long sent, long firstToken, long end) {}
 
     /** Sends all queries at once and waits for all answers. */

@@ -8,17 +8,17 @@ import java.util.Locale;
 import java.util.Map;
 
 /**
- * Entries that are measured in turn, round after round, so that a busy moment of the machine hits all of them. What
- * counts is the median of the rounds.
+ * Measures entries in turn, round after round, so that other load on the machine affects all of them. The result is the
+ * median of the rounds.
  */
 final class Contest {
-    /** Measures once; the seed is another in each round. */
+    /** One measurement; the seed differs in each round. */
     @FunctionalInterface
     interface Run {
         Workload.Speed measure(long seed) throws Exception;
     }
 
-    /** A round of its own that is thrown away: pages are read, adapters loaded, code compiled. */
+    /** A discarded round, in which pages are read, adapters loaded and code compiled. */
     private final Map<String, Run> warmUps = new LinkedHashMap<>();
 
     private final Map<String, Run> entries = new LinkedHashMap<>();

@@ -13,8 +13,8 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 
 /**
- * What scheduling, sampling and text add to llama.cpp's own work: the engine beside {@code llama-batched-bench}, which
- * decodes random tokens and samples none.
+ * The cost of scheduling, sampling and text beyond llama.cpp's own work: the engine compared with {@code
+ * llama-batched-bench}, which decodes random tokens and samples none.
  */
 @Command(
         name = "engine",

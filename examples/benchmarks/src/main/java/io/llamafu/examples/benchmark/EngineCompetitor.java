@@ -15,7 +15,7 @@ import java.util.Optional;
 import java.util.ServiceLoader;
 import java.util.concurrent.CompletableFuture;
 
-/** An engine of the class path. */
+/** An engine on the class path. */
 final class EngineCompetitor implements Competitor {
     private static final double NANOS_PER_MILLI = 1e6;
     private static final Duration TIMEOUT = Duration.ofMinutes(30);
@@ -33,7 +33,7 @@ final class EngineCompetitor implements Competitor {
         return new EngineCompetitor(engine, engine::close);
     }
 
-    /** The engine that jobs in this JVM use, too. */
+    /** The engine that jobs in this JVM share. */
     static EngineCompetitor shared(EngineOptions options) {
         SharedEngines.Lease lease = SharedEngines.acquire(options);
         return new EngineCompetitor(lease.engine(), lease::close);

@@ -10,7 +10,7 @@ import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
-/** Only generates the files and shows how other programs are started with them. */
+/** Only generates the files, and shows how to start other programs with them. */
 @Command(
         name = "models",
         description = "Generates the models and adapters, and prints the command that starts a llama-server with them.",

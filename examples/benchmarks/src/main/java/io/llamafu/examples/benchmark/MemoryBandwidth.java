@@ -3,7 +3,7 @@ package io.llamafu.examples.benchmark;
 import java.util.Arrays;
 import java.util.stream.IntStream;
 
-/** How fast a machine reads memory: the limit of a decode step, which reads every weight once. */
+/** The read bandwidth of a machine, which limits a decode step, because it reads every weight once. */
 final class MemoryBandwidth {
     private static final int LONGS_PER_THREAD = 16 << 20;
     private static final int PASSES = 12;
@@ -11,7 +11,7 @@ final class MemoryBandwidth {
 
     private MemoryBandwidth() {}
 
-    /** Bytes per second with this many threads, each over 128 MB of its own; the best of some passes. */
+    /** Bytes per second with this many threads, each over its own 128 MB; the best of several passes. */
     static double measure(int threads) throws InterruptedException {
         long[][] arrays = new long[threads][LONGS_PER_THREAD];
         for (long[] array : arrays) {
@@ -43,7 +43,7 @@ final class MemoryBandwidth {
         return (double) arrays.length * LONGS_PER_THREAD * Long.BYTES / (nanos / NANOS_PER_SECOND);
     }
 
-    /** Four sums, or each addition would wait for the one before. */
+    /** Four sums, so that additions do not wait for each other. */
     private static long sum(long[] array) {
         long first = 0;
         long second = 0;

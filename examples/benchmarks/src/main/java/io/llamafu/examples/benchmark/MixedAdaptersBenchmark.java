@@ -20,7 +20,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 
-/** What it costs that the sequences of a batch have different adapters. */
+/** The cost of different adapters in one batch. */
 @Command(
         name = "mixed-adapters",
         description = {
@@ -78,7 +78,7 @@ final class MixedAdaptersBenchmark implements Callable<Integer> {
     private final List<Result> sweepResults = new ArrayList<>();
     private double bytesPerSecond;
 
-    /** What is measured once a round: an engine at a workload. */
+    /** One measurement per round: an engine with a workload. */
     private record Entry(String engine, Competitor competitor, Workload workload, int rank) {
         String key() {
             return "%s: %d adapters, %d sequences".formatted(engine, workload.adapters(), workload.sequences());
@@ -138,7 +138,7 @@ final class MixedAdaptersBenchmark implements Callable<Integer> {
         }
     }
 
-    /** Adds the engines that are here, each with one adapter and with several. */
+    /** Adds the other available engines, each with one adapter and with several. */
     private void comparePeers(RandomModel model, EngineOptions.Builder engine, List<Entry> entries) throws Exception {
         try (Competitor java = openJavaLlamaCpp(model, engine).orElse(null);
                 Competitor external = server == null ? null : new ServerCompetitor(server)) {
@@ -154,7 +154,7 @@ final class MixedAdaptersBenchmark implements Callable<Integer> {
         }
     }
 
-    /** On the small model only: it is slow. */
+    /** Only with the small model, because it is slow. */
     private static Optional<Competitor> openJavaLlamaCpp(RandomModel model, EngineOptions.Builder engine) {
         if (model != RandomModel.SMALL) {
             return Optional.empty();
@@ -246,7 +246,7 @@ final class MixedAdaptersBenchmark implements Callable<Integer> {
         return decode ? speed.decode() : speed.prefill();
     }
 
-    /** llama.cpp's own way, which is the grouped one with no more than one adapter. */
+    /** llama.cpp's own LoRA: the grouped engine with at most one adapter. */
     private static Entry upstream(List<Entry> entries, int sequences, int adapters) {
         return entries.stream()
                 .filter(entry -> entry.engine().equals(NativeEngine.GROUPED)

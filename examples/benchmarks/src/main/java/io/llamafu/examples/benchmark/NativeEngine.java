@@ -6,11 +6,11 @@ import io.llamafu.engine.EngineProvider;
 
 import java.nio.file.Path;
 
-/** How the engines are opened that are compared. */
+/** The options of the compared engines. */
 final class NativeEngine {
     /** Ours: each row of a batch with its own adapters. */
     static final String MIXED = "native, mixed";
-    /** llama.cpp's own LoRA: one stack in a decode call, and so a decode call for each stack. */
+    /** llama.cpp's own LoRA: one stack per decode call, and so one decode call per stack. */
     static final String GROUPED = "native, grouped";
 
     private static final int CELLS = 256;
@@ -27,7 +27,7 @@ final class NativeEngine {
                 .threads(threads);
     }
 
-    /** llama.cpp gives a sequence a multiple of this many cells in any case. */
+    /** llama.cpp gives a sequence a multiple of this many cells anyway. */
     private static int padded(int tokens) {
         return (tokens + CELLS - 1) / CELLS * CELLS;
     }

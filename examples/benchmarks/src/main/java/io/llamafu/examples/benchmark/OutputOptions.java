@@ -7,7 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
-/** Files that a benchmark writes if it is asked to. */
+/** Files that a benchmark writes on request. */
 final class OutputOptions {
     @Option(names = "--json", paramLabel = "FILE", description = "Writes the results to this file as JSON.")
     private Path json;
@@ -15,7 +15,7 @@ final class OutputOptions {
     @Option(names = "--chart", paramLabel = "FOLDER", description = "Draws a chart, NAME.svg, into this folder.")
     private Path chart;
 
-    /** @param name of the chart's file, without the ending */
+    /** @param name of the chart's file, without extension */
     void write(List<?> results, String name, BarChart drawing) throws IOException {
         if (json != null) {
             Results.writeJson(results, json);

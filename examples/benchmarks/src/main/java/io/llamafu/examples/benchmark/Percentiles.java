@@ -3,7 +3,7 @@ package io.llamafu.examples.benchmark;
 import java.util.Collection;
 import java.util.Locale;
 
-/** Of a number of measurements. */
+/** Percentiles of a series of measurements. */
 record Percentiles(double median, double p99, double max) {
     static Percentiles of(Collection<Double> values) {
         double[] sorted =

@@ -10,7 +10,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 
-/** What Flink adds to the engine: records per second of a whole job, beside the same requests to the engine alone. */
+/** The overhead of Flink: records per second of a whole job, compared with the same requests to the engine alone. */
 @Command(
         name = "pipeline",
         description = {

@@ -45,10 +45,11 @@ import java.util.concurrent.TimeoutException;
 import java.util.stream.IntStream;
 
 /**
- * A whole job in a cluster of this JVM: records by tenant, keyed routing in RocksDB, unaligned checkpoints every second,
- * completions. Records begin when the first checkpoint is complete: all subtasks run and all routes are known. The source
- * does not end, because checkpoints would wait for the completions that are left; the job is cancelled after the last one.
- * So the engine is empty at the beginning and at the end, as for the engine alone.
+ * A whole job in a cluster in this JVM: records by tenant, keyed routing in RocksDB, unaligned checkpoints every
+ * second, completions. Records start when the first checkpoint is complete, so all subtasks run and all routes are
+ * known. The source does not end, because checkpoints would then wait for the remaining completions; the job is
+ * cancelled after the last one. The engine is thus empty at the beginning and at the end, as in the measurement of the
+ * engine alone.
  *
  * @param checkpoints the folder for them
  */
@@ -71,7 +72,7 @@ record PipelineJob(LlamafuOptions options, int parallelism, Path checkpoints) {
     /** @param checkpoints completed since the first completion */
     record Run(double seconds, long checkpoints) {}
 
-    /** What is measured of a job with one of the models. */
+    /** A measurement of a job with one of the models. */
     @FunctionalInterface
     interface Measurement<R> {
         R of(RandomModel model, PipelineJob job) throws Exception;
@@ -128,7 +129,7 @@ record PipelineJob(LlamafuOptions options, int parallelism, Path checkpoints) {
         return new Run(nanos / NANOS_PER_SECOND, (Long) counts.get(CHECKPOINTS) / parallelism);
     }
 
-    /** Submits the job; it runs until it is cancelled. */
+    /** Submits the job, which runs until it is cancelled. */
     JobClient start(PipelineWorkload workload) throws Exception {
         StreamExecutionEnvironment env = environment();
         Llamafu.complete(records(env, workload))
@@ -143,7 +144,7 @@ record PipelineJob(LlamafuOptions options, int parallelism, Path checkpoints) {
         return env.executeAsync("pipeline");
     }
 
-    /** The accumulators when the last completion is there. They come with the heartbeats; the times in them are exact. */
+    /** The accumulators at the last completion. They arrive with the heartbeats; the times in them are exact. */
     private static Map<String, Object> await(JobClient job, long completions) throws Exception {
         while (true) {
             try {
@@ -165,7 +166,7 @@ record PipelineJob(LlamafuOptions options, int parallelism, Path checkpoints) {
                 CheckpointingOptions.CHECKPOINTS_DIRECTORY, checkpoints.toUri().toString());
         configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, CHECKPOINT_INTERVAL);
         configuration.set(CheckpointingOptions.ENABLE_UNALIGNED, true);
-        // A second attempt would count in the measurement.
+        // A second attempt would be part of the measurement.
         configuration.set(RestartStrategyOptions.RESTART_STRATEGY, "none");
         configuration.set(PipelineOptions.GENERIC_TYPES, false);
         configuration.set(HeartbeatManagerOptions.HEARTBEAT_INTERVAL, HEARTBEAT_INTERVAL);
@@ -204,7 +205,7 @@ record PipelineJob(LlamafuOptions options, int parallelism, Path checkpoints) {
                 .setParallelism(1);
     }
 
-    /** Lets so many records go, and never the one after them. */
+    /** Releases a number of records and no more. */
     private static final class AfterFirstCheckpoint implements RateLimiter<NumberSequenceSplit> {
         private final CompletableFuture<Void> checkpointed = new CompletableFuture<>();
         private int left;
@@ -265,7 +266,7 @@ record PipelineJob(LlamafuOptions options, int parallelism, Path checkpoints) {
                 throw new IllegalStateException(
                         "A record was answered by '%s' instead of '%s'.".formatted(completion.getStack(), routed));
             }
-            // The count last: whoever sees it complete sees the rest complete.
+            // The count last, so that a reader that sees it complete sees everything else complete.
             lastCompletion.add(System.nanoTime());
             tokens.add(completion.getGeneratedTokens());
             completions.add(1L);

@@ -4,11 +4,11 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * A whole job beside the engine alone; medians of the rounds.
+ * A whole job compared with the engine alone; medians of the rounds.
  *
  * @param parallelism subtasks of the job, which share the engine
- * @param jobOverEngine records per second of the job over those of the engine
- * @param checkpoints that the job completed in a round
+ * @param jobOverEngine records per second of the job relative to the engine
+ * @param checkpoints completed by the job in a round
  */
 record PipelineResult(
         String model,

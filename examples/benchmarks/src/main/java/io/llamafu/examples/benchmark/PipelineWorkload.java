@@ -7,11 +7,12 @@ import java.util.List;
 import java.util.stream.IntStream;
 
 /**
- * The records of one measurement. Record i is of tenant i modulo {@link #TENANTS}, and each tenant has one adapter.
+ * The records of one measurement. Record i belongs to tenant i modulo {@link #TENANTS}, and each tenant has one
+ * adapter.
  *
- * @param promptTokens of each prompt; no two begin alike
+ * @param promptTokens of each prompt; all prompts differ from the start
  * @param tokens of each answer
- * @param seed of the prompts; another for each measurement, so that none finds its prompts in a prefix cache
+ * @param seed of the prompts; different in each measurement, so that no prefix cache has them
  */
 record PipelineWorkload(int records, int promptTokens, int tokens, long seed) implements Serializable {
     static final int ADAPTERS = 8;

@@ -5,7 +5,7 @@ import io.llamafu.gguf.GgufTensorType;
 import java.util.ArrayList;
 import java.util.List;
 
-/** The shapes of the random llama models: those of SmolLM 135M (with an output matrix of its own) and TinyLlama 1.1B. */
+/** The shapes of the random llama models: those of SmolLM 135M (with a separate output matrix) and TinyLlama 1.1B. */
 enum RandomModel {
     SMALL("135M", 576, 30, 9, 3, 1536, GgufTensorType.Q8_0),
     LARGE("1.1B", 2048, 22, 32, 4, 5632, GgufTensorType.Q4_0);
@@ -65,7 +65,7 @@ enum RandomModel {
                 .sum();
     }
 
-    /** As the option {@code --model} takes it. */
+    /** The value of the option {@code --model}. */
     static RandomModel ofTitle(String title) {
         for (RandomModel model : values()) {
             if (model.title.equalsIgnoreCase(title)) {

@@ -15,12 +15,12 @@ import java.util.Locale;
  * else {@code llamafu} in {@code XDG_CACHE_HOME} or {@code ~/.cache}. Both models with 16 adapters take 1.2 GB.
  */
 final class RandomModels {
-    /** Part of the folder's name; another for other contents. */
+    /** Part of the folder's name; must change with the content. */
     private static final String VERSION = "v1";
 
     private static final float ALPHA = 32;
     private static final float EPSILON = 1e-5f;
-    /** At scale 1 an adapter adds a quarter of what a weight of the base gives, as a trained one might. */
+    /** At scale 1 an adapter adds a quarter of a base weight's contribution, like a trained one. */
     private static final double ADAPTER_STRENGTH = 0.25;
 
     private final Path folder;
@@ -113,8 +113,8 @@ final class RandomModels {
     }
 
     /**
-     * The row of the end token is 0, and so is its logit, while the greatest of 32,000 random logits is above 0: it is
-     * never chosen, and every answer has exactly the tokens that were asked for, without a logit bias in the sampler.
+     * The row of the end token is 0, and so is its logit, while the greatest of 32,000 random logits is above 0. So it
+     * is never chosen, and every answer has exactly the requested tokens, without a logit bias in the sampler.
      */
     private static GgufTensorData outputWithoutEndToken(GgufTensorType type, int width) {
         long before = (long) width * RandomVocabulary.END_TOKEN;
@@ -164,7 +164,7 @@ final class RandomModels {
         writer.write(path);
     }
 
-    /** Keeps the size of activations from layer to layer. */
+    /** Preserves the magnitude of activations from layer to layer. */
     private static double deviation(int columns) {
         return 1 / Math.sqrt(columns);
     }

@@ -9,10 +9,10 @@ import java.util.SplittableRandom;
 
 /**
  * A SentencePiece vocabulary in which every ordinary token is one character and no two merge, so that a text of N
- * characters is N tokens, for every engine.
+ * characters has N tokens in every engine.
  */
 final class RandomVocabulary {
-    /** Whose logit is kept at 0 in every model, so that greedy decoding never chooses it. */
+    /** Its logit is 0 in every model, so greedy decoding never chooses it. */
     static final int END_TOKEN = 2;
 
     private static final int FIRST_BYTE_TOKEN = 3;
@@ -60,7 +60,7 @@ final class RandomVocabulary {
         return index < HAN_COUNT ? HAN_START + index : HANGUL_START + index - HAN_COUNT;
     }
 
-    /** A text of this many tokens, with the one that begins each sequence. */
+    /** A text of this many tokens, including the one that begins each sequence. */
     static String prompt(int tokens, long seed) {
         SplittableRandom random = new SplittableRandom(seed);
         StringBuilder text = new StringBuilder();

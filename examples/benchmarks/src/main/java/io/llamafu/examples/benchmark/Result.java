@@ -8,13 +8,14 @@ import com.fasterxml.jackson.annotation.JsonProperty;
  * One line of a result.
  *
  * @param phase the JSON field {@code case}: {@code decode} or {@code prefill}
- * @param engine which engine, and how it batches
- * @param rank of the adapters; 0 without one
- * @param ratioToHomogeneous to one adapter for all sequences by llama.cpp's own way, with the same sequences and rank
- * @param ratioToNoAdapter to the base model alone; null where it was not measured
- * @param loraTimeOverLimit milliseconds that the adapters add to a decode step, over those that reading their bytes once
- *     takes at the machine's bandwidth; null where it says nothing
- * @param ratioToBatchedBench to {@code llama-batched-bench} on the same model; null where it was not run
+ * @param engine the engine, and how it batches
+ * @param rank of the adapters; 0 without adapters
+ * @param ratioToHomogeneous relative to llama.cpp's own LoRA with one adapter for all sequences, at the same number of
+ *     sequences and rank
+ * @param ratioToNoAdapter relative to the base model alone; null if not measured
+ * @param loraTimeOverLimit time that the adapters add to a decode step, relative to the time for reading their bytes
+ *     once at the machine's bandwidth; null if meaningless
+ * @param ratioToBatchedBench relative to {@code llama-batched-bench} on the same model; null if not run
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 record Result(

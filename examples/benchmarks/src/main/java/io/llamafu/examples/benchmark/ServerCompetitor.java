@@ -15,7 +15,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 
-/** A running llama-server with the same model, and with the adapters in the order of their numbers. */
+/** A running llama-server with the same model and the adapters in the order of their numbers. */
 final class ServerCompetitor implements Competitor {
     private static final double NANOS_PER_MILLI = 1e6;
 

@@ -12,7 +12,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
 
-/** What SQL adds to the DataStream job that asks the same. */
+/** The overhead of SQL, compared with the equivalent DataStream job. */
 @Command(
         name = "sql",
         description = {
@@ -64,13 +64,13 @@ final class SqlBenchmark implements Callable<Integer> {
 
     private final RandomModels files = RandomModels.inCacheFolder();
 
-    /** Other prompts each time, or they would be in the prefix caches. */
+    /** Different prompts each time, so that no prefix cache has them. */
     private long nextSeed = 1;
 
     @Override
     public Integer call() throws Exception {
         BenchmarkOptions.warnIfBusy();
-        // Opens the model, loads the adapters and warms the JVM; it does not count.
+        // A discarded run that opens the model, loads the adapters and warms up the JVM.
         Map<String, SqlContest.Run> quickEntries = entries(contest(SEQUENCES, QUICK_TOKENS));
         measure(quickEntries, 0);
         Map<String, SqlContest.Run> entries = quick ? quickEntries : entries(contest(requests, tokens));
@@ -109,7 +109,7 @@ final class SqlBenchmark implements Callable<Integer> {
         return new SqlContest(options.build(), requestsOfARun, tokensOfEach, ADAPTERS);
     }
 
-    /** In turn, so that a busy moment of the machine hits all. */
+    /** In turn, so that other load on the machine affects all. */
     private Map<String, Double> measure(Map<String, SqlContest.Run> entries, int round) throws Exception {
         Map<String, Double> speeds = new LinkedHashMap<>();
         for (Map.Entry<String, SqlContest.Run> entry : entries.entrySet()) {

@@ -25,7 +25,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
-/** The same requests as a DataStream job and as SQL, each in a cluster of its own, all on one engine of this JVM. */
+/** The same requests as a DataStream job and as SQL, each in its own cluster, all on one engine in this JVM. */
 final class SqlContest {
     private static final double MILLIS_PER_SECOND = 1000;
 
@@ -34,17 +34,17 @@ final class SqlContest {
     private final int tokens;
     private final int adapters;
 
-    /** Measures once; other prompts for each seed, or they would be in the prefix caches. */
+    /** One measurement; prompts differ by seed, so that no prefix cache has them. */
     @FunctionalInterface
     interface Run {
         double tokensPerSecond(long seed) throws Exception;
     }
 
     /**
-     * What is asked.
+     * The requests.
      *
      * @param tokens of each prompt and each answer
-     * @param adapters dealt to the requests in turn
+     * @param adapters assigned to the requests in turn
      */
     SqlContest(LlamafuOptions options, int requests, int tokens, int adapters) {
         this.options = options;
@@ -53,7 +53,7 @@ final class SqlContest {
         this.adapters = adapters;
     }
 
-    /** Makes the requests of a subtask. */
+    /** Creates the requests of a subtask. */
     private record Requests(long seed, int tokens, int adapters) implements MapFunction<Long, Row> {
         private static final TypeInformation<Row> TYPE =
                 Types.ROW_NAMED(new String[] {"prompt", "stack"}, Types.STRING, Types.STRING);
@@ -76,7 +76,9 @@ final class SqlContest {
                 .returns(Requests.TYPE);
     }
 
-    /** One subtask. A DataStream job takes its stacks from routes: each adapter is the route of the key of its name. */
+    /**
+     * One subtask. A DataStream job takes its stacks from routes: each adapter is the route of the key with its name.
+     */
     double dataStream(long seed) throws Exception {
         StreamExecutionEnvironment environment = environment(1);
         AdapterRoute[] routes = IntStream.range(0, adapters)
@@ -116,7 +118,9 @@ final class SqlContest {
                                 .formatted(2 * options.parallelSequences())));
     }
 
-    /** Each subtask has one record in flight. The function that tells how many tokens it has generated costs what others do. */
+    /**
+     * Each subtask has one record in flight. The function that reports its generated tokens costs the same as others.
+     */
     double function(int parallelism, long seed) throws Exception {
         StreamTableEnvironment sql = sql(parallelism, seed);
         sql.executeSql("LOAD MODULE llamafu " + with(options.toMap()));
@@ -137,7 +141,7 @@ final class SqlContest {
                 .collect(Collectors.joining(", ", "WITH (", ")"));
     }
 
-    /** The last row has the whole sum. */
+    /** The last row has the total. */
     private double speed(TableResult result) throws Exception {
         List<Row> rows = CollectionUtil.iteratorToList(result.collect());
         Number answered = rows.get(rows.size() - 1).getFieldAs(0);

@@ -8,18 +8,18 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * What is measured: a number of sequences, dealt to a number of adapters in turn, that are prefilled together and then
- * decoded together.
+ * A number of sequences, assigned to a number of adapters in turn, that are prefilled together and then decoded
+ * together.
  *
  * @param sequences answered at a time
  * @param adapters sequence i has adapter i modulo this; 0 is the base model alone
- * @param promptTokens of each prompt; no two begin alike
+ * @param promptTokens of each prompt; all prompts differ from the start
  * @param tokens of each answer
  */
 record Workload(int sequences, int adapters, int promptTokens, int tokens) {
     private static final double NANOS_PER_SECOND = 1e9;
 
-    /** With one token, a sequence would be done, and its place and cache given away, before the last one is sent. */
+    /** With one token, a sequence would be done, and its slot and cache reused, before the last one is sent. */
     private static final int SHORTEST_ANSWER = 2;
 
     private static final double NOTABLE_DELAY_STEPS = 2;
@@ -40,12 +40,12 @@ record Workload(int sequences, int adapters, int promptTokens, int tokens) {
     }
 
     /**
-     * Prefill: new prompts with the shortest answers; all prompt tokens, over the time from the first query to the last
-     * first token. Decode: the same prompts again, which are in the prefix caches now, with whole answers; all tokens but
-     * the first of each answer, over the time from the earliest first token to the end. That time can only be too
-     * long: if an engine does not start all sequences at once, by the steps that it needs to do so.
+     * Prefill: new prompts with the shortest answers; all prompt tokens over the time from the first query to the last
+     * first token. Decode: the same prompts, now in the prefix caches, with whole answers; all tokens but the first of
+     * each answer over the time from the earliest first token to the end. That time can only be too long: by the steps
+     * that an engine needs to start all sequences, if it does not start them at once.
      *
-     * @param seed of the prompts; each measurement needs another, or nothing is left to prefill
+     * @param seed of the prompts; must differ in each measurement, or there is nothing to prefill
      */
     Speed measure(Competitor competitor, long seed) throws Exception {
         List<Times> prefill = competitor.answer(queries(seed, SHORTEST_ANSWER));

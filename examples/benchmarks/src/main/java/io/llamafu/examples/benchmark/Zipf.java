@@ -6,7 +6,7 @@ import java.util.SplittableRandom;
 /** Draws numbers from 0 on, number n with a probability in proportion to (n + 1) to the power of minus the exponent. */
 final class Zipf {
     private final SplittableRandom random;
-    /** The probability of a number or one before it. */
+    /** The probability of a number up to this one. */
     private final double[] cumulative;
 
     Zipf(int count, double exponent, SplittableRandom random) {
