@@ -8,7 +8,9 @@ import org.apache.flink.annotation.Internal;
 import java.io.IOException;
 import java.net.URI;
 import java.nio.file.Path;
+import java.util.EnumSet;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.TimeoutException;
 
 /**
@@ -23,6 +25,9 @@ import java.util.concurrent.TimeoutException;
  */
 @Internal
 public final class JobFiles implements AutoCloseable {
+    private static final Set<ErrorCode> OF_THE_MODEL =
+            EnumSet.of(ErrorCode.MODEL_NOT_FOUND, ErrorCode.MODEL_INVALID, ErrorCode.MODEL_LOAD_FAILED);
+
     private final Optional<URI> modelUri;
     private final Path model;
     private final AdapterSource adapters;
@@ -96,7 +101,9 @@ public final class JobFiles implements AutoCloseable {
 
     /** A failure to open the engine, with the URI of a fetched model, because its path means nothing to users. */
     public LlamafuException explain(LlamafuException failure) {
-        return modelUri.filter(uri -> failure.getMessage().contains(model.toString()))
+        boolean ofTheModel = OF_THE_MODEL.contains(failure.code())
+                || failure.getMessage().contains(model.toString());
+        return modelUri.filter(uri -> ofTheModel)
                 .map(uri -> new LlamafuException(
                         failure.code(),
                         "The model '%s', fetched to '%s': %s".formatted(uri, model, failure.getMessage()),

@@ -96,7 +96,9 @@ final class Shared<K, V extends Shared.Value> {
 
     private void release(Slot<K, V> slot) {
         synchronized (slots) {
-            slot.users--;
+            if (--slot.users > 0) {
+                return;
+            }
         }
         slot.lock.lock();
         try {
