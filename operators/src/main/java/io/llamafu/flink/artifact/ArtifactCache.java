@@ -7,7 +7,6 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
-import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -237,11 +236,6 @@ final class ArtifactCache implements Shared.Value {
     /** The path of a content, which stays while it is linked. */
     Path fileOf(String digest) {
         return contents.fileOf(digest);
-    }
-
-    /** Like {@link #link(RemoteFile, Path, Runnable)}, for the current version. */
-    Linked link(URI uri, Path target) throws IOException {
-        return link(RemoteFile.at(uri), target, () -> {});
     }
 
     /**

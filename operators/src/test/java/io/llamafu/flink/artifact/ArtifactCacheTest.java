@@ -71,7 +71,7 @@ class ArtifactCacheTest {
 
     private Path link(ArtifactCache cache, String file) throws IOException {
         Path link = cache.linkFolder("links").resolve(file);
-        cache.link(store.uri(file), link);
+        cache.link(RemoteFile.at(store.uri(file)), link, () -> {});
         return link;
     }
 
@@ -86,7 +86,7 @@ class ArtifactCacheTest {
             List<Future<ArtifactCache.Linked>> all = new ArrayList<>();
             for (int thread = 0; thread < threads; thread++) {
                 Path link = links.resolve("link-" + thread);
-                all.add(pool.submit(() -> cache.link(store.uri("model"), link)));
+                all.add(pool.submit(() -> cache.link(RemoteFile.at(store.uri("model")), link, () -> {})));
             }
             store.openGate();
             for (int thread = 0; thread < threads; thread++) {
@@ -171,12 +171,12 @@ class ArtifactCacheTest {
         store.publish("model", "weights".getBytes(UTF_8));
         try (ArtifactCache cache = open(NO_LIMIT)) {
             Path old = cache.linkFolder("links").resolve("old");
-            cache.link(store.uri("model"), old);
+            cache.link(RemoteFile.at(store.uri("model")), old, () -> {});
             store.publish("model", "WEIGHTS".getBytes(UTF_8));
 
             assertThat(link(cache, "model")).hasContent("WEIGHTS");
             assertThat(old).hasContent("weights");
-            cache.link(store.uri("model"), old);
+            cache.link(RemoteFile.at(store.uri("model")), old, () -> {});
             assertThat(old).as("replaced").hasContent("WEIGHTS");
         }
     }

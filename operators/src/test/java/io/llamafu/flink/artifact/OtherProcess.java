@@ -86,7 +86,7 @@ final class OtherProcess implements AutoCloseable {
                     }
                 });
                 ArtifactCache cache = ArtifactCache.open(new ArtifactCache.Settings(Path.of(arguments[3]), 0));
-                cache.link(uri, cache.linkFolder("links").resolve("link"));
+                cache.link(RemoteFile.at(uri), cache.linkFolder("links").resolve("link"), () -> {});
                 say(out, "reads " + store.reads(arguments[4]));
             }
             default -> throw new IllegalArgumentException(arguments[0]);
