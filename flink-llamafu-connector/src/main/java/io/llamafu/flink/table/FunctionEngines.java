@@ -156,12 +156,13 @@ final class FunctionEngines implements Serializable {
         if (open != null) {
             return open;
         }
+        CallOptions known = options(profile);
         FailedOpening failed = failedOpenings.get(profile);
         if (failed != null && System.nanoTime() - failed.sinceNanos() < PAUSE.toNanos()) {
             throw failed.failure();
         }
         try {
-            EngineClient opened = options(profile).open(context, metrics(profile));
+            EngineClient opened = known.open(context, metrics(profile));
             clients.put(profile, opened);
             return opened;
         } catch (LlamafuException e) {
