@@ -251,9 +251,9 @@ public final class EngineClient implements AutoCloseable {
         if (!open.remove(asked)) {
             return;
         }
-        // Frees the sequence of a request that was given up.
-        asked.answer.cancel(false);
         try {
+            // Frees the sequence of a request that was given up.
+            asked.answer.cancel(false);
             Optional<LlamafuException> error = Optional.ofNullable(failure).map(EngineClient::coded);
             asked.request.ifPresent(request -> metrics.outcome(request, error.map(LlamafuException::code)));
             asked.outcome.complete(error.isPresent() ? failed(asked, error.get()) : answered(asked, answer));

@@ -1,5 +1,6 @@
 package io.llamafu.flink.routing;
 
+import io.llamafu.DaemonThreads;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 
@@ -33,11 +34,7 @@ final class PatientLookUps implements Predicate<String>, AutoCloseable {
     PatientLookUps(Predicate<String> names, Duration patience) {
         this.names = names;
         this.patience = patience;
-        thread = Executors.newSingleThreadExecutor(task -> {
-            Thread asking = new Thread(task, "llamafu-adapter-question");
-            asking.setDaemon(true);
-            return asking;
-        });
+        thread = Executors.newSingleThreadExecutor(DaemonThreads.named("llamafu-adapter-question"));
     }
 
     @Override
@@ -53,11 +50,10 @@ final class PatientLookUps implements Predicate<String>, AutoCloseable {
         try {
             return question.get(patience.toMillis(), TimeUnit.MILLISECONDS);
         } catch (ExecutionException e) {
-            if (e.getCause() instanceof LlamafuException coded) {
-                throw coded;
-            }
-            throw unavailable(
-                    "The store could not say whether there is the adapter '%s': %s".formatted(name, e.getCause()), e);
+            throw LlamafuException.of(
+                    e,
+                    ErrorCode.ARTIFACT_UNAVAILABLE,
+                    "The store could not say whether there is the adapter '%s'".formatted(name));
         } catch (TimeoutException e) {
             throw unavailable(
                     "The store did not say within %s whether there is the adapter '%s'.".formatted(patience, name), e);
