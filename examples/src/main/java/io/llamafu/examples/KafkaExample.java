@@ -12,7 +12,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.Callable;
 
 /** Starts a Kafka broker and a Flink cluster, feeds tickets to {@link KafkaJob}, and checks the committed answers. */
@@ -126,12 +125,8 @@ public final class KafkaExample implements Callable<Integer> {
 
     private String submit(FlinkRest rest, String bootstrapServers, List<Ticket> asked, long routeChanges)
             throws Exception {
-        List<String> arguments = new ArrayList<>(List.of(
-                "--bootstrap-servers=" + bootstrapServers,
-                "--tickets-end=" + KafkaConnections.written(KafkaFeed.ends(asked)),
-                "--routes-end=" + KafkaConnections.written(Map.of(0, routeChanges)),
-                "--parallelism=" + taskManagers,
-                "--checkpoint-interval=" + checkpointInterval));
+        List<String> arguments = new ArrayList<>(KafkaConnections.toArguments(
+                bootstrapServers, KafkaFeed.ends(asked), routeChanges, taskManagers, checkpointInterval));
         arguments.addAll(model.toArguments());
         return rest.run(rest.upload(BuildOutput.jobJar()), KafkaJob.class.getName(), arguments);
     }

@@ -6,22 +6,15 @@ import io.llamafu.flink.OnError;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.serialization.AbstractDeserializationSchema;
 import org.apache.flink.api.common.serialization.SerializationSchema;
-import org.apache.flink.configuration.CheckpointingOptions;
-import org.apache.flink.configuration.Configuration;
-import org.apache.flink.configuration.PipelineOptions;
-import org.apache.flink.connector.kafka.source.KafkaSource;
 import org.apache.flink.connector.kafka.source.reader.deserializer.KafkaRecordDeserializationSchema;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Option;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.time.Duration;
-import java.util.Map;
 
 /**
  * Answers the tickets of a topic under the routes of another one, exactly once. A job for a real cluster: {@link
@@ -32,20 +25,8 @@ import java.util.Map;
  */
 @Command(name = "KafkaJob")
 public final class KafkaJob {
-    @Option(names = "--bootstrap-servers", paramLabel = "HOST:PORT", required = true)
-    private String bootstrapServers;
-
-    @Option(names = "--tickets-end", paramLabel = "PARTITION=OFFSET", split = ",", required = true)
-    private Map<Integer, Long> ticketsEnd;
-
-    @Option(names = "--routes-end", paramLabel = "PARTITION=OFFSET", split = ",", required = true)
-    private Map<Integer, Long> routesEnd;
-
-    @Option(names = "--parallelism", paramLabel = "N", required = true)
-    private int parallelism;
-
-    @Option(names = "--checkpoint-interval", paramLabel = "MILLIS", required = true)
-    private long checkpointInterval;
+    @Mixin
+    private final KafkaConnections kafka = new KafkaConnections();
 
     @Mixin
     private final ModelOptions model = new ModelOptions();
@@ -53,29 +34,17 @@ public final class KafkaJob {
     /** Runs in the JobManager, so it throws errors instead of exiting. */
     public static void main(String[] arguments) throws Exception {
         KafkaJob job = CommandLine.populateCommand(new KafkaJob(), arguments);
-        StreamExecutionEnvironment env = job.environment();
+        StreamExecutionEnvironment env = job.kafka.environment();
         job.build(env);
         env.execute("tickets from Kafka");
     }
 
-    private StreamExecutionEnvironment environment() {
-        Configuration configuration = new Configuration();
-        configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofMillis(checkpointInterval));
-        // Tickets queue before the model, and an aligned checkpoint would wait for all of them.
-        configuration.set(CheckpointingOptions.ENABLE_UNALIGNED, true);
-        // No record may fall back to Kryo.
-        configuration.set(PipelineOptions.GENERIC_TYPES, false);
-        StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment(configuration);
-        env.setParallelism(parallelism);
-        return env;
-    }
-
     private void build(StreamExecutionEnvironment env) {
         DataStream<Ticket> tickets = env.fromSource(
-                        source(KafkaTopics.TICKETS, ticketsEnd, Ticket.class), TicketWatermarks.strategy(), "tickets")
+                        kafka.records(KafkaTopics.TICKETS, value(Ticket.class)), TicketWatermarks.strategy(), "tickets")
                 .uid("tickets");
         DataStream<Route> routes = env.fromSource(
-                        source(KafkaTopics.ROUTES, routesEnd, Route.class),
+                        kafka.routes(KafkaTopics.ROUTES, value(Route.class)),
                         WatermarkStrategy.<Route>forMonotonousTimestamps()
                                 .withTimestampAssigner((route, time) -> route.eventTime()),
                         "routes")
@@ -90,14 +59,13 @@ public final class KafkaJob {
                 .eventTime()
                 .with(model.toLlamafuOptions(OnError.EMIT))
                 .build()
-                .sinkTo(new KafkaConnections(bootstrapServers).sink(KafkaTopics.ANSWERS, new AnswerValue()))
+                .sinkTo(kafka.sink(KafkaTopics.ANSWERS, new AnswerValue()))
                 .name("answers")
                 .uid("answers");
     }
 
-    private <T> KafkaSource<T> source(String topic, Map<Integer, Long> ends, Class<T> type) {
-        return new KafkaConnections(bootstrapServers)
-                .source(topic, ends, KafkaRecordDeserializationSchema.valueOnly(new JsonValue<>(type)));
+    private static <T> KafkaRecordDeserializationSchema<T> value(Class<T> type) {
+        return KafkaRecordDeserializationSchema.valueOnly(new JsonValue<>(type));
     }
 
     private static final class JsonValue<T> extends AbstractDeserializationSchema<T> {

@@ -204,14 +204,8 @@ public final class SoakExample implements Callable<Integer> {
     }
 
     private String submit(FlinkRest rest, String bootstrapServers, Schedule schedule, Path adapters) throws Exception {
-        List<String> arguments = new ArrayList<>(List.of(
-                "--bootstrap-servers=" + bootstrapServers,
-                "--records-end=" + KafkaConnections.written(schedule.recordsEnd()),
-                "--routes-end="
-                        + KafkaConnections.written(
-                                Map.of(0, (long) schedule.routes().size())),
-                "--parallelism=" + TASK_MANAGERS,
-                "--checkpoint-interval=" + checkpointInterval));
+        List<String> arguments = new ArrayList<>(KafkaConnections.toArguments(
+                bootstrapServers, schedule.recordsEnd(), schedule.routes().size(), TASK_MANAGERS, checkpointInterval));
         arguments.addAll(model.toArguments(adapters));
         return rest.run(rest.upload(BuildOutput.jobJar()), SoakJob.class.getName(), arguments);
     }

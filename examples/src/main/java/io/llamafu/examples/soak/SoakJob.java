@@ -13,9 +13,6 @@ import io.llamafu.flink.OnError;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.serialization.SerializationSchema;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
-import org.apache.flink.configuration.CheckpointingOptions;
-import org.apache.flink.configuration.Configuration;
-import org.apache.flink.configuration.PipelineOptions;
 import org.apache.flink.connector.kafka.source.reader.deserializer.KafkaRecordDeserializationSchema;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
@@ -25,12 +22,10 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Option;
 
 import javax.annotation.Nullable;
 import java.io.IOException;
 import java.time.Duration;
-import java.util.Map;
 
 /**
  * Answers the records of a topic, whatever they contain, under the routes of another topic. Answers, dead letters and
@@ -44,20 +39,8 @@ public final class SoakJob {
     /** Flink's value for a missing timestamp. */
     private static final long NO_TIMESTAMP = Long.MIN_VALUE;
 
-    @Option(names = "--bootstrap-servers", paramLabel = "HOST:PORT", required = true)
-    private String bootstrapServers;
-
-    @Option(names = "--records-end", paramLabel = "PARTITION=OFFSET", split = ",", required = true)
-    private Map<Integer, Long> recordsEnd;
-
-    @Option(names = "--routes-end", paramLabel = "PARTITION=OFFSET", split = ",", required = true)
-    private Map<Integer, Long> routesEnd;
-
-    @Option(names = "--parallelism", paramLabel = "N", required = true)
-    private int parallelism;
-
-    @Option(names = "--checkpoint-interval", paramLabel = "MILLIS", required = true)
-    private long checkpointInterval;
+    @Mixin
+    private final KafkaConnections kafka = new KafkaConnections();
 
     @Mixin
     private final ModelOptions model = new ModelOptions();
@@ -65,35 +48,21 @@ public final class SoakJob {
     /** Runs in the JobManager, so it throws errors instead of exiting. */
     public static void main(String[] arguments) throws Exception {
         SoakJob job = CommandLine.populateCommand(new SoakJob(), arguments);
-        StreamExecutionEnvironment env = job.environment();
+        StreamExecutionEnvironment env = job.kafka.environment();
         job.build(env);
         env.execute("soak");
     }
 
-    private StreamExecutionEnvironment environment() {
-        Configuration configuration = new Configuration();
-        configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofMillis(checkpointInterval));
-        // After a kill, records queue before the model, and an aligned checkpoint would wait for all of them.
-        configuration.set(CheckpointingOptions.ENABLE_UNALIGNED, true);
-        configuration.set(CheckpointingOptions.CHECKPOINTING_TIMEOUT, Duration.ofMinutes(1));
-        // No record may fall back to Kryo.
-        configuration.set(PipelineOptions.GENERIC_TYPES, false);
-        StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment(configuration);
-        env.setParallelism(parallelism);
-        return env;
-    }
-
     private void build(StreamExecutionEnvironment env) {
-        KafkaConnections kafka = new KafkaConnections(bootstrapServers);
         DataStream<SoakRecord> records = env.fromSource(
-                        kafka.source(SoakTopics.RECORDS, recordsEnd, new ReadRecord()),
+                        kafka.records(SoakTopics.RECORDS, new ReadRecord()),
                         WatermarkStrategy.<SoakRecord>forBoundedOutOfOrderness(OUT_OF_ORDERNESS)
                                 .withTimestampAssigner((record, time) ->
                                         record.eventTime() == null ? NO_TIMESTAMP : record.eventTime()),
                         "records")
                 .uid("records");
         DataStream<AdapterRoute> routes = env.fromSource(
-                        kafka.source(SoakTopics.ROUTES, routesEnd, new ReadRoute()),
+                        kafka.routes(SoakTopics.ROUTES, new ReadRoute()),
                         WatermarkStrategy.<RouteChange>forMonotonousTimestamps()
                                 .withTimestampAssigner((route, time) -> route.eventTime()),
                         "routes")
@@ -115,10 +84,9 @@ public final class SoakJob {
                 .eventTime()
                 .with(model.withoutMemo(OnError.EMIT))
                 .buildStreams();
-        sink(kafka, SoakTopics.ANSWERS, streams.answered(), Outcome::of);
-        sink(kafka, SoakTopics.DEAD_LETTERS, streams.deadLetters(), Outcome::of);
+        sink(SoakTopics.ANSWERS, streams.answered(), Outcome::of);
+        sink(SoakTopics.DEAD_LETTERS, streams.deadLetters(), Outcome::of);
         sink(
-                kafka,
                 SoakTopics.REJECTED_ROUTES,
                 streams.rejectedRoutes().orElseThrow(),
                 rejected -> new RejectedChange(
@@ -141,8 +109,7 @@ public final class SoakJob {
         return record.sampling() == null ? null : record.sampling().toOptions();
     }
 
-    private static <T> void sink(
-            KafkaConnections kafka, String topic, DataStream<T> stream, SerializableFunction<T, Object> line) {
+    private <T> void sink(String topic, DataStream<T> stream, SerializableFunction<T, Object> line) {
         stream.sinkTo(kafka.sink(topic, new WriteJson<>(line))).name(topic).uid(topic);
     }
 
