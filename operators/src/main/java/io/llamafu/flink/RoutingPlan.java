@@ -4,14 +4,13 @@ import io.llamafu.adapter.AdapterSource;
 import io.llamafu.flink.records.RecordTypeInfo;
 import io.llamafu.flink.routing.AdapterPrefetch;
 import io.llamafu.flink.routing.Carrier;
+import io.llamafu.flink.routing.ChangeCheck;
 import io.llamafu.flink.routing.EventTimeRouter;
 import io.llamafu.flink.routing.EventTimeRules;
 import io.llamafu.flink.routing.ProcessingTimeRouter;
 import io.llamafu.flink.routing.ProcessingTimeRules;
 import io.llamafu.flink.routing.RouteChanges;
-import io.llamafu.flink.routing.RouteCheck;
 import io.llamafu.flink.routing.RuleBook;
-import io.llamafu.flink.routing.RuleCheck;
 import io.llamafu.flink.routing.RuleTexts;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeinfo.Types;
@@ -128,7 +127,7 @@ final class RoutingPlan {
                 .setParallelism(newRules.getParallelism())
                 .uid(uid + "-rule-check");
         SingleOutputStreamOperator<RouteRule> checked = written.transform(
-                        "Llamafu rule check", type, new RuleCheck(changes, isEventTime()))
+                        "Llamafu rule check", type, ChangeCheck.ofRules(changes, isEventTime()))
                 .forceNonParallel()
                 // A chained operator's maximum parallelism in a savepoint would be that of its source.
                 .startNewChain()
@@ -180,7 +179,7 @@ final class RoutingPlan {
                 .transform(
                         "Llamafu route check",
                         new RecordTypeInfo<>(AdapterRoute.class),
-                        new RouteCheck(changes, isEventTime()))
+                        ChangeCheck.ofRoutes(changes, isEventTime()))
                 .setParallelism(newRoutes.getParallelism())
                 .uid(uid + "-route-check");
         Duration ttl = routeTtl.orElse(null);

@@ -9,8 +9,8 @@ import org.apache.flink.util.Collector;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /**
- * Forwards only rules whose texts can be serialized. It runs in the task that emits them, because {@link RuleCheck} is
- * another task, where such rules would arrive changed.
+ * Forwards only rules whose texts can be serialized. It runs in the task that emits them, because the {@link ChangeCheck}
+ * is another task, where such rules would arrive changed.
  */
 @Internal
 public final class RuleTexts extends ProcessFunction<RouteRule, RouteRule> {

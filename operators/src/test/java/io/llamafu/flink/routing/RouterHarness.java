@@ -122,7 +122,7 @@ final class RouterHarness implements AutoCloseable {
             Duration clock)
             throws Exception {
         check = new OneInputStreamOperatorTestHarness<>(
-                new RouteCheck(new RouteChanges(setting.onError(), setting.names()), setting.eventTime()));
+                ChangeCheck.ofRoutes(new RouteChanges(setting.onError(), setting.names()), setting.eventTime()));
         check.open();
         harness = new KeyedTwoInputStreamOperatorTestHarness<>(
                 router, new RequestOnly<>()::keyOf, RouteChanges::keyOf, Types.STRING);

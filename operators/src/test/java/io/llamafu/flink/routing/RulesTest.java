@@ -165,7 +165,7 @@ class RulesTest {
     @SuppressWarnings("try") // close of the harness may be interrupted
     void malformedRulesAreRejectedWithTheReason() throws Exception {
         SerializableSupplier<Predicate<String>> names = () -> List.of("medical")::contains;
-        RuleCheck check = new RuleCheck(new RouteChanges(OnError.EMIT, names), true);
+        ChangeCheck<RouteRule> check = ChangeCheck.ofRules(new RouteChanges(OnError.EMIT, names), true);
         try (OneInputStreamOperatorTestHarness<RouteRule, RouteRule> harness =
                 new OneInputStreamOperatorTestHarness<>(check)) {
             harness.open();
@@ -471,7 +471,7 @@ class RulesTest {
     @Test
     @SuppressWarnings("try") // close of the harness may be interrupted
     void patternThatIsTooLongIsRejected() throws Exception {
-        RuleCheck check = new RuleCheck(new RouteChanges(OnError.EMIT, null), false);
+        ChangeCheck<RouteRule> check = ChangeCheck.ofRules(new RouteChanges(OnError.EMIT, null), false);
         try (OneInputStreamOperatorTestHarness<RouteRule, RouteRule> harness =
                 new OneInputStreamOperatorTestHarness<>(check)) {
             harness.open();
