@@ -2,14 +2,13 @@ package io.llamafu.engine;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
-import io.llamafu.adapter.AdapterStack;
 import io.llamafu.testing.Await;
+import io.llamafu.testing.StubEngine;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
@@ -69,42 +68,12 @@ class EngineRegistryTest {
         }
     }
 
-    private final class CountingEngine implements InferenceEngine {
+    private final class CountingEngine extends StubEngine {
         private final EngineOptions options;
         private volatile boolean open = true;
 
         private CountingEngine(EngineOptions options) {
             this.options = options;
-        }
-
-        @Override
-        public CompletableFuture<Completion> submit(CompletionRequest request) {
-            throw new AssertionError("not asked");
-        }
-
-        @Override
-        public int countTokens(String text) {
-            throw new AssertionError("not asked");
-        }
-
-        @Override
-        public List<LoadedAdapter> adapters() {
-            return List.of();
-        }
-
-        @Override
-        public CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
-            throw new AssertionError("not asked");
-        }
-
-        @Override
-        public boolean unload(String name) {
-            return false;
-        }
-
-        @Override
-        public int clear() {
-            return 0;
         }
 
         @Override
@@ -114,8 +83,7 @@ class EngineRegistryTest {
 
         @Override
         public EngineMetrics metrics() {
-            EngineMetrics.Memory memory = new EngineMetrics.Memory(MODEL_BYTES, 0, 0, 0);
-            return new EngineMetrics(0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 8, 0, 0, 0, 0, 0, memory);
+            return metrics(new EngineMetrics.Memory(MODEL_BYTES, 0, 0, 0));
         }
 
         @Override

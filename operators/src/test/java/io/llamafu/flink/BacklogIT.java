@@ -46,7 +46,7 @@ class BacklogIT {
     @TempDir
     Path folder;
 
-    private final PacedEngine.Paced engine = PacedEngine.Paced.perSecond(ANSWERS_PER_SECOND);
+    private final PacedLeases engine = PacedLeases.perSecond(ANSWERS_PER_SECOND);
     private final CommittedSink sink = CommittedSink.create();
 
     @AfterEach

@@ -37,7 +37,7 @@ class BrokenTextsIT {
         }
         StreamExecutionEnvironment env = Jobs.environment(Jobs.configuration(folder.resolve("checkpoints")), SUBTASKS);
         DataStream<Integer> numbers = env.fromData(Types.INT, halves.toArray(Integer[]::new));
-        CompletionStreams<Integer> streams = new CompletionBuilder<>(numbers, EchoLeases.create(0))
+        CompletionStreams<Integer> streams = new CompletionBuilder<>(numbers, PacedLeases.atOnce())
                 .keyBy(BrokenTextsIT::broken)
                 .id(number -> number % 2 == 0 ? broken(number) : "id-" + number)
                 .prompt(number -> "text")

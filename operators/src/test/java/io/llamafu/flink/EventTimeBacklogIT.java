@@ -37,7 +37,7 @@ class EventTimeBacklogIT {
     /** They take a minute. */
     private static final int RECORDS = 3000;
 
-    private static final int MILLIS_PER_ANSWER = 20;
+    private static final int ANSWERS_PER_SECOND = 50;
     private static final int CHECKPOINTS = 3;
 
     private static final AtomicInteger READ = new AtomicInteger();
@@ -71,7 +71,7 @@ class EventTimeBacklogIT {
     @EnumSource
     void checkpointsCompleteWhileABacklogIsLetGo(Backlog backlog, @InjectMiniCluster MiniCluster cluster)
             throws Exception {
-        EchoLeases leases = EchoLeases.create(MILLIS_PER_ANSWER);
+        PacedLeases leases = PacedLeases.perSecond(ANSWERS_PER_SECOND);
         JobClient job = start(leases, backlog);
         Await.until("records that wait", () -> READ.get() == RECORDS);
         long before = completed(cluster, job);
@@ -85,6 +85,7 @@ class EventTimeBacklogIT {
 
         assertThat(leases.answers()).as("most records still wait").isLessThan(RECORDS);
         job.cancel().get();
+        leases.close();
     }
 
     private static long completed(MiniCluster cluster, JobClient job) throws Exception {
@@ -95,7 +96,7 @@ class EventTimeBacklogIT {
                 .getNumberOfCompletedCheckpoints();
     }
 
-    private JobClient start(EchoLeases leases, Backlog backlog) throws Exception {
+    private JobClient start(PacedLeases leases, Backlog backlog) throws Exception {
         boolean oneTime = backlog == Backlog.ROUTES_OF_ONE_KEY_AND_TIME || backlog == Backlog.RULES_OF_ONE_KEY_AND_TIME;
         boolean ends = backlog == Backlog.ROUTES_AT_THE_END_OF_THE_INPUT;
         Configuration configuration = Jobs.configuration(folder.resolve("checkpoints"));

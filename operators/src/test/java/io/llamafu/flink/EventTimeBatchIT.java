@@ -51,7 +51,7 @@ class EventTimeBatchIT {
                                 .assignTimestampsAndWatermarks(
                                         WatermarkStrategy.<Ticket>forBoundedOutOfOrderness(Duration.ofDays(1))
                                                 .withTimestampAssigner((ticket, time) -> ticket.time)),
-                        EchoLeases.create(0))
+                        PacedLeases.atOnce())
                 .keyBy(Ticket::tenant)
                 .id(Ticket::id)
                 .prompt(Ticket::text)

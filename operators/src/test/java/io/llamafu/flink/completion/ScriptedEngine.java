@@ -9,10 +9,9 @@ import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineMetrics.Memory;
 import io.llamafu.engine.FinishReason;
-import io.llamafu.engine.InferenceEngine;
-import io.llamafu.engine.LoadedAdapter;
 import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.engine.SharedEngines;
+import io.llamafu.testing.StubEngine;
 
 import java.time.Duration;
 import java.util.ArrayList;
@@ -20,7 +19,7 @@ import java.util.List;
 import java.util.concurrent.CompletableFuture;
 
 /** An engine whose answers the test provides, to reach moments at which a real one does not stop. */
-final class ScriptedEngine implements InferenceEngine {
+final class ScriptedEngine extends StubEngine {
     private final List<CompletionRequest> requests = new ArrayList<>();
     private final List<CompletableFuture<Completion>> answers = new ArrayList<>();
     private final List<AdapterStack> preloads = new ArrayList<>();
@@ -70,11 +69,6 @@ final class ScriptedEngine implements InferenceEngine {
     }
 
     @Override
-    public List<LoadedAdapter> adapters() {
-        return List.of();
-    }
-
-    @Override
     public CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
         CompletableFuture<List<ResolvedAdapter>> loading = new CompletableFuture<>();
         preloads.add(stack);
@@ -90,16 +84,6 @@ final class ScriptedEngine implements InferenceEngine {
         preloaded.forEach(loading -> loading.complete(List.of()));
     }
 
-    @Override
-    public boolean unload(String name) {
-        return false;
-    }
-
-    @Override
-    public int clear() {
-        return 0;
-    }
-
     void attended() {
         attended = true;
     }
@@ -110,18 +94,13 @@ final class ScriptedEngine implements InferenceEngine {
 
     @Override
     public Duration unattendedFor() {
-        return attended ? Duration.ZERO : InferenceEngine.super.unattendedFor();
+        return attended ? Duration.ZERO : super.unattendedFor();
     }
 
     @Override
     public EngineMetrics metrics() {
         return new EngineMetrics(
                 0, 0, 0, 0, 0, 50, 4, 2, 16, 100, 64, 8192, 3, 6, 2, 1, 9, new Memory(1000, 200, 30, 5));
-    }
-
-    @Override
-    public int countTokens(String text) {
-        return text.length();
     }
 
     @Override

@@ -1,0 +1,72 @@
+package io.llamafu.testing;
+
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.Completion;
+import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.EngineMetrics;
+import io.llamafu.engine.EngineMetrics.Memory;
+import io.llamafu.engine.FinishReason;
+import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.LoadedAdapter;
+import io.llamafu.engine.ResolvedAdapter;
+
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+
+/** An engine without a model and without adapters. A test overrides what it is about. */
+public abstract class StubEngine implements InferenceEngine {
+
+    /** A short answer without adapters. */
+    protected static Completion answer(String text) {
+        return new Completion(
+                text, FinishReason.END_OF_GENERATION, 1, 0, 1, List.of(), new Completion.Timings(0, 0, 0));
+    }
+
+    @Override
+    public CompletableFuture<Completion> submit(CompletionRequest request) {
+        throw new AssertionError("not asked");
+    }
+
+    @Override
+    public int countTokens(String text) {
+        return text.length();
+    }
+
+    @Override
+    public List<LoadedAdapter> adapters() {
+        return List.of();
+    }
+
+    @Override
+    public CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
+        return CompletableFuture.completedFuture(List.of());
+    }
+
+    @Override
+    public boolean unload(String name) {
+        return false;
+    }
+
+    @Override
+    public int clear() {
+        return 0;
+    }
+
+    @Override
+    public boolean isOpen() {
+        return true;
+    }
+
+    @Override
+    public EngineMetrics metrics() {
+        return metrics(new Memory(0, 0, 0, 0));
+    }
+
+    /** 16 sequences, none of them active. */
+    protected static EngineMetrics metrics(Memory memory) {
+        return new EngineMetrics(0, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, memory);
+    }
+
+    @Override
+    public void close() {}
+}
