@@ -102,7 +102,7 @@ final class BoundModel {
 
     /** Ends a task, which then yields no more pieces. */
     void cancel(int task) {
-        Object unused = call(CANCEL, task);
+        call(CANCEL, task);
     }
 
     private Object call(Method method, Object argument) {

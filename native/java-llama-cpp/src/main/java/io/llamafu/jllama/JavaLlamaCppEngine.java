@@ -1,5 +1,6 @@
 package io.llamafu.jllama;
 
+import io.llamafu.DaemonThreads;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterCatalog;
@@ -41,7 +42,6 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
-import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.LongAdder;
@@ -107,21 +107,15 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         for (int slot = 0; slot < options.parallelSequences(); slot++) {
             freeSlots.add(slot);
         }
-        this.workers = Executors.newFixedThreadPool(options.parallelSequences(), daemon("llamafu-java-llama"));
-        this.deadlines = Executors.newSingleThreadScheduledExecutor(daemon("llamafu-java-llama-deadlines"));
+        this.workers = Executors.newFixedThreadPool(
+                options.parallelSequences(), DaemonThreads.named("llamafu-java-llama", TextLimits.STACK_BYTES));
+        this.deadlines =
+                Executors.newSingleThreadScheduledExecutor(DaemonThreads.named("llamafu-java-llama-deadlines"));
         ScheduledFuture<?> unused = deadlines.scheduleWithFixedDelay(
                 () -> openRequests.failOverdue(System.nanoTime()),
                 DEADLINE_CHECK_MILLIS,
                 DEADLINE_CHECK_MILLIS,
                 TimeUnit.MILLISECONDS);
-    }
-
-    private static ThreadFactory daemon(String name) {
-        return task -> {
-            Thread thread = new Thread(null, task, name, TextLimits.STACK_BYTES);
-            thread.setDaemon(true);
-            return thread;
-        };
     }
 
     /**
@@ -150,7 +144,8 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     }
 
     private static JavaLlamaCppEngine openOver(AdapterSource.Session source, EngineOptions options, ModelFile file) {
-        ExecutorService files = Executors.newFixedThreadPool(FILE_THREADS, daemon("llamafu-java-llama-files"));
+        ExecutorService files =
+                Executors.newFixedThreadPool(FILE_THREADS, DaemonThreads.named("llamafu-java-llama-files"));
         AdapterCatalog catalog = new AdapterCatalog(
                 source,
                 options.adapterRefreshInterval(),
@@ -202,7 +197,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
             openRequests.waits(future, System.nanoTime());
             workers.execute(() -> serve(request, adapters.files(), future, submittedNanos));
         } catch (RejectedExecutionException e) {
-            future.completeExceptionally(openRequests.closedException());
+            future.completeExceptionally(LlamafuException.engineClosed());
         }
     }
 
@@ -320,7 +315,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         }
         synchronized (loading) {
             if (closed) {
-                throw openRequests.closedException();
+                throw LlamafuException.engineClosed();
             }
             if (!current.hasAll(adapters)) {
                 LOG.info("Loading the model again, for adapters that it was not loaded with.");
@@ -329,7 +324,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
                 previous.retire();
             }
             if (!current.acquire()) {
-                throw openRequests.closedException();
+                throw LlamafuException.engineClosed();
             }
             return current;
         }
@@ -384,7 +379,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
             return coded;
         }
         if (cause instanceof RejectedExecutionException) {
-            return openRequests.closedException();
+            return LlamafuException.engineClosed();
         }
         String message = String.valueOf(cause.getMessage());
         ErrorCode code = message.contains("exceeds the available context size")
@@ -395,7 +390,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
 
     @Override
     public int countTokens(String text) {
-        byte[] unused = RequestCheck.encode(text, "The text");
+        RequestCheck.encode(text, "The text");
         TextLimits.checkWords(text);
         ModelGeneration generation = acquire(List.of());
         try {
@@ -507,7 +502,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         catalog.close();
         files.shutdown();
         workers.shutdown();
-        openRequests.failAll(openRequests.closedException());
+        openRequests.failAll(LlamafuException.engineClosed());
         deadlines.shutdownNow();
         try {
             if (!workers.awaitTermination(CLOSE_TIMEOUT.toSeconds(), TimeUnit.SECONDS)) {

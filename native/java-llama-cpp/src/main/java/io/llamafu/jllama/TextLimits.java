@@ -1,5 +1,6 @@
 package io.llamafu.jllama;
 
+import io.llamafu.DaemonThreads;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 
@@ -60,19 +61,15 @@ final class TextLimits {
     /** Runs a tokenization on a thread with a large stack. */
     static <T> T withLargeStack(Supplier<T> tokenizing) {
         CompletableFuture<T> result = new CompletableFuture<>();
-        Thread thread = new Thread(
-                null,
-                () -> {
+        DaemonThreads.named("llamafu-java-llama-tokenizer", STACK_BYTES)
+                .newThread(() -> {
                     try {
                         result.complete(tokenizing.get());
                     } catch (RuntimeException | Error e) {
                         result.completeExceptionally(e);
                     }
-                },
-                "llamafu-java-llama-tokenizer",
-                STACK_BYTES);
-        thread.setDaemon(true);
-        thread.start();
+                })
+                .start();
         try {
             return result.join();
         } catch (CompletionException e) {

@@ -144,7 +144,7 @@ final class AdapterLoadBenchmark implements Callable<Integer> {
     /** Makes a file look like a new version: unchanged for a while, with another time. */
     private void publishAnew(String name) throws IOException {
         Instant time = Instant.now().minus(Duration.ofHours(1)).plusMillis(publications++);
-        Path unused = Files.setLastModifiedTime(adapters.resolve(name + ".gguf"), FileTime.from(time));
+        Files.setLastModifiedTime(adapters.resolve(name + ".gguf"), FileTime.from(time));
     }
 
     private static byte[] checksum(Path file) throws Exception {
@@ -160,7 +160,7 @@ final class AdapterLoadBenchmark implements Callable<Integer> {
 
     private static double millis(Callable<?> action) throws Exception {
         long start = System.nanoTime();
-        Object unused = action.call();
+        action.call();
         return (System.nanoTime() - start) / NANOS_PER_MILLI;
     }
 
@@ -169,7 +169,7 @@ final class AdapterLoadBenchmark implements Callable<Integer> {
         List<Double> loading = new ArrayList<>();
         List<Round> rounds = new ArrayList<>();
         int loads = 0;
-        Steps unused = steps(engine, QUICK_TOKENS, 0, false, new ArrayList<>());
+        steps(engine, QUICK_TOKENS, 0, false, new ArrayList<>());
         for (int number = 1; number <= options.rounds(); number++) {
             Steps without = steps(engine, tokens, number, false, alone);
             Steps with = steps(engine, tokens, number, true, loading);
