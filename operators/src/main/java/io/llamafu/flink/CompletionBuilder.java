@@ -5,7 +5,9 @@ import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.flink.affinity.AffinityPartitioner;
+import io.llamafu.flink.completion.CompletionFunction;
 import io.llamafu.flink.completion.CompletionOperatorFactory;
+import io.llamafu.flink.completion.EngineClient;
 import io.llamafu.flink.completion.DeadLetterSplit;
 import io.llamafu.flink.completion.EnginePrefetch;
 import io.llamafu.flink.routing.AdapterPrefetch;
@@ -320,15 +322,16 @@ public final class CompletionBuilder<T> {
 
     private <E, R> SingleOutputStreamOperator<R> complete(DataStream<E> routed, Carrier<T, E, R> carrier) {
         LlamafuOptions settings = options.orElseThrow();
+        CompletionFunction<E, R> function =
+                new CompletionFunction<>(carrier, settings, sampling.orElse(settings.sampling()), engines);
         CompletionOperatorFactory.Settings limits = new CompletionOperatorFactory.Settings(
-                settings,
-                sampling.orElse(settings.sampling()),
                 ordered,
-                capacity.orElse(2 * settings.parallelSequences()));
+                capacity.orElse(2 * settings.parallelSequences()),
+                EngineClient.patience(settings.timeout()));
         return routed.transform(
                         "Llamafu completion",
                         carrier.outcomeType(),
-                        new CompletionOperatorFactory<>(carrier, limits, engines))
+                        new CompletionOperatorFactory<>(function, limits))
                 .uid(uid + "-completion");
     }
 }

@@ -1,15 +1,15 @@
 package io.llamafu.flink.completion;
 
-import io.llamafu.engine.EngineOptions;
-import io.llamafu.engine.SharedEngines;
-import io.llamafu.flink.routing.Carrier;
 import org.apache.flink.annotation.Internal;
+import org.apache.flink.api.common.functions.util.FunctionUtils;
 import org.apache.flink.api.common.operators.MailboxExecutor;
 import org.apache.flink.api.common.state.ListState;
 import org.apache.flink.api.common.state.ListStateDescriptor;
 import org.apache.flink.runtime.state.StateInitializationContext;
 import org.apache.flink.runtime.state.StateSnapshotContext;
-import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
+import org.apache.flink.streaming.api.functions.async.CollectionSupplier;
+import org.apache.flink.streaming.api.functions.async.ResultFuture;
+import org.apache.flink.streaming.api.operators.AbstractUdfStreamOperator;
 import org.apache.flink.streaming.api.operators.BoundedOneInput;
 import org.apache.flink.streaming.api.operators.OneInputStreamOperator;
 import org.apache.flink.streaming.api.operators.StreamOperatorParameters;
@@ -18,74 +18,93 @@ import org.apache.flink.streaming.runtime.streamrecord.StreamElement;
 import org.apache.flink.streaming.runtime.streamrecord.StreamElementSerializer;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
-import org.apache.flink.util.function.SerializableFunction;
 
 import javax.annotation.Nullable;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.ScheduledFuture;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
- * Asks the engine for up to {@code capacity} records at a time and emits the completions.
+ * Runs a {@link CompletionFunction} on up to {@code capacity} records at a time and emits the completions.
  *
  * <p>Flink's async operator lets no answer overtake a watermark, and counts answers that wait for a watermark towards
  * its capacity: one long answer between two watermarks leaves the engine idle. Here an answer is emitted as soon as it
  * is ready, and a watermark when all records before it are done: no record becomes late, and finished answers are not
  * held.
  *
- * <p>Everything runs in the task's thread; an outcome, which comes from any thread, becomes a mail for it.
+ * <p>Everything runs in the task's thread except {@link Asked}, whose methods any thread may call.
  */
 @Internal
-final class CompletionOperator<E, R> extends AbstractStreamOperator<R>
+final class CompletionOperator<E, R> extends AbstractUdfStreamOperator<R, CompletionFunction<E, R>>
         implements OneInputStreamOperator<E, R>, BoundedOneInput {
     private static final long serialVersionUID = 1L;
 
     /** The name and format are those of Flink's async operator, which earlier versions used. */
     private static final String STATE_NAME = "_async_wait_operator_state_";
 
-    private final Carrier<?, E, R> carrier;
     private final CompletionOperatorFactory.Settings settings;
-    private final SerializableFunction<EngineOptions, SharedEngines.Lease> engines;
     private final transient MailboxExecutor mailbox;
 
     private transient StreamElementSerializer<E> serializer;
     private transient ListState<StreamElement> state;
     private transient InFlight<Asked> inFlight;
-    private transient EngineClient client;
     private transient boolean copies;
     private transient boolean idles;
 
     CompletionOperator(
             StreamOperatorParameters<R> parameters,
-            Carrier<?, E, R> carrier,
+            CompletionFunction<E, R> function,
             CompletionOperatorFactory.Settings settings,
-            SerializableFunction<EngineOptions, SharedEngines.Lease> engines,
             MailboxExecutor mailbox) {
-        super(parameters);
-        this.carrier = carrier;
+        super(parameters, function);
         this.settings = settings;
-        this.engines = engines;
         this.mailbox = mailbox;
+        FunctionUtils.setFunctionRuntimeContext(function, getRuntimeContext());
     }
 
-    /** A record that the engine has, or whose completion has not been emitted. */
-    private final class Asked {
+    /** A record that the function was given and whose completion was not emitted yet. */
+    private final class Asked implements ResultFuture<R> {
         private final StreamRecord<E> record;
-        private final RecordQuestion question;
         private final InFlight.Place<Asked> place;
+        private final AtomicBoolean settled = new AtomicBoolean();
 
         @Nullable
-        private Outcome outcome;
+        private Collection<R> completions;
 
         @Nullable
         private ScheduledFuture<?> timer;
 
         private Asked(StreamRecord<E> record) {
             this.record = record;
-            this.question =
-                    new RecordQuestion(carrier.request(record.getValue()), settings.options(), settings.sampling());
             this.place = inFlight.add(this);
+        }
+
+        @Override
+        public void complete(Collection<R> results) {
+            if (settled.compareAndSet(false, true)) {
+                mailbox.execute(() -> completed(this, results), "A completion of %s", getOperatorName());
+            }
+        }
+
+        @Override
+        public void complete(CollectionSupplier<R> supplier) {
+            try {
+                complete(supplier.get());
+            } catch (Exception e) {
+                completeExceptionally(e);
+            }
+        }
+
+        @Override
+        public void completeExceptionally(Throwable error) {
+            if (settled.compareAndSet(false, true)) {
+                getContainingTask()
+                        .getEnvironment()
+                        .failExternally(new Exception("A record could not be completed.", error));
+            }
         }
     }
 
@@ -104,11 +123,6 @@ final class CompletionOperator<E, R> extends AbstractStreamOperator<R>
     @Override
     public void open() throws Exception {
         super.open();
-        client = EngineClient.open(
-                settings.options(),
-                TaskManager.of(getRuntimeContext()),
-                engines,
-                getRuntimeContext().getMetricGroup());
         inFlight = new InFlight<>();
         copies = getExecutionConfig().isObjectReuseEnabled();
         AlignedCheckpoints.warn(
@@ -133,38 +147,31 @@ final class CompletionOperator<E, R> extends AbstractStreamOperator<R>
         ask(record);
     }
 
-    @SuppressWarnings("FutureReturnValueIgnored") // after the end of the task the outcome is dropped
     private void ask(StreamRecord<E> record) {
         Asked asked = new Asked(record);
-        EngineClient.OpenRequest request = client.ask(asked.question);
-        watch(asked, request);
-        request.outcome().whenComplete((outcome, failure) -> {
-            if (failure == null) {
-                mailbox.execute(() -> settled(asked, outcome), "A completion of %s", getOperatorName());
-            } else {
-                getContainingTask()
-                        .getEnvironment()
-                        .failExternally(new Exception("A record could not be completed.", failure));
-            }
-        });
+        watch(asked);
+        userFunction.asyncInvoke(record.getValue(), asked);
     }
 
-    /** The engine ends overdue requests itself; this is for one that hangs. */
-    private void watch(Asked asked, EngineClient.OpenRequest request) {
-        long patience = EngineClient.patience(settings.options().timeout()).toMillis();
+    /** The engine ends overdue requests itself; this is for an engine that hangs. */
+    private void watch(Asked asked) {
+        long now = getProcessingTimeService().getCurrentProcessingTime();
         asked.timer = getProcessingTimeService()
-                .registerTimer(getProcessingTimeService().getCurrentProcessingTime() + patience, time -> {
-                    if (!request.giveUpIfEngineHangs()) {
-                        watch(asked, request);
+                .registerTimer(now + settings.patience().toMillis(), time -> {
+                    if (!asked.settled.get()) {
+                        userFunction.timeout(asked.record.getValue(), asked);
+                    }
+                    if (!asked.settled.get()) {
+                        watch(asked);
                     }
                 });
     }
 
-    private void settled(Asked asked, Outcome outcome) {
+    private void completed(Asked asked, Collection<R> completions) {
         if (asked.timer != null) {
             asked.timer.cancel(true);
         }
-        asked.outcome = outcome;
+        asked.completions = completions;
         if (settings.ordered()) {
             sendFirst();
         } else {
@@ -174,10 +181,10 @@ final class CompletionOperator<E, R> extends AbstractStreamOperator<R>
 
     /** One at a time, so that checkpoints can run in between. */
     private void sendFirst() {
-        Optional<Asked> first = inFlight.first().filter(asked -> asked.outcome != null);
+        Optional<Asked> first = inFlight.first().filter(asked -> asked.completions != null);
         if (first.isPresent()) {
             send(first.get());
-            if (inFlight.first().filter(asked -> asked.outcome != null).isPresent()) {
+            if (inFlight.first().filter(asked -> asked.completions != null).isPresent()) {
                 mailbox.execute(this::sendFirst, "The next completion of %s", getOperatorName());
             }
         }
@@ -185,12 +192,13 @@ final class CompletionOperator<E, R> extends AbstractStreamOperator<R>
 
     private void send(Asked asked) {
         inFlight.remove(asked.place, asked);
-        StreamRecord<R> completion =
-                new StreamRecord<>(carrier.outcome(asked.record.getValue(), asked.question.completion(asked.outcome)));
-        if (asked.record.hasTimestamp()) {
-            completion.setTimestamp(asked.record.getTimestamp());
+        for (R completion : asked.completions) {
+            StreamRecord<R> record = new StreamRecord<>(completion);
+            if (asked.record.hasTimestamp()) {
+                record.setTimestamp(asked.record.getTimestamp());
+            }
+            output.collect(record);
         }
-        output.collect(completion);
         inFlight.pollWatermark().ifPresent(output::emitWatermark);
         if (idles && inFlight.size() == 0) {
             idles = false;
@@ -226,14 +234,5 @@ final class CompletionOperator<E, R> extends AbstractStreamOperator<R>
         while (inFlight.size() > 0) {
             mailbox.yield();
         }
-    }
-
-    /** The client's close does not throw. */
-    @Override
-    public void close() throws Exception {
-        if (client != null) {
-            client.close();
-        }
-        super.close();
     }
 }

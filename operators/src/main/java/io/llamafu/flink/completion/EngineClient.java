@@ -162,7 +162,7 @@ public final class EngineClient implements AutoCloseable {
     /**
      * How long callers wait for a request before they {@linkplain OpenRequest#giveUpIfEngineHangs check} the engine.
      */
-    static Duration patience(Duration timeout) {
+    public static Duration patience(Duration timeout) {
         return timeout.plus(TIMEOUT_GRACE);
     }
 

@@ -84,7 +84,7 @@ public record TaskManager(
     }
 
     /** As seen by a DataStream operator. */
-    static TaskManager of(StreamingRuntimeContext context) {
+    static TaskManager of(RuntimeContext context) {
         return of(context, context.getExternalResourceInfos(GPU_RESOURCE));
     }
 

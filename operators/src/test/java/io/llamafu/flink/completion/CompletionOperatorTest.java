@@ -63,10 +63,13 @@ class CompletionOperatorTest {
                     .build();
             harness = new OneInputStreamOperatorTestHarness<>(
                     new CompletionOperatorFactory<>(
-                            new RequestOnly<RoutedRequest>(),
+                            new CompletionFunction<>(
+                                    new RequestOnly<RoutedRequest>(),
+                                    options,
+                                    SamplingOptions.greedy(),
+                                    engineOptions -> engine.lease()),
                             new CompletionOperatorFactory.Settings(
-                                    options, SamplingOptions.greedy(), mode == ORDERED, CAPACITY),
-                            engineOptions -> engine.lease()),
+                                    mode == ORDERED, CAPACITY, EngineClient.patience(TIMEOUT))),
                     MAX_PARALLELISM,
                     parallelism,
                     index);
