@@ -263,6 +263,23 @@ class MlPredictIT {
                 "Its options are: adapters, ");
     }
 
+    /** Flink's own list options would take the brackets for those of a list. */
+    @Test
+    void labelsAreTakenAsWrittenOrRefused() {
+        String predict = "SELECT answer FROM ML_PREDICT(TABLE tickets, MODEL %s, DESCRIPTOR(note))";
+        Sql sql = tickets(BATCH, notes(1));
+        for (String[] label : new String[][] {{"quoted", "[\"[urgent]\"]"}, {"bare", "[urgent]"}}) {
+            sql.createModel(label[0], "text STRING", "answer STRING", "task", "classification", "labels", label[1]);
+        }
+
+        assertThat(sql.value(predict.formatted("quoted"))).isEqualTo("[urgent]");
+        Sql.assertFails(
+                () -> sql.value(predict.formatted("bare")),
+                ErrorCode.INVALID_OPTION,
+                "labels is '[urgent]'",
+                "JSON array");
+    }
+
     /** Planning opens no model, and a missing model fails the task with its code. */
     @Test
     void absentModelIsFoundWhenTheTaskStarts() {
