@@ -7,8 +7,8 @@ import io.llamafu.engine.SharedEngines;
 import io.llamafu.flink.affinity.AffinityPartitioner;
 import io.llamafu.flink.completion.CompletionFunction;
 import io.llamafu.flink.completion.CompletionOperatorFactory;
-import io.llamafu.flink.completion.EngineClient;
 import io.llamafu.flink.completion.DeadLetterSplit;
+import io.llamafu.flink.completion.EngineClient;
 import io.llamafu.flink.completion.EnginePrefetch;
 import io.llamafu.flink.routing.AdapterPrefetch;
 import io.llamafu.flink.routing.Carrier;
@@ -325,13 +325,9 @@ public final class CompletionBuilder<T> {
         CompletionFunction<E, R> function =
                 new CompletionFunction<>(carrier, settings, sampling.orElse(settings.sampling()), engines);
         CompletionOperatorFactory.Settings limits = new CompletionOperatorFactory.Settings(
-                ordered,
-                capacity.orElse(2 * settings.parallelSequences()),
-                EngineClient.patience(settings.timeout()));
+                ordered, capacity.orElse(2 * settings.parallelSequences()), EngineClient.patience(settings.timeout()));
         return routed.transform(
-                        "Llamafu completion",
-                        carrier.outcomeType(),
-                        new CompletionOperatorFactory<>(function, limits))
+                        "Llamafu completion", carrier.outcomeType(), new CompletionOperatorFactory<>(function, limits))
                 .uid(uid + "-completion");
     }
 }

@@ -101,8 +101,8 @@ public final class JobFiles implements AutoCloseable {
 
     /** A failure to open the engine, with the URI of a fetched model, because its path means nothing to users. */
     public LlamafuException explain(LlamafuException failure) {
-        boolean ofTheModel = OF_THE_MODEL.contains(failure.code())
-                || failure.getMessage().contains(model.toString());
+        boolean ofTheModel =
+                OF_THE_MODEL.contains(failure.code()) || failure.getMessage().contains(model.toString());
         return modelUri.filter(uri -> ofTheModel)
                 .map(uri -> new LlamafuException(
                         failure.code(),

@@ -189,8 +189,8 @@ class RulesTest {
     void taskDoesNotAskTheStoreItself() throws Exception {
         List<Thread> asking = new CopyOnWriteArrayList<>();
         SerializableSupplier<Predicate<String>> names = () -> name -> asking.add(Thread.currentThread());
-        try (OneInputStreamOperatorTestHarness<RouteRule, RouteRule> harness =
-                new OneInputStreamOperatorTestHarness<>(new RuleCheck(new RouteChanges(OnError.EMIT, names), false))) {
+        try (OneInputStreamOperatorTestHarness<RouteRule, RouteRule> harness = new OneInputStreamOperatorTestHarness<>(
+                ChangeCheck.ofRules(new RouteChanges(OnError.EMIT, names), false))) {
             harness.open();
             harness.processElement(rule("r", "a", 1, "medical"), 7);
 
