@@ -231,6 +231,7 @@ class EngineRegistryTest {
         EngineOptions options = options("base.gguf", LONG);
         mayOpen = new CountDownLatch(1);
         CompletableFuture<SharedEngines.Lease> first = CompletableFuture.supplyAsync(() -> registry.acquire(options));
+        await(opening); // or the caller that is to wait could be the one that opens it
 
         assertInterruptible(options, opening);
 
