@@ -13,7 +13,7 @@ import io.llamafu.engine.ResolvedAdapter;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 
-/** An engine without a model and without adapters. A test overrides what it is about. */
+/** An engine without a model and without adapters; tests override what they need. */
 public abstract class StubEngine implements InferenceEngine {
 
     /** A short answer without adapters. */

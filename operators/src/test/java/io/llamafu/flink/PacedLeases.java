@@ -24,7 +24,7 @@ import java.util.concurrent.atomic.AtomicLong;
 record PacedLeases(String name) implements SerializableFunction<EngineOptions, SharedEngines.Lease> {
     private static final Map<String, PacedEngine> ENGINES = new ConcurrentHashMap<>();
 
-    /** Answers one request after the other, so many in a second, until it is closed. */
+    /** Answers one request after the other at a fixed rate, until it is closed. */
     static PacedLeases perSecond(int answers) {
         PacedEngine engine = new PacedEngine();
         ScheduledExecutorService pace = Executors.newSingleThreadScheduledExecutor();

@@ -21,8 +21,8 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
 /**
  * Asks the TaskManager's engine for each routed record. {@link CompletionOperator} runs it.
  *
- * @param <E> what travels for a record
- * @param <R> what leaves for it
+ * @param <E> the elements that travel
+ * @param <R> the outcomes
  */
 @Internal
 public final class CompletionFunction<E, R> extends RichAsyncFunction<E, R> {
@@ -41,7 +41,7 @@ public final class CompletionFunction<E, R> extends RichAsyncFunction<E, R> {
      * A function.
      *
      * @param sampling for records without their own
-     * @param engines where each subtask gets its engine from
+     * @param engines provides the engine of each subtask
      */
     public CompletionFunction(
             Carrier<?, E, R> carrier,
@@ -54,7 +54,7 @@ public final class CompletionFunction<E, R> extends RichAsyncFunction<E, R> {
         this.engines = checkNotNull(engines, "engines is null");
     }
 
-    /** Keeps what asynchronous functions cannot read from the context later. */
+    /** Keeps values that asynchronous functions cannot read from the context later. */
     @Override
     public void setRuntimeContext(RuntimeContext context) {
         taskManager = TaskManager.of(context);

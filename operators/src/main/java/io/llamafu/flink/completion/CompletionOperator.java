@@ -65,7 +65,7 @@ final class CompletionOperator<E, R> extends AbstractUdfStreamOperator<R, Comple
         FunctionUtils.setFunctionRuntimeContext(function, getRuntimeContext());
     }
 
-    /** A record that the function was given and whose completion was not emitted yet. */
+    /** A record that was given to the function and whose completion has not been emitted. */
     private final class Asked implements ResultFuture<R> {
         private final StreamRecord<E> record;
         private final InFlight.Place<Asked> place;

@@ -26,7 +26,7 @@ public final class CompletionOperatorFactory<E, R> extends AbstractStreamOperato
     /**
      * Settings of the operator.
      *
-     * @param ordered whether completions leave in the order of their records
+     * @param ordered whether completions are emitted in the order of their records
      * @param capacity the most records in flight
      * @param patience from asking for a record to checking whether the engine hangs
      */
