@@ -390,7 +390,7 @@ final class RemoteSession implements AdapterSource.Session {
         try {
             Map<String, RemoteVersion> versions = listing.number == 1 ? listStrictly(store) : store.files.listAgain();
             listed(store, listing, Optional.of(versions), Optional.empty());
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             listed(store, listing, Optional.empty(), Optional.of(unavailable(e, "Listing " + store.files.described())));
         }
     }
