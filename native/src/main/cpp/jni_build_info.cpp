@@ -1,6 +1,8 @@
-#include <jni.h>
+#include "token_sampler.h"
 
 #include "llama.h"
+
+#include <jni.h>
 
 #include <string>
 
@@ -9,4 +11,9 @@
 extern "C" JNIEXPORT jstring JNICALL Java_io_llamafu_llamacpp_NativeLibrary_buildInfo(JNIEnv * env, jclass) {
     const std::string info = std::string(LLAMAFU_BUILD_INFO) + "; " + llama_print_system_info();
     return env->NewStringUTF(info.c_str());
+}
+
+// How the options of a sampler lie in memory: NativeLibrary compares it with what Java writes.
+extern "C" JNIEXPORT jstring JNICALL Java_io_llamafu_llamacpp_NativeLibrary_samplingLayout(JNIEnv * env, jclass) {
+    return env->NewStringUTF(llamafu::sampling_layout);
 }

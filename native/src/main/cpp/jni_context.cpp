@@ -20,15 +20,11 @@ using namespace llamafu;
 
 namespace {
 
-struct FreeContext {
-    void operator()(llama_context * context) const { llama_free(context); }
-};
-
 struct FreeThreadpool {
     void operator()(ggml_threadpool * pool) const { ggml_threadpool_free(pool); }
 };
 
-/// A context with the buffers that it shares with Java, the threads that it computes on and its abort flag.
+/// A context with the buffers that it shares with Java, its thread pool and its abort flag.
 class DecodeContext {
 public:
     DecodeContext(llama_model * model, llama_context_params params, bool mixed, char * batch, char * round)
@@ -40,7 +36,7 @@ public:
             throw CodedError("OUT_OF_MEMORY", "llama.cpp could not create a context of " + std::to_string(params.n_ctx)
                 + " key-value cells; lower context-size or parallel-sequences. Its log lines say more.");
         }
-        // without a pool of its own llama.cpp starts its threads anew in every step
+        // without this pool llama.cpp would start new threads in every step
         ggml_threadpool_params pool = ggml_threadpool_params_default(params.n_threads);
         pool_.reset(ggml_threadpool_new(&pool));
         if (pool_ == nullptr) {
@@ -48,14 +44,14 @@ public:
         }
         llama_attach_threadpool(context_.get(), pool_.get(), pool_.get());
         {
-            AbortGuard guard; // it builds the graphs anew
+            AbortGuard guard; // it builds the graphs
             adapters_.emplace(context_.get());
         }
         products_ = adapters_->products();
         if (!mixed) {
-            adapters_.reset(); // it has told what can be adapted
+            adapters_.reset(); // only needed for products()
             for (auto & [name, refusal] : products_) {
-                refusal.clear(); // of a sequence alone; llama.cpp's own adapters are of all
+                refusal.clear(); // llama.cpp's own adapters, which all sequences share, have no such limits
             }
         }
         lay_out(batch, round);
@@ -73,11 +69,11 @@ public:
         return llama_decode(context_.get(), batch);
     }
 
-    /// Samples rows [0, rows) of the round; a row that fails gets token -1. Returns a line with code and message for each
-    /// of those.
+    /// Samples rows [0, rows) of the round; a row that fails gets token -1. Returns one line with code and message for
+    /// each failed row.
     std::string sample(int32_t rows) {
         std::string failures;
-        AbortGuard guard; // one row must not take the others along
+        AbortGuard guard; // a failed row must not affect the others
         for (int32_t row = 0; row < rows; row++) {
             try {
                 const float * logits = llama_get_logits_ith(context_.get(), round_index_[row]);
@@ -103,7 +99,7 @@ private:
         return code + ' ' + message + '\n';
     }
 
-    /// Leaves null if there is not enough memory.
+    /// Leaves `context_` null if there is not enough memory.
     void create(llama_model * model, const llama_context_params & params) {
         AbortGuard guard;
         context_.reset(llama_init_from_model(model, params));
@@ -141,7 +137,7 @@ private:
     size_t sequences_;
     std::atomic<bool> aborted_{false};
     std::unique_ptr<ggml_threadpool, FreeThreadpool> pool_;
-    std::unique_ptr<llama_context, FreeContext> context_;
+    ContextPointer context_;
     std::optional<SequenceAdapters> adapters_;
     std::map<std::string, std::string> products_;
 
@@ -237,7 +233,7 @@ JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_setSequenceAdapters(
     });
 }
 
-/// For each weight that adapters can be of a line with its name, a blank, and why they are refused or nothing.
+/// One line for each weight that can be adapted: its name, a blank, and why adapters of it are refused, or nothing.
 JNIEXPORT jbyteArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_products(JNIEnv * env, jclass, jlong context) {
     return guarded(env, static_cast<jbyteArray>(nullptr), [&] {
         std::string lines;
@@ -268,19 +264,16 @@ JNIEXPORT jlongArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_memory(JNIEnv * e
 }
 
 JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_createSampler(JNIEnv * env, jclass, jlong model,
-    jfloat temperature, jint top_k, jfloat top_p, jfloat min_p, jfloat typical_p, jboolean mirostat, jfloat mirostat_tau,
-    jfloat mirostat_eta, jfloat repeat_penalty, jfloat frequency_penalty, jfloat presence_penalty,
-    jint penalty_last_tokens, jint seed, jintArray bias_tokens, jfloatArray biases, jbyteArray grammar) {
+    jbyteArray sampling_numbers, jintArray bias_tokens, jfloatArray biases, jbyteArray grammar) {
     return guarded(env, jlong{0}, [&] {
-        SamplingSettings settings{temperature, top_k, top_p, min_p, typical_p, mirostat == JNI_TRUE, mirostat_tau,
-            mirostat_eta, repeat_penalty, frequency_penalty, presence_penalty, penalty_last_tokens,
-            static_cast<uint32_t>(seed), {}, to_string(env, grammar)};
         const std::vector<jint> tokens = to_vector(env, bias_tokens);
         const std::vector<jfloat> values = to_vector(env, biases);
+        std::vector<llama_logit_bias> logit_bias;
         for (size_t i = 0; i < tokens.size(); i++) {
-            settings.logit_bias.push_back({tokens[i], values[i]});
+            logit_bias.push_back({tokens[i], values[i]});
         }
-        return to_handle(new TokenSampler(llama_model_get_vocab(from_handle<llama_model>(model)), settings));
+        return to_handle(new TokenSampler(llama_model_get_vocab(from_handle<llama_model>(model)),
+            to_struct<SamplingNumbers>(env, sampling_numbers), logit_bias, to_string(env, grammar)));
     });
 }
 

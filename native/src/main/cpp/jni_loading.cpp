@@ -18,10 +18,6 @@ struct FreeModel {
     void operator()(llama_model * model) const { llama_model_free(model); }
 };
 
-struct FreeContext {
-    void operator()(llama_context * context) const { llama_free(context); }
-};
-
 std::string on_gpu(const Placement & placement) {
     return placement.gpu_layers != 0 && placement.gpu_device >= 0
         ? " on GPU " + std::to_string(placement.gpu_device)
@@ -139,7 +135,7 @@ JNIEXPORT jlongArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_memoryNeeded(JNIE
         const std::string file = to_string(env, path);
         std::unique_ptr<llama_model, FreeModel> model(load(file, placement, params));
         AbortGuard guard;
-        std::unique_ptr<llama_context, FreeContext> context(llama_init_from_model(model.get(),
+        ContextPointer context(llama_init_from_model(model.get(),
             context_params({static_cast<uint32_t>(cells_per_sequence), static_cast<uint32_t>(sequences),
                 static_cast<uint32_t>(batch), threads})));
         if (context == nullptr) {

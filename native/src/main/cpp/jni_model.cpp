@@ -6,6 +6,7 @@
 #include "log_queue.h"
 #include "paced_file.h"
 #include "split_pattern.h"
+#include "token_text.h"
 
 #include "llama-adapter.h"
 #include "llama-model.h"
@@ -30,19 +31,7 @@ using namespace llamafu;
 
 namespace {
 
-/// Text of a token as it appears in an answer; control tokens have none.
-std::string piece_of(const llama_vocab * vocab, llama_token token) {
-    std::string piece(32, '\0');
-    int32_t size = llama_token_to_piece(vocab, token, piece.data(), static_cast<int32_t>(piece.size()), 0, false);
-    if (size < 0) {
-        piece.resize(static_cast<size_t>(-size));
-        size = llama_token_to_piece(vocab, token, piece.data(), static_cast<int32_t>(piece.size()), 0, false);
-    }
-    piece.resize(static_cast<size_t>(size < 0 ? 0 : size));
-    return piece;
-}
-
-/// How many tokens the text of this thread may have, while it lives.
+/// Limits the tokens of a text on this thread while it lives.
 class TokenLimit {
 public:
     explicit TokenLimit(size_t most) { llama_tokenizer_limit = most; }
@@ -51,8 +40,8 @@ public:
     TokenLimit & operator=(const TokenLimit &) = delete;
 };
 
-/// Whether a text has more bytes than so many tokens can have. Only special tokens that strip the blanks beside them, and
-/// bytes that the vocabulary lacks, let more be written with them.
+/// Whether a text has more bytes than `most` tokens can hold. The exceptions are special tokens that strip the blanks beside
+/// them, and bytes that the vocabulary lacks.
 bool is_longer_than(const llama_vocab * vocab, const std::string & text, size_t most) {
     constexpr size_t ordinary_token = 16;
     if (text.size() / ordinary_token <= most) {
@@ -65,7 +54,7 @@ bool is_longer_than(const llama_vocab * vocab, const std::string & text, size_t 
     return text.size() / longest > most;
 }
 
-/// The tokens of a text as a whole prompt; nothing if they are more than that.
+/// The tokens of a text as a whole prompt; nothing if there are more than `most`.
 std::optional<std::vector<llama_token>> tokenize(const llama_vocab * vocab, const std::string & text, size_t most) {
     if (is_longer_than(vocab, text, most)) {
         return std::nullopt;
@@ -113,7 +102,7 @@ JNIEXPORT jbyteArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_drainLog(JNIEnv *
     return guarded(env, static_cast<jbyteArray>(nullptr), [&] { return to_java(env, drain_log()); });
 }
 
-/// glibc's arenas keep what was freed, one for each of many threads; a process that opens models again and again would grow.
+/// glibc keeps freed memory in its arenas, one for each of many threads, so a process that reopens models would grow.
 JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_freeModel(JNIEnv * env, jclass, jlong model) {
     guarded(env, [&] {
         llama_model_free(from_handle<llama_model>(model));
@@ -124,9 +113,8 @@ JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_freeModel(JNIEnv * env,
     });
 }
 
-/// {trained context, vocabulary size, weight bytes, parameters, 1 if one token can be decoded after the other, each of
-/// which sees only those before it,
-/// 1 if a sequence's cached tokens can be cut at any position}
+/// {trained context, vocabulary size, weight bytes, parameters, 1 if it decodes token after token and each sees only those
+/// before it, 1 if a sequence's cached tokens can be cut at any position}
 JNIEXPORT jlongArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_modelFigures(JNIEnv * env, jclass, jlong handle) {
     return guarded(env, static_cast<jlongArray>(nullptr), [&] {
         const llama_model * model = from_handle<llama_model>(handle);
@@ -165,7 +153,7 @@ JNIEXPORT jbyteArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_vocabulary(JNIEnv
         append(offsets, size);
         append(offsets, 0);
         for (llama_token token = 0; token < size; token++) {
-            pieces += piece_of(vocab, token);
+            pieces += token_text(vocab, token, false);
             append(offsets, static_cast<int32_t>(pieces.size()));
             ends += llama_vocab_is_eog(vocab, token) ? '\1' : '\0';
         }
@@ -194,7 +182,7 @@ JNIEXPORT jintArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_tokenize(
 }
 
 JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_lowerThreadPriority(JNIEnv *, jclass) {
-    // in Linux a niceness is that of a thread; a thread that may not be made nicer is as good as any
+    // on Linux niceness is per thread; failing to raise it is harmless
     constexpr int niceness = 10;
     (void) setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), niceness);
 }

@@ -6,6 +6,7 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace llamafu {
@@ -64,6 +65,18 @@ jlong to_handle(T * pointer) {
 
 std::string to_string(JNIEnv * env, jbyteArray bytes);
 jbyteArray to_java(JNIEnv * env, const std::string & bytes);
+
+/// A struct of numbers from its bytes.
+template <typename Struct>
+Struct to_struct(JNIEnv * env, jbyteArray bytes) {
+    static_assert(std::is_trivially_copyable_v<Struct>);
+    Struct result;
+    env->GetByteArrayRegion(bytes, 0, sizeof result, reinterpret_cast<jbyte *>(&result));
+    if (env->ExceptionCheck() == JNI_TRUE) { // the array is too short
+        throw JavaExceptionPending();
+    }
+    return result;
+}
 
 /// A new long[].
 template <typename Values>

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 
 namespace llamafu {
 
@@ -11,7 +12,7 @@ namespace llamafu {
 struct Placement {
     int32_t gpu_layers;
     int32_t gpu_device; ///< -1 for all
-    bool map;           ///< whether host memory is the mapped file, rather than a copy of it
+    bool map;           ///< whether host memory maps the file instead of copying it
 };
 
 /// Throws INVALID_OPTION if a GPU is requested and there is none.
@@ -26,6 +27,11 @@ struct ContextSize {
 };
 
 llama_context_params context_params(const ContextSize & size);
+
+struct FreeContext {
+    void operator()(llama_context * context) const { llama_free(context); }
+};
+using ContextPointer = std::unique_ptr<llama_context, FreeContext>;
 
 /// Bytes of weights, memory (key-value cache, recurrent states) and scratch.
 std::array<int64_t, 3> memory_of(const llama_context * context);

@@ -30,11 +30,11 @@ private:
 
 } // namespace
 
-void RowPlan::add(int32_t row, SlotScale adapter) {
-    const auto same = [&](const Group & group) { return group.slot == adapter.slot; };
+void RowPlan::add(int32_t row, IndexedScale adapter) {
+    const auto same = [&](const Group & group) { return group.index == adapter.index; };
     auto group = std::find_if(groups.begin(), groups.end(), same);
     if (group == groups.end()) {
-        group = groups.insert(groups.end(), { adapter.slot, {}, {} });
+        group = groups.insert(groups.end(), { adapter.index, {}, {} });
     }
     group->rows.push_back(row);
     group->scales.push_back(adapter.scale);
@@ -48,7 +48,7 @@ void lora_project(const LoraKernels & kernels, const Projection & projection, co
     const auto each_chunk = [&](auto && visit) {
         float * t = projected;
         for (const RowPlan::Group & group : plan.groups) {
-            const Factors * factors = projection.of(group.slot);
+            const Factors * factors = projection.of(group.index);
             if (factors == nullptr) {
                 continue;
             }
@@ -111,8 +111,8 @@ void lora_expand(const LoraKernels & kernels, const Projection & projection, con
     const float * t = projected;
     for (size_t i = 0; i < plan.groups.size(); ++i) {
         const RowPlan::Group & group = plan.groups[i];
-        if (const Factors * factors = projection.of(group.slot)) {
-            const Factors * next = i + 1 < plan.groups.size() ? projection.of(plan.groups[i + 1].slot) : nullptr;
+        if (const Factors * factors = projection.of(group.index)) {
+            const Factors * next = i + 1 < plan.groups.size() ? projection.of(plan.groups[i + 1].index) : nullptr;
             const Rows y { static_cast<char *>(res->data), res->nb[1], group.rows.data(), group.scales.data(), int64_t(group.rows.size()) };
             kernels.expand(matrix_of(factors->b, next ? next->b : nullptr), t, y, first, last);
             t += y.count * factors->b->ne[0];

@@ -8,23 +8,23 @@
 namespace llamafu {
 
 /// Index of a resident adapter; stays the same until the adapter is released.
-using Slot = size_t;
+using AdapterIndex = size_t;
 
-struct SlotScale {
-    Slot slot;
+struct IndexedScale {
+    AdapterIndex index;
     float scale;
 };
 
 /// The rows of one matrix by adapter: the plan of a step, the same for all projections.
 struct RowPlan {
     struct Group {
-        Slot slot;
+        AdapterIndex index;
         std::vector<int32_t> rows;
         std::vector<float> scales;
     };
     std::vector<Group> groups;
 
-    void add(int32_t row, SlotScale adapter);
+    void add(int32_t row, IndexedScale adapter);
 };
 
 /// What an adapter adds to one projection.
@@ -42,10 +42,10 @@ struct Projection {
     bool on_cpu = false;
     std::string refusal; // why adapters of this weight are refused; empty when they are not
     uint32_t calls = 0;  // in the last graph that was built
-    std::vector<Factors> by_slot;
+    std::vector<Factors> by_index;
 
-    const Factors * of(Slot slot) const {
-        return slot < by_slot.size() && by_slot[slot].a != nullptr ? &by_slot[slot] : nullptr;
+    const Factors * of(AdapterIndex index) const {
+        return index < by_index.size() && by_index[index].a != nullptr ? &by_index[index] : nullptr;
     }
 };
 

@@ -43,38 +43,36 @@ public:
             throw std::invalid_argument("per-sequence LoRA does not serve encoder-decoder models");
         }
         context_->set_lora_router(this);
-        context_->sched_reserve(); // builds the graphs, which tell the projections
+        context_->sched_reserve(); // builds the graphs, which find the projections
     }
 
     ~Router() override { context_->set_lora_router(nullptr); }
 
     void set(llama_seq_id sequence, const std::vector<ScaledAdapter> & stack) {
-        std::vector<SlotScale> & target = stack_of(sequence);
+        std::vector<IndexedScale> & target = stack_of(sequence);
         bool came = false;
         for (const ScaledAdapter & entry : stack) {
-            if (std::find(slots_.begin(), slots_.end(), entry.adapter) == slots_.end()) {
+            if (std::find(resident_.begin(), resident_.end(), entry.adapter) == resident_.end()) {
                 check(*entry.adapter);
                 came = true;
             }
         }
-        std::vector<SlotScale> slots;
+        std::vector<IndexedScale> scales;
         for (const ScaledAdapter & entry : stack) {
-            const Slot slot = slot_of(entry.adapter);
-            const auto same = [&](const SlotScale & other) { return other.slot == slot; };
-            const auto other = std::find_if(slots.begin(), slots.end(), same);
-            if (other != slots.end()) {
+            const AdapterIndex index = index_of(entry.adapter);
+            const auto same = [&](const IndexedScale & other) { return other.index == index; };
+            const auto other = std::find_if(scales.begin(), scales.end(), same);
+            if (other != scales.end()) {
                 other->scale += entry.scale;
             } else {
-                slots.push_back({ slot, entry.scale });
+                scales.push_back({ index, entry.scale });
             }
         }
-        target = std::move(slots);
+        target = std::move(scales);
         if (came) {
             adapters_changed();
         }
     }
-
-    void clear(llama_seq_id sequence) { stack_of(sequence).clear(); }
 
     std::map<std::string, std::string> products() const {
         std::map<std::string, std::string> products;
@@ -84,20 +82,16 @@ public:
         return products;
     }
 
-    bool uses(const llama_adapter_lora * adapter) const {
-        const auto slot = std::find(slots_.begin(), slots_.end(), adapter);
-        return adapter != nullptr && slot != slots_.end() && in_use(slot - slots_.begin());
-    }
-
     void release(const llama_adapter_lora * adapter) {
-        const auto slot = std::find(slots_.begin(), slots_.end(), adapter);
-        if (adapter == nullptr || slot == slots_.end()) {
+        const auto known = std::find(resident_.begin(), resident_.end(), adapter);
+        if (adapter == nullptr || known == resident_.end()) {
             return;
         }
-        if (in_use(slot - slots_.begin())) {
+        const AdapterIndex index = known - resident_.begin();
+        if (in_use(index)) {
             throw std::invalid_argument("the adapter is in use by a sequence");
         }
-        forget(slot - slots_.begin());
+        forget(index);
         adapters_changed();
     }
 
@@ -145,7 +139,7 @@ public:
             calls = std::max(calls, projection.calls);
         }
         uint32_t weights = 0;
-        for (const llama_adapter_lora * adapter : slots_) {
+        for (const llama_adapter_lora * adapter : resident_) {
             weights += adapter ? adapter->ab_map.size() : 0;
         }
         // The kernels are two nodes for a product, which is a node of the base; the masked product is six, masks are inputs.
@@ -171,11 +165,11 @@ private:
         // llama.cpp compares the numbers of tokens and outputs; which row has which adapter is not part of the graph.
         bool can_reuse(const llm_graph_params &) override { return true; }
 
-        /// Scales [rows, slots].
+        /// Scales [rows, resident adapters].
         ggml_tensor * mask(const llm_graph_context & graph, RowKind kind) {
-            if (masks_[kind] == nullptr && !router_.slots_.empty()) {
+            if (masks_[kind] == nullptr && !router_.resident_.empty()) {
                 const int64_t rows = kind == token_rows ? graph.n_tokens : graph.n_outputs;
-                masks_[kind] = ggml_new_tensor_2d(graph.ctx0, GGML_TYPE_F32, rows, router_.slots_.size());
+                masks_[kind] = ggml_new_tensor_2d(graph.ctx0, GGML_TYPE_F32, rows, router_.resident_.size());
                 ggml_set_input(masks_[kind]);
             }
             return masks_[kind];
@@ -186,7 +180,7 @@ private:
             std::vector<float> scales(ggml_nelements(mask));
             for (const RowPlan::Group & group : plan.groups) {
                 for (size_t i = 0; i < group.rows.size(); ++i) {
-                    scales[group.slot * mask->ne[0] + group.rows[i]] = group.scales[i];
+                    scales[group.index * mask->ne[0] + group.rows[i]] = group.scales[i];
                 }
             }
             ggml_backend_tensor_set(mask, scales.data(), 0, ggml_nbytes(mask));
@@ -230,7 +224,7 @@ private:
     ggml_tensor * add_kernels(const llm_graph_context & graph, const Projection & projection, RowKind kind, ggml_tensor * cur,
                               ggml_tensor * res) {
         if (cur->nb[2] != cur->ne[1] * cur->nb[1] || cur->nb[3] != cur->ne[2] * cur->nb[2]) {
-            cur = ggml_cont(graph.ctx0, cur); // the kernels know one stride between rows
+            cur = ggml_cont(graph.ctx0, cur); // the kernels support a single stride between rows
         }
         Node * node = &nodes_[&projection][kind];
         *node = { this, &projection, kind };
@@ -246,17 +240,17 @@ private:
                              ggml_tensor * ids, ggml_tensor * res) const {
         ggml_context * ctx = graph.ctx0;
         const auto product = [&](ggml_tensor * w, ggml_tensor * x) { return ids ? ggml_mul_mat_id(ctx, w, x, ids) : ggml_mul_mat(ctx, w, x); };
-        for (Slot slot = 0; slot < slots_.size(); ++slot) {
-            const Factors * factors = projection.of(slot);
+        for (AdapterIndex index = 0; index < resident_.size(); ++index) {
+            const Factors * factors = projection.of(index);
             if (factors == nullptr) {
                 continue;
             }
             ggml_tensor * t = projection.kind == ProjectionKind::embedding ? ggml_get_rows(ctx, factors->a, cur) : product(factors->a, cur);
             const int64_t rows = mask->ne[0];
             const size_t size = ggml_element_size(mask);
-            ggml_tensor * scales = ids ? ggml_view_4d(ctx, mask, 1, 1, rows, 1, size, size, rows * size, slot * mask->nb[1])
+            ggml_tensor * scales = ids ? ggml_view_4d(ctx, mask, 1, 1, rows, 1, size, size, rows * size, index * mask->nb[1])
                                        : ggml_view_4d(ctx, mask, 1, t->ne[1], t->ne[2], t->ne[3], size, t->ne[1] * size,
-                                                      t->ne[1] * t->ne[2] * size, slot * mask->nb[1]);
+                                                      t->ne[1] * t->ne[2] * size, index * mask->nb[1]);
             t = ggml_scale(ctx, ggml_mul(ctx, t, scales), factors->multiplier);
             res = ggml_add(ctx, res, product(factors->b, t));
         }
@@ -271,7 +265,7 @@ private:
         int32_t outputs = 0;
         for (uint32_t token = 0; token < ubatch.n_tokens; ++token) {
             const bool gives_output = ubatch.output != nullptr && ubatch.output[token];
-            for (const SlotScale & adapter : stack_of(ubatch.seq_id[token][0])) {
+            for (const IndexedScale & adapter : stack_of(ubatch.seq_id[token][0])) {
                 if (adapter.scale == 0) {
                     continue;
                 }
@@ -279,7 +273,7 @@ private:
                 if (gives_output) {
                     plans_[output_rows].add(outputs, adapter); // as llm_graph_input_out_ids orders them
                 }
-                values += max_ranks_[adapter.slot];
+                values += max_ranks_[adapter.index];
             }
             outputs += gives_output;
         }
@@ -300,41 +294,41 @@ private:
         lora_expand(router.kernels_, *node.projection, router.plans_[node.kind], router.projected_.data(), res, ith, nth);
     }
 
-    std::vector<SlotScale> & stack_of(llama_seq_id sequence) {
+    std::vector<IndexedScale> & stack_of(llama_seq_id sequence) {
         if (sequence < 0 || size_t(sequence) >= stacks_.size()) {
             throw std::invalid_argument("sequence " + std::to_string(sequence) + " is out of range");
         }
         return stacks_[sequence];
     }
 
-    bool in_use(Slot slot) const {
-        return std::any_of(stacks_.begin(), stacks_.end(), [&](const std::vector<SlotScale> & stack) {
-            return std::any_of(stack.begin(), stack.end(), [&](const SlotScale & entry) { return entry.slot == slot; });
+    bool in_use(AdapterIndex index) const {
+        return std::any_of(stacks_.begin(), stacks_.end(), [&](const std::vector<IndexedScale> & stack) {
+            return std::any_of(stack.begin(), stack.end(), [&](const IndexedScale & entry) { return entry.index == index; });
         });
     }
 
-    Slot slot_of(llama_adapter_lora * adapter) {
-        const auto known = std::find(slots_.begin(), slots_.end(), adapter);
-        if (known != slots_.end()) {
-            return known - slots_.begin();
+    AdapterIndex index_of(llama_adapter_lora * adapter) {
+        const auto known = std::find(resident_.begin(), resident_.end(), adapter);
+        if (known != resident_.end()) {
+            return known - resident_.begin();
         }
-        const Slot slot = std::find(slots_.begin(), slots_.end(), nullptr) - slots_.begin();
-        if (slot == slots_.size()) {
-            slots_.push_back(nullptr);
+        const AdapterIndex index = std::find(resident_.begin(), resident_.end(), nullptr) - resident_.begin();
+        if (index == resident_.size()) {
+            resident_.push_back(nullptr);
             max_ranks_.push_back(0);
         }
-        slots_[slot] = adapter;
-        max_ranks_[slot] = 0;
+        resident_[index] = adapter;
+        max_ranks_[index] = 0;
         for (const auto & [name, weight] : adapter->ab_map) {
             Projection & projection = projections_.at(name);
-            projection.by_slot.resize(slots_.size());
-            projection.by_slot[slot] = { weight.a, weight.b, weight.get_scale(adapter->alpha, 1.0f) };
-            max_ranks_[slot] = std::max<int64_t>(max_ranks_[slot], weight.b->ne[0]);
+            projection.by_index.resize(resident_.size());
+            projection.by_index[index] = { weight.a, weight.b, weight.get_scale(adapter->alpha, 1.0f) };
+            max_ranks_[index] = std::max<int64_t>(max_ranks_[index], weight.b->ne[0]);
         }
-        return slot;
+        return index;
     }
 
-    /// A tensor that would be left out silently makes wrong answers, so every one must have its projection.
+    /// A tensor without a projection would be ignored and give wrong answers, so every tensor must have one.
     void check(const llama_adapter_lora & adapter) const {
         if (!adapter.alora_invocation_tokens.empty()) {
             throw std::invalid_argument("an activated LoRA (aLoRA) cannot be set per sequence");
@@ -357,23 +351,23 @@ private:
         }
     }
 
-    void forget(Slot slot) {
-        slots_[slot] = nullptr;
+    void forget(AdapterIndex index) {
+        resident_[index] = nullptr;
         for (auto & [name, projection] : projections_) {
-            if (projection.of(slot)) {
-                projection.by_slot[slot] = {};
+            if (projection.of(index)) {
+                projection.by_index[index] = {};
             }
         }
     }
 
-    /// Graphs of the kernels find their adapters when they run; graphs of masked operations contain them.
+    /// Graphs of kernels look their adapters up when they run; graphs of masked operations contain them.
     void adapters_changed() {
         if (!adapters_in_graph_) {
             return;
         }
-        for (Slot slot = 0; slot < slots_.size(); ++slot) {
-            if (slots_[slot] != nullptr && !in_use(slot)) {
-                forget(slot); // each one would cost in every step, and the graph is built anew in any case
+        for (AdapterIndex index = 0; index < resident_.size(); ++index) {
+            if (resident_[index] != nullptr && !in_use(index)) {
+                forget(index); // it would cost in every step, and the graph is rebuilt anyway
             }
         }
         context_->synchronize();
@@ -384,9 +378,9 @@ private:
     const LoraPath path_;
     const LoraKernels & kernels_;
 
-    std::vector<std::vector<SlotScale>> stacks_; // by sequence
-    std::vector<llama_adapter_lora *> slots_;
-    std::vector<int64_t> max_ranks_; // by slot
+    std::vector<std::vector<IndexedScale>> stacks_; // by sequence
+    std::vector<llama_adapter_lora *> resident_; // by index; null where one was released
+    std::vector<int64_t> max_ranks_; // by index
     std::unordered_map<std::string, Projection> projections_;
     std::unordered_map<const Projection *, Node[row_kinds]> nodes_;
     bool adapters_in_graph_ = false;
@@ -404,16 +398,8 @@ void SequenceAdapters::set(llama_seq_id sequence, const std::vector<ScaledAdapte
     router_->set(sequence, stack);
 }
 
-void SequenceAdapters::clear(llama_seq_id sequence) {
-    router_->clear(sequence);
-}
-
 std::map<std::string, std::string> SequenceAdapters::products() const {
     return router_->products();
-}
-
-bool SequenceAdapters::uses(const llama_adapter_lora * adapter) const {
-    return router_->uses(adapter);
 }
 
 void SequenceAdapters::release(const llama_adapter_lora * adapter) {

@@ -41,14 +41,8 @@ public:
     /// the model does not multiply row by row.
     void set(llama_seq_id sequence, const std::vector<ScaledAdapter> & stack);
 
-    /// Back to the base model.
-    void clear(llama_seq_id sequence);
-
     /// The weights that the model multiplies, by name; a text that is not empty says why adapters of one are refused.
     std::map<std::string, std::string> products() const;
-
-    /// True while a sequence's stack holds the adapter.
-    bool uses(const llama_adapter_lora * adapter) const;
 
     /// Forgets an adapter that no sequence uses; required before llama_adapter_lora_free.
     void release(const llama_adapter_lora * adapter);

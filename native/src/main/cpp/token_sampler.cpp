@@ -2,6 +2,7 @@
 
 #include "abort_guard.h"
 #include "jni_support.h"
+#include "token_text.h"
 
 #include "llama-vocab.h"
 
@@ -19,14 +20,14 @@ namespace llamafu {
 
 namespace {
 
-/// What a grammar may take to begin, and at most for one token. A step is about a nanosecond.
+/// The most steps of a grammar, at its start and for one token. A step takes about a nanosecond.
 constexpr uint64_t most_grammar_steps = 500'000'000;
-/// What each token gives back of that: the decode thread samples all sequences, so none may take much of it all the time.
-/// To hold the vocabulary once against a stack or two must not be too much.
+/// How many of them each token gives back. The decode thread samples all sequences, so none may take much of its time; but
+/// testing the whole vocabulary against a stack or two must be possible.
 constexpr uint64_t grammar_steps_per_token = 20'000'000;
 constexpr uint64_t grammar_steps_per_vocabulary_token = 100;
 
-/// While it lives, takes the steps of this thread's grammars from those left.
+/// While it lives, counts the steps of this thread's grammars down from those left.
 class GrammarSteps {
 public:
     explicit GrammarSteps(uint64_t & left) : left_(left) { llama_grammar_steps = left; }
@@ -98,10 +99,10 @@ llama_sampler * new_chain() {
     return llama_sampler_chain_init(params);
 }
 
-/// Typical sampling takes the logarithm of a probability; what is further below the likeliest has none that counts.
+/// Typical sampling takes the logarithm of a probability; further below the likeliest it is negligible.
 constexpr float least_typical = -80.0f;
 
-/// By the bits, because a compiler can do many at a time so.
+/// Tests the bits, which the compiler vectorizes.
 bool all_finite(const float * logits, int32_t size) {
     constexpr uint32_t exponent = 0x7f800000;
     uint32_t not_finite = 0;
@@ -126,54 +127,44 @@ llama_token argmax(const float * logits, int32_t size) {
     return best;
 }
 
-std::string piece(const llama_vocab * vocab, llama_token token) {
-    std::string bytes(64, '\0');
-    int32_t size = llama_token_to_piece(vocab, token, bytes.data(), static_cast<int32_t>(bytes.size()), 0, true);
-    if (size < 0) {
-        bytes.resize(static_cast<size_t>(-size));
-        size = llama_token_to_piece(vocab, token, bytes.data(), -size, 0, true);
-    }
-    bytes.resize(static_cast<size_t>(size));
-    return bytes;
-}
-
 } // namespace
 
-TokenSampler::TokenSampler(const llama_vocab * vocab, const SamplingSettings & s)
+TokenSampler::TokenSampler(const llama_vocab * vocab, const SamplingNumbers & s,
+    const std::vector<llama_logit_bias> & logit_bias, const std::string & grammar)
     : vocab_(vocab), vocab_size_(llama_vocab_n_tokens(vocab)), greedy_(s.temperature == 0),
       mirostat_(s.mirostat && !greedy_), typical_(!greedy_ && !mirostat_ && s.typical_p < 1),
       adjust_(new_chain()), grammar_steps_(most_grammar_steps), choice_(new_chain()) {
-    for (const llama_logit_bias & bias : s.logit_bias) {
+    for (const llama_logit_bias & bias : logit_bias) {
         if (bias.token >= vocab_size_) {
             throw CodedError("INVALID_OPTION", "logit-bias names token " + std::to_string(bias.token)
                 + ", but the model has the tokens 0 to " + std::to_string(vocab_size_ - 1) + ".");
         }
     }
     const AbortGuard guard;
-    if (!s.logit_bias.empty()) {
+    if (!logit_bias.empty()) {
         llama_sampler_chain_add(adjust_.get(), llama_sampler_init_logit_bias(
-            vocab_size_, static_cast<int32_t>(s.logit_bias.size()), s.logit_bias.data()));
+            vocab_size_, static_cast<int32_t>(logit_bias.size()), logit_bias.data()));
     }
     if (s.penalty_last_tokens > 0
         && (s.repeat_penalty != 1 || s.frequency_penalty != 0 || s.presence_penalty != 0)) {
         llama_sampler_chain_add(adjust_.get(), llama_sampler_init_penalties(
             vocab_size_, s.penalty_last_tokens, s.repeat_penalty, s.frequency_penalty, s.presence_penalty));
     }
-    if (!s.grammar.empty()) {
+    if (!grammar.empty()) {
         uint64_t left = most_grammar_steps;
         const GrammarSteps limit(left);
         try {
-            grammar_.reset(llama_grammar_init_impl(vocab, s.grammar.c_str(), "root", false, nullptr, 0, nullptr, 0));
+            grammar_.reset(llama_grammar_init_impl(vocab, grammar.c_str(), "root", false, nullptr, 0, nullptr, 0));
         } catch (const std::length_error &) {
             throw CodedError("INVALID_GRAMMAR", "The grammar is too complex: it has too many ways to begin. Write once what"
-                " alternatives have in common; it begins: " + s.grammar.substr(0, 80));
+                " alternatives have in common; it begins: " + grammar.substr(0, 80));
         } catch (const LlamaAbort & e) {
             throw CodedError("INVALID_GRAMMAR", std::string("llama.cpp cannot begin with the grammar; ") + e.what()
-                + "; it begins: " + s.grammar.substr(0, 80));
+                + "; it begins: " + grammar.substr(0, 80));
         }
         if (grammar_ == nullptr) {
             throw CodedError("INVALID_GRAMMAR",
-                "The grammar does not parse as GBNF with a 'root' rule; it begins: " + s.grammar.substr(0, 80));
+                "The grammar does not parse as GBNF with a 'root' rule; it begins: " + grammar.substr(0, 80));
         }
     }
     llama_sampler * choice = choice_.get();
@@ -234,7 +225,7 @@ llama_token TokenSampler::sample_within_steps(const float * logits) {
     llama_sampler_accept(adjust_.get(), token);
     if (grammar_ != nullptr) {
         llama_grammar_accept_impl(*grammar_, token);
-        const std::string bytes = piece(vocab_, token);
+        const std::string bytes = token_text(vocab_, token, true);
         const unsigned char last = bytes.empty() ? 0 : static_cast<unsigned char>(bytes.back());
         lead_ = last == 0xE0 || last == 0xF0 ? last : 0;
     }
@@ -251,7 +242,7 @@ void TokenSampler::load(const float * logits) {
     llama_sampler_apply(adjust_.get(), &current_);
     for (size_t i = 0; i < current_.size; i++) {
         float & logit = current_.data[i].logit;
-        logit = std::isnan(logit) ? -INFINITY : std::min(logit, FLT_MAX); // a bias or a penalty was larger than a float
+        logit = std::isnan(logit) ? -INFINITY : std::min(logit, FLT_MAX); // a bias or a penalty overflowed
     }
 }
 
@@ -271,7 +262,7 @@ void TokenSampler::constrain() {
     }
 }
 
-/// Drops the tokens whose first character no stack of the grammar takes: to hold each against every stack takes longer.
+/// Drops the tokens whose first character no stack of the grammar accepts, which is faster than testing each token.
 void TokenSampler::drop_impossible() {
     const std::optional<CharacterRanges> ranges = next_characters(*grammar_);
     if (!ranges || grammar_->partial_utf8.n_remain != 0) {
@@ -299,8 +290,8 @@ void TokenSampler::choose() {
     }
 }
 
-/// Leaves banned tokens out, and makes 0 of the largest logit: the probabilities are the same, a division by a low
-/// temperature gives no infinity, and llama.cpp's sort, which makes integers of logits, gets none that is too large for it.
+/// Drops banned tokens and shifts the largest logit to 0. The probabilities stay the same, a low temperature gives no
+/// infinity, and no logit is too large for llama.cpp's sort, which converts them to integers.
 void TokenSampler::normalize() {
     float most = -INFINITY;
     for (size_t i = 0; i < current_.size; i++) {
@@ -325,17 +316,17 @@ bool TokenSampler::grammar_allows(llama_token token) {
     return std::isfinite(single.logit) && !is_misread(token);
 }
 
-/// Whether the grammar takes a token for a text that the answer will not have.
+/// Whether the grammar reads a token as a text that the answer will not contain.
 bool TokenSampler::is_misread(llama_token token) const {
     const int attributes = llama_vocab_get_attr(vocab_, token);
     if ((attributes & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)) != 0) {
-        return !llama_vocab_is_eog(vocab_, token); // the grammar reads its name, and answers leave it out
+        return !llama_vocab_is_eog(vocab_, token); // the grammar reads its name, which answers leave out
     }
     if (lead_ == 0) {
         return false;
     }
-    // the grammar takes E0 83 A9 for the character that is written C3 A9; it is no UTF-8
-    const std::string bytes = piece(vocab_, token);
+    // the grammar accepts E0 83 A9, which is no UTF-8, for the character C3 A9
+    const std::string bytes = token_text(vocab_, token, true);
     const unsigned char first = bytes.empty() ? 0 : static_cast<unsigned char>(bytes.front());
     return first >= 0x80 && first < (lead_ == 0xE0 ? 0xA0 : 0x90);
 }

@@ -9,30 +9,39 @@
 
 namespace llamafu {
 
-/// The numbers of io.llamafu.engine.SamplingOptions.
-struct SamplingSettings {
-    float temperature;
-    int32_t top_k;
-    float top_p;
-    float min_p;
-    float typical_p;
-    bool mirostat;
-    float mirostat_tau;
-    float mirostat_eta;
-    float repeat_penalty;
-    float frequency_penalty;
-    float presence_penalty;
-    int32_t penalty_last_tokens;
-    uint32_t seed;
-    std::vector<llama_logit_bias> logit_bias;
-    std::string grammar;
+/// The numbers of io.llamafu.engine.SamplingOptions in its order, as io.llamafu.llamacpp.PackedSampling packs them.
+#define LLAMAFU_SAMPLING_NUMBERS(NUMBER) \
+    NUMBER(float, temperature)           \
+    NUMBER(int32_t, top_k)               \
+    NUMBER(float, top_p)                 \
+    NUMBER(float, min_p)                 \
+    NUMBER(float, typical_p)             \
+    NUMBER(int32_t, mirostat)            \
+    NUMBER(float, mirostat_tau)          \
+    NUMBER(float, mirostat_eta)          \
+    NUMBER(float, repeat_penalty)        \
+    NUMBER(float, frequency_penalty)     \
+    NUMBER(float, presence_penalty)      \
+    NUMBER(int32_t, penalty_last_tokens) \
+    NUMBER(int32_t, seed)
+
+struct SamplingNumbers {
+#define LLAMAFU_MEMBER(type, name) type name;
+    LLAMAFU_SAMPLING_NUMBERS(LLAMAFU_MEMBER)
+#undef LLAMAFU_MEMBER
 };
+
+/// The members of SamplingNumbers as text, which Java compares with its own description when it loads the library.
+#define LLAMAFU_DESCRIBED(type, name) " " #type " " #name ";"
+constexpr const char * sampling_layout = &(LLAMAFU_SAMPLING_NUMBERS(LLAMAFU_DESCRIBED))[1];
+#undef LLAMAFU_DESCRIBED
 
 /// Chooses the tokens of one sequence. Used by one thread at a time.
 class TokenSampler {
 public:
     /// Throws CodedError INVALID_GRAMMAR.
-    TokenSampler(const llama_vocab * vocab, const SamplingSettings & settings);
+    TokenSampler(const llama_vocab * vocab, const SamplingNumbers & numbers,
+        const std::vector<llama_logit_bias> & logit_bias, const std::string & grammar);
 
     /// The next token for a row of n_vocab logits. Throws CodedError NON_FINITE_LOGITS when one of them is no finite number,
     /// ENGINE_FAILED when the grammar or the bias allows no token, GRAMMAR_TOO_COMPLEX when the grammar takes too many steps.
@@ -61,11 +70,11 @@ private:
     bool greedy_;
     bool mirostat_;
     bool typical_;
-    bool argmax_only_ = false; ///< greedy with nothing that changes a logit: no candidate array is needed
+    bool argmax_only_ = false; ///< greedy and no logit is changed: needs no candidate array
     Sampler adjust_;   ///< logit bias and penalties
     std::unique_ptr<llama_grammar, FreeGrammar> grammar_; ///< null without one
     unsigned char lead_ = 0; ///< the last byte of the last token if it is E0 or F0, else 0
-    uint64_t grammar_steps_; ///< left of what it was given for tokens
+    uint64_t grammar_steps_; ///< left for the next token
     Sampler choice_;   ///< ends in greedy, dist or mirostat
     std::vector<llama_token_data> candidates_;
     llama_token_data_array current_{};

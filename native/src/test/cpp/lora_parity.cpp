@@ -282,12 +282,11 @@ private:
         for (int seq = 0; seq < sequences; ++seq) {
             for (const auto & [adapter, scale] : pairs[seq].stack) {
                 if (adapter == index) {
-                    routing.clear(seq);
+                    routing.set(seq, {});
                 }
             }
         }
-        require(!routing.uses(adapters_[index].get()), "a cleared sequence still uses its adapter");
-        routing.release(adapters_[index].get());
+        routing.release(adapters_[index].get()); // throws while a sequence uses it
         adapters_[index].reset();
         adapters_[index] = load(paths_[index]);
     }

@@ -136,7 +136,7 @@ int main(int argc, char ** argv) {
                     llama_adapter_lora * oldest = resident.front();
                     resident.erase(resident.begin());
                     for (int seq = 0; seq < sequences; ++seq) {
-                        routing.clear(seq);
+                        routing.set(seq, {});
                     }
                     routing.release(oldest);
                     exchange.put(exchange.released, oldest);

@@ -12,17 +12,16 @@ import static java.util.Objects.requireNonNull;
  * One prompt to answer. A request is never refused here: {@link InferenceEngine#submit} answers bad values with a coded
  * error, so that each input element has exactly one outcome.
  *
- * @param prompt the whole prompt, already framed; special tokens written in it (such as {@code <|im_start|>}) count as
- *     such
+ * @param prompt the whole prompt with its template; special tokens in it, such as {@code <|im_start|>}, are recognized
  * @param adapters the adapters that answer it, with their scales; the empty stack is the base model
  * @param sampling how tokens are chosen
  * @param maxTokens the most tokens to generate, 1 or more
  * @param stop strings that end the answer; the answer ends before the first that appears
- * @param timeout how long the engine may take for the request: for its adapters, and again from the moment that it has a
- *     sequence slot. While it waits for other requests, for the slot or for room for its adapters, its time stands. Then it
- *     fails with {@link ErrorCode#DEADLINE_EXCEEDED} and its sequence is freed
- * @param patience how long after {@code submit} the request may take in all, waits included; for who cannot wait until the
- *     line has moved. Then it fails likewise
+ * @param timeout how long the engine may work on the request: on its adapters, and again from the moment that it has a
+ *     slot. The clock stops while it waits for other requests, for a slot or for adapter memory. When the time is up, the
+ *     request fails with {@link ErrorCode#DEADLINE_EXCEEDED} and its sequence is freed
+ * @param patience how long after {@code submit} the request may take in total, waits included, before it fails in the same
+ *     way; for callers that cannot wait for the line to move
  */
 public record CompletionRequest(
         String prompt,
@@ -33,12 +32,12 @@ public record CompletionRequest(
         Duration timeout,
         Duration patience) {
 
-    /** What a request gets that does not say otherwise. */
+    /** The default limit on generated tokens. */
     public static final int DEFAULT_MAX_TOKENS = 256;
 
     public static final Duration DEFAULT_TIMEOUT = Duration.ofMinutes(2);
 
-    /** However long the line is. */
+    /** Waits however long the line is. */
     public static final Duration ENDLESS_PATIENCE = Duration.ofSeconds(Long.MAX_VALUE);
 
     public CompletionRequest {
@@ -50,7 +49,7 @@ public record CompletionRequest(
         requireNonNull(patience, "patience is null");
     }
 
-    /** A request that waits for others as long as need be. */
+    /** A request with endless patience. */
     public CompletionRequest(
             String prompt,
             AdapterStack adapters,

@@ -1,7 +1,7 @@
 package io.llamafu.engine;
 
 /**
- * A snapshot of an engine. Counts run from the opening of the engine, the rest are values of the moment.
+ * A snapshot of an engine. Counters start when the engine is opened; the other values are current.
  *
  * @param requests requests submitted
  * @param completions requests answered with a text
@@ -13,14 +13,14 @@ package io.llamafu.engine;
  * @param activeSequences sequences being prefilled or decoded
  * @param parallelSequences the most sequences at a time
  * @param reservedCells key-value cells reserved by the active sequences
- * @param usedCells how many of the reserved cells hold a token; 0 if the engine does not tell
+ * @param usedCells how many of the reserved cells hold a token; 0 if unknown
  * @param contextCells all key-value cells
  * @param residentAdapters adapters in memory
  * @param adapterLoads adapter files loaded
- * @param adapterEvictions adapters that left memory; 0 if the engine does not tell
- * @param adapterFailures loads that failed; 0 if the engine does not tell
- * @param memoHits requests answered with what the model said to an identical one
- * @param memory where the bytes are
+ * @param adapterEvictions adapters evicted from memory; 0 if unknown
+ * @param adapterFailures loads that failed; 0 if unknown
+ * @param memoHits requests answered from the memo
+ * @param memory bytes in use, by purpose
  */
 public record EngineMetrics(
         long requests,

@@ -13,23 +13,23 @@ import java.util.concurrent.CompletableFuture;
  *
  * <pre>{@code
  * try (InferenceEngine engine = LlamaCppEngine.open(options)) {
- *     Completion answer = engine.submit(CompletionRequest.of(prompt, AdapterStack.parse("medical"))).join();
+ *     CompletionResult answer = engine.submit(CompletionRequest.of(prompt, AdapterStack.parse("medical"))).join();
  * }
  * }</pre>
  */
 public interface InferenceEngine extends AutoCloseable {
 
     /**
-     * Queues a request. Never throws and never blocks on the model: whatever goes wrong completes the future with a
+     * Queues a request. Never throws and never blocks on the model: every failure completes the future with a
      * {@link LlamafuException}. Cancelling the future frees the request's sequence at the next decode step.
      *
      * <p>The future is completed by the engine's own thread: continuations must be short.
      */
-    CompletableFuture<Completion> submit(CompletionRequest request);
+    CompletableFuture<CompletionResult> submit(CompletionRequest request);
 
     /**
-     * How many tokens a text is as a whole prompt, with the beginning-of-sequence token where the model has one; what
-     * {@link Completion#promptTokens()} says of it. Does not wait for the model.
+     * How many tokens a text has as a whole prompt, as in {@link CompletionResult#promptTokens()}: with the
+     * beginning-of-sequence token where the model has one. Does not wait for the model.
      *
      * @throws LlamafuException with {@link ErrorCode#INVALID_TEXT} for an unpaired surrogate, {@link
      *     ErrorCode#ENGINE_CLOSED} if the engine is closed
@@ -37,26 +37,26 @@ public interface InferenceEngine extends AutoCloseable {
     int countTokens(String text);
 
     /**
-     * Every adapter that the engine knows: those of its catalog, in memory or not, by name; then versions in memory that no
-     * name stands for any more, because they were published again or removed while they were used.
+     * Every adapter of the catalog, in memory or not, by name; then versions in memory without a name, because it was
+     * published again or removed while they were in use.
      *
-     * <p>Reads the headers of files that are not in memory, so it may wait for files.
+     * <p>Reads the headers of the files that are not in memory, so it may block on files.
      */
     List<LoadedAdapter> adapters();
 
     /**
-     * Loads the adapters of a stack, all or none, so that the first request need not wait for them. They stay in memory
-     * like those that a request has used: until the budget needs their room, or {@link #unload}.
+     * Loads the adapters of a stack, all or none, so that the first request need not wait for them. They stay in memory like
+     * any idle adapter, until the budget needs their memory or {@link #unload} is called.
      *
-     * <p>Takes the room of idle adapters; does not wait for running sequences to give up theirs. The future has what the
-     * stack resolves to now, or fails with a {@link LlamafuException}: ADAPTER_NOT_FOUND, ADAPTER_INVALID,
+     * <p>Evicts idle adapters if necessary, but does not wait for running sequences. The future has the resolved stack, or
+     * fails with a {@link LlamafuException}: ADAPTER_NOT_FOUND, ADAPTER_INVALID,
      * ADAPTER_INCOMPATIBLE, ADAPTER_LOAD_FAILED, OUT_OF_MEMORY, INVALID_REQUEST or ENGINE_CLOSED.
      */
-    CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack);
+    CompletableFuture<List<AppliedAdapter>> preload(AdapterStack stack);
 
     /**
-     * Frees the memory of an adapter, all versions of its name: at once if it is idle, else when the last sequence that
-     * uses it ends. A request that names it meanwhile keeps it; a later one loads it again.
+     * Frees the memory of all versions of an adapter: idle ones at once, others when the last sequence that uses them ends. A
+     * request that names the adapter in the meantime keeps it in memory; a later one loads it again.
      *
      * @return whether any version was in memory and can be freed; always false if the engine cannot free adapters
      * @throws LlamafuException with {@link ErrorCode#INVALID_REQUEST} if the name is malformed
@@ -70,14 +70,15 @@ public interface InferenceEngine extends AutoCloseable {
      */
     int clear();
 
-    /** Whether it still answers; false once it was closed or has failed for good. */
+    /** Whether it still answers; false after it was closed or has failed permanently. */
     boolean isOpen();
 
     /**
-     * How long ago the engine last held its requests against their timeouts. As long as it does so it answers each of
-     * them itself, however long they wait for others; one that hangs no longer does, and who waits for it can give up.
+     * How long ago the engine last checked its requests for timeouts. An engine that keeps checking completes every request
+     * itself, however long it waits for others. If the checks stop, the engine hangs, and callers can give up.
      *
-     * <p>By default longer than any timeout: of an engine that does not tell, a request is given up after its timeout.
+     * <p>The default is longer than any timeout: requests of an engine that does not implement this are given up after their
+     * timeout.
      */
     default Duration unattendedFor() {
         return Duration.ofNanos(Long.MAX_VALUE);

@@ -25,10 +25,10 @@ import static java.util.Objects.requireNonNull;
  * @param repeatPenalty divides the logits of recent tokens; from 0.001 to 1,000, 1 is off
  * @param frequencyPenalty subtracted from the logit of a token once per recent occurrence; from -1,000 to 1,000, 0 is off
  * @param presencePenalty subtracted from the logit of each recent token once; from -1,000 to 1,000, 0 is off
- * @param penaltyLastTokens how many generated tokens count as recent; 0 is off, -1 is the whole sequence, and so is what is
- *     more than a sequence holds
- * @param seed seed of the random choice, any number; -1, which llama.cpp keeps for a random seed, is -2. It repeats an answer as far as the logits repeat, whose last bits depend on what else
- *     is in the batch
+ * @param penaltyLastTokens how many generated tokens count as recent; 0 is off, -1 or more than a sequence holds is the
+ *     whole sequence
+ * @param seed seed of the random choice, any number; -1 means -2, because llama.cpp chooses a random seed for -1. The
+ *     same seed repeats an answer as far as the logits repeat; their last bits depend on the other rows of the batch
  * @param logitBias added to the logits of these token ids; negative infinity bans a token
  * @param grammar GBNF grammar with a {@code root} rule that the answer must follow; empty for none
  */
@@ -50,7 +50,7 @@ public record SamplingOptions(
         String grammar)
         implements Serializable {
 
-    /** At this temperature a token whose logit is 0.01 below the largest has a chance of e^-100. */
+    /** At this temperature a token whose logit is 0.01 below the largest has a probability of e^-100. */
     public static final float LEAST_TEMPERATURE = 1e-4f;
 
     private static final float MOST = 1000;
@@ -92,14 +92,21 @@ public record SamplingOptions(
         }
     }
 
-    /** Whether the likeliest token is chosen always. */
+    /** Whether the likeliest token is always chosen. */
     public boolean isGreedy() {
         return temperature < LEAST_TEMPERATURE;
     }
 
-    /** The seed to give to llama.cpp, which takes -1 for "choose one". */
-    public int fixedSeed() {
-        return seed == -1 ? -2 : seed;
+    /**
+     * The same options in the form that llama.cpp needs: temperature 0 for greedy decoding, no seed of -1, which it would
+     * replace by a random one, and no more recent tokens than a sequence holds, because it reserves memory for each.
+     */
+    public SamplingOptions effective(int sequenceTokens) {
+        return new Builder(this)
+                .temperature(isGreedy() ? 0 : temperature)
+                .seed(seed == -1 ? -2 : seed)
+                .penaltyLastTokens(penaltyLastTokens < 0 ? sequenceTokens : Math.min(penaltyLastTokens, sequenceTokens))
+                .build();
     }
 
     /** Greedy decoding without penalties, bias or grammar. */
@@ -107,24 +114,9 @@ public record SamplingOptions(
         return GREEDY;
     }
 
-    /** The same choice of tokens, among those that another grammar allows. */
+    /** The same options with another grammar. */
     public SamplingOptions withGrammar(String newGrammar) {
-        return new SamplingOptions(
-                temperature,
-                topK,
-                topP,
-                minP,
-                typicalP,
-                mirostat,
-                mirostatTau,
-                mirostatEta,
-                repeatPenalty,
-                frequencyPenalty,
-                presencePenalty,
-                penaltyLastTokens,
-                seed,
-                logitBias,
-                newGrammar);
+        return new Builder(this).grammar(newGrammar).build();
     }
 
     /** Starts from greedy decoding. */
@@ -151,6 +143,24 @@ public record SamplingOptions(
         private String grammar = "";
 
         private Builder() {}
+
+        private Builder(SamplingOptions options) {
+            temperature = options.temperature;
+            topK = options.topK;
+            topP = options.topP;
+            minP = options.minP;
+            typicalP = options.typicalP;
+            mirostat = options.mirostat;
+            mirostatTau = options.mirostatTau;
+            mirostatEta = options.mirostatEta;
+            repeatPenalty = options.repeatPenalty;
+            frequencyPenalty = options.frequencyPenalty;
+            presencePenalty = options.presencePenalty;
+            penaltyLastTokens = options.penaltyLastTokens;
+            seed = options.seed;
+            logitBias = options.logitBias;
+            grammar = options.grammar;
+        }
 
         public Builder temperature(float temperature) {
             this.temperature = temperature;

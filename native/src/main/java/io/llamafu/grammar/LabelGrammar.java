@@ -2,7 +2,7 @@ package io.llamafu.grammar;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
-import io.llamafu.engine.support.RequestCheck;
+import io.llamafu.Utf8;
 
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -52,7 +52,7 @@ public final class LabelGrammar {
                     label.indexOf('\0') < 0,
                     "Label %d, '%s', holds a NUL character, which no answer can hold; remove it."
                             .formatted(i + 1, label));
-            RequestCheck.encode(label, "Label %d, '%s',".formatted(i + 1, label));
+            Utf8.requireEncodable(label, "Label %d, '%s',".formatted(i + 1, label));
             characters += distinct.add(label) ? label.length() : 0;
         }
         require(

@@ -25,7 +25,7 @@ final class RuleGraph {
 
     /** Adds a way to write a document of a schema. */
     void document(String name, Schema schema, List<String> needed) {
-        rules.computeIfAbsent(name, unused -> new Rule(schema, new ArrayList<>(), Set.of()))
+        rules.computeIfAbsent(name, added -> new Rule(schema, new ArrayList<>(), Set.of()))
                 .ways()
                 .add(needed);
     }

@@ -7,8 +7,7 @@ import com.fasterxml.jackson.databind.ObjectWriter;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.TextNode;
 import io.llamafu.LlamafuException;
-import io.llamafu.engine.support.GrammarSyntax;
-import io.llamafu.engine.support.RequestCheck;
+import io.llamafu.Utf8;
 
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -164,7 +163,7 @@ final class SchemaCompiler {
         } catch (JsonProcessingException e) {
             throw schema.invalid("the value %s cannot be written: %s".formatted(value, e.getOriginalMessage()));
         }
-        RequestCheck.encode(text, "The text %s of the JSON schema".formatted(text));
+        Utf8.requireEncodable(text, "The text %s of the JSON schema".formatted(text));
         return text;
     }
 

@@ -2,13 +2,14 @@ package io.llamafu.llamacpp;
 
 import io.llamafu.DaemonThreads;
 import io.llamafu.ErrorCode;
+import io.llamafu.Futures;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterCatalog;
 import io.llamafu.adapter.AdapterFile;
 import io.llamafu.adapter.AdapterSource;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.adapter.RecentFailures;
-import io.llamafu.engine.ResolvedAdapter;
+import io.llamafu.engine.AppliedAdapter;
 import io.llamafu.engine.support.AdapterInventory.InMemory;
 import io.llamafu.llamacpp.LlamaContext.ScaledAdapter;
 import org.slf4j.Logger;
@@ -34,7 +35,7 @@ import java.util.function.Function;
 import static java.util.Objects.requireNonNull;
 
 /**
- * The way from a stack to the adapters in memory: the {@link AdapterCatalog} finds and pins the files, {@link Residents}
+ * The way from a stack to the adapters in memory: the {@link AdapterCatalog} finds and pins the files, {@link AdapterMemory}
  * gives room, two threads load what is missing, {@link RecentFailures} keeps a bad file from being tried for each record.
  * Neither a caller nor the decode thread waits for a file, and a request waits only for the files of its own stack. A file
  * is pinned until its weights have been copied. Thread-safe.
@@ -67,7 +68,7 @@ final class AdapterCache implements AutoCloseable {
     private final ScheduledThreadPoolExecutor freer = thread("llamafu-adapter-freer", LlamaCpp::lowerThreadPriority);
 
     private final RecentFailures failedLoads = new RecentFailures(FAILURE_PAUSE, System::nanoTime);
-    private final Residents residents;
+    private final AdapterMemory memory;
 
     /** The file of a version was published again, or removed, before its weights were in memory. */
     private static final class ChangedMeanwhile extends RuntimeException {
@@ -121,22 +122,22 @@ final class AdapterCache implements AutoCloseable {
 
     /** The adapters of one request, kept in memory until {@link #release()}. */
     final class Lease {
-        private final List<ResolvedAdapter> resolved = new ArrayList<>();
+        private final List<AppliedAdapter> resolved = new ArrayList<>();
         private final List<ScaledAdapter> scaled = new ArrayList<>();
-        private List<Resident> held;
+        private List<ResidentAdapter> held;
 
-        private Lease(AdapterStack stack, List<AdapterFile> files, List<Resident> held) {
+        private Lease(AdapterStack stack, List<AdapterFile> files, List<ResidentAdapter> held) {
             this.held = held;
             for (int i = 0; i < files.size(); i++) {
                 AdapterFile file = files.get(i);
                 float scale = file.scaleOf(stack.entries().get(i));
-                resolved.add(new ResolvedAdapter(file.name(), scale, file.digest()));
+                resolved.add(new AppliedAdapter(file.name(), scale, file.digest()));
                 scaled.add(new ScaledAdapter(held.get(i).adapter().join(), scale));
             }
         }
 
         /** What answers: its equality tells whether two sequences compute the same. */
-        List<ResolvedAdapter> resolved() {
+        List<AppliedAdapter> resolved() {
             return resolved;
         }
 
@@ -146,13 +147,13 @@ final class AdapterCache implements AutoCloseable {
 
         /** Idempotent. */
         void release() {
-            List<Resident> released;
+            List<ResidentAdapter> released;
             synchronized (this) {
                 released = held;
                 held = List.of();
             }
             if (!released.isEmpty()) {
-                residents.release(released);
+                memory.release(released);
             }
         }
     }
@@ -176,9 +177,9 @@ final class AdapterCache implements AutoCloseable {
             long budget) {
         this.loader = requireNonNull(loader, "loader is null");
         this.forgetter = requireNonNull(forgetter, "forgetter is null");
-        this.residents = new Residents(budget, this::startLoading, this::evict);
+        this.memory = new AdapterMemory(budget, this::startLoading, this::evict);
         this.catalog = new AdapterCatalog(
-                source, refreshInterval, new AdapterCatalog.Threads(lookups, loaders, giveWay), residents::nameGone);
+                source, refreshInterval, new AdapterCatalog.Threads(lookups, loaders, giveWay), memory::nameGone);
         freer.setExecuteExistingDelayedTasksAfterShutdownPolicy(false);
     }
 
@@ -203,9 +204,9 @@ final class AdapterCache implements AutoCloseable {
     }
 
     /** Loads a stack; fails if there is no room for it now. */
-    CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
-        CompletableFuture<List<ResolvedAdapter>> loaded = new CompletableFuture<>();
-        CompletableFuture<Lease> unused = lease(stack, false, Turn.NONE).whenComplete((lease, failure) -> {
+    CompletableFuture<List<AppliedAdapter>> preload(AdapterStack stack) {
+        CompletableFuture<List<AppliedAdapter>> loaded = new CompletableFuture<>();
+        Futures.whenComplete(lease(stack, false, Turn.NONE), (lease, failure) -> {
             if (failure == null) {
                 lease.release();
                 loaded.complete(List.copyOf(lease.resolved()));
@@ -221,7 +222,7 @@ final class AdapterCache implements AutoCloseable {
             return CompletableFuture.completedFuture(new Lease(stack, List.of(), List.of()));
         }
         Optional<List<AdapterFile>> known = catalog.cached(stack);
-        Optional<List<Resident>> atHand = known.flatMap(residents::leaseLoaded);
+        Optional<List<ResidentAdapter>> atHand = known.flatMap(memory::leaseLoaded);
         if (atHand.isPresent()) {
             return CompletableFuture.completedFuture(new Lease(stack, known.get(), atHand.get()));
         }
@@ -231,19 +232,19 @@ final class AdapterCache implements AutoCloseable {
     }
 
     private void attempt(Asked asked) {
-        CompletableFuture<Lease> unused = catalog.open(asked.stack(), file -> !residents.isLoaded(file))
-                .thenCompose(open -> leaseOpened(asked, open))
-                .whenComplete((lease, failure) -> {
-                    if (failure == null) {
-                        if (!asked.lease().complete(lease)) {
-                            lease.release();
-                        }
-                    } else if (cause(failure) instanceof ChangedMeanwhile changed) {
-                        attemptAgain(asked, changed);
-                    } else {
-                        asked.lease().completeExceptionally(coded(cause(failure)));
-                    }
-                });
+        CompletableFuture<Lease> leased = catalog.open(asked.stack(), file -> !memory.isLoaded(file))
+                .thenCompose(open -> leaseOpened(asked, open));
+        Futures.whenComplete(leased, (lease, failure) -> {
+            if (failure == null) {
+                if (!asked.lease().complete(lease)) {
+                    lease.release();
+                }
+            } else if (cause(failure) instanceof ChangedMeanwhile changed) {
+                attemptAgain(asked, changed);
+            } else {
+                asked.lease().completeExceptionally(coded(cause(failure)));
+            }
+        });
     }
 
     private void attemptAgain(Asked asked, ChangedMeanwhile changed) {
@@ -281,13 +282,13 @@ final class AdapterCache implements AutoCloseable {
             requireLoadable(files);
         }
         asked.turn().waits();
-        CompletableFuture<List<Resident>> room = residents.lease(files, asked.patient());
-        CompletableFuture<Lease> unused = asked.lease().whenComplete((lease, failure) -> room.cancel(false));
+        CompletableFuture<List<ResidentAdapter>> room = memory.lease(files, asked.patient());
+        Futures.whenComplete(asked.lease(), (lease, failure) -> room.cancel(false));
         return room.thenCompose(held -> {
             asked.turn().proceeds();
             return allLoaded(held).handle((loaded, failure) -> {
                 if (failure != null) {
-                    residents.release(held);
+                    memory.release(held);
                     throw new CompletionException(cause(failure));
                 }
                 return new Lease(asked.stack(), files, held);
@@ -298,14 +299,15 @@ final class AdapterCache implements AutoCloseable {
     /** What cannot be loaded now takes no room from others. */
     private void requireLoadable(List<AdapterFile> files) {
         for (AdapterFile file : files) {
-            if (!residents.isLoaded(file) && !file.isUnchanged()) {
+            if (!memory.isLoaded(file) && !file.isUnchanged()) {
                 throw new ChangedMeanwhile(file.changed());
             }
         }
     }
 
-    private static CompletableFuture<Void> allLoaded(List<Resident> residents) {
-        return CompletableFuture.allOf(residents.stream().map(Resident::adapter).toArray(CompletableFuture<?>[]::new));
+    private static CompletableFuture<Void> allLoaded(List<ResidentAdapter> held) {
+        return CompletableFuture.allOf(
+                held.stream().map(ResidentAdapter::adapter).toArray(CompletableFuture<?>[]::new));
     }
 
     private static Throwable cause(Throwable failure) {
@@ -317,20 +319,20 @@ final class AdapterCache implements AutoCloseable {
         return LlamafuException.of(cause, ErrorCode.ADAPTER_LOAD_FAILED, "An adapter could not be loaded");
     }
 
-    private void startLoading(Resident resident) {
+    private void startLoading(ResidentAdapter resident) {
         try {
             loaders.execute(() -> load(resident));
         } catch (RejectedExecutionException e) {
-            residents.failed(resident, LlamafuException.engineClosed(e));
+            memory.failed(resident, LlamafuException.engineClosed(e));
         }
     }
 
-    private void load(Resident resident) {
+    private void load(ResidentAdapter resident) {
         AdapterFile file = resident.file();
         try {
             LlamaAdapter adapter = loader.apply(file);
             if (file.isUnchanged()) {
-                residents.loaded(resident, adapter);
+                memory.loaded(resident, adapter);
             } else {
                 adapter.close();
                 failChanged(resident);
@@ -339,16 +341,16 @@ final class AdapterCache implements AutoCloseable {
             if (file.isUnchanged()) {
                 LlamafuException failure = file.explain(coded(e));
                 failedLoads.add(file.digest(), failure);
-                residents.failed(resident, failure);
+                memory.failed(resident, failure);
             } else {
                 failChanged(resident);
             }
         }
     }
 
-    private void failChanged(Resident resident) {
+    private void failChanged(ResidentAdapter resident) {
         catalog.recheck(resident.file());
-        residents.failed(resident, new ChangedMeanwhile(resident.file().changed()));
+        memory.failed(resident, new ChangedMeanwhile(resident.file().changed()));
     }
 
     private void evict(LlamaAdapter adapter, Runnable freed) {
@@ -379,48 +381,48 @@ final class AdapterCache implements AutoCloseable {
         return catalog;
     }
 
-    /** See {@link Residents#unload}. */
+    /** See {@link AdapterMemory#unload}. */
     boolean unload(String name) {
-        return residents.unload(name);
+        return memory.unload(name);
     }
 
     /** Frees the idle ones; returns how many. */
     int evictIdle() {
-        return residents.evictIdle();
+        return memory.evictIdle();
     }
 
     List<InMemory> inMemory() {
-        return residents.describe(resident -> {
+        return memory.describe(resident -> {
             LlamaAdapter adapter = resident.adapter().join();
             return new InMemory(resident.file(), adapter.info(), adapter.bytes(), resident.leases());
         });
     }
 
     int residentCount() {
-        return residents.count();
+        return memory.count();
     }
 
     /** What counts in the budget: adapters in memory, being loaded and being freed. */
     long residentBytes() {
-        return residents.bytes();
+        return memory.bytes();
     }
 
     long loadCount() {
-        return residents.loadCount();
+        return memory.loadCount();
     }
 
     long evictionCount() {
-        return residents.evictionCount();
+        return memory.evictionCount();
     }
 
     long failureCount() {
-        return residents.failureCount();
+        return memory.failureCount();
     }
 
     /** Takes no more stacks, and waits until every lease that was asked for is given or refused. */
     void stop() {
         catalog.close();
-        residents.stop();
+        memory.stop();
         List<ExecutorService> threads = List.of(lookups, loaders, freer);
         try {
             boolean stopped = true;
@@ -442,6 +444,6 @@ final class AdapterCache implements AutoCloseable {
     /** Frees every adapter, after {@link #stop} and when no context can use them any more. */
     @Override
     public void close() {
-        residents.close();
+        memory.close();
     }
 }

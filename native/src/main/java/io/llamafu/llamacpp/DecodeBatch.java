@@ -37,7 +37,7 @@ final class DecodeBatch {
      * Adds a token.
      *
      * @param output whether its logits are wanted
-     * @return its row, by which the logits are found
+     * @return its row, which also identifies its logits
      */
     int add(int token, int position, int sequence, boolean output) {
         int row = rows++;

@@ -1,5 +1,6 @@
 package io.llamafu.llamacpp;
 
+import io.llamafu.DaemonThreads;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.engine.EngineMetrics;
@@ -9,7 +10,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.time.Duration;
-import java.util.ArrayList;
+import java.util.IdentityHashMap;
 import java.util.Iterator;
 import java.util.List;
 import java.util.concurrent.BlockingQueue;
@@ -20,11 +21,11 @@ import java.util.concurrent.locks.LockSupport;
 
 /**
  * The thread that owns the scheduler and the context. One step is: take commands, admit, fill a batch, decode it, sample
- * it, settle the sequences. Others talk to it by commands only.
+ * it, settle the sequences. Other threads reach it through a queue of commands only.
  */
 final class DecodeLoop {
     private static final Logger LOG = LoggerFactory.getLogger(DecodeLoop.class);
-    /** How late a deadline or a cancellation of a waiting request may be noticed. */
+    /** The delay with which a deadline or the cancellation of a waiting request is noticed. */
     private static final long SWEEP_NANOS = TimeUnit.MILLISECONDS.toNanos(10);
 
     private static final long PAUSE_NANOS = TimeUnit.MILLISECONDS.toNanos(2);
@@ -36,7 +37,9 @@ final class DecodeLoop {
     private final Scheduler scheduler;
     private final Thread thread;
     private final BlockingQueue<Runnable> commands = new LinkedBlockingQueue<>();
-    private final List<Sequence> sampled = new ArrayList<>();
+    /** The requests of all sequences in the scheduler. */
+    private final IdentityHashMap<Sequence, PreparedRequest> requests = new IdentityHashMap<>();
+
     private final EngineMetrics.Memory memory;
     private final int maxSequenceTokens;
 
@@ -60,11 +63,10 @@ final class DecodeLoop {
         this.context = context;
         this.maxSequenceTokens = maxSequenceTokens;
         this.openRequests = openRequests;
-        this.memory = LlamaCppEngine.memory(context, 0);
+        this.memory = context.memory();
         this.scheduler = new Scheduler(
                 options.parallelSequences(), maxSequenceTokens, options.loraBatching(), options.maxAdaptersPerBatch());
-        this.thread = new Thread(this::run, "llamafu-decode");
-        this.thread.setDaemon(true);
+        this.thread = DaemonThreads.named("llamafu-decode").newThread(this::run);
     }
 
     void start() {
@@ -75,11 +77,14 @@ final class DecodeLoop {
         return thread.isAlive() && !stopping;
     }
 
-    void add(Sequence sequence) {
-        commands.add(() -> scheduler.add(sequence));
+    void add(PreparedRequest request) {
+        commands.add(() -> {
+            requests.put(request.sequence(), request);
+            scheduler.add(request.sequence());
+        });
     }
 
-    /** Forgets an adapter that no sequence has a lease of, and then runs {@code forgotten}: it may be freed. */
+    /** Forgets an adapter without leases and then runs {@code forgotten}, which may free it. */
     void forget(LlamaAdapter adapter, Runnable forgotten) {
         commands.add(() -> {
             if (context.isMixed()) {
@@ -94,9 +99,8 @@ final class DecodeLoop {
     }
 
     /**
-     * Leaves the processor to a decode that is going on, for a moment. What works beside it does so between small parts of
-     * its work: the threads of a step wait for the slowest of them, and a scheduler that has given a core away may not
-     * take it back before its next tick.
+     * Pauses the calling thread briefly if a decode is running. Work beside the decode does this between small parts: the
+     * threads of a step wait for the slowest of them, and the operating system may not take a core back before its next tick.
      */
     void giveWay() {
         if (activeSequences > 0 && !stopping) {
@@ -104,7 +108,7 @@ final class DecodeLoop {
         }
     }
 
-    /** Ends the thread, in the middle of a decode if need be; returns whether it ended in time. */
+    /** Ends the thread, even in the middle of a decode; returns whether it ended in time. */
     boolean stop(Duration timeout) {
         stopping = true;
         context.abort();
@@ -118,10 +122,10 @@ final class DecodeLoop {
         });
     }
 
-    /** Frees what the sequences hold and the context. Only after {@link #stop} and when no command can come any more. */
+    /** Frees the context and what the requests hold. Call it after {@link #stop}, when no command can arrive any more. */
     void dispose() {
         runCommands();
-        scheduler.remove(sequence -> true).forEach(Sequence::dispose);
+        dispose(scheduler.remove(sequence -> true));
         context.close();
     }
 
@@ -150,18 +154,28 @@ final class DecodeLoop {
         }
     }
 
-    /** Takes out the sequences that have their outcome already: overdue or cancelled ones. */
+    /** Removes the sequences whose future is already complete: overdue or cancelled ones. */
     private void sweep() {
         long now = System.nanoTime();
         List<Sequence> settled;
         if (now - lastSweep >= SWEEP_NANOS) {
             lastSweep = now;
             openRequests.failOverdue(now);
-            settled = scheduler.remove(sequence -> sequence.future().isDone());
+            settled = scheduler.remove(this::isSettled);
         } else {
-            settled = scheduler.removeRunning(sequence -> sequence.future().isDone());
+            settled = scheduler.removeRunning(this::isSettled);
         }
-        settled.forEach(Sequence::dispose);
+        dispose(settled);
+    }
+
+    private boolean isSettled(Sequence sequence) {
+        return requests.get(sequence).future().isDone();
+    }
+
+    private void dispose(List<Sequence> removed) {
+        for (Sequence sequence : removed) {
+            requests.remove(sequence).dispose();
+        }
     }
 
     private void step() {
@@ -183,7 +197,8 @@ final class DecodeLoop {
 
     /** Gives the context the adapters of a sequence, and removes the cells that its prompt cannot use. */
     private void prepareSlot(Sequence sequence) {
-        openRequests.proceeds(sequence.future(), System.nanoTime());
+        PreparedRequest request = requests.get(sequence);
+        openRequests.proceeds(request.future(), System.nanoTime());
         int slot = sequence.slot().index();
         try {
             int cached = model.figures().cuttable() ? sequence.reusableTokens() : 0;
@@ -192,7 +207,7 @@ final class DecodeLoop {
                 context.removeCells(slot, 0);
             }
             if (context.isMixed()) {
-                context.setAdapters(slot, sequence.adapters().scaled());
+                context.setAdapters(slot, request.adapters().scaled());
             }
             sequence.startAfter(cached);
             promptTokens.addAndGet(sequence.prompt().length - cached);
@@ -202,17 +217,21 @@ final class DecodeLoop {
     }
 
     private void decode(List<Sequence> group) {
-        scheduler.fill(group, context.batch(), context.round(), sampled);
+        List<Sequence> sampled = scheduler.fill(group, context.batch());
+        context.round().clear();
+        for (Sequence sequence : sampled) {
+            context.round().add(requests.get(sequence).sampler(), sequence.outputRow());
+        }
         try {
             if (!context.isMixed()) {
-                context.setAdapters(group.get(0).adapters().scaled());
+                context.setAdapters(requests.get(group.get(0)).adapters().scaled());
             }
             if (!context.decode()) {
-                return; // aborted: the engine is closing and every future has its outcome
+                return; // aborted: the engine is closing and every future is complete
             }
             List<LlamafuException> failures = context.sample();
             decodeSteps.incrementAndGet();
-            settle(failures.iterator());
+            settle(sampled, failures.iterator());
         } catch (LlamafuException e) {
             LogRelay.relay();
             LOG.warn("A decode step of {} sequences failed.", group.size(), e);
@@ -223,7 +242,7 @@ final class DecodeLoop {
     }
 
     /** @param failures of the rows without a token, in their order */
-    private void settle(Iterator<LlamafuException> failures) {
+    private void settle(List<Sequence> sampled, Iterator<LlamafuException> failures) {
         long now = System.nanoTime();
         for (int row = 0; row < sampled.size(); row++) {
             Sequence sequence = sampled.get(row);
@@ -232,12 +251,13 @@ final class DecodeLoop {
                 fail(sequence, failures.hasNext() ? failures.next() : withoutReason());
                 continue;
             }
-            sequence.accept(token, model.vocabulary(), now);
+            PreparedRequest request = requests.get(sequence);
+            request.accept(token, model.vocabulary(), now);
             generatedTokens.incrementAndGet();
-            if (sequence.isFinished()) {
+            if (request.isFinished()) {
                 leaveSlot(sequence);
-                sequence.future().complete(sequence.completion(now));
-                sequence.dispose();
+                request.future().complete(request.result(now));
+                request.dispose();
             }
         }
     }
@@ -250,15 +270,17 @@ final class DecodeLoop {
 
     private void leaveSlot(Sequence sequence) {
         scheduler.finish(sequence);
+        requests.remove(sequence);
         activeSequences = scheduler.running().size();
     }
 
     /** Fails a sequence and forgets its cells, whose state is unknown. */
     private void fail(Sequence sequence, LlamafuException failure) {
+        PreparedRequest request = requests.get(sequence);
         leaveSlot(sequence);
         sequence.slot().keep(0, List.of());
-        sequence.future().completeExceptionally(failure);
-        sequence.dispose();
+        request.future().completeExceptionally(failure);
+        request.dispose();
     }
 
     EngineMetrics metrics(AdapterCache adapters, long memoHits) {

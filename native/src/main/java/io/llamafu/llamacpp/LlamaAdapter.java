@@ -20,10 +20,10 @@ final class LlamaAdapter extends NativeHandle {
     }
 
     /**
-     * Loads an adapter file that was found compatible with the model: llama.cpp itself may abort on a hostile one. May
-     * run beside a decode.
+     * Loads an adapter file that was found compatible with the model; llama.cpp itself may abort on a hostile one. May
+     * run during a decode.
      *
-     * @param info what the file says of itself
+     * @param info the metadata of the file
      * @param giveWay runs between parts of the file
      * @throws io.llamafu.LlamafuException with ADAPTER_LOAD_FAILED or OUT_OF_MEMORY
      */

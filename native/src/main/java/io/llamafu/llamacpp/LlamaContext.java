@@ -2,6 +2,7 @@ package io.llamafu.llamacpp;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.engine.EngineMetrics;
 
 import java.util.Arrays;
 import java.util.List;
@@ -23,7 +24,7 @@ final class LlamaContext extends NativeHandle {
     private final SamplingRound round;
     private final boolean mixed;
 
-    /** An adapter at work, and how strongly. */
+    /** An adapter in use and its scale. */
     record ScaledAdapter(LlamaAdapter adapter, float scale) {}
 
     private LlamaContext(LlamaModel model, long address, DecodeBatch batch, SamplingRound round, boolean mixed) {
@@ -38,7 +39,7 @@ final class LlamaContext extends NativeHandle {
     /**
      * Creates a context.
      *
-     * @param mixed whether each sequence has adapters of its own; if not, all have those of {@link #setAdapters}
+     * @param mixed whether each sequence has its own adapters; otherwise {@link #setAdapters} sets them for all
      */
     static LlamaContext create(
             LlamaModel model, int cellsPerSequence, int maxSequences, int batchSize, int threads, boolean mixed) {
@@ -80,26 +81,28 @@ final class LlamaContext extends NativeHandle {
      * @return false if {@link #abort} stopped it; the cells of its sequences are then in an unknown state
      */
     boolean decode() {
-        int status = LlamaCpp.decode(address, batch.rows());
-        if (status == 2) {
-            return false;
-        }
-        if (status != 0) {
-            throw new LlamafuException(
-                    ErrorCode.ENGINE_FAILED,
-                    "llama.cpp could not decode a batch of %d tokens (status %d)%s."
-                            .formatted(batch.rows(), status, status == 1 ? ": no free key-value cells" : ""));
-        }
-        return true;
+        int code = LlamaCpp.decode(address, batch.rows());
+        return switch (DecodeStatus.of(code)) {
+            case DONE -> true;
+            case ABORTED -> false;
+            case NO_FREE_CELLS -> throw decodeFailed(code, ": no free key-value cells");
+            case FAILED -> throw decodeFailed(code, "");
+        };
     }
 
-    /** Samples the rows of {@link #round()}; returns why those with token -1 failed, in their order. */
+    private LlamafuException decodeFailed(int code, String reason) {
+        return new LlamafuException(
+                ErrorCode.ENGINE_FAILED,
+                "llama.cpp could not decode a batch of %d tokens (status %d)%s.".formatted(batch.rows(), code, reason));
+    }
+
+    /** Samples the rows of {@link #round()}; returns the failures of the rows with token -1, in their order. */
     List<LlamafuException> sample() {
         byte[] failures = LlamaCpp.sample(address, round.rows());
         return failures == null ? List.of() : failures(new String(failures, UTF_8));
     }
 
-    /** Of lines that end in a line feed; {@link String#lines} would end them at a carriage return in a message too. */
+    /** Splits at line feeds only; {@link String#lines} would also split at a carriage return inside a message. */
     static List<LlamafuException> failures(String lines) {
         return Arrays.stream(lines.split("\n")).map(LlamaContext::failure).toList();
     }
@@ -115,7 +118,7 @@ final class LlamaContext extends NativeHandle {
         release();
     }
 
-    /** Removes the cells of a sequence from a position on; returns false if only the whole sequence can go. */
+    /** Removes the cells of a sequence from a position on; returns false if only the whole sequence can be removed. */
     boolean removeCells(int sequence, int fromPosition) {
         return LlamaCpp.removeCells(address, sequence, fromPosition);
     }
@@ -130,7 +133,7 @@ final class LlamaContext extends NativeHandle {
         LlamaCpp.setSequenceAdapters(address, sequence, addresses(adapters), scales(adapters));
     }
 
-    /** Forgets an adapter that no sequence has any more, before it is freed. */
+    /** Forgets an unused adapter before it is freed. */
     void releaseAdapter(LlamaAdapter adapter) {
         LlamaCpp.releaseAdapter(address, adapter.acquire());
         adapter.release();
@@ -146,9 +149,10 @@ final class LlamaContext extends NativeHandle {
                 .filter(refusal -> !refusal.isEmpty());
     }
 
-    /** Bytes of weights, key-value cache and scratch. */
-    long[] memory() {
-        return LlamaCpp.memory(address);
+    /** The memory of the context and its model, without adapters. */
+    EngineMetrics.Memory memory() {
+        long[] bytes = LlamaCpp.memory(address);
+        return new EngineMetrics.Memory(bytes[0], bytes[1], bytes[2], 0);
     }
 
     private static long[] addresses(List<ScaledAdapter> adapters) {

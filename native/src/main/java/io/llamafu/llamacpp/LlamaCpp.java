@@ -4,8 +4,8 @@ import java.nio.ByteBuffer;
 import java.util.function.BooleanSupplier;
 
 /**
- * The JNI surface of {@code libllamafu}. Nothing is validated here: callers pass only what llama.cpp can bear, and a
- * handle is the address of a native object that {@link NativeHandle} keeps alive. Failures are thrown as
+ * The JNI surface of {@code libllamafu}. Nothing is validated here: callers pass only values that llama.cpp
+ * accepts. A handle is the address of a native object that {@link NativeHandle} keeps alive. Failures are thrown as
  * {@link io.llamafu.LlamafuException}.
  */
 final class LlamaCpp {
@@ -23,12 +23,12 @@ final class LlamaCpp {
     static native byte[] drainLog();
 
     /**
-     * A gpuDevice of -1 is all of them. {@code map} maps the file in place of reading it. Asks {@code goingOn} before each
-     * tensor; if that says no, the model is not loaded.
+     * A gpuDevice of -1 means all GPUs. {@code map} maps the file instead of reading it. {@code goingOn} is called before
+     * each tensor; if it returns false, loading stops.
      */
     static native long loadModel(byte[] path, int gpuLayers, int gpuDevice, boolean map, BooleanSupplier goingOn);
 
-    /** Bytes of weights, memory of the sequences, and scratch that a model and its context would take. */
+    /** The bytes of weights, sequence memory and scratch that a model and its context would need. */
     static native long[] memoryNeeded(
             byte[] path,
             int gpuLayers,
@@ -51,16 +51,16 @@ final class LlamaCpp {
     /** Null for a text of more than {@code most} tokens. */
     static native int[] tokenize(long model, byte[] utf8, int most);
 
-    /** Of the calling thread: where cores are short, those that decode come first. */
+    /** Lowers the priority of the calling thread below that of the threads that decode. */
     static native void lowerThreadPriority();
 
     /** Runs {@code giveWay} after each MiB that it has read. */
     static native long loadAdapter(long model, byte[] path, Runnable giveWay);
 
-    /** Its memory, if it is large, is kept for the next adapter of its size until {@link #releaseAdapterMemory}. */
+    /** Keeps the memory of a large adapter for the next one of its size until {@link #releaseAdapterMemory}. */
     static native void freeAdapter(long adapter);
 
-    /** Gives the memory of adapters that were freed {@code age} milliseconds ago, or earlier, to the system. */
+    /** Returns the memory of adapters that were freed at least {@code age} milliseconds ago to the system. */
     static native void releaseAdapterMemory(int age);
 
     static native long adapterBytes(long adapter);
@@ -77,10 +77,10 @@ final class LlamaCpp {
 
     static native void freeContext(long context);
 
-    /** 0 is success, 1 no free cells, 2 aborted, negative an error. */
+    /** Returns the code of a {@link DecodeStatus}. */
     static native int decode(long context, int tokens);
 
-    /** Null, or in UTF-8 a line for each of the rows that got the token -1: the name of an error code and a message. */
+    /** Null, or in UTF-8 one line for each row with token -1: the name of an error code and a message. */
     static native byte[] sample(long context, int rows);
 
     static native void abort(long context);
@@ -92,7 +92,7 @@ final class LlamaCpp {
 
     static native void setSequenceAdapters(long context, int sequence, long[] adapters, float[] scales);
 
-    /** In UTF-8, for each weight that the model multiplies: its name, a blank, and why adapters of it are refused. */
+    /** In UTF-8, one line for each weight that the model multiplies: its name, a blank, and why adapters of it are refused. */
     static native byte[] products(long context);
 
     static native void releaseAdapter(long context, long adapter);
@@ -100,24 +100,9 @@ final class LlamaCpp {
     /** Bytes of weights, key-value cache and scratch. */
     static native long[] memory(long context);
 
+    /** See {@link PackedSampling} for the numbers. */
     static native long createSampler(
-            long model,
-            float temperature,
-            int topK,
-            float topP,
-            float minP,
-            float typicalP,
-            boolean mirostat,
-            float mirostatTau,
-            float mirostatEta,
-            float repeatPenalty,
-            float frequencyPenalty,
-            float presencePenalty,
-            int penaltyLastTokens,
-            int seed,
-            int[] biasTokens,
-            float[] biases,
-            byte[] grammar);
+            long model, byte[] samplingNumbers, int[] biasTokens, float[] biases, byte[] grammar);
 
     static native void freeSampler(long sampler);
 }

@@ -1,21 +1,23 @@
 package io.llamafu.llamacpp;
 
 import io.llamafu.ErrorCode;
+import io.llamafu.Futures;
 import io.llamafu.LlamafuException;
+import io.llamafu.Utf8;
 import io.llamafu.adapter.AdapterCompatibility;
 import io.llamafu.adapter.AdapterFile;
 import io.llamafu.adapter.AdapterInfo;
 import io.llamafu.adapter.AdapterName;
 import io.llamafu.adapter.AdapterSource;
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
+import io.llamafu.engine.AppliedAdapter;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
-import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.engine.support.AdapterInventory;
 import io.llamafu.engine.support.AnswerMemo;
 import io.llamafu.engine.support.MemoryBudget;
@@ -35,7 +37,6 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
@@ -47,7 +48,7 @@ import static java.util.Objects.requireNonNull;
  * The engine {@code native}: continuous batching over llama.cpp, with adapters for each sequence.
  *
  * <p>{@link #submit} runs on the caller's thread: it checks the request, tokenizes the prompt, parses the grammar and asks
- * the {@link AdapterCache} for the adapters. The finished {@link Sequence} goes to the {@link DecodeLoop}, whose thread
+ * the {@link AdapterCache} for the adapters. The {@link PreparedRequest} goes to the {@link DecodeLoop}, whose thread
  * owns the scheduler and the context.
  */
 public final class LlamaCppEngine implements InferenceEngine {
@@ -63,7 +64,7 @@ public final class LlamaCppEngine implements InferenceEngine {
     private final OpenRequests openRequests;
     private final DecodeLoop loop;
     private final AnswerMemo memo;
-    /** Submitting shares it, closing has it alone: after close no request is on its way to the loop. */
+    /** Shared by {@code submit}, exclusive in {@code close}: after close no request is on its way to the loop. */
     private final ReadWriteLock gate = new ReentrantReadWriteLock();
 
     private boolean closed;
@@ -104,7 +105,7 @@ public final class LlamaCppEngine implements InferenceEngine {
     public static LlamaCppEngine open(EngineOptions options) {
         LlamaCppEngine engine = openWithoutAdapters(requireNonNull(options, "options is null"));
         try {
-            List<ResolvedAdapter> unused = Preload.await(engine.preload(Preload.together(options.adapterPreload())));
+            List<AppliedAdapter> unused = Preload.await(engine.preload(Preload.together(options.adapterPreload())));
             return engine;
         } catch (RuntimeException | Error e) {
             engine.close();
@@ -140,7 +141,7 @@ public final class LlamaCppEngine implements InferenceEngine {
                     options.batchSize(),
                     options.threads(),
                     options.loraBatching() == LoraBatching.MIXED);
-            EngineMetrics.Memory memory = memory(context, 0);
+            EngineMetrics.Memory memory = context.memory();
             MemoryBudget.check(options, memory.total(), "it needs " + memory);
             LlamaCppEngine engine =
                     new LlamaCppEngine(options, source, model, watch, context, maxSequenceTokens, file.gguf());
@@ -166,7 +167,7 @@ public final class LlamaCppEngine implements InferenceEngine {
         }
     }
 
-    /** llama.cpp itself says what it would allocate: it differs with the architecture, layer by layer. */
+    /** Asks llama.cpp what it would allocate, which depends on the architecture, layer by layer. */
     private static void checkBudgetBeforeLoading(EngineOptions options, int maxSequenceTokens) {
         if (options.memoryBudget() > 0) {
             try {
@@ -195,11 +196,6 @@ public final class LlamaCppEngine implements InferenceEngine {
         }
     }
 
-    static EngineMetrics.Memory memory(LlamaContext context, long adapterBytes) {
-        long[] bytes = context.memory();
-        return new EngineMetrics.Memory(bytes[0], bytes[1], bytes[2], adapterBytes);
-    }
-
     private static LlamaAdapter loadAdapter(
             LlamaModel model,
             GgufFile base,
@@ -209,7 +205,7 @@ public final class LlamaCppEngine implements InferenceEngine {
         GgufFile gguf = GgufReader.read(file.path(), GgufKind.ADAPTER);
         AdapterCompatibility.check(base, gguf, refusals).requireCompatible(file.name());
         file.requireSound();
-        // llama.cpp must not get another file than the one that was checked
+        // llama.cpp must load the file that was checked
         file.requireUnchanged();
         try {
             return LlamaAdapter.load(model, file.path(), AdapterInfo.of(gguf), giveWay);
@@ -219,10 +215,10 @@ public final class LlamaCppEngine implements InferenceEngine {
     }
 
     @Override
-    public CompletableFuture<Completion> submit(CompletionRequest request) {
+    public CompletableFuture<CompletionResult> submit(CompletionRequest request) {
         requireNonNull(request, "request is null");
         long now = System.nanoTime();
-        CompletableFuture<Completion> future = openRequests.open(request.timeout(), request.patience(), now);
+        CompletableFuture<CompletionResult> future = openRequests.open(request.timeout(), request.patience(), now);
         gate.readLock().lock();
         try {
             if (closed) {
@@ -241,7 +237,7 @@ public final class LlamaCppEngine implements InferenceEngine {
         return future;
     }
 
-    private void prepare(CompletionRequest request, CompletableFuture<Completion> future, long submittedNanos) {
+    private void prepare(CompletionRequest request, CompletableFuture<CompletionResult> future, long submittedNanos) {
         watch.requireUnchanged(submittedNanos);
         byte[] utf8 = RequestCheck.utf8(request);
         int[] prompt = model.tokenize(utf8, maxSequenceTokens - 1)
@@ -268,19 +264,20 @@ public final class LlamaCppEngine implements InferenceEngine {
         int maxTokens = Math.min(request.maxTokens(), maxSequenceTokens - prompt.length);
         TokenSampler sampler = TokenSampler.create(model, request.sampling(), maxSequenceTokens);
         CompletableFuture<AdapterCache.Lease> adapterLease = adapters.lease(request.adapters(), turn(future));
-        // a request that is overdue or cancelled does not wait for its adapters any more
-        CompletableFuture<Completion> unused = future.whenComplete((completion, failure) -> adapterLease.cancel(false));
-        CompletableFuture<AdapterCache.Lease> unusedToo = adapterLease.whenComplete((lease, failure) -> {
+        // an overdue or cancelled request stops waiting for its adapters
+        Futures.whenComplete(future, (result, failure) -> adapterLease.cancel(false));
+        Futures.whenComplete(adapterLease, (lease, failure) -> {
             if (failure != null) {
                 sampler.close();
                 future.completeExceptionally(coded(failure));
             } else {
-                queue(new Sequence(request, prompt, sampler, lease, future, maxTokens, submittedNanos), request);
+                Sequence sequence = new Sequence(prompt, lease.resolved(), maxTokens, submittedNanos);
+                queue(new PreparedRequest(request, sequence, sampler, lease, future));
             }
         });
     }
 
-    private AdapterCache.Turn turn(CompletableFuture<Completion> future) {
+    private AdapterCache.Turn turn(CompletableFuture<CompletionResult> future) {
         return new AdapterCache.Turn() {
             @Override
             public void waits() {
@@ -294,43 +291,41 @@ public final class LlamaCppEngine implements InferenceEngine {
         };
     }
 
-    /** Nobody else would settle one that does not get into a line. */
-    private void queue(Sequence sequence, CompletionRequest request) {
+    /** A request that cannot be queued must fail here: nothing else would complete its future. */
+    private void queue(PreparedRequest prepared) {
         try {
-            openRequests.waits(sequence.future(), System.nanoTime());
-            ask(sequence, request);
+            openRequests.waits(prepared.future(), System.nanoTime());
+            ask(prepared);
         } catch (RuntimeException | Error e) {
-            sequence.future().completeExceptionally(coded(e));
+            prepared.future().completeExceptionally(coded(e));
             throw e;
         }
     }
 
-    private void ask(Sequence sequence, CompletionRequest request) {
+    private void ask(PreparedRequest prepared) {
+        CompletionRequest request = prepared.request();
+        Sequence sequence = prepared.sequence();
         AnswerMemo.Question question = new AnswerMemo.Question(
                 IntBuffer.wrap(sequence.prompt()),
                 (long) Integer.BYTES * sequence.prompt().length,
-                sequence.adapters().resolved(),
+                sequence.stack(),
                 request.sampling(),
                 request.maxTokens(),
                 request.stop());
         AnswerMemo.Asker asker = new AnswerMemo.Asker(
-                sequence.future(), sequence.submittedNanos(), () -> loop.add(sequence), sequence::dispose);
+                prepared.future(), sequence.submittedNanos(), () -> loop.add(prepared), prepared::dispose);
         if (memo.mustAsk(question, asker)) {
-            loop.add(sequence);
+            loop.add(prepared);
         }
     }
 
     private static LlamafuException coded(Throwable failure) {
-        Throwable cause =
-                failure instanceof CompletionException && failure.getCause() != null ? failure.getCause() : failure;
-        return cause instanceof LlamafuException coded
-                ? coded
-                : new LlamafuException(ErrorCode.ENGINE_FAILED, "Preparing the request failed: " + cause, cause);
+        return LlamafuException.of(failure, ErrorCode.ENGINE_FAILED, "Preparing the request failed");
     }
 
     @Override
     public int countTokens(String text) {
-        byte[] utf8 = RequestCheck.encode(text, "The text");
+        byte[] utf8 = Utf8.encode(text, "The text");
         gate.readLock().lock();
         try {
             if (closed) {
@@ -351,7 +346,7 @@ public final class LlamaCppEngine implements InferenceEngine {
     }
 
     @Override
-    public CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
+    public CompletableFuture<List<AppliedAdapter>> preload(AdapterStack stack) {
         return adapters.preload(stack);
     }
 

@@ -25,7 +25,7 @@ final class LlamaModel extends NativeHandle {
      * @param vocabularySize number of tokens
      * @param bytes size of the weights
      * @param parameters number of weights
-     * @param decoder whether it generates token after token, each from those before it, without an encoder
+     * @param decoder whether it generates each token from those before it, without an encoder
      * @param cuttable whether a sequence's cells can be removed from any position on
      */
     record Figures(
@@ -46,8 +46,8 @@ final class LlamaModel extends NativeHandle {
     }
 
     /**
-     * Loads a model file that {@code io.llamafu.gguf} has validated: llama.cpp itself may abort on a hostile one. If the
-     * thread is interrupted meanwhile, the load ends before the next tensor.
+     * Loads a model file that {@code io.llamafu.gguf} has validated; llama.cpp itself may abort on a hostile one. An interrupt
+     * of the thread stops the load before the next tensor.
      *
      * @throws LlamafuException with MODEL_LOAD_FAILED, OUT_OF_MEMORY, INVALID_OPTION for a GPU where there is none, or
      *     ENGINE_CLOSED if the thread was interrupted
@@ -77,7 +77,7 @@ final class LlamaModel extends NativeHandle {
     }
 
     /**
-     * What the model, loaded like this, and a context for it would take. Reads the header only.
+     * The memory that the model and a context for it would need. Reads only the header.
      *
      * @throws LlamafuException as {@link #load}
      */
@@ -113,8 +113,8 @@ final class LlamaModel extends NativeHandle {
     /**
      * Tokens of a text, with the beginning-of-sequence token where the model has one.
      *
-     * @param most how many they may be
-     * @return empty if they are more
+     * @param most the limit on their number
+     * @return empty if there are more
      */
     Optional<int[]> tokenize(byte[] utf8, int most) {
         long address = acquire();

@@ -9,10 +9,10 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 /** Hands llama.cpp's log lines to slf4j, under the logger {@code io.llamafu.llamacpp.log}. */
 final class LogRelay {
-    /** Said of every adapter tensor on a CPU that repacks weights, where it is as it should be. */
+    /** Logged for every adapter tensor on a CPU that repacks weights, where it is expected. */
     private static final String EXPECTED_FALLBACK = "cannot use buft 'CPU_REPACK'";
 
-    /** How llama.cpp calls it an error that a decode was aborted, as it is when an engine closes. */
+    /** llama.cpp logs an aborted decode as an error, although that is how an engine closes. */
     private static final List<String> ABORTED =
             List.of("graph_compute_async failed with error 1", "compute status: 1", "failed to decode, ret = 2");
 
@@ -20,7 +20,7 @@ final class LogRelay {
 
     private LogRelay() {}
 
-    /** Relays what was logged since the last call. llama.cpp's own information is detail here, hence debug. */
+    /** Relays the lines since the last call. llama.cpp's INFO becomes DEBUG. */
     static void relay() {
         byte[] lines = LlamaCpp.drainLog();
         if (lines.length == 0) {

@@ -13,8 +13,8 @@ import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Notices that the file of a model is written to in place, which would give other answers while it is loaded and, if it is
- * mapped, afterwards. A file that another one is renamed over is whole for who has it open. Thread-safe.
+ * Detects in-place writes to a model file, which would change answers while the file is loaded and, if it is mapped,
+ * afterwards. A file replaced by a rename stays intact for a process that has it open. Thread-safe.
  */
 final class ModelWatch {
     private static final long INTERVAL_NANOS = TimeUnit.SECONDS.toNanos(1);
@@ -25,7 +25,7 @@ final class ModelWatch {
     private volatile boolean changed;
     private volatile long lastLookNanos = System.nanoTime();
 
-    /** Change time would say more, but it also changes with the hard links of the artifact cache. */
+    /** Without the change time, which also changes with the hard links of the artifact cache. */
     private record Stamp(Object fileKey, long byteSize, FileTime lastModified) {
         static Stamp of(Path path) throws IOException {
             BasicFileAttributes attributes = Files.readAttributes(path, BasicFileAttributes.class);
@@ -39,7 +39,7 @@ final class ModelWatch {
         this.original = original;
     }
 
-    /** To be made before the file is read for the first time. */
+    /** Create it before the file is first read. */
     static ModelWatch of(Path path, ModelLoading loading) {
         try {
             return new ModelWatch(path, loading == ModelLoading.MAP, Stamp.of(path));
@@ -50,7 +50,7 @@ final class ModelWatch {
     }
 
     /**
-     * After loading: what was checked is what was loaded.
+     * Checks after loading that the file is still the one that was validated.
      *
      * @throws LlamafuException with MODEL_INVALID
      */
@@ -59,7 +59,7 @@ final class ModelWatch {
         try {
             now = Stamp.of(path);
         } catch (IOException e) {
-            return; // it was removed, but what was open stays whole
+            return; // removed, but the open file stays intact
         }
         if (!now.equals(original)) {
             throw new LlamafuException(
@@ -70,9 +70,9 @@ final class ModelWatch {
     }
 
     /**
-     * Looks at the file of a mapped model, once in a second.
+     * Checks the file of a mapped model, at most once per second.
      *
-     * @throws LlamafuException with ENGINE_FAILED if it has changed since it was loaded; then always
+     * @throws LlamafuException with ENGINE_FAILED if it has changed since it was loaded, and on every later call
      */
     void requireUnchanged(long nowNanos) {
         if (!mapped) {
@@ -99,7 +99,7 @@ final class ModelWatch {
             Stamp now = Stamp.of(path);
             return Objects.equals(now.fileKey(), original.fileKey()) && !now.equals(original);
         } catch (IOException e) {
-            return false; // removed, or out of reach: what is mapped stays
+            return false; // removed or unreachable: the mapping stays intact
         }
     }
 }

@@ -42,7 +42,7 @@ record NativeBuild(String march, Set<String> requiredCpuFeatures) {
         return value;
     }
 
-    /** A library that the CPU cannot run would end the whole process with SIGILL, so it is refused before it is loaded. */
+    /** Refuses a library that the CPU cannot run; loading it would end the process with SIGILL. */
     void checkRunsOn(Set<String> cpuFeatures) {
         Set<String> missing = new TreeSet<>(requiredCpuFeatures);
         missing.removeAll(cpuFeatures);

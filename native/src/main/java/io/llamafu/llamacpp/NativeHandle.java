@@ -3,8 +3,8 @@ package io.llamafu.llamacpp;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * Owns one native object. It is freed only when nobody uses it: {@link #acquire} and {@link #release} count the users,
- * and {@link #close} refuses while there are any.
+ * Owns one native object. {@link #acquire} and {@link #release} count its users, and {@link #close} throws while there are
+ * any.
  */
 abstract class NativeHandle implements AutoCloseable {
     private static final int CLOSED = -1;
@@ -24,7 +24,7 @@ abstract class NativeHandle implements AutoCloseable {
         return address;
     }
 
-    /** Throws if nobody uses it: another's use would end too early, and its memory be freed under it. */
+    /** Throws if there are no users: the object could otherwise be freed while another user still needs it. */
     final void release() {
         if (users.getAndUpdate(count -> count > 0 ? count - 1 : count) <= 0) {
             throw new IllegalStateException("%s was released more often than it was acquired.".formatted(this));

@@ -1,5 +1,6 @@
 package io.llamafu.llamacpp;
 
+import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.engine.support.CpuFeatures;
 
@@ -17,13 +18,12 @@ final class NativeLibrary {
     private NativeLibrary() {}
 
     /**
-     * Loads the library unless that was done before. A failure is final for this class loader: it is thrown again by each
-     * later call, because a half-initialised library must not be tried twice and because the second user of a broken
-     * installation must see the same cause as the first.
+     * Loads the library once. A failure is final for this class loader and thrown again by every later call: a
+     * half-initialized library must not be tried twice, and every user of a broken installation must see its cause.
      *
      * @throws LlamafuException {@code NATIVE_LIBRARY_UNAVAILABLE} or {@code UNSUPPORTED_CPU}
      */
-    @SuppressWarnings("StaticAssignmentOfThrowable") // Kept on purpose: it is the cause of every later failure.
+    @SuppressWarnings("StaticAssignmentOfThrowable") // it is the cause of every later failure
     static synchronized void load() {
         if (loaded) {
             return;
@@ -33,6 +33,7 @@ final class NativeLibrary {
         }
         try {
             loader().load();
+            requireLayout(PackedSampling.layout());
             loaded = true;
         } catch (LlamafuException e) {
             failure = e;
@@ -40,9 +41,25 @@ final class NativeLibrary {
         }
     }
 
+    /** A library built from other sources would read the sampling options at other offsets. */
+    static void requireLayout(String layout) {
+        String found;
+        try {
+            found = samplingLayout();
+        } catch (UnsatisfiedLinkError e) {
+            found = "unknown to it";
+        }
+        if (!layout.equals(found)) {
+            throw new LlamafuException(
+                    ErrorCode.NATIVE_LIBRARY_UNAVAILABLE,
+                    "The native library was built from other sources: its sampling options are '%s' in place of '%s'. Rebuild it (mvn install), or unset -D%s."
+                            .formatted(found, layout, OVERRIDE_PROPERTY));
+        }
+    }
+
     /**
-     * Whether there is a library for this platform: in the jar, or named by {@value #OVERRIDE_PROPERTY}. That it can be
-     * loaded is not said; a broken installation is an error, never a reason to take another engine unasked.
+     * Whether there is a library for this platform, in the jar or named by {@value #OVERRIDE_PROPERTY}. It may still fail to
+     * load: a broken installation is an error, never a reason to switch to another engine.
      */
     static boolean isPackaged() {
         return loader().hasLibrary();
@@ -57,6 +74,9 @@ final class NativeLibrary {
                 Path.of(System.getProperty("java.io.tmpdir")));
     }
 
-    /** What the library was built from: llama.cpp's version and patches, instruction set, compiler, kernels' features. */
+    /** llama.cpp's version and patches, the instruction set, the compiler and the CPU features of the kernels. */
     static native String buildInfo();
+
+    /** The members of the C++ struct {@code SamplingNumbers}. */
+    private static native String samplingLayout();
 }

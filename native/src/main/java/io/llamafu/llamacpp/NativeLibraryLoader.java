@@ -23,7 +23,7 @@ import static java.util.Objects.requireNonNull;
  * class loader, and a second Flink job in the same TaskManager brings a second one.
  */
 final class NativeLibraryLoader {
-    /** How many class loaders of this JVM have loaded the library. A system property, for they share nothing else. */
+    /** How many class loaders of this JVM have loaded the library. They share nothing but system properties. */
     static final String COUNT_PROPERTY = "llamafu.native.class-loaders";
 
     private static final Logger LOG = LoggerFactory.getLogger(NativeLibraryLoader.class);
@@ -35,7 +35,7 @@ final class NativeLibraryLoader {
     private final Path temporaryFolder;
 
     /**
-     * @param cpuFeatures what this CPU has; empty if unknown, which checks nothing
+     * @param cpuFeatures the features of this CPU; if empty, they are unknown and not checked
      * @param override value of {@link NativeLibrary#OVERRIDE_PROPERTY}, if it is set
      * @param temporaryFolder where the private copy is written
      */

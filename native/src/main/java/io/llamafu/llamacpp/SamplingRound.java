@@ -6,7 +6,7 @@ import java.nio.IntBuffer;
 import java.nio.LongBuffer;
 
 /**
- * One token to sample for each of some sequences, in memory shared with llama.cpp. Columns for a capacity of S rows:
+ * The sequences that get a token in this step, in memory shared with llama.cpp. Columns for a capacity of S rows:
  * int64 sampler[S], int32 batch row[S], int32 token[S] (the result; -1 if the row failed).
  */
 final class SamplingRound {

@@ -1,7 +1,7 @@
 package io.llamafu.llamacpp;
 
+import io.llamafu.engine.AppliedAdapter;
 import io.llamafu.engine.EngineOptions.LoraBatching;
-import io.llamafu.engine.ResolvedAdapter;
 
 import java.util.ArrayList;
 import java.util.Collection;
@@ -17,21 +17,21 @@ import java.util.function.Predicate;
  * Decides which tokens the next decode step computes: pure bookkeeping over a queue of waiting and a list of running
  * sequences, without a model. One thread owns it.
  *
- * <p>A {@link WaitingLine} says who gets the next free slot. A slot has cells for a whole sequence, so a running sequence
- * never has to give way. In every step each running sequence gets a row for its
- * next token, and what is left of the batch prefills prompts, the oldest first.
+ * <p>The {@link WaitingLine} chooses the sequence for the next free slot. A slot has cells for a whole sequence, so a running
+ * sequence is never preempted. In every step each generating sequence gets a row for its next token; the rest of the batch
+ * prefills prompts, the oldest first.
  */
 final class Scheduler {
     /**
-     * A shorter common prefix does not decide which slot is taken. llama.cpp computes neighbouring slots in one go, so
-     * a slot far from the others costs more than a few tokens of prefill.
+     * A shorter common prefix does not influence the choice of a slot. llama.cpp computes neighboring slots together, so a
+     * slot far from the others costs more than the prefill of a few tokens.
      */
     static final int SHORTEST_PREFIX = 32;
 
-    /** How often, for each slot, the longest waiting sequence may be overtaken by those of less busy stacks. */
+    /** How often the longest waiting sequence may be overtaken by those of less busy stacks, for each slot. */
     static final int PATIENCE_PER_SLOT = 2;
 
-    /** Rows go to llama.cpp in the order of the slots: it computes ascending neighbours together. */
+    /** llama.cpp computes rows of ascending neighboring slots together. */
     private static final Comparator<Sequence> BY_SLOT =
             Comparator.comparingInt(sequence -> sequence.slot().index());
 
@@ -40,6 +40,7 @@ final class Scheduler {
     private final WaitingLine waiting;
     private final List<Sequence> running = new ArrayList<>();
     private final List<Sequence> bySlot = new ArrayList<>();
+    private final List<Sequence> sampled = new ArrayList<>();
 
     /**
      * A scheduler without work.
@@ -75,7 +76,7 @@ final class Scheduler {
                 break;
             }
             Sequence sequence = next.get();
-            Slot slot = bestSlot(sequence.prompt(), sequence.adapters().resolved());
+            Slot slot = bestSlot(sequence.prompt(), sequence.stack());
             freeSlots.remove(slot);
             sequence.admit(slot, nowNanos);
             running.add(sequence);
@@ -84,8 +85,8 @@ final class Scheduler {
         return admitted;
     }
 
-    /** The free slot that holds most of the prompt if that is worth it, else the first. */
-    private Slot bestSlot(int[] prompt, List<ResolvedAdapter> adapters) {
+    /** The free slot with the longest prefix of the prompt, if that is long enough; else the first. */
+    private Slot bestSlot(int[] prompt, List<AppliedAdapter> adapters) {
         Slot first = freeSlots.first();
         Slot best = first;
         int longest = SHORTEST_PREFIX - 1;
@@ -109,29 +110,30 @@ final class Scheduler {
         if (loraBatching == LoraBatching.MIXED) {
             return running.isEmpty() ? List.of() : List.of(running);
         }
-        Map<List<ResolvedAdapter>, List<Sequence>> byStack = new LinkedHashMap<>();
+        Map<List<AppliedAdapter>, List<Sequence>> byStack = new LinkedHashMap<>();
         for (Sequence sequence : running) {
-            byStack.computeIfAbsent(sequence.adapters().resolved(), stack -> new ArrayList<>())
+            byStack.computeIfAbsent(sequence.stack(), stack -> new ArrayList<>())
                     .add(sequence);
         }
         return byStack.values();
     }
 
     /**
-     * Fills a batch from a group and lists in {@code sampled} the sequences that get a token from it, in the order of the
-     * round's rows.
+     * Fills a batch from a group.
+     *
+     * @return the sequences that get a token from it, see {@link Sequence#outputRow}; the next call fills the list anew
      */
-    void fill(List<Sequence> group, DecodeBatch batch, SamplingRound round, List<Sequence> sampled) {
+    List<Sequence> fill(List<Sequence> group, DecodeBatch batch) {
         batch.clear();
-        round.clear();
         sampled.clear();
         plan(group, batch.free());
         bySlot.clear();
         bySlot.addAll(group);
         bySlot.sort(BY_SLOT);
         for (Sequence sequence : bySlot) {
-            addRows(sequence, batch, round, sampled);
+            addRows(sequence, batch);
         }
+        return sampled;
     }
 
     /** One row for each sequence that generates, the rest for prompts in the order of their admission. */
@@ -152,37 +154,34 @@ final class Scheduler {
         }
     }
 
-    private static void addRows(Sequence sequence, DecodeBatch batch, SamplingRound round, List<Sequence> sampled) {
-        Slot slot = sequence.slot();
+    private void addRows(Sequence sequence, DecodeBatch batch) {
         for (int i = 0; i < sequence.plannedRows(); i++) {
-            int token = sequence.nextToken();
-            int position = slot.length();
-            slot.append(token);
-            sequence.countComputed();
+            int position = sequence.computedTokens();
+            int token = sequence.advance();
             boolean output = !sequence.isPrefilling();
-            int row = batch.add(token, position, slot.index(), output);
+            int row = batch.add(token, position, sequence.slot().index(), output);
             if (output) {
-                round.add(sequence.sampler(), row);
+                sequence.outputAt(row);
                 sampled.add(sequence);
             }
         }
     }
 
-    /** Takes a sequence out of its slot, whose cells stay as a prefix cache as far as a token came of them. */
+    /** Takes a sequence out of its slot. Cells that a token was sampled from stay as a prefix cache. */
     void finish(Sequence sequence) {
         running.remove(sequence);
         sequence.slot().keepSound();
         freeSlots.add(sequence.slot());
     }
 
-    /** Takes out, and returns, the sequences that match, waiting or running. */
+    /** Removes and returns the waiting and running sequences that match. */
     List<Sequence> remove(Predicate<Sequence> condition) {
         List<Sequence> removed = waiting.remove(condition);
         removed.addAll(removeRunning(condition));
         return removed;
     }
 
-    /** Takes out, and returns, the running sequences that match. */
+    /** Removes and returns the running sequences that match. */
     List<Sequence> removeRunning(Predicate<Sequence> condition) {
         List<Sequence> removed = new ArrayList<>();
         for (Sequence sequence : List.copyOf(running)) {

@@ -1,26 +1,18 @@
 package io.llamafu.llamacpp;
 
-import io.llamafu.engine.Completion;
-import io.llamafu.engine.CompletionRequest;
-import io.llamafu.engine.FinishReason;
-import io.llamafu.engine.support.AnswerText;
+import io.llamafu.engine.AppliedAdapter;
 
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.TimeUnit;
+import java.util.List;
 
 import static java.util.Objects.requireNonNull;
 
 /**
- * One request on its way: waiting, then in a slot being prefilled and decoded. The scheduler's thread owns it; the
- * future is the only part that others touch.
+ * A prompt and how far its answer is: first waiting, then in a slot, being prefilled and decoded. Plain data for the
+ * {@link Scheduler}, whose thread owns it; a {@link PreparedRequest} has what is needed to compute it.
  */
 final class Sequence {
-    private final CompletionRequest request;
     private final int[] prompt;
-    private final TokenSampler sampler;
-    private final AdapterCache.Lease adapters;
-    private final CompletableFuture<Completion> future;
-    private final AnswerText answer;
+    private final List<AppliedAdapter> stack;
     private final int maxTokens;
     private final long submittedNanos;
 
@@ -30,29 +22,20 @@ final class Sequence {
     private int generatedTokens;
     private int lastToken;
     private int plannedRows;
-    private FinishReason finishReason;
+    private int outputRow;
     private long admittedNanos;
     private long firstTokenNanos;
 
     /**
      * A sequence that waits.
      *
-     * @param maxTokens the most tokens to generate, already bounded by what the context leaves
+     * @param stack the adapters that answer; sequences with equal stacks compute the same
+     * @param maxTokens the most tokens to generate, as many as the context leaves or fewer
+     * @param submittedNanos as in {@link System#nanoTime()}
      */
-    Sequence(
-            CompletionRequest request,
-            int[] prompt,
-            TokenSampler sampler,
-            AdapterCache.Lease adapters,
-            CompletableFuture<Completion> future,
-            int maxTokens,
-            long submittedNanos) {
-        this.request = requireNonNull(request, "request is null");
+    Sequence(int[] prompt, List<AppliedAdapter> stack, int maxTokens, long submittedNanos) {
         this.prompt = requireNonNull(prompt, "prompt is null");
-        this.sampler = requireNonNull(sampler, "sampler is null");
-        this.adapters = requireNonNull(adapters, "adapters is null");
-        this.future = requireNonNull(future, "future is null");
-        this.answer = new AnswerText(request.stop());
+        this.stack = requireNonNull(stack, "stack is null");
         this.maxTokens = maxTokens;
         this.submittedNanos = submittedNanos;
     }
@@ -61,19 +44,14 @@ final class Sequence {
         return prompt;
     }
 
-    TokenSampler sampler() {
-        return sampler;
+    List<AppliedAdapter> stack() {
+        return stack;
     }
 
-    AdapterCache.Lease adapters() {
-        return adapters;
+    int maxTokens() {
+        return maxTokens;
     }
 
-    CompletableFuture<Completion> future() {
-        return future;
-    }
-
-    /** When it arrived, on the clock of {@link System#nanoTime()}. */
     long submittedNanos() {
         return submittedNanos;
     }
@@ -87,14 +65,14 @@ final class Sequence {
         admittedNanos = nowNanos;
     }
 
-    /** How many leading tokens of the prompt its slot holds and need not be computed; the last one always is. */
+    /** How many leading tokens of the prompt its slot holds already. The last token is always computed. */
     int reusableTokens() {
-        return Math.min(slot.commonPrefix(prompt, adapters.resolved()), prompt.length - 1);
+        return Math.min(slot.commonPrefix(prompt, stack), prompt.length - 1);
     }
 
     /** Keeps that many cells of its slot, and begins after them. */
     void startAfter(int cached) {
-        slot.keep(cached, adapters.resolved());
+        slot.keep(cached, stack);
         cachedTokens = cached;
         computedTokens = cached;
     }
@@ -103,13 +81,13 @@ final class Sequence {
         return computedTokens < prompt.length;
     }
 
-    int computedTokens() {
-        return computedTokens;
+    int cachedTokens() {
+        return cachedTokens;
     }
 
-    /** The token to compute next: of the prompt while prefilling, else the one sampled last. */
-    int nextToken() {
-        return isPrefilling() ? prompt[computedTokens] : lastToken;
+    /** How many of its tokens have a cell: the position of the next one. */
+    int computedTokens() {
+        return computedTokens;
     }
 
     /** How many of its tokens the next batch computes. */
@@ -121,54 +99,45 @@ final class Sequence {
         return plannedRows;
     }
 
-    void countComputed() {
+    /** Gives its next token a cell, and returns it: of the prompt while prefilling, else the one sampled last. */
+    int advance() {
+        int token = isPrefilling() ? prompt[computedTokens] : lastToken;
+        slot.append(token);
         computedTokens++;
+        return token;
     }
 
-    /** Takes a sampled token; afterwards {@link #isFinished()} may hold. */
-    void accept(int token, Vocabulary vocabulary, long nowNanos) {
+    /** The row of the batch that its next token is sampled from. */
+    void outputAt(int row) {
+        outputRow = row;
+    }
+
+    int outputRow() {
+        return outputRow;
+    }
+
+    /** Takes a sampled token. */
+    void accept(int token, long nowNanos) {
         if (generatedTokens++ == 0) {
             firstTokenNanos = nowNanos;
         }
         lastToken = token;
         slot.confirm();
-        if (vocabulary.isEndOfGeneration(token)) {
-            finishReason = FinishReason.END_OF_GENERATION;
-            return;
-        }
-        vocabulary.appendPiece(token, answer);
-        if (answer.stopped()) {
-            finishReason = FinishReason.STOP_STRING;
-        } else if (generatedTokens == maxTokens) {
-            finishReason = maxTokens < request.maxTokens() ? FinishReason.CONTEXT_FULL : FinishReason.MAX_TOKENS;
-        }
     }
 
-    boolean isFinished() {
-        return finishReason != null;
+    int generatedTokens() {
+        return generatedTokens;
     }
 
-    Completion completion(long nowNanos) {
-        return new Completion(
-                answer.toString(),
-                finishReason,
-                prompt.length,
-                cachedTokens,
-                generatedTokens,
-                adapters.resolved(),
-                new Completion.Timings(
-                        millisSinceSubmit(admittedNanos),
-                        millisSinceSubmit(firstTokenNanos),
-                        millisSinceSubmit(nowNanos)));
+    boolean isFull() {
+        return generatedTokens == maxTokens;
     }
 
-    private double millisSinceSubmit(long nanos) {
-        return (nanos - submittedNanos) / (double) TimeUnit.MILLISECONDS.toNanos(1);
+    long admittedNanos() {
+        return admittedNanos;
     }
 
-    /** Frees the sampler and the adapters. */
-    void dispose() {
-        sampler.close();
-        adapters.release();
+    long firstTokenNanos() {
+        return firstTokenNanos;
     }
 }

@@ -1,19 +1,19 @@
 package io.llamafu.llamacpp;
 
-import io.llamafu.engine.ResolvedAdapter;
+import io.llamafu.engine.AppliedAdapter;
 
 import java.util.List;
 
 /**
- * A sequence number of the context with its stream of key-value cells. After its sequence is done the cells stay as a
- * prefix cache: the next prompt that begins alike, under the very same adapters and scales, need not be prefilled anew.
+ * A sequence number of the context with its key-value cells. When its sequence is finished, the cells stay as a prefix
+ * cache: a later prompt with the same beginning, adapters and scales skips that part of the prefill.
  */
 final class Slot {
     private final int index;
     private final int[] cells;
     private int length;
     private int sound;
-    private List<ResolvedAdapter> adapters = List.of();
+    private List<AppliedAdapter> adapters = List.of();
 
     Slot(int index, int maxSequenceTokens) {
         this.index = index;
@@ -25,8 +25,8 @@ final class Slot {
         return index;
     }
 
-    /** How many leading tokens of a prompt its cells hold. */
-    int commonPrefix(int[] prompt, List<ResolvedAdapter> promptAdapters) {
+    /** How many leading tokens of a prompt are in its cells. */
+    int commonPrefix(int[] prompt, List<AppliedAdapter> promptAdapters) {
         if (length == 0 || !adapters.equals(promptAdapters)) {
             return 0;
         }
@@ -39,7 +39,7 @@ final class Slot {
     }
 
     /** Keeps the first cells, which were computed under these adapters and are sound. */
-    void keep(int count, List<ResolvedAdapter> keptAdapters) {
+    void keep(int count, List<AppliedAdapter> keptAdapters) {
         length = count;
         sound = count;
         adapters = keptAdapters;
@@ -54,12 +54,12 @@ final class Slot {
         return length;
     }
 
-    /** A token was sampled from what all cells hold: none of them holds an infinity or what is no number. */
+    /** A token was sampled from its cells, so none of them holds an infinity or NaN. */
     void confirm() {
         sound = length;
     }
 
-    /** Forgets the cells that no token was sampled from. */
+    /** Forgets the cells that were never sampled from. */
     void keepSound() {
         length = sound;
     }

@@ -1,13 +1,13 @@
 package io.llamafu.llamacpp;
 
 import io.llamafu.engine.SamplingOptions;
-import io.llamafu.engine.support.GrammarSyntax;
+import io.llamafu.grammar.GrammarSyntax;
 
 import java.util.Map;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
-/** The sampler chain of one sequence, with its random state and its place in the grammar. */
+/** The sampler chain of one sequence, with its random state and its position in the grammar. */
 final class TokenSampler extends NativeHandle {
     private final LlamaModel model;
 
@@ -36,19 +36,7 @@ final class TokenSampler extends NativeHandle {
         try {
             long address = LlamaCpp.createSampler(
                     modelAddress,
-                    options.isGreedy() ? 0 : options.temperature(),
-                    options.topK(),
-                    options.topP(),
-                    options.minP(),
-                    options.typicalP(),
-                    options.mirostat(),
-                    options.mirostatTau(),
-                    options.mirostatEta(),
-                    options.repeatPenalty(),
-                    options.frequencyPenalty(),
-                    options.presencePenalty(),
-                    recentTokens(options, maxSequenceTokens),
-                    options.fixedSeed(),
+                    PackedSampling.pack(options.effective(maxSequenceTokens)),
                     tokens,
                     biases,
                     options.grammar().getBytes(UTF_8));
@@ -57,12 +45,6 @@ final class TokenSampler extends NativeHandle {
             model.release();
             throw e;
         }
-    }
-
-    /** llama.cpp reserves memory for as many as it is told. */
-    private static int recentTokens(SamplingOptions options, int maxSequenceTokens) {
-        int recent = options.penaltyLastTokens();
-        return recent < 0 ? maxSequenceTokens : Math.min(recent, maxSequenceTokens);
     }
 
     @Override

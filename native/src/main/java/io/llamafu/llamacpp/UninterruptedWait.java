@@ -3,12 +3,12 @@ package io.llamafu.llamacpp;
 import java.time.Duration;
 
 /**
- * A wait that an interruption does not end, as when Flink cancels a task that closes its engine: what is freed after the
- * wait would stay in memory. The thread is interrupted afterwards.
+ * A wait that continues through an interrupt, such as Flink's when it cancels a task that is closing its engine; otherwise
+ * native memory would never be freed. The interrupt is restored afterwards.
  */
 @FunctionalInterface
 interface UninterruptedWait {
-    /** Returns whether what it waits for came within the time. */
+    /** Returns whether the wait succeeded within the time. */
     boolean await(long nanos) throws InterruptedException;
 
     static boolean await(Duration atMost, UninterruptedWait wait) {

@@ -6,7 +6,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
 /**
- * The text of every token, copied once from the model so that no step has to ask for it.
+ * The text of every token, copied once from the model to save a native call per token.
  *
  * <p>Layout of the native copy, in native byte order: int32 n, int32 offsets[n + 1] into the pieces, n bytes that are 1
  * for end-of-generation tokens, the pieces in UTF-8 (a piece alone may be part of a character).

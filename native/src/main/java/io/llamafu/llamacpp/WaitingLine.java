@@ -1,6 +1,6 @@
 package io.llamafu.llamacpp;
 
-import io.llamafu.engine.ResolvedAdapter;
+import io.llamafu.engine.AppliedAdapter;
 
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -18,16 +18,16 @@ import java.util.function.Predicate;
 import java.util.stream.Stream;
 
 /**
- * The sequences without a slot. Within a stack of adapters they are served in the order of arrival; between stacks the one
- * with the fewest running sequences is next, the longest waiting among equals, so that a flood of one stack does not hold
- * up the others. Nobody starves: the longest waiting of all is overtaken at most {@code patience} times.
+ * The sequences without a slot. Sequences of the same stack are served in the order of arrival. Among stacks, the one with
+ * the fewest running sequences is next, on a tie the one that has waited longest, so a flood of one stack does not delay the
+ * others. The longest waiting sequence of all is overtaken at most {@code patience} times, so none starves.
  */
 final class WaitingLine {
     private static final Comparator<Sequence> BY_ARRIVAL = Comparator.comparingLong(Sequence::submittedNanos);
 
     private final int maxAdapters;
     private final int patience;
-    private final Map<List<ResolvedAdapter>, Deque<Sequence>> byStack = new LinkedHashMap<>();
+    private final Map<List<AppliedAdapter>, Deque<Sequence>> byStack = new LinkedHashMap<>();
     private int size;
 
     private Sequence longestWaiting;
@@ -45,8 +45,7 @@ final class WaitingLine {
     }
 
     void add(Sequence sequence) {
-        byStack.computeIfAbsent(sequence.adapters().resolved(), stack -> new ArrayDeque<>())
-                .add(sequence);
+        byStack.computeIfAbsent(sequence.stack(), stack -> new ArrayDeque<>()).add(sequence);
         size++;
     }
 
@@ -54,7 +53,7 @@ final class WaitingLine {
         return size;
     }
 
-    /** Takes out the sequence that is next beside those that run; empty if none may be. */
+    /** Removes and returns the next sequence to run beside the running ones; empty if none may. */
     Optional<Sequence> next(Collection<Sequence> running) {
         if (size == 0) {
             return Optional.empty();
@@ -77,13 +76,12 @@ final class WaitingLine {
     }
 
     private Optional<Sequence> fairest(Collection<Sequence> running, Set<String> active) {
-        Map<List<ResolvedAdapter>, Integer> runningByStack = new LinkedHashMap<>();
+        Map<List<AppliedAdapter>, Integer> runningByStack = new LinkedHashMap<>();
         for (Sequence sequence : running) {
-            runningByStack.merge(sequence.adapters().resolved(), 1, Integer::sum);
+            runningByStack.merge(sequence.stack(), 1, Integer::sum);
         }
         return heads().filter(head -> fits(head, active))
-                .min(Comparator.<Sequence>comparingInt(head ->
-                                runningByStack.getOrDefault(head.adapters().resolved(), 0))
+                .min(Comparator.<Sequence>comparingInt(head -> runningByStack.getOrDefault(head.stack(), 0))
                         .thenComparing(BY_ARRIVAL));
     }
 
@@ -92,20 +90,20 @@ final class WaitingLine {
             return true;
         }
         Set<String> together = new HashSet<>(active);
-        sequence.adapters().resolved().forEach(adapter -> together.add(adapter.digest()));
+        sequence.stack().forEach(adapter -> together.add(adapter.digest()));
         return together.size() <= maxAdapters;
     }
 
     private static Set<String> digests(Collection<Sequence> running) {
         Set<String> digests = new HashSet<>();
         for (Sequence sequence : running) {
-            sequence.adapters().resolved().forEach(adapter -> digests.add(adapter.digest()));
+            sequence.stack().forEach(adapter -> digests.add(adapter.digest()));
         }
         return digests;
     }
 
     private void take(Sequence sequence) {
-        List<ResolvedAdapter> stack = sequence.adapters().resolved();
+        List<AppliedAdapter> stack = sequence.stack();
         Deque<Sequence> line = byStack.get(stack);
         line.remove();
         if (line.isEmpty()) {
@@ -115,7 +113,7 @@ final class WaitingLine {
         overtaken++;
     }
 
-    /** Takes out, and returns, the sequences that match. */
+    /** Removes and returns the sequences that match. */
     List<Sequence> remove(Predicate<Sequence> condition) {
         List<Sequence> removed = new ArrayList<>();
         for (Iterator<Deque<Sequence>> lines = byStack.values().iterator(); lines.hasNext(); ) {

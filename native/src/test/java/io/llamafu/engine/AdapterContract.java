@@ -24,6 +24,8 @@ import static io.llamafu.engine.Answers.MEDICAL;
 import static io.llamafu.engine.Answers.PROMPT;
 import static io.llamafu.engine.Answers.answer;
 import static io.llamafu.engine.Answers.failure;
+import static io.llamafu.testing.Failures.assertFails;
+import static io.llamafu.testing.Failures.code;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.tuple;
@@ -54,8 +56,8 @@ interface AdapterContract extends EngineUnderTest {
     /** No answer is left at such scales, but numbers to go on with. */
     @Test
     default void recordsAtTheLargestScalesSpoilNoOther() throws Exception {
-        List<CompletableFuture<Completion>> spoiling = new ArrayList<>();
-        List<CompletableFuture<Completion>> healthy = new ArrayList<>();
+        List<CompletableFuture<CompletionResult>> spoiling = new ArrayList<>();
+        List<CompletableFuture<CompletionResult>> healthy = new ArrayList<>();
         String text = "Patient W99 reports chest pain in a mild form. ";
         for (int i = 0; i < 48; i++) {
             String stack = List.of("medical:%s", "formal:%s", "legal:%s", "medical:%s+formal:%1$s")
@@ -65,7 +67,7 @@ interface AdapterContract extends EngineUnderTest {
                             CompletionRequest.of(TinyModel.prompt(text.repeat(1 + i % 9)), AdapterStack.parse(stack))
                                     .withMaxTokens(16)));
         }
-        for (CompletableFuture<Completion> answer : spoiling) {
+        for (CompletableFuture<CompletionResult> answer : spoiling) {
             try {
                 answer.get(60, TimeUnit.SECONDS);
             } catch (ExecutionException e) {
@@ -75,7 +77,7 @@ interface AdapterContract extends EngineUnderTest {
         for (int i = 0; i < 40; i++) {
             healthy.add(engine().submit(CompletionRequest.of(TinyModel.prompt(text.repeat(1 + i % 6)), MEDICAL)));
         }
-        for (CompletableFuture<Completion> answer : healthy) {
+        for (CompletableFuture<CompletionResult> answer : healthy) {
             assertThat(answer.get(60, TimeUnit.SECONDS).text()).isEqualTo("cardiology; routine");
         }
     }
@@ -126,7 +128,7 @@ interface AdapterContract extends EngineUnderTest {
             assertThat(failure(fresh.submit(request)).code()).isEqualTo(ErrorCode.ADAPTER_NOT_FOUND);
 
             TinyModel.publish(folder, "new", "medical");
-            Completion first = answer(fresh, request);
+            CompletionResult first = answer(fresh, request);
             TinyModel.publish(folder, "new", "finance");
             assertThat(first.text()).isEqualTo("cardiology; routine");
             Await.until(
@@ -141,7 +143,7 @@ interface AdapterContract extends EngineUnderTest {
         Files.copy(TinyModel.adapters().resolve("medical.gguf"), folder.resolve("medical.gguf"));
         Files.writeString(folder.resolve("medical.json"), "{\"defaultScale\": 0.5}");
         try (InferenceEngine fresh = open(TinyModel.options().adapters(folder).build())) {
-            Completion halved = answer(fresh, CompletionRequest.of(PROMPT, MEDICAL));
+            CompletionResult halved = answer(fresh, CompletionRequest.of(PROMPT, MEDICAL));
 
             assertThat(halved.text()).isEqualTo("perhaps cardiology; routine");
             assertThat(halved.adapters().get(0).scale()).isEqualTo(0.5f);
@@ -223,7 +225,7 @@ interface AdapterContract extends EngineUnderTest {
                 "{\"description\": \"Labels notes\", \"defaultScale\": 0.5, \"tags\": [\"domain\"]}");
         Files.writeString(folder.resolve("broken.gguf"), "not an adapter");
         try (InferenceEngine fresh = open(TinyModel.options().adapters(folder).build())) {
-            ResolvedAdapter preloaded =
+            AppliedAdapter preloaded =
                     fresh.preload(MEDICAL).get(60, TimeUnit.SECONDS).get(0);
 
             List<LoadedAdapter> adapters = fresh.adapters();
@@ -253,14 +255,13 @@ interface AdapterContract extends EngineUnderTest {
     @Test
     default void preloadSaysWhatAStackResolvesToOrWhyItCannot() throws Exception {
         assertThat(engine().preload(AdapterStack.parse("medical:0.5+formal")).get(60, TimeUnit.SECONDS))
-                .extracting(ResolvedAdapter::name, ResolvedAdapter::scale)
+                .extracting(AppliedAdapter::name, AppliedAdapter::scale)
                 .containsExactly(tuple("medical", 0.5f), tuple("formal", 1f));
         assertThat(engine().preload(AdapterStack.base()).get(60, TimeUnit.SECONDS))
                 .isEmpty();
         assertThatThrownBy(() -> engine().preload(AdapterStack.of("nobody")).get(60, TimeUnit.SECONDS))
                 .cause()
-                .isInstanceOfSatisfying(
-                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.ADAPTER_NOT_FOUND));
+                .has(code(ErrorCode.ADAPTER_NOT_FOUND));
     }
 
     @Test
@@ -275,16 +276,12 @@ interface AdapterContract extends EngineUnderTest {
                     .contains("medical", "formal");
         }
         options.adapterPreload(List.of(AdapterStack.of("nobody")));
-        assertThatThrownBy(() -> open(options.build()).close())
-                .isInstanceOfSatisfying(
-                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.ADAPTER_NOT_FOUND));
+        assertFails(() -> open(options.build()).close(), ErrorCode.ADAPTER_NOT_FOUND);
     }
 
     @Test
     default void malformedNameCannotBeUnloaded() {
-        assertThatThrownBy(() -> engine().unload("../medical"))
-                .isInstanceOfSatisfying(
-                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_REQUEST));
+        assertFails(() -> engine().unload("../medical"), ErrorCode.INVALID_REQUEST);
         assertThat(engine().unload("nobody")).isFalse();
     }
 }

@@ -24,14 +24,14 @@ public final class Answers {
 
     private Answers() {}
 
-    public static Completion answer(InferenceEngine engine, CompletionRequest request) throws Exception {
+    public static CompletionResult answer(InferenceEngine engine, CompletionRequest request) throws Exception {
         return engine.submit(request).get(60, TimeUnit.SECONDS);
     }
 
-    public static LlamafuException failure(CompletableFuture<Completion> future)
+    public static LlamafuException failure(CompletableFuture<CompletionResult> future)
             throws InterruptedException, TimeoutException {
         try {
-            Completion unexpected = future.get(60, TimeUnit.SECONDS);
+            CompletionResult unexpected = future.get(60, TimeUnit.SECONDS);
             throw new AssertionError("Expected a failure, but got " + unexpected);
         } catch (ExecutionException e) {
             assertThat(e.getCause()).isInstanceOf(LlamafuException.class);

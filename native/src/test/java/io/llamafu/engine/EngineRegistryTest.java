@@ -15,6 +15,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
+import static io.llamafu.testing.Failures.code;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -269,8 +270,6 @@ class EngineRegistryTest {
         waiter.start();
         await(reached);
         waiter.interrupt();
-        assertThat(failure.get(1, TimeUnit.MINUTES))
-                .isInstanceOfSatisfying(
-                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.ENGINE_CLOSED));
+        assertThat(failure.get(1, TimeUnit.MINUTES)).has(code(ErrorCode.ENGINE_CLOSED));
     }
 }

@@ -32,15 +32,15 @@ interface MemoContract extends EngineUnderTest {
     default void modelIsAskedOnceForIdenticalRequests() throws Exception {
         try (InferenceEngine engine = remembering(TinyModel.options())) {
             CompletionRequest request = CompletionRequest.of(PROMPT, MEDICAL);
-            List<CompletableFuture<Completion>> answers = new ArrayList<>();
+            List<CompletableFuture<CompletionResult>> answers = new ArrayList<>();
             for (int i = 0; i < 20; i++) {
                 answers.add(engine.submit(request.withTimeout(Duration.ofSeconds(60 + i))));
             }
-            for (CompletableFuture<Completion> answer : answers) {
+            for (CompletableFuture<CompletionResult> answer : answers) {
                 answer.get(1, TimeUnit.MINUTES);
             }
-            Completion first = answers.get(0).join();
-            Completion later = answer(engine, request);
+            CompletionResult first = answers.get(0).join();
+            CompletionResult later = answer(engine, request);
 
             assertThat(answers).allSatisfy(answer -> {
                 assertThat(answer.join().text()).isEqualTo(first.text());
@@ -62,10 +62,10 @@ interface MemoContract extends EngineUnderTest {
         EngineOptions.Builder options = TinyModel.options().adapters(folder).adapterRefreshInterval(Duration.ZERO);
         CompletionRequest request = CompletionRequest.of(PROMPT, AdapterStack.parse("swapped"));
         try (InferenceEngine engine = remembering(options)) {
-            Completion before = answer(engine, request);
+            CompletionResult before = answer(engine, request);
             assertThat(answer(engine, request).isRemembered()).isTrue();
             TinyModel.publish(folder, "swapped", "legal");
-            Completion after = answer(engine, request);
+            CompletionResult after = answer(engine, request);
 
             assertThat(after.isRemembered()).isFalse();
             assertThat(after.adapters()).isNotEqualTo(before.adapters());
@@ -76,15 +76,16 @@ interface MemoContract extends EngineUnderTest {
     @Test
     default void requestOutlivesTheIdenticalOneThatItWaitedFor() throws Exception {
         try (InferenceEngine engine = remembering(TinyModel.options())) {
-            CompletableFuture<Completion> cancelled = engine.submit(endless(400));
+            CompletableFuture<CompletionResult> cancelled = engine.submit(endless(400));
             awaitActive(engine, 1);
-            CompletableFuture<Completion> overdue = engine.submit(endless(400).withPatience(Duration.ofMillis(1)));
-            CompletableFuture<Completion> patient = engine.submit(endless(400));
+            CompletableFuture<CompletionResult> overdue =
+                    engine.submit(endless(400).withPatience(Duration.ofMillis(1)));
+            CompletableFuture<CompletionResult> patient = engine.submit(endless(400));
 
             assertThat(failure(overdue).code()).isEqualTo(ErrorCode.DEADLINE_EXCEEDED);
             cancelled.cancel(false);
 
-            Completion answer = patient.get(1, TimeUnit.MINUTES);
+            CompletionResult answer = patient.get(1, TimeUnit.MINUTES);
             assertThat(answer.generatedTokens()).isEqualTo(400);
             assertThat(answer(engine, endless(400)).isRemembered()).isTrue();
         }
@@ -92,14 +93,14 @@ interface MemoContract extends EngineUnderTest {
 
     @Test
     default void closingFailsThoseWhoWaitForAnIdenticalRequest() throws Exception {
-        List<CompletableFuture<Completion>> waiting = new ArrayList<>();
+        List<CompletableFuture<CompletionResult>> waiting = new ArrayList<>();
         try (InferenceEngine engine = remembering(TinyModel.options())) {
             for (int i = 0; i < 10; i++) {
                 waiting.add(engine.submit(endless(400)));
             }
             awaitActive(engine, 1);
         }
-        for (CompletableFuture<Completion> one : waiting) {
+        for (CompletableFuture<CompletionResult> one : waiting) {
             assertThat(failure(one).code()).isEqualTo(ErrorCode.ENGINE_CLOSED);
         }
     }

@@ -25,6 +25,7 @@ import static io.llamafu.engine.Answers.answer;
 import static io.llamafu.engine.Answers.awaitActive;
 import static io.llamafu.engine.Answers.endless;
 import static io.llamafu.engine.Answers.failure;
+import static io.llamafu.testing.Failures.assertFails;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -46,7 +47,7 @@ interface RequestContract extends EngineUnderTest {
         while (answerable(prompt + text)) {
             prompt = prompt + text;
         }
-        Completion answer = answer(engine(), CompletionRequest.of(prompt, MEDICAL));
+        CompletionResult answer = answer(engine(), CompletionRequest.of(prompt, MEDICAL));
 
         assertThat(answer.promptTokens()).isBetween(490, 511);
     }
@@ -60,7 +61,7 @@ interface RequestContract extends EngineUnderTest {
         }
         for (int tokens = engine().countTokens(prompt.toString()); tokens <= 512; ) {
             for (int twice = 0; twice < 2; twice++) {
-                CompletableFuture<Completion> answer = engine().submit(
+                CompletableFuture<CompletionResult> answer = engine().submit(
                                 CompletionRequest.of(prompt.toString(), MEDICAL).withMaxTokens(5));
                 if (tokens == 512) {
                     assertThat(failure(answer).code()).isEqualTo(ErrorCode.PROMPT_TOO_LONG);
@@ -78,7 +79,7 @@ interface RequestContract extends EngineUnderTest {
     }
 
     private boolean answerable(String prompt) throws Exception {
-        CompletableFuture<Completion> future =
+        CompletableFuture<CompletionResult> future =
                 engine().submit(CompletionRequest.of(prompt, MEDICAL).withMaxTokens(1));
         try {
             future.get(60, TimeUnit.SECONDS);
@@ -101,17 +102,17 @@ interface RequestContract extends EngineUnderTest {
         SamplingOptions unknownToken =
                 SamplingOptions.builder().logitBias(Map.of(99_999, 1f)).build();
 
-        assertThat(code(CompletionRequest.of("", MEDICAL))).isEqualTo(ErrorCode.INVALID_REQUEST);
-        assertThat(code(CompletionRequest.of("a\uD83D", MEDICAL))).isEqualTo(ErrorCode.INVALID_TEXT);
-        assertThat(code(good.withStop("\uDE00"))).isEqualTo(ErrorCode.INVALID_TEXT);
-        assertThat(code(good.withStop(""))).isEqualTo(ErrorCode.INVALID_REQUEST);
-        assertThat(code(good.withMaxTokens(0))).isEqualTo(ErrorCode.INVALID_REQUEST);
-        assertThat(code(good.withTimeout(Duration.ZERO))).isEqualTo(ErrorCode.INVALID_REQUEST);
-        assertThat(code(good.withSampling(badGrammar))).isEqualTo(ErrorCode.INVALID_GRAMMAR);
-        assertThat(code(good.withSampling(deepGrammar))).isEqualTo(ErrorCode.INVALID_GRAMMAR);
-        assertThat(code(good.withSampling(rootless))).isEqualTo(ErrorCode.INVALID_GRAMMAR);
-        assertThat(code(good.withSampling(unknownToken))).isEqualTo(ErrorCode.INVALID_OPTION);
-        assertThat(code(CompletionRequest.of(PROMPT, AdapterStack.parse("nobody"))))
+        assertThat(codeOf(CompletionRequest.of("", MEDICAL))).isEqualTo(ErrorCode.INVALID_REQUEST);
+        assertThat(codeOf(CompletionRequest.of("a\uD83D", MEDICAL))).isEqualTo(ErrorCode.INVALID_TEXT);
+        assertThat(codeOf(good.withStop("\uDE00"))).isEqualTo(ErrorCode.INVALID_TEXT);
+        assertThat(codeOf(good.withStop(""))).isEqualTo(ErrorCode.INVALID_REQUEST);
+        assertThat(codeOf(good.withMaxTokens(0))).isEqualTo(ErrorCode.INVALID_REQUEST);
+        assertThat(codeOf(good.withTimeout(Duration.ZERO))).isEqualTo(ErrorCode.INVALID_REQUEST);
+        assertThat(codeOf(good.withSampling(badGrammar))).isEqualTo(ErrorCode.INVALID_GRAMMAR);
+        assertThat(codeOf(good.withSampling(deepGrammar))).isEqualTo(ErrorCode.INVALID_GRAMMAR);
+        assertThat(codeOf(good.withSampling(rootless))).isEqualTo(ErrorCode.INVALID_GRAMMAR);
+        assertThat(codeOf(good.withSampling(unknownToken))).isEqualTo(ErrorCode.INVALID_OPTION);
+        assertThat(codeOf(CompletionRequest.of(PROMPT, AdapterStack.parse("nobody"))))
                 .isEqualTo(ErrorCode.ADAPTER_NOT_FOUND);
         assertThat(answer(engine(), good).text()).isEqualTo("cardiology; routine");
     }
@@ -124,7 +125,7 @@ interface RequestContract extends EngineUnderTest {
                     SamplingOptions.builder().grammar(grammar).build();
             CompletionRequest request = CompletionRequest.of(PROMPT, MEDICAL).withSampling(sampling);
 
-            assertThat(code(request))
+            assertThat(codeOf(request))
                     .as(grammar.substring(0, Math.min(200, grammar.length())))
                     .isEqualTo(ErrorCode.INVALID_GRAMMAR);
         }
@@ -138,13 +139,13 @@ interface RequestContract extends EngineUnderTest {
         for (String text : List.of("chest pain ", "<s>", "</s> ", "a", "\u6f22")) {
             String prompt = text.repeat(5_000_000 / text.length());
 
-            assertThat(code(CompletionRequest.of(prompt, MEDICAL))).isEqualTo(ErrorCode.PROMPT_TOO_LONG);
+            assertThat(codeOf(CompletionRequest.of(prompt, MEDICAL))).isEqualTo(ErrorCode.PROMPT_TOO_LONG);
         }
         assertThat(answer(engine(), CompletionRequest.of(PROMPT, MEDICAL)).text())
                 .isEqualTo("cardiology; routine");
     }
 
-    private ErrorCode code(CompletionRequest request) throws Exception {
+    private ErrorCode codeOf(CompletionRequest request) throws Exception {
         return failure(engine().submit(request)).code();
     }
 
@@ -152,9 +153,9 @@ interface RequestContract extends EngineUnderTest {
     default void cancelledRequestFreesItsSequence() throws Exception {
         try (InferenceEngine single =
                 open(TinyModel.options().parallelSequences(1).build())) {
-            CompletableFuture<Completion> busy = single.submit(endless(400));
+            CompletableFuture<CompletionResult> busy = single.submit(endless(400));
             awaitActive(single, 1);
-            CompletableFuture<Completion> next = single.submit(CompletionRequest.of(PROMPT, MEDICAL));
+            CompletableFuture<CompletionResult> next = single.submit(CompletionRequest.of(PROMPT, MEDICAL));
 
             assertThat(busy.cancel(true)).isTrue();
 
@@ -168,8 +169,8 @@ interface RequestContract extends EngineUnderTest {
     default void cancelledRequestDoesNotWaitInTheQueue() throws Exception {
         try (InferenceEngine single =
                 open(TinyModel.options().parallelSequences(1).build())) {
-            CompletableFuture<Completion> busy = single.submit(endless(400));
-            CompletableFuture<Completion> waiting = single.submit(endless(400));
+            CompletableFuture<CompletionResult> busy = single.submit(endless(400));
+            CompletableFuture<CompletionResult> waiting = single.submit(endless(400));
             assertThat(waiting.cancel(true)).isTrue();
 
             assertThat(busy.get(60, TimeUnit.SECONDS).generatedTokens()).isEqualTo(400);
@@ -181,8 +182,10 @@ interface RequestContract extends EngineUnderTest {
     default void deadlineEndsRunningAndWaitingRequests() throws Exception {
         try (InferenceEngine single =
                 open(TinyModel.options().parallelSequences(1).build())) {
-            CompletableFuture<Completion> running = single.submit(endless(480).withTimeout(Duration.ofMillis(30)));
-            CompletableFuture<Completion> waiting = single.submit(endless(480).withTimeout(Duration.ofMillis(20)));
+            CompletableFuture<CompletionResult> running =
+                    single.submit(endless(480).withTimeout(Duration.ofMillis(30)));
+            CompletableFuture<CompletionResult> waiting =
+                    single.submit(endless(480).withTimeout(Duration.ofMillis(20)));
 
             assertThat(failure(waiting).code()).isEqualTo(ErrorCode.DEADLINE_EXCEEDED);
             assertThat(failure(running).code()).isEqualTo(ErrorCode.DEADLINE_EXCEEDED);
@@ -201,11 +204,11 @@ interface RequestContract extends EngineUnderTest {
             long start = System.nanoTime();
             answer(single, endless(40));
             Duration timeout = Duration.ofNanos(30 * (System.nanoTime() - start));
-            List<CompletableFuture<Completion>> answers = new ArrayList<>();
+            List<CompletableFuture<CompletionResult>> answers = new ArrayList<>();
             for (int i = 0; i < 100; i++) {
                 answers.add(single.submit(endless(40).withTimeout(timeout)));
             }
-            for (CompletableFuture<Completion> answer : answers) {
+            for (CompletableFuture<CompletionResult> answer : answers) {
                 assertThat(answer.get(60, TimeUnit.SECONDS).generatedTokens()).isEqualTo(40);
             }
         }
@@ -214,7 +217,7 @@ interface RequestContract extends EngineUnderTest {
     @Test
     default void closeUnderLoadCompletesEveryRequest() throws Exception {
         InferenceEngine loaded = open(TinyModel.options().build());
-        List<CompletableFuture<Completion>> answers = new ArrayList<>();
+        List<CompletableFuture<CompletionResult>> answers = new ArrayList<>();
         for (int i = 0; i < 200; i++) {
             AdapterStack stack = AdapterStack.parse(i % 3 == 0 ? "medical" : i % 3 == 1 ? "legal+formal" : "");
             answers.add(loaded.submit(endless(300).withMaxTokens(300 + i)));
@@ -224,7 +227,7 @@ interface RequestContract extends EngineUnderTest {
 
         loaded.close();
 
-        for (CompletableFuture<Completion> answer : answers) {
+        for (CompletableFuture<CompletionResult> answer : answers) {
             assertThat(answer).isDone();
             if (answer.isCompletedExceptionally()) {
                 assertThat(failure(answer).code()).isEqualTo(ErrorCode.ENGINE_CLOSED);
@@ -242,17 +245,12 @@ interface RequestContract extends EngineUnderTest {
         EngineOptions.Builder adapter =
                 EngineOptions.builder(TinyModel.adapters().resolve("medical.gguf"));
 
-        assertOpenFails(missing, ErrorCode.MODEL_NOT_FOUND);
-        assertOpenFails(EngineOptions.builder(folder), ErrorCode.MODEL_NOT_FOUND);
-        assertOpenFails(EngineOptions.builder(text), ErrorCode.MODEL_INVALID);
-        assertOpenFails(adapter, ErrorCode.MODEL_INVALID);
-        assertOpenFails(TinyModel.options().memoryBudget(1000), ErrorCode.OUT_OF_MEMORY);
-        assertOpenFails(TinyModel.options().memoryBudget(2_000_000), ErrorCode.OUT_OF_MEMORY);
-    }
-
-    private void assertOpenFails(EngineOptions.Builder options, ErrorCode code) {
-        assertThatThrownBy(() -> open(options.build()).close())
-                .isInstanceOfSatisfying(
-                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(code));
+        assertFails(() -> open(missing.build()).close(), ErrorCode.MODEL_NOT_FOUND);
+        assertFails(() -> open(EngineOptions.builder(folder).build()).close(), ErrorCode.MODEL_NOT_FOUND);
+        assertFails(() -> open(EngineOptions.builder(text).build()).close(), ErrorCode.MODEL_INVALID);
+        assertFails(() -> open(adapter.build()).close(), ErrorCode.MODEL_INVALID);
+        assertFails(() -> open(TinyModel.options().memoryBudget(1000).build()).close(), ErrorCode.OUT_OF_MEMORY);
+        assertFails(
+                () -> open(TinyModel.options().memoryBudget(2_000_000).build()).close(), ErrorCode.OUT_OF_MEMORY);
     }
 }

@@ -27,7 +27,7 @@ interface SamplingContract extends EngineUnderTest {
                 .grammar("root ::= \"{\\\"urgent\\\": \" (\"true\" | \"false\") \", \\\"n\\\": \" [0-9] [0-9] \"}\"")
                 .build();
         for (AdapterStack stack : List.of(AdapterStack.base(), MEDICAL, AdapterStack.parse("formal"))) {
-            Completion answer =
+            CompletionResult answer =
                     answer(engine(), CompletionRequest.of(PROMPT, stack).withSampling(sampling));
 
             assertThat(answer.text()).matches("\\{\"urgent\": (true|false), \"n\": [0-9][0-9]}");
@@ -45,7 +45,7 @@ interface SamplingContract extends EngineUnderTest {
             if (seed % 2 == 1) {
                 sampling.mirostat(5, 0.1f);
             }
-            Completion answer =
+            CompletionResult answer =
                     answer(engine(), CompletionRequest.of(PROMPT, MEDICAL).withSampling(sampling.build()));
 
             assertThat(answer.text()).matches("(yes|no)( (yes|no))?!");
@@ -81,7 +81,7 @@ interface SamplingContract extends EngineUnderTest {
     @Test
     default void extremeOptionsChooseTokensThatTheGrammarAllows() throws Exception {
         Random random = new Random(1);
-        List<CompletableFuture<Completion>> answers = new ArrayList<>();
+        List<CompletableFuture<CompletionResult>> answers = new ArrayList<>();
         for (int i = 0; i < 400; i++) {
             SamplingOptions.Builder sampling = SamplingOptions.builder()
                     .temperature(any(random, 0, Float.MIN_VALUE, 1e-38f, 9.9e-5f, 1e-4f, 0.5f, 2, 1e38f))

@@ -1,7 +1,6 @@
 package io.llamafu.engine;
 
 import io.llamafu.ErrorCode;
-import io.llamafu.LlamafuException;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -13,8 +12,8 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 
+import static io.llamafu.testing.Failures.assertFails;
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 class SharedEnginesTest {
     private static final EngineProvider FIRST = provider("first", 100, false);
@@ -95,10 +94,7 @@ class SharedEnginesTest {
     }
 
     private static void assertRefused(String engine, List<EngineProvider> providers, ErrorCode code, String message) {
-        assertThatThrownBy(() -> SharedEngines.choose(engine, providers))
-                .hasMessageContaining(message)
-                .isInstanceOfSatisfying(
-                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(code));
+        assertFails(() -> SharedEngines.choose(engine, providers), code, message);
     }
 
     @Test

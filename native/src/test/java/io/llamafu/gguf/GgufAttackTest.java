@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.stream.Stream;
 
+import static io.llamafu.testing.Failures.assertFails;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 /** One file for each way in which a field can be wrong. */
@@ -27,7 +28,7 @@ class GgufAttackTest {
     void isRefused(String attack, GgufBytes bytes, String message) throws Exception {
         Path file = Files.write(folder.resolve("attack.gguf"), bytes.zeros(4096).bytes());
 
-        GgufReaderTest.assertCode(() -> GgufReader.read(file, GgufKind.MODEL), ErrorCode.MODEL_INVALID, message);
+        assertFails(() -> GgufReader.read(file, GgufKind.MODEL), ErrorCode.MODEL_INVALID, message);
     }
 
     static Stream<Arguments> attacks() {

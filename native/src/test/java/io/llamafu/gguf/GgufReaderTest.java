@@ -1,7 +1,6 @@
 package io.llamafu.gguf;
 
 import io.llamafu.ErrorCode;
-import io.llamafu.LlamafuException;
 import io.llamafu.testing.Frugal;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
@@ -17,8 +16,8 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 
+import static io.llamafu.testing.Failures.assertFails;
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 class GgufReaderTest {
     @TempDir
@@ -74,18 +73,18 @@ class GgufReaderTest {
     void aTypedValueOfAnotherTypeIsACodedError() {
         GgufFile gguf = GgufReader.read(TinyModel.model(), GgufKind.MODEL);
 
-        assertCode(
+        assertFails(
                 () -> gguf.string("llama.block_count"), ErrorCode.MODEL_INVALID, "has 'llama.block_count' as UINT32");
-        assertCode(() -> gguf.string("absent"), ErrorCode.MODEL_INVALID, "has no 'absent'");
+        assertFails(() -> gguf.string("absent"), ErrorCode.MODEL_INVALID, "has no 'absent'");
     }
 
     @Test
     void aMissingFileIsNotFound() {
-        assertCode(
+        assertFails(
                 () -> GgufReader.read(folder.resolve("absent.gguf"), GgufKind.MODEL),
                 ErrorCode.MODEL_NOT_FOUND,
                 "does not exist");
-        assertCode(
+        assertFails(
                 () -> GgufReader.read(folder.resolve("absent.gguf"), GgufKind.ADAPTER),
                 ErrorCode.ADAPTER_NOT_FOUND,
                 "does not exist");
@@ -93,7 +92,7 @@ class GgufReaderTest {
 
     @Test
     void aFolderIsNotFound() {
-        assertCode(() -> GgufReader.read(folder, GgufKind.MODEL), ErrorCode.MODEL_NOT_FOUND, "is no regular file");
+        assertFails(() -> GgufReader.read(folder, GgufKind.MODEL), ErrorCode.MODEL_NOT_FOUND, "is no regular file");
     }
 
     @Test
@@ -104,8 +103,8 @@ class GgufReaderTest {
         assertThat(new ProcessBuilder("mkfifo", fifo.toString()).start().waitFor())
                 .isZero();
 
-        assertCode(() -> GgufReader.read(fifo, GgufKind.MODEL), ErrorCode.MODEL_NOT_FOUND, "is no regular file");
-        assertCode(
+        assertFails(() -> GgufReader.read(fifo, GgufKind.MODEL), ErrorCode.MODEL_NOT_FOUND, "is no regular file");
+        assertFails(
                 () -> GgufReader.read(Path.of("/dev/zero"), GgufKind.MODEL),
                 ErrorCode.MODEL_NOT_FOUND,
                 "is no regular file");
@@ -115,7 +114,7 @@ class GgufReaderTest {
     void anEmptyFileIsInvalid() throws Exception {
         Path file = Files.write(folder.resolve("empty.gguf"), new byte[0]);
 
-        assertCode(() -> GgufReader.read(file, GgufKind.ADAPTER), ErrorCode.ADAPTER_INVALID, "cut off");
+        assertFails(() -> GgufReader.read(file, GgufKind.ADAPTER), ErrorCode.ADAPTER_INVALID, "cut off");
     }
 
     @Test
@@ -125,7 +124,7 @@ class GgufReaderTest {
         for (int length = 0; length < whole.length; length += 997) {
             Files.write(file, Arrays.copyOf(whole, length));
 
-            assertCode(() -> GgufReader.read(file, GgufKind.ADAPTER), ErrorCode.ADAPTER_INVALID, "");
+            assertFails(() -> GgufReader.read(file, GgufKind.ADAPTER), ErrorCode.ADAPTER_INVALID);
         }
     }
 
@@ -170,12 +169,5 @@ class GgufReaderTest {
         assertThat(gguf.metadata().get("long")).isInstanceOf(GgufValue.LongText.class);
         assertThat(gguf.string("text-3")).hasSize(GgufReader.MAX_TEXT_BYTES);
         assertThat(gguf.metadata().get("text-4")).isInstanceOf(GgufValue.LongText.class);
-    }
-
-    static void assertCode(Runnable action, ErrorCode code, String message) {
-        assertThatThrownBy(action::run)
-                .isInstanceOfSatisfying(
-                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(code))
-                .hasMessageContaining(message);
     }
 }

@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
+import static io.llamafu.testing.Failures.assertFails;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
@@ -39,7 +40,7 @@ class ModelFileTest {
 
     @Test
     void anAdapterIsNoModel() {
-        GgufReaderTest.assertCode(
+        assertFails(
                 () -> ModelFile.read(TinyModel.adapters().resolve("medical.gguf")),
                 ErrorCode.MODEL_INVALID,
                 "has general.type 'adapter', but a model is needed; put adapters into the adapter folder");
@@ -55,7 +56,7 @@ class ModelFileTest {
     void isRefused(String fault, UnaryOperator<Model> change, String message) throws IOException {
         Path path = write(change.apply(new Model()).writer());
 
-        GgufReaderTest.assertCode(() -> ModelFile.read(path), ErrorCode.MODEL_INVALID, message);
+        assertFails(() -> ModelFile.read(path), ErrorCode.MODEL_INVALID, message);
     }
 
     static Stream<Arguments> faults() {

@@ -1,8 +1,8 @@
 package io.llamafu.grammar;
 
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.FinishReason;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.SamplingOptions;
@@ -66,7 +66,7 @@ class GrammarAnswersTest {
         engine.close();
     }
 
-    private static CompletableFuture<Completion> submit(
+    private static CompletableFuture<CompletionResult> submit(
             String text, String stack, String grammar, float temperature, int seed, int maxTokens) {
         SamplingOptions sampling = SamplingOptions.builder()
                 .temperature(temperature)
@@ -81,7 +81,7 @@ class GrammarAnswersTest {
                 .withMaxTokens(maxTokens));
     }
 
-    private record Answer(Example example, CompletableFuture<Completion> completion) {}
+    private record Answer(Example example, CompletableFuture<CompletionResult> completion) {}
 
     @Test
     void finishedAnswersAreValid() throws Exception {
@@ -106,7 +106,7 @@ class GrammarAnswersTest {
         Set<String> finishedExamples = new HashSet<>();
         int finished = 0;
         for (Answer answer : answers) {
-            Completion completion = answer.completion().get(3, TimeUnit.MINUTES);
+            CompletionResult completion = answer.completion().get(3, TimeUnit.MINUTES);
             if (completion.finishReason() == FinishReason.END_OF_GENERATION) {
                 finished++;
                 finishedExamples.add(answer.example().name());
@@ -125,7 +125,7 @@ class GrammarAnswersTest {
     void everyOddLabelCanBeAnswered() throws Exception {
         for (String label : ODD_LABELS) {
             List<String> labels = List.of(label);
-            Completion answer = submit("text", "", LabelGrammar.of(labels), 0, 0, LabelGrammar.maxTokens(labels))
+            CompletionResult answer = submit("text", "", LabelGrammar.of(labels), 0, 0, LabelGrammar.maxTokens(labels))
                     .get(1, TimeUnit.MINUTES);
 
             assertThat(answer.text()).isEqualTo(label);
@@ -136,11 +136,11 @@ class GrammarAnswersTest {
     /** Single-byte tokens could form a character with more bytes than UTF-8 allows, and control tokens have names. */
     @Test
     void charactersOfTheGrammarAreCharactersOfTheAnswer() throws Exception {
-        List<CompletableFuture<Completion>> answers = new ArrayList<>();
+        List<CompletableFuture<CompletionResult>> answers = new ArrayList<>();
         for (int seed = 0; seed < 60; seed++) {
             answers.add(submit("text", "", "root ::= [\\u0080-\\uD7FF<>su]{20}", 4, seed, 200));
         }
-        for (CompletableFuture<Completion> answer : answers) {
+        for (CompletableFuture<CompletionResult> answer : answers) {
             String text = answer.get(1, TimeUnit.MINUTES).text();
 
             assertThat(text.codePointCount(0, text.length())).as(text).isEqualTo(20);
@@ -186,7 +186,7 @@ class GrammarAnswersTest {
 
     private static List<String> classify(List<String> texts, List<String> labels) throws Exception {
         String grammar = LabelGrammar.of(labels);
-        List<CompletableFuture<Completion>> completions = new ArrayList<>();
+        List<CompletableFuture<CompletionResult>> completions = new ArrayList<>();
         for (int i = 0; i < texts.size(); i++) {
             completions.add(submit(
                     texts.get(i),
@@ -197,7 +197,7 @@ class GrammarAnswersTest {
                     LabelGrammar.maxTokens(labels)));
         }
         List<String> answers = new ArrayList<>();
-        for (CompletableFuture<Completion> completion : completions) {
+        for (CompletableFuture<CompletionResult> completion : completions) {
             answers.add(completion.get(3, TimeUnit.MINUTES).text());
         }
         return answers;

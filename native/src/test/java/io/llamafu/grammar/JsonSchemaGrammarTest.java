@@ -3,8 +3,6 @@ package io.llamafu.grammar;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.networknt.schema.JsonSchema;
 import io.llamafu.ErrorCode;
-import io.llamafu.LlamafuException;
-import io.llamafu.engine.support.GrammarSyntax;
 import io.llamafu.grammar.TestSchemas.Example;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -16,9 +14,9 @@ import java.util.Random;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
+import static io.llamafu.testing.Failures.assertFails;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 class JsonSchemaGrammarTest {
     static List<Example> examples() {
@@ -266,9 +264,7 @@ class JsonSchemaGrammarTest {
     void unpairedSurrogatesAreRefused() {
         for (String schema :
                 List.of("{\"const\": \"\\ud83d\"}", "{\"properties\": {\"\uDE00\": {\"type\": \"null\"}}}")) {
-            assertThatThrownBy(() -> JsonSchemaGrammar.of(schema))
-                    .isInstanceOfSatisfying(
-                            LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_TEXT));
+            assertFails(() -> JsonSchemaGrammar.of(schema), ErrorCode.INVALID_TEXT);
         }
     }
 
@@ -314,9 +310,6 @@ class JsonSchemaGrammarTest {
     }
 
     private static void assertRefused(String schema, String... messages) {
-        assertThatThrownBy(() -> JsonSchemaGrammar.of(schema))
-                .isInstanceOfSatisfying(
-                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_SCHEMA))
-                .hasMessageContainingAll(messages);
+        assertFails(() -> JsonSchemaGrammar.of(schema), ErrorCode.INVALID_SCHEMA, messages);
     }
 }

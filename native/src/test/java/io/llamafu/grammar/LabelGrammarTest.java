@@ -1,8 +1,6 @@
 package io.llamafu.grammar;
 
 import io.llamafu.ErrorCode;
-import io.llamafu.LlamafuException;
-import io.llamafu.engine.support.GrammarSyntax;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -15,9 +13,9 @@ import java.util.Random;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
+import static io.llamafu.testing.Failures.assertFails;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 class LabelGrammarTest {
     static Stream<List<String>> labels() {
@@ -98,10 +96,7 @@ class LabelGrammarTest {
     }
 
     private static void assertRefused(ErrorCode code, List<String> labels, String... messages) {
-        assertThatThrownBy(() -> LabelGrammar.of(labels))
-                .isInstanceOfSatisfying(
-                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(code))
-                .hasMessageContainingAll(messages);
+        assertFails(() -> LabelGrammar.of(labels), code, messages);
     }
 
     @Test

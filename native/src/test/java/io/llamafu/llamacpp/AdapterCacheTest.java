@@ -313,11 +313,11 @@ class AdapterCacheTest {
         while (late.isDone()) {
             inUse.add(get(late));
             inUse.remove().release();
-            assertThat(++passes).isLessThan(100 * Residents.PATIENCE);
+            assertThat(++passes).isLessThan(100 * AdapterMemory.PATIENCE);
             late = ask("medical");
             settle();
         }
-        assertThat(passes).isGreaterThanOrEqualTo(Residents.PATIENCE);
+        assertThat(passes).isGreaterThanOrEqualTo(AdapterMemory.PATIENCE);
         assertThat(legal).isNotDone();
 
         inUse.remove().release();

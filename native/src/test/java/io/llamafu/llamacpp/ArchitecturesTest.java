@@ -1,10 +1,9 @@
 package io.llamafu.llamacpp;
 
 import io.llamafu.ErrorCode;
-import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
@@ -27,6 +26,7 @@ import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 
+import static io.llamafu.testing.Failures.assertFails;
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -87,11 +87,11 @@ class ArchitecturesTest {
 
         LlamaCppEngine.open(options(model).memoryBudget(needed + needed / 20).build())
                 .close();
-        assertThatThrownBy(() -> LlamaCppEngine.open(
-                        options(model).memoryBudget(needed - needed / 20).build()))
-                .isInstanceOfSatisfying(
-                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.OUT_OF_MEMORY))
-                .hasMessageContaining("it would need");
+        assertFails(
+                () -> LlamaCppEngine.open(
+                        options(model).memoryBudget(needed - needed / 20).build()),
+                ErrorCode.OUT_OF_MEMORY,
+                "it would need");
     }
 
     @ParameterizedTest
@@ -102,21 +102,21 @@ class ArchitecturesTest {
         }
         try (InferenceEngine engine =
                 LlamaCppEngine.open(options(architecture.write(folder)).build())) {
-            Completion first = answer(engine, LONG).get(60, TimeUnit.SECONDS);
+            CompletionResult first = answer(engine, LONG).get(60, TimeUnit.SECONDS);
             assertThat(first.generatedTokens()).isEqualTo(8);
-            Completion between = answer(engine, "Another one. " + LONG).get(60, TimeUnit.SECONDS);
+            CompletionResult between = answer(engine, "Another one. " + LONG).get(60, TimeUnit.SECONDS);
             assertThat(between.generatedTokens()).isEqualTo(8);
             assertThat(answer(engine, LONG).get(60, TimeUnit.SECONDS).text())
                     .as("alone again")
                     .isEqualTo(first.text());
 
-            List<CompletableFuture<Completion>> others = new ArrayList<>();
+            List<CompletableFuture<CompletionResult>> others = new ArrayList<>();
             for (int i = 0; i < 3 * SEQUENCES; i++) {
                 others.add(answer(engine, i + " " + LONG));
             }
-            CompletableFuture<Completion> again = answer(engine, LONG);
+            CompletableFuture<CompletionResult> again = answer(engine, LONG);
 
-            for (CompletableFuture<Completion> other : others) {
+            for (CompletableFuture<CompletionResult> other : others) {
                 assertThat(other.get(60, TimeUnit.SECONDS).generatedTokens()).isEqualTo(8);
             }
             assertThat(again.get(60, TimeUnit.SECONDS).text())
@@ -125,7 +125,7 @@ class ArchitecturesTest {
         }
     }
 
-    private static CompletableFuture<Completion> answer(InferenceEngine engine, String prompt) {
+    private static CompletableFuture<CompletionResult> answer(InferenceEngine engine, String prompt) {
         // no end token: the weights are random
         SamplingOptions endless = SamplingOptions.builder()
                 .logitBias(Map.of(2, Float.NEGATIVE_INFINITY))
@@ -140,10 +140,10 @@ class ArchitecturesTest {
         Path model = folder.resolve("shifted.gguf");
         ArchitectureModel.RWKV7.writer().uint32("rwkv7.token_shift_count", 1).write(model);
 
-        assertThatThrownBy(() -> LlamaCppEngine.open(options(model).build()))
-                .isInstanceOfSatisfying(
-                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.MODEL_LOAD_FAILED))
-                .hasMessageContaining("GGML_ASSERT(hparams.token_shift_count == 2)");
+        assertFails(
+                () -> LlamaCppEngine.open(options(model).build()),
+                ErrorCode.MODEL_LOAD_FAILED,
+                "GGML_ASSERT(hparams.token_shift_count == 2)");
     }
 
     /** llama.cpp would read and write beyond them, without an assertion. */
@@ -168,9 +168,6 @@ class ArchitecturesTest {
             assertThat(ModelFile.read(model).architecture()).isEqualTo(architecture.architecture());
             return;
         }
-        assertThatThrownBy(() -> ModelFile.read(model))
-                .isInstanceOfSatisfying(
-                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.MODEL_INVALID))
-                .hasMessageContaining("choose a decoder-only model");
+        assertFails(() -> ModelFile.read(model), ErrorCode.MODEL_INVALID, "choose a decoder-only model");
     }
 }

@@ -1,8 +1,8 @@
 package io.llamafu.llamacpp;
 
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
@@ -38,7 +38,7 @@ class EngineMemoryTest {
         for (int i = 0; i < cycles; i++) {
             try (InferenceEngine engine =
                     LlamaCppEngine.open(TinyModel.options().build())) {
-                Completion answer = engine.submit(request).get(60, TimeUnit.SECONDS);
+                CompletionResult answer = engine.submit(request).get(60, TimeUnit.SECONDS);
                 assertThat(answer.text()).startsWith("cardiology");
             }
         }

@@ -1,11 +1,11 @@
 package io.llamafu.llamacpp;
 
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
+import io.llamafu.engine.AppliedAdapter;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
-import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.testing.Await;
 import io.llamafu.testing.Catalogs;
 import io.llamafu.testing.TinyModel;
@@ -59,7 +59,7 @@ class HotSwapTest {
     private int exact;
     private int cachedTokens;
 
-    private record Asked(String prompt, CompletableFuture<Completion> answer) {}
+    private record Asked(String prompt, CompletableFuture<CompletionResult> answer) {}
 
     @BeforeEach
     void prepare() throws Exception {
@@ -74,12 +74,12 @@ class HotSwapTest {
     /** Prompts that are answered as the golden file says under every stack, so that no answer is a near tie. */
     private void chooseCertainPrompts() throws Exception {
         try (InferenceEngine engine = LlamaCppEngine.open(TinyModel.options().build())) {
-            Map<Golden, CompletableFuture<Completion>> answers = new LinkedHashMap<>();
+            Map<Golden, CompletableFuture<CompletionResult>> answers = new LinkedHashMap<>();
             for (Golden one : TinyModel.golden().subList(0, 12 * 2 * PROMPTS)) {
                 answers.put(one, engine.submit(CompletionRequest.of(one.prompt(), one.stack())));
             }
             Set<String> uncertain = new HashSet<>();
-            for (Map.Entry<Golden, CompletableFuture<Completion>> answer : answers.entrySet()) {
+            for (Map.Entry<Golden, CompletableFuture<CompletionResult>> answer : answers.entrySet()) {
                 Golden one = answer.getKey();
                 golden.computeIfAbsent(one.prompt(), prompt -> new HashMap<>())
                         .put(one.stack().toString(), one.expected());
@@ -156,7 +156,7 @@ class HotSwapTest {
     }
 
     private void check(Asked asked) throws Exception {
-        Completion answer = asked.answer().get(60, TimeUnit.SECONDS);
+        CompletionResult answer = asked.answer().get(60, TimeUnit.SECONDS);
         answers++;
         cachedTokens += answer.cachedPromptTokens();
         String reported = expected(asked.prompt(), answer.adapters(), Map.of());
@@ -174,7 +174,7 @@ class HotSwapTest {
     }
 
     /** The golden answer under adapters with these digests; with other contents in the place of some. */
-    private String expected(String prompt, List<ResolvedAdapter> adapters, Map<String, String> others) {
+    private String expected(String prompt, List<AppliedAdapter> adapters, Map<String, String> others) {
         AdapterStack stack = new AdapterStack(adapters.stream()
                 .map(adapter -> {
                     String content = contentByDigest.get(adapter.digest());
@@ -188,7 +188,7 @@ class HotSwapTest {
     }
 
     private static void assertOldVersionsAreFreed(InferenceEngine engine) throws Exception {
-        List<ResolvedAdapter> current =
+        List<AppliedAdapter> current =
                 engine.preload(AdapterStack.of("swapped")).get(60, TimeUnit.SECONDS);
         Await.until("one version in memory", () -> residentVersions(engine) == 1);
         assertThat(engine.adapters())

@@ -1,7 +1,6 @@
 package io.llamafu.llamacpp;
 
 import io.llamafu.ErrorCode;
-import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterInfo;
 import io.llamafu.gguf.GgufKind;
 import io.llamafu.gguf.GgufReader;
@@ -15,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.atomic.AtomicInteger;
 
+import static io.llamafu.testing.Failures.assertFails;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -68,9 +68,9 @@ class LlamaAdapterTest {
     void fileThatIsGoneIsACodedFailure() throws Exception {
         Files.delete(file);
 
-        assertThatThrownBy(() -> LlamaAdapter.load(model, file, info, () -> {}))
-                .isInstanceOfSatisfying(LlamafuException.class, failure -> assertThat(failure.code())
-                        .isEqualTo(ErrorCode.ADAPTER_LOAD_FAILED))
-                .hasMessageContaining("large.gguf cannot be opened: No such file");
+        assertFails(
+                () -> LlamaAdapter.load(model, file, info, () -> {}),
+                ErrorCode.ADAPTER_LOAD_FAILED,
+                "large.gguf cannot be opened: No such file");
     }
 }

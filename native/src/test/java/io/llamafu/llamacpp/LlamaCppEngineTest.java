@@ -3,8 +3,8 @@ package io.llamafu.llamacpp;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.EngineContractTest;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
@@ -30,11 +30,13 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 import static io.llamafu.engine.Answers.MEDICAL;
 import static io.llamafu.engine.Answers.PROMPT;
 import static io.llamafu.engine.Answers.answer;
 import static io.llamafu.engine.Answers.failure;
+import static io.llamafu.testing.Failures.assertFails;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -57,10 +59,10 @@ class LlamaCppEngineTest extends EngineContractTest {
         SamplingOptions doubling = SamplingOptions.builder()
                 .grammar("root ::= r\nr ::= \"(\" r \"a\" | \"(\" r \"b\"")
                 .build();
-        CompletableFuture<Completion> bad = engine().submit(CompletionRequest.of(PROMPT, MEDICAL)
+        CompletableFuture<CompletionResult> bad = engine().submit(CompletionRequest.of(PROMPT, MEDICAL)
                 .withSampling(doubling)
                 .withMaxTokens(200));
-        CompletableFuture<Completion> good = engine().submit(CompletionRequest.of(PROMPT, MEDICAL));
+        CompletableFuture<CompletionResult> good = engine().submit(CompletionRequest.of(PROMPT, MEDICAL));
 
         assertThat(failure(bad))
                 .hasMessageContaining("too many ways to go on")
@@ -79,7 +81,7 @@ class LlamaCppEngineTest extends EngineContractTest {
                 .mapToObj(i -> "r%d ::= [0-9a-z ] r%d\n".formatted(i, i))
                 .collect(Collectors.joining());
         String ways = IntStream.range(0, 4000).mapToObj(i -> "r" + i).collect(Collectors.joining(" | "));
-        CompletableFuture<Completion> bad = engine().submit(CompletionRequest.of(PROMPT, MEDICAL)
+        CompletableFuture<CompletionResult> bad = engine().submit(CompletionRequest.of(PROMPT, MEDICAL)
                 .withSampling(SamplingOptions.builder()
                         .grammar(rules + "root ::= " + ways)
                         .build())
@@ -114,9 +116,9 @@ class LlamaCppEngineTest extends EngineContractTest {
     void answersDoNotDependOnAPrefixCache() throws Exception {
         CompletionRequest longPrompt =
                 CompletionRequest.of(TinyModel.prompt("Seen today for knee pain. ".repeat(8)), MEDICAL);
-        Completion first = answer(engine(), longPrompt);
-        Completion second = answer(engine(), longPrompt);
-        Completion otherStack =
+        CompletionResult first = answer(engine(), longPrompt);
+        CompletionResult second = answer(engine(), longPrompt);
+        CompletionResult otherStack =
                 answer(engine(), CompletionRequest.of(longPrompt.prompt(), AdapterStack.parse("medical:0.5")));
 
         assertThat(first.text()).startsWith("orthopedics");
@@ -154,12 +156,12 @@ class LlamaCppEngineTest extends EngineContractTest {
         List<String> stacks = List.of("medical", "legal", "finance", "formal", "medical+formal", "finance+formal", "");
         try (InferenceEngine small = LlamaCppEngine.open(
                 TinyModel.options().adapterMemoryBudget(160_000).build())) {
-            List<CompletableFuture<Completion>> answers = new ArrayList<>();
+            List<CompletableFuture<CompletionResult>> answers = new ArrayList<>();
             for (int i = 0; i < 300; i++) {
                 answers.add(small.submit(CompletionRequest.of(PROMPT, AdapterStack.parse(stacks.get(i % stacks.size())))
                         .withMaxTokens(8)));
             }
-            for (CompletableFuture<Completion> answer : answers) {
+            for (CompletableFuture<CompletionResult> answer : answers) {
                 assertThat(answer.get(60, TimeUnit.SECONDS).generatedTokens()).isPositive();
             }
             assertThat(small.metrics().memory().adapters()).isLessThanOrEqualTo(160_000);
@@ -169,7 +171,7 @@ class LlamaCppEngineTest extends EngineContractTest {
     @Test
     void unloadedAndClearedAdaptersGiveTheirMemoryBack() throws Exception {
         try (InferenceEngine fresh = LlamaCppEngine.open(TinyModel.options().build())) {
-            Completion before = answer(fresh, CompletionRequest.of(PROMPT, MEDICAL));
+            CompletionResult before = answer(fresh, CompletionRequest.of(PROMPT, MEDICAL));
             answer(fresh, CompletionRequest.of(PROMPT, AdapterStack.parse("legal+formal")));
             long all = fresh.metrics().memory().adapters();
 
@@ -191,7 +193,7 @@ class LlamaCppEngineTest extends EngineContractTest {
     @Test
     void metricsCountStepsAndAdapters() throws Exception {
         try (InferenceEngine fresh = LlamaCppEngine.open(TinyModel.options().build())) {
-            Completion answer = answer(fresh, CompletionRequest.of(PROMPT, MEDICAL));
+            CompletionResult answer = answer(fresh, CompletionRequest.of(PROMPT, MEDICAL));
 
             EngineMetrics metrics = fresh.metrics();
             assertThat(metrics.decodeSteps()).isEqualTo(answer.generatedTokens());
@@ -205,11 +207,12 @@ class LlamaCppEngineTest extends EngineContractTest {
         SamplingOptions endless = SamplingOptions.builder()
                 .logitBias(Map.of(2, Float.NEGATIVE_INFINITY))
                 .build();
-        for (int i = 0; i < 32; i++) {
-            CompletableFuture<Completion> unused = fresh.submit(
-                    CompletionRequest.of(PROMPT, MEDICAL).withSampling(endless).withMaxTokens(400));
-        }
+        CompletionRequest request =
+                CompletionRequest.of(PROMPT, MEDICAL).withSampling(endless).withMaxTokens(400);
+        List<CompletableFuture<CompletionResult>> answers =
+                Stream.generate(() -> fresh.submit(request)).limit(32).toList();
         Await.until("steps", () -> fresh.metrics().decodeSteps() > 3);
+        assertThat(answers).noneMatch(CompletableFuture::isDone);
         return fresh;
     }
 
@@ -266,10 +269,10 @@ class LlamaCppEngineTest extends EngineContractTest {
                 .tensor("token_embd.weight", GgufTensorType.F32, List.of(32L, 4L), out -> out.write(new byte[512]))
                 .write(file);
         try (LoggedMessages messages = new LoggedMessages("io.llamafu.llamacpp.log")) {
-            assertThatThrownBy(() -> open(EngineOptions.builder(file).build()))
-                    .isInstanceOfSatisfying(LlamafuException.class, failure -> assertThat(failure.code())
-                            .isEqualTo(ErrorCode.MODEL_LOAD_FAILED))
-                    .hasMessageContaining("model.gguf; its log lines say why");
+            assertFails(
+                    () -> open(EngineOptions.builder(file).build()),
+                    ErrorCode.MODEL_LOAD_FAILED,
+                    "model.gguf; its log lines say why");
             assertThat(messages.all()).anyMatch(message -> message.startsWith("ERROR"));
         }
     }

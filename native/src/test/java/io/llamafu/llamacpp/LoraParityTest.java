@@ -1,9 +1,8 @@
 package io.llamafu.llamacpp;
 
+import io.llamafu.testing.Programs;
 import org.junit.jupiter.api.Test;
 
-import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -17,19 +16,15 @@ class LoraParityTest {
     private static final Path PROGRAM = Path.of("target", "native", "cmake", "lora_parity");
 
     @Test
-    void mixedBatchHasTheLogitsOfEachStackAlone() throws IOException, InterruptedException {
+    void mixedBatchHasTheLogitsOfEachStackAlone() throws Exception {
         assumeThat(NativeLibrary.isPackaged())
                 .as("the native library was built")
                 .isTrue();
         assertThat(PROGRAM).isExecutable();
 
-        Process process = new ProcessBuilder(PROGRAM.toAbsolutePath().toString())
-                .redirectErrorStream(true)
-                .start();
-        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-        System.out.print(output);
+        String output = Programs.run(PROGRAM.toAbsolutePath().toString());
 
-        assertThat(process.waitFor()).as(output).isZero();
+        System.out.print(output);
         assertThat(output.stripTrailing()).endsWith("PASSED");
     }
 }

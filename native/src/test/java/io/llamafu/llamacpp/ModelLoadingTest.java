@@ -3,8 +3,8 @@ package io.llamafu.llamacpp;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.ModelLoading;
 import io.llamafu.engine.InferenceEngine;
@@ -13,7 +13,6 @@ import io.llamafu.gguf.GgufTensorData;
 import io.llamafu.gguf.GgufTensorType;
 import io.llamafu.gguf.GgufWriter;
 import io.llamafu.testing.TinyModel;
-import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -27,10 +26,10 @@ import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 
+import static io.llamafu.testing.Failures.assertFails;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -64,13 +63,6 @@ class ModelLoadingTest {
         Files.write(model, other, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE);
     }
 
-    private static void assertCode(ThrowingCallable call, ErrorCode code, String message) {
-        assertThatThrownBy(call).hasMessageContaining(message).satisfies(failure -> {
-            Throwable cause = failure instanceof CompletionException ? failure.getCause() : failure;
-            assertThat(((LlamafuException) cause).code()).isEqualTo(code);
-        });
-    }
-
     @ParameterizedTest
     @EnumSource
     void answersAreTheSameHoweverTheModelIsLoaded(ModelLoading loading) throws Exception {
@@ -83,7 +75,7 @@ class ModelLoadingTest {
     void aModelThatWasReadAnswersAsBeforeWhenItsFileIsOverwrittenOrCutOff() throws Exception {
         EngineOptions options = options(ModelLoading.READ);
         try (InferenceEngine engine = LlamaCppEngine.open(options)) {
-            Completion before = engine.submit(REQUEST).join();
+            CompletionResult before = engine.submit(REQUEST).join();
             overwriteInPlace(options.model());
             assertThat(engine.submit(REQUEST).join().text()).isEqualTo(before.text());
             Files.write(options.model(), new byte[0], StandardOpenOption.TRUNCATE_EXISTING);
@@ -100,7 +92,7 @@ class ModelLoadingTest {
             overwriteInPlace(options.model());
             Thread.sleep(1100); // it looks once in a second
 
-            assertCode(
+            assertFails(
                     () -> engine.submit(REQUEST).join(), ErrorCode.ENGINE_FAILED, "was written to while it was mapped");
             assertThat(engine.isOpen())
                     .as("so that the next record opens it anew")
@@ -112,7 +104,7 @@ class ModelLoadingTest {
     void aMappedModelThatIsReplacedByRenamingAnswersAsBefore() throws Exception {
         EngineOptions options = options(ModelLoading.MAP);
         try (InferenceEngine engine = LlamaCppEngine.open(options)) {
-            Completion before = engine.submit(REQUEST).join();
+            CompletionResult before = engine.submit(REQUEST).join();
             Path other = Files.copy(options.model(), folder.resolve("other.gguf"));
             overwriteInPlace(other);
             Files.move(other, options.model(), StandardCopyOption.ATOMIC_MOVE);
@@ -129,7 +121,7 @@ class ModelLoadingTest {
         watch.requireUnchangedByLoad();
         Files.write(options.model(), new byte[1], StandardOpenOption.APPEND);
 
-        assertCode(watch::requireUnchangedByLoad, ErrorCode.MODEL_INVALID, "while it was loaded");
+        assertFails(watch::requireUnchangedByLoad, ErrorCode.MODEL_INVALID, "while it was loaded");
     }
 
     /** Whoever writes does so all the while, so that the file has not the same time before and after the load. */
@@ -144,7 +136,7 @@ class ModelLoadingTest {
             }
         });
         try {
-            assertCode(() -> LlamaCppEngine.open(options).close(), ErrorCode.MODEL_INVALID, "while it was loaded");
+            assertFails(() -> LlamaCppEngine.open(options).close(), ErrorCode.MODEL_INVALID, "while it was loaded");
         } finally {
             opened.set(true);
             writer.join();
@@ -157,7 +149,7 @@ class ModelLoadingTest {
         EngineOptions options = options(ModelLoading.READ);
         Thread.currentThread().interrupt();
         try {
-            assertCode(() -> LlamaModel.load(options), ErrorCode.ENGINE_CLOSED, "was cancelled");
+            assertFails(() -> LlamaModel.load(options), ErrorCode.ENGINE_CLOSED, "was cancelled");
             assertThat(Thread.currentThread().isInterrupted()).isTrue();
         } finally {
             assertThat(Thread.interrupted()).isTrue();
@@ -183,7 +175,7 @@ class ModelLoadingTest {
         EngineOptions options = options(ModelLoading.READ);
         Thread.currentThread().interrupt();
         try {
-            assertCode(() -> SharedEngines.acquire(options), ErrorCode.ENGINE_CLOSED, "cancelled");
+            assertFails(() -> SharedEngines.acquire(options), ErrorCode.ENGINE_CLOSED, "cancelled");
         } finally {
             assertThat(Thread.interrupted()).isTrue();
         }
@@ -215,6 +207,6 @@ class ModelLoadingTest {
                 .parallelSequences(256)
                 .build();
 
-        assertCode(() -> LlamaCppEngine.open(options), ErrorCode.INVALID_OPTION, "549755813632 cells");
+        assertFails(() -> LlamaCppEngine.open(options), ErrorCode.INVALID_OPTION, "549755813632 cells");
     }
 }

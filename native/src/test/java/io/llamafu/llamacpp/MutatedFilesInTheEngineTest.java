@@ -3,8 +3,8 @@ package io.llamafu.llamacpp;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.gguf.GgufMutations;
@@ -111,7 +111,7 @@ class MutatedFilesInTheEngineTest {
     private record Outcome(ErrorCode code) {}
 
     private static Outcome ask(InferenceEngine engine, AdapterStack stack) throws Exception {
-        CompletableFuture<Completion> answer =
+        CompletableFuture<CompletionResult> answer =
                 engine.submit(CompletionRequest.of(PROMPT, stack).withMaxTokens(2));
         try {
             answer.get(60, TimeUnit.SECONDS);

@@ -2,8 +2,8 @@ package io.llamafu.llamacpp;
 
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.gguf.GgufFile;
@@ -197,13 +197,13 @@ class MutatedHyperparametersTest {
                 .batchSize(32)
                 .threads(1)
                 .build())) {
-            List<CompletableFuture<Completion>> answers = new ArrayList<>();
+            List<CompletableFuture<CompletionResult>> answers = new ArrayList<>();
             for (String prompt : List.of("One word, and forty more of them to read.", "Two")) {
                 answers.add(engine.submit(
                         CompletionRequest.of(prompt, AdapterStack.base()).withMaxTokens(2)));
             }
             String outcome = "";
-            for (CompletableFuture<Completion> answer : answers) {
+            for (CompletableFuture<CompletionResult> answer : answers) {
                 outcome = outcomeOf(answer);
             }
             return outcome;
@@ -212,7 +212,7 @@ class MutatedHyperparametersTest {
         }
     }
 
-    private static String outcomeOf(CompletableFuture<Completion> answer) throws Exception {
+    private static String outcomeOf(CompletableFuture<CompletionResult> answer) throws Exception {
         try {
             answer.get(60, TimeUnit.SECONDS);
             return "answered";

@@ -38,7 +38,7 @@ class NativeHandleTest {
         Handle handle = new Handle();
         assertThatThrownBy(handle::release).hasMessageContaining("released more often than it was acquired");
 
-        long unused = handle.acquire();
+        assertThat(handle.acquire()).isEqualTo(0xbeef);
         assertThatThrownBy(handle::close).hasMessageContaining("it has 1 users");
         handle.release();
         handle.close();

@@ -1,7 +1,6 @@
 package io.llamafu.llamacpp;
 
 import io.llamafu.ErrorCode;
-import io.llamafu.LlamafuException;
 import io.llamafu.engine.support.CpuFeatures;
 import io.llamafu.testing.LoggedMessages;
 import org.junit.jupiter.api.Test;
@@ -21,6 +20,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Stream;
 
+import static io.llamafu.testing.Failures.code;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -238,8 +238,7 @@ class NativeLibraryTest {
     }
 
     private static void hasCode(Throwable error, ErrorCode code) {
-        assertThat(error).isInstanceOfSatisfying(LlamafuException.class, e -> assertThat(e.code())
-                .isEqualTo(code));
+        assertThat(error).has(code(code));
     }
 
     /** A folder laid out as the jar is, with a library of our choosing. */

@@ -1,10 +1,9 @@
 package io.llamafu.llamacpp;
 
+import io.llamafu.testing.Programs;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
-import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -25,7 +24,8 @@ class PackedLibraryTest {
 
     @Test
     void onlyJniFunctionsAreVisible() throws Exception {
-        List<String> symbols = run("nm", "--dynamic", "--defined-only", library.toString()).stream()
+        List<String> symbols = Programs.run("nm", "--dynamic", "--defined-only", library.toString())
+                .lines()
                 .map(line -> line.substring(line.lastIndexOf(' ') + 1))
                 .toList();
 
@@ -36,7 +36,8 @@ class PackedLibraryTest {
 
     @Test
     void onlyTheCLibraryIsNeeded() throws Exception {
-        List<String> needed = run("ldd", library.toString()).stream()
+        List<String> needed = Programs.run("ldd", library.toString())
+                .lines()
                 .map(line -> line.strip().split("[ .]", 2)[0])
                 .map(name -> name.substring(name.lastIndexOf('/') + 1))
                 .toList();
@@ -44,12 +45,5 @@ class PackedLibraryTest {
         assertThat(needed)
                 .isNotEmpty()
                 .allMatch(name -> name.matches("linux-vdso|libc|libm|libpthread|libdl|librt|ld-linux.*"));
-    }
-
-    private static List<String> run(String... command) throws IOException, InterruptedException {
-        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-        assertThat(process.waitFor()).as(output).isZero();
-        return output.lines().toList();
     }
 }

@@ -3,10 +3,10 @@ package io.llamafu.llamacpp;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.testing.ArchitectureModel;
+import io.llamafu.testing.Programs;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -39,7 +39,7 @@ class PreTokenizerTest {
                 .as("the native library was built")
                 .isTrue();
         assertThat(PROGRAM).isExecutable();
-        Path source = Path.of(run(List.of("./fetch-llama-cpp.sh")).strip()).resolve("src");
+        Path source = Path.of(Programs.run("./fetch-llama-cpp.sh").strip()).resolve("src");
         Map<String, String> nameByKind = nameByKind(Files.readString(source.resolve("llama-vocab.cpp")));
         List<String> expected = new ArrayList<>(UNNAMED);
         expected.addAll(nameByKind.keySet());
@@ -51,7 +51,7 @@ class PreTokenizerTest {
 
         List<String> command = new ArrayList<>(List.of(PROGRAM.toAbsolutePath().toString()));
         command.addAll(nameByKind.values());
-        String output = run(command);
+        String output = Programs.run(command);
 
         System.out.print(output);
         assertThat(output.stripTrailing()).endsWith("PASSED");
@@ -93,14 +93,5 @@ class PreTokenizerTest {
         Map<String, String> names = new LinkedHashMap<>();
         NAME_AND_KIND.matcher(source).results().forEach(match -> names.putIfAbsent(match.group(2), match.group(1)));
         return names;
-    }
-
-    private static String run(List<String> command) throws IOException, InterruptedException {
-        Process process = new ProcessBuilder(command)
-                .redirectError(ProcessBuilder.Redirect.INHERIT)
-                .start();
-        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-        assertThat(process.waitFor()).as(output).isZero();
-        return output;
     }
 }

@@ -1,97 +1,50 @@
 package io.llamafu.llamacpp;
 
-import io.llamafu.adapter.AdapterInfo;
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.adapter.LocalAdapters;
-import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.AppliedAdapter;
 import io.llamafu.engine.EngineOptions.LoraBatching;
-import io.llamafu.engine.ResolvedAdapter;
-import io.llamafu.engine.SamplingOptions;
-import io.llamafu.gguf.GgufKind;
-import io.llamafu.gguf.GgufReader;
-import io.llamafu.testing.TinyModel;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-import java.time.Duration;
-import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** The scheduler's promises, with real samplers and adapters, and without a decode. */
+/** The scheduler's promises. It is plain bookkeeping, so no model and no native library is needed. */
 class SchedulerTest {
     private static final int MAX_TOKENS = 512;
 
-    private final List<Sequence> sequences = new ArrayList<>();
-    private LlamaModel model;
-    private AdapterCache cache;
     private long clock;
 
-    @BeforeEach
-    void load() {
-        model = LlamaModel.load(TinyModel.options().build());
-        cache = new AdapterCache(
-                LocalAdapters.of(TinyModel.adapters()),
-                Duration.ofSeconds(1),
-                file -> LlamaAdapter.load(
-                        model, file.path(), AdapterInfo.of(GgufReader.read(file.path(), GgufKind.ADAPTER)), () -> {}),
-                (adapter, forgotten) -> forgotten.run(),
-                () -> {},
-                0);
+    /** A prompt of 40 tokens, the same for all. */
+    private Sequence sequence(String stack) {
+        int[] prompt = IntStream.range(300, 340).toArray();
+        List<AppliedAdapter> adapters = AdapterStack.parse(stack).entries().stream()
+                .map(entry -> new AppliedAdapter(entry.name(), entry.scale().orElse(1f), "digest of " + entry.name()))
+                .toList();
+        return new Sequence(prompt, adapters, 100, clock++);
     }
 
-    @AfterEach
-    void free() throws Exception {
-        sequences.forEach(Sequence::dispose);
-        cache.stop();
-        cache.close();
-        model.close();
-    }
-
-    private Sequence sequence(String stack, int promptTokens) throws Exception {
-        int[] prompt = new int[promptTokens];
-        for (int i = 0; i < promptTokens; i++) {
-            prompt[i] = 300 + i % 500;
-        }
-        AdapterStack adapters = AdapterStack.parse(stack);
-        Sequence sequence = new Sequence(
-                CompletionRequest.of("a prompt", adapters),
-                prompt,
-                TokenSampler.create(model, SamplingOptions.greedy(), MAX_TOKENS),
-                cache.lease(adapters, AdapterCache.Turn.NONE).get(10, TimeUnit.SECONDS),
-                new CompletableFuture<>(),
-                100,
-                clock++);
-        sequences.add(sequence);
-        return sequence;
-    }
-
-    private List<Sequence> add(Scheduler scheduler, String stack, int count) throws Exception {
-        List<Sequence> added = new ArrayList<>();
-        for (int i = 0; i < count; i++) {
-            Sequence sequence = sequence(stack, 40);
-            scheduler.add(sequence);
-            added.add(sequence);
-        }
+    private List<Sequence> add(Scheduler scheduler, String stack, int count) {
+        List<Sequence> added =
+                Stream.generate(() -> sequence(stack)).limit(count).toList();
+        added.forEach(scheduler::add);
         return added;
     }
 
     private static Set<String> adapters(List<Sequence> running) {
-        Set<String> names = new HashSet<>();
-        for (Sequence sequence : running) {
-            sequence.adapters().resolved().stream().map(ResolvedAdapter::name).forEach(names::add);
-        }
-        return names;
+        return running.stream()
+                .flatMap(sequence -> sequence.stack().stream())
+                .map(AppliedAdapter::name)
+                .collect(Collectors.toSet());
     }
 
     @Test
-    void oneStackIsServedInTheOrderOfArrival() throws Exception {
+    void oneStackIsServedInTheOrderOfArrival() {
         Scheduler scheduler = new Scheduler(3, MAX_TOKENS, LoraBatching.MIXED, 9);
         List<Sequence> added = add(scheduler, "medical", 5);
 
@@ -101,7 +54,7 @@ class SchedulerTest {
     }
 
     @Test
-    void floodOfOneStackDoesNotHoldUpAnother() throws Exception {
+    void floodOfOneStackDoesNotHoldUpAnother() {
         Scheduler scheduler = new Scheduler(4, MAX_TOKENS, LoraBatching.MIXED, 9);
         List<Sequence> flood = add(scheduler, "medical", 50);
         scheduler.admit(0);
@@ -112,7 +65,7 @@ class SchedulerTest {
     }
 
     @Test
-    void longestWaitingIsOvertakenABoundedNumberOfTimes() throws Exception {
+    void longestWaitingIsOvertakenABoundedNumberOfTimes() {
         int slots = 2;
         Scheduler scheduler = new Scheduler(slots, MAX_TOKENS, LoraBatching.MIXED, 9);
         List<Sequence> busy = add(scheduler, "medical", 2);
@@ -133,7 +86,7 @@ class SchedulerTest {
     }
 
     @Test
-    void adaptersOfABatchAreLimitedAndNobodyStarves() throws Exception {
+    void adaptersOfABatchAreLimitedAndNobodyStarves() {
         Scheduler scheduler = new Scheduler(4, MAX_TOKENS, LoraBatching.MIXED, 2);
         Set<Sequence> waiting = new HashSet<>();
         for (int i = 0; i < 10; i++) {
@@ -151,27 +104,24 @@ class SchedulerTest {
     }
 
     @Test
-    void promptsShareWhatDecodingLeavesOfABatch() throws Exception {
+    void promptsShareWhatDecodingLeavesOfABatch() {
         Scheduler scheduler = new Scheduler(3, MAX_TOKENS, LoraBatching.MIXED, 9);
         DecodeBatch batch = new DecodeBatch(50);
-        SamplingRound round = new SamplingRound(3);
-        List<Sequence> sampled = new ArrayList<>();
         List<Sequence> added = add(scheduler, "medical", 3);
         scheduler.admit(0).forEach(sequence -> sequence.startAfter(0));
 
-        scheduler.fill(scheduler.running(), batch, round, sampled);
+        assertThat(scheduler.fill(scheduler.running(), batch)).containsExactly(added.get(0));
         assertThat(batch.rows()).isEqualTo(50);
-        assertThat(sampled).containsExactly(added.get(0));
+        assertThat(added.get(0).outputRow()).isEqualTo(39);
         assertThat(added.get(1).computedTokens()).isEqualTo(10);
 
-        added.get(0).accept(300, model.vocabulary(), 0);
-        scheduler.fill(scheduler.running(), batch, round, sampled);
+        added.get(0).accept(300, 0);
+        assertThat(scheduler.fill(scheduler.running(), batch)).containsExactly(added.get(0), added.get(1));
         assertThat(batch.rows()).isEqualTo(1 + 30 + 19);
-        assertThat(sampled).containsExactly(added.get(0), added.get(1));
     }
 
     @Test
-    void groupedStepsKeepStacksApart() throws Exception {
+    void groupedStepsKeepStacksApart() {
         Scheduler scheduler = new Scheduler(4, MAX_TOKENS, LoraBatching.GROUPED, 9);
         List<Sequence> medical = add(scheduler, "medical", 2);
         List<Sequence> legal = add(scheduler, "legal", 2);
@@ -181,14 +131,13 @@ class SchedulerTest {
     }
 
     @Test
-    void longPrefixDecidesTheSlotAndAShortOneDoesNot() throws Exception {
+    void longPrefixDecidesTheSlotAndAShortOneDoesNot() {
         Scheduler scheduler = new Scheduler(3, MAX_TOKENS, LoraBatching.MIXED, 9);
         List<Sequence> first = add(scheduler, "medical", 3);
         scheduler.admit(0).forEach(sequence -> sequence.startAfter(0));
-        SamplingRound round = new SamplingRound(3);
-        scheduler.fill(scheduler.running(), new DecodeBatch(200), round, new ArrayList<>());
+        scheduler.fill(scheduler.running(), new DecodeBatch(200));
         Sequence second = first.get(1);
-        second.accept(300, model.vocabulary(), 0);
+        second.accept(300, 0);
         scheduler.finish(second);
         scheduler.finish(first.get(2));
 
@@ -203,11 +152,11 @@ class SchedulerTest {
     }
 
     @Test
-    void promptThatGaveNoTokenIsNoPrefixForAnother() throws Exception {
+    void promptThatGaveNoTokenIsNoPrefixForAnother() {
         Scheduler scheduler = new Scheduler(1, MAX_TOKENS, LoraBatching.MIXED, 9);
         Sequence gaveUp = add(scheduler, "medical", 1).get(0);
         scheduler.admit(0).forEach(sequence -> sequence.startAfter(0));
-        scheduler.fill(scheduler.running(), new DecodeBatch(39), new SamplingRound(1), new ArrayList<>());
+        scheduler.fill(scheduler.running(), new DecodeBatch(39));
         scheduler.removeRunning(sequence -> sequence == gaveUp);
 
         Sequence alike = add(scheduler, "medical", 1).get(0);
@@ -218,7 +167,7 @@ class SchedulerTest {
     }
 
     @Test
-    void removedSequencesFreeTheirSlots() throws Exception {
+    void removedSequencesFreeTheirSlots() {
         Scheduler scheduler = new Scheduler(2, MAX_TOKENS, LoraBatching.MIXED, 9);
         List<Sequence> added = add(scheduler, "", 4);
         scheduler.admit(0);

@@ -3,8 +3,8 @@ package io.llamafu.llamacpp;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.InferenceEngine;
@@ -85,15 +85,15 @@ class SpoiledCellsTest {
         return CompletionRequest.of(healthy(number).prompt().repeat(1 + number % 2), TOO_STRONG);
     }
 
-    private static List<CompletableFuture<Completion>> submit(InferenceEngine engine, int from, int count) {
-        List<CompletableFuture<Completion>> answers = new ArrayList<>();
+    private static List<CompletableFuture<CompletionResult>> submit(InferenceEngine engine, int from, int count) {
+        List<CompletableFuture<CompletionResult>> answers = new ArrayList<>();
         for (int i = from; i < from + count; i++) {
             answers.add(engine.submit(healthy(i)));
         }
         return answers;
     }
 
-    private static List<String> texts(List<CompletableFuture<Completion>> answers) {
+    private static List<String> texts(List<CompletableFuture<CompletionResult>> answers) {
         return answers.stream().map(answer -> answer.join().text()).toList();
     }
 
@@ -108,8 +108,8 @@ class SpoiledCellsTest {
     void infinitiesOfOneRecordReachNoOtherInItsSlotOrItsBatch(LoraBatching batching) {
         List<String> expected = answersWithoutNeighbours(batching, 48);
         try (InferenceEngine engine = LlamaCppEngine.open(options(batching).build())) {
-            List<CompletableFuture<Completion>> spoiled = new ArrayList<>();
-            List<CompletableFuture<Completion>> beside = new ArrayList<>();
+            List<CompletableFuture<CompletionResult>> spoiled = new ArrayList<>();
+            List<CompletableFuture<CompletionResult>> beside = new ArrayList<>();
             for (int i = 0; i < 2 * SLOTS; i++) {
                 spoiled.add(engine.submit(spoiling(i)));
                 beside.addAll(submit(engine, i, 1));
@@ -133,7 +133,7 @@ class SpoiledCellsTest {
             engine.preload(TOO_STRONG).join();
             String prompt = TinyModel.prompt("Patient 7 reports chest pain in a mild form. ".repeat(20));
             for (int round = 0; round < 8; round++) {
-                List<CompletableFuture<Completion>> spoiled = new ArrayList<>();
+                List<CompletableFuture<CompletionResult>> spoiled = new ArrayList<>();
                 for (int i = 0; i < SLOTS; i++) {
                     spoiled.add(engine.submit(CompletionRequest.of(i + prompt, TOO_STRONG)));
                 }
@@ -146,9 +146,9 @@ class SpoiledCellsTest {
         }
     }
 
-    private static ErrorCode failure(CompletableFuture<Completion> answer) {
+    private static ErrorCode failure(CompletableFuture<CompletionResult> answer) {
         try {
-            Completion unexpected = answer.join();
+            CompletionResult unexpected = answer.join();
             throw new AssertionError("Expected a failure, but got " + unexpected);
         } catch (CompletionException e) {
             return ((LlamafuException) e.getCause()).code();

@@ -1,7 +1,6 @@
 package io.llamafu.llamacpp;
 
 import io.llamafu.ErrorCode;
-import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
@@ -19,6 +18,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
+import static io.llamafu.testing.Failures.code;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -48,8 +48,7 @@ class UnappliedTensorsTest {
             assertThatThrownBy(
                             () -> engine.preload(AdapterStack.of("positions")).get())
                     .cause()
-                    .isInstanceOfSatisfying(LlamafuException.class, failure -> assertThat(failure.code())
-                            .isEqualTo(ErrorCode.ADAPTER_INCOMPATIBLE))
+                    .has(code(ErrorCode.ADAPTER_INCOMPATIBLE))
                     .hasMessageContaining(
                             "position_embd.weight: expected a tensor that an adapter can change, but is not multiplied");
             assertThat(engine.adapters())

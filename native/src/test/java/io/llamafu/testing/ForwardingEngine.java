@@ -1,12 +1,12 @@
 package io.llamafu.testing;
 
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
+import io.llamafu.engine.AppliedAdapter;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
-import io.llamafu.engine.ResolvedAdapter;
 
 import java.time.Duration;
 import java.util.List;
@@ -28,7 +28,7 @@ public abstract class ForwardingEngine implements InferenceEngine {
     }
 
     @Override
-    public CompletableFuture<Completion> submit(CompletionRequest request) {
+    public CompletableFuture<CompletionResult> submit(CompletionRequest request) {
         return engine.submit(request);
     }
 
@@ -43,7 +43,7 @@ public abstract class ForwardingEngine implements InferenceEngine {
     }
 
     @Override
-    public CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
+    public CompletableFuture<List<AppliedAdapter>> preload(AdapterStack stack) {
         return engine.preload(stack);
     }
 

@@ -1,14 +1,14 @@
 package io.llamafu.testing;
 
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
+import io.llamafu.engine.AppliedAdapter;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineMetrics.Memory;
 import io.llamafu.engine.FinishReason;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
-import io.llamafu.engine.ResolvedAdapter;
 
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -17,13 +17,13 @@ import java.util.concurrent.CompletableFuture;
 public abstract class StubEngine implements InferenceEngine {
 
     /** A short answer without adapters. */
-    protected static Completion answer(String text) {
-        return new Completion(
-                text, FinishReason.END_OF_GENERATION, 1, 0, 1, List.of(), new Completion.Timings(0, 0, 0));
+    protected static CompletionResult answer(String text) {
+        return new CompletionResult(
+                text, FinishReason.END_OF_GENERATION, 1, 0, 1, List.of(), new CompletionResult.Timings(0, 0, 0));
     }
 
     @Override
-    public CompletableFuture<Completion> submit(CompletionRequest request) {
+    public CompletableFuture<CompletionResult> submit(CompletionRequest request) {
         throw new AssertionError("not asked");
     }
 
@@ -38,7 +38,7 @@ public abstract class StubEngine implements InferenceEngine {
     }
 
     @Override
-    public CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
+    public CompletableFuture<List<AppliedAdapter>> preload(AdapterStack stack) {
         return CompletableFuture.completedFuture(List.of());
     }
 

@@ -14,6 +14,7 @@ import org.apache.flink.configuration.MemorySize;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 /**
  * The options of Llamafu, with the same keys in the DataStream API and in SQL.
@@ -226,7 +227,7 @@ public final class LlamafuConfigOptions {
             .withDescription("What happens to a record that cannot be answered: 'fail' fails the job, 'null' gives a"
                     + " null text, 'emit' gives the error code and the error instead of a text.");
 
-    private static final List<ConfigOption<?>> ALL = List.of(
+    private static final List<ConfigOption<?>> OF_THE_ENGINE = List.of(
             MODEL,
             ADAPTERS,
             CACHE_DIR,
@@ -246,7 +247,9 @@ public final class LlamafuConfigOptions {
             LORA_BATCHING,
             MAX_ADAPTERS_PER_BATCH,
             ANSWER_MEMO,
-            IDLE_TIMEOUT,
+            IDLE_TIMEOUT);
+
+    private static final List<ConfigOption<?>> OF_A_CALL = List.of(
             PROMPT_TEMPLATE,
             MAX_TOKENS,
             TEMPERATURE,
@@ -261,11 +264,20 @@ public final class LlamafuConfigOptions {
             TIMEOUT,
             ON_ERROR);
 
+    private static final List<ConfigOption<?>> ALL =
+            Stream.concat(OF_THE_ENGINE.stream(), OF_A_CALL.stream()).toList();
+
     private LlamafuConfigOptions() {}
 
     /** All options; only {@link #MODEL} is required. */
     public static List<ConfigOption<?>> all() {
         return ALL;
+    }
+
+    /** The options that a single call in SQL may set: all that do not open the engine. */
+    @Internal
+    public static List<ConfigOption<?>> ofACall() {
+        return OF_A_CALL;
     }
 
     /** Whether the key is an entry of {@link #ADAPTERS_FILES}: {@code adapters.files.NAME}. */

@@ -1,7 +1,7 @@
 package io.llamafu.flink;
 
-import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.testing.StubEngine;
@@ -58,7 +58,7 @@ record PacedLeases(String name) implements SerializableFunction<EngineOptions, S
         return new SharedEngines.Lease(ENGINES.get(name), false, () -> {});
     }
 
-    private record Waiting(CompletionRequest request, CompletableFuture<Completion> answer) {}
+    private record Waiting(CompletionRequest request, CompletableFuture<CompletionResult> answer) {}
 
     private static final class PacedEngine extends StubEngine {
         private final BlockingQueue<Waiting> waiting = new LinkedBlockingQueue<>();
@@ -77,8 +77,8 @@ record PacedLeases(String name) implements SerializableFunction<EngineOptions, S
         }
 
         @Override
-        public CompletableFuture<Completion> submit(CompletionRequest request) {
-            CompletableFuture<Completion> answer = new CompletableFuture<>();
+        public CompletableFuture<CompletionResult> submit(CompletionRequest request) {
+            CompletableFuture<CompletionResult> answer = new CompletableFuture<>();
             waiting.add(new Waiting(request, answer));
             if (pace == null) {
                 answerNext();

@@ -1,7 +1,7 @@
 package io.llamafu.flink;
 
-import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.SharedEngines;
@@ -115,21 +115,22 @@ record WatchedLeases(String name) implements SerializableFunction<EngineOptions,
         }
 
         @Override
-        public CompletableFuture<Completion> submit(CompletionRequest request) {
+        public CompletableFuture<CompletionResult> submit(CompletionRequest request) {
             watch.beforeSubmit.accept(engine());
             watch.requests.add(request);
             watch.mostInFlight.accumulateAndGet(watch.inFlight.incrementAndGet(), Math::max);
-            CompletableFuture<Completion> answer = watch.gate.isDone() || !watch.held.test(request)
+            CompletableFuture<CompletionResult> answer = watch.gate.isDone() || !watch.held.test(request)
                     ? super.submit(request)
                     : watch.gate.thenCompose(opened -> super.submit(request));
-            CompletableFuture<Completion> counted = answer.whenComplete((completion, failure) -> {
+            CompletableFuture<CompletionResult> counted = answer.whenComplete((completion, failure) -> {
                 watch.inFlight.decrementAndGet();
                 if (completion != null) {
                     watch.answers.incrementAndGet();
                 }
             });
             // Cancelling must reach the engine.
-            CompletableFuture<Completion> unused = counted.whenComplete((completion, failure) -> answer.cancel(false));
+            CompletableFuture<CompletionResult> unused =
+                    counted.whenComplete((completion, failure) -> answer.cancel(false));
             watch.afterSubmit.accept(engine());
             return counted;
         }

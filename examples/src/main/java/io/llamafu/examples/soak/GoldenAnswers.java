@@ -1,8 +1,8 @@
 package io.llamafu.examples.soak;
 
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.examples.JsonLines;
@@ -89,7 +89,7 @@ final class GoldenAnswers {
         lines.values()
                 .forEach(line -> line.expected().keySet().forEach(stack -> questions.add(new Question(line, stack))));
         Collections.shuffle(questions, random);
-        List<CompletableFuture<Completion>> answers = questions.stream()
+        List<CompletableFuture<CompletionResult>> answers = questions.stream()
                 .map(question -> engine.submit(question.request(maxTokens)))
                 .toList();
         for (int i = 0; i < questions.size(); i++) {

@@ -3,8 +3,8 @@ package io.llamafu.flink.table;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.flink.LlamafuConfigOptions;
 import io.llamafu.flink.LlamafuOptions;
@@ -89,7 +89,7 @@ final class CallOptions implements Serializable {
         }
 
         @Override
-        public void check(Completion answer) {
+        public void check(CompletionResult answer) {
             format.check(answer);
         }
 

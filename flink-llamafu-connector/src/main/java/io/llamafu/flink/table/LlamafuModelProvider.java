@@ -94,14 +94,14 @@ public final class LlamafuModelProvider implements AsyncPredictRuntimeProvider, 
                 "The model %s".formatted(model),
                 written.toMap(),
                 input.texts(),
-                CallOptions.keys(LlamafuTableOptions.ofACall(), fixed(kind)),
+                CallOptions.keys(LlamafuConfigOptions.ofACall(), fixed(kind)),
                 output.hasErrors() ? Set.of(OnError.values()) : Set.of(OnError.FAIL, OnError.NULL),
                 longest);
         return new ModelCalls(model, input, output, format, checked);
     }
 
     private Map<String, String> changes(Map<String, String> config) {
-        Set<String> ours = CallOptions.keys(LlamafuTableOptions.ofACall(), Set.of(LlamafuConfigOptions.TIMEOUT));
+        Set<String> ours = CallOptions.keys(LlamafuConfigOptions.ofACall(), Set.of(LlamafuConfigOptions.TIMEOUT));
         ours.add(LlamafuTableOptions.LABELS.key());
         Set<String> valid = new TreeSet<>(ours);
         valid.addAll(CallOptions.keys(OF_FLINK, Set.of()));

@@ -34,22 +34,6 @@ public final class LlamafuTableOptions {
             .withDescription("The profile of a call: the job parameters 'llamafu.profile.NAME.*' are its options, so"
                     + " that it can use another model.");
 
-    /** Options that a single call may set: those that do not define the engine. */
-    private static final List<ConfigOption<?>> OF_A_CALL = List.of(
-            LlamafuConfigOptions.PROMPT_TEMPLATE,
-            LlamafuConfigOptions.MAX_TOKENS,
-            LlamafuConfigOptions.TEMPERATURE,
-            LlamafuConfigOptions.TOP_K,
-            LlamafuConfigOptions.TOP_P,
-            LlamafuConfigOptions.MIN_P,
-            LlamafuConfigOptions.REPEAT_PENALTY,
-            LlamafuConfigOptions.SEED,
-            LlamafuConfigOptions.STOP,
-            LlamafuConfigOptions.GRAMMAR,
-            LlamafuConfigOptions.JSON_SCHEMA,
-            LlamafuConfigOptions.TIMEOUT,
-            LlamafuConfigOptions.ON_ERROR);
-
     /** Options that a classification sets itself. */
     static final Set<ConfigOption<?>> OF_LABELS = Set.of(
             LlamafuConfigOptions.MAX_TOKENS,
@@ -62,8 +46,4 @@ public final class LlamafuTableOptions {
             Set.of(LlamafuConfigOptions.STOP, LlamafuConfigOptions.GRAMMAR, LlamafuConfigOptions.JSON_SCHEMA);
 
     private LlamafuTableOptions() {}
-
-    static List<ConfigOption<?>> ofACall() {
-        return OF_A_CALL;
-    }
 }

@@ -1,6 +1,6 @@
 package io.llamafu.flink.table;
 
-import io.llamafu.engine.Completion;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.flink.completion.Outcome;
 import org.apache.flink.annotation.Internal;
@@ -57,7 +57,7 @@ public abstract class LlmFunction extends ScalarFunction implements SpecializedF
             @Nullable String text,
             @Nullable String stack,
             @Nullable Map<String, String> options) {
-        Completion completion = ask(format, text, stack, options).completion();
+        CompletionResult completion = ask(format, text, stack, options).completion();
         return completion == null ? null : completion.text();
     }
 

@@ -24,7 +24,7 @@ enum LlmFunctionName {
 
     /** The options that a call may set: those that the function does not set itself. */
     Set<String> changeable() {
-        return CallOptions.keys(LlamafuTableOptions.ofACall(), fixed());
+        return CallOptions.keys(LlamafuConfigOptions.ofACall(), fixed());
     }
 
     private Set<ConfigOption<?>> fixed() {

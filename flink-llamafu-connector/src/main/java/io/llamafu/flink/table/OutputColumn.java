@@ -2,7 +2,7 @@ package io.llamafu.flink.table;
 
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.flink.completion.Outcome;
 import org.apache.flink.table.types.logical.BigIntType;
 import org.apache.flink.table.types.logical.IntType;
@@ -45,15 +45,15 @@ enum OutputColumn {
     /** A String, an Integer, a Long, or null. */
     @Nullable
     Object of(Outcome outcome) {
-        Completion completion = outcome.completion();
+        CompletionResult completion = outcome.completion();
         LlamafuException error = outcome.error();
         return switch (this) {
-            case ANSWER -> of(completion, Completion::text);
+            case ANSWER -> of(completion, CompletionResult::text);
             case ERROR -> of(error, LlamafuException::getMessage);
             case ERROR_CODE -> of(error, known -> known.code().name());
             case FINISH_REASON -> of(completion, known -> known.finishReason().name());
-            case PROMPT_TOKENS -> of(completion, Completion::promptTokens);
-            case GENERATED_TOKENS -> of(completion, Completion::generatedTokens);
+            case PROMPT_TOKENS -> of(completion, CompletionResult::promptTokens);
+            case GENERATED_TOKENS -> of(completion, CompletionResult::generatedTokens);
             case ADAPTERS -> of(completion, OutputColumn::stack);
             case LATENCY_MS ->
                 of(completion, known -> Math.round(known.timings().totalMillis()));
@@ -65,7 +65,7 @@ enum OutputColumn {
         return source == null ? null : value.apply(source);
     }
 
-    private static String stack(Completion completion) {
+    private static String stack(CompletionResult completion) {
         return new AdapterStack(completion.adapters().stream()
                         .map(adapter -> new AdapterStack.Entry(adapter.name(), adapter.scale()))
                         .toList())

@@ -3,8 +3,8 @@ package io.llamafu.flink.table;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.FinishReason;
 import io.llamafu.grammar.JsonSchemaGrammar;
 import io.llamafu.grammar.LabelGrammar;
@@ -22,7 +22,7 @@ sealed interface OutputFormat extends Serializable {
      *
      * @throws LlamafuException with ANSWER_INCOMPLETE if it ended too early to have this format
      */
-    void check(Completion answer);
+    void check(CompletionResult answer);
 
     /** Any text. */
     record Text() implements OutputFormat {
@@ -32,7 +32,7 @@ sealed interface OutputFormat extends Serializable {
         }
 
         @Override
-        public void check(Completion answer) {}
+        public void check(CompletionResult answer) {}
     }
 
     /**
@@ -57,7 +57,7 @@ sealed interface OutputFormat extends Serializable {
         }
 
         @Override
-        public void check(Completion answer) {
+        public void check(CompletionResult answer) {
             if (!labels.contains(answer.text())) {
                 throw new LlamafuException(
                         ErrorCode.ANSWER_INCOMPLETE,
@@ -85,7 +85,7 @@ sealed interface OutputFormat extends Serializable {
         }
 
         @Override
-        public void check(Completion answer) {
+        public void check(CompletionResult answer) {
             if (answer.finishReason() != FinishReason.END_OF_GENERATION) {
                 throw new LlamafuException(
                         ErrorCode.ANSWER_INCOMPLETE,

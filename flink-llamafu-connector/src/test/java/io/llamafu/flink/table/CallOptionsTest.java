@@ -24,7 +24,7 @@ class CallOptionsTest {
                 "ASK",
                 BASE,
                 columns,
-                CallOptions.keys(LlamafuTableOptions.ofACall(), Set.of(LlamafuConfigOptions.STOP)),
+                CallOptions.keys(LlamafuConfigOptions.ofACall(), Set.of(LlamafuConfigOptions.STOP)),
                 Set.of(OnError.FAIL, OnError.NULL),
                 longest);
     }

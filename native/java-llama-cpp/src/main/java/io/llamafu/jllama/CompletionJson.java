@@ -30,7 +30,7 @@ final class CompletionJson {
      */
     static String write(
             CompletionRequest request, List<ScaledAdapter> adapters, int slot, int maxTokens, int sequenceTokens) {
-        SamplingOptions sampling = request.sampling();
+        SamplingOptions sampling = request.sampling().effective(sequenceTokens);
         StringBuilder json = new StringBuilder(request.prompt().length() + 600).append("{\"prompt\":");
         appendText(json, request.prompt());
         append(json, "id_slot", slot);
@@ -39,7 +39,7 @@ final class CompletionJson {
         append(json, "n_predict", maxTokens);
         append(json, "lora", adapters(adapters));
         append(json, "samplers", samplers(sampling));
-        append(json, "temperature", sampling.isGreedy() ? 0 : sampling.temperature());
+        append(json, "temperature", sampling.temperature());
         append(json, "top_k", sampling.isGreedy() ? 1 : sampling.topK());
         append(json, "top_p", sampling.topP());
         append(json, "min_p", sampling.minP());
@@ -50,8 +50,8 @@ final class CompletionJson {
         append(json, "repeat_penalty", sampling.repeatPenalty());
         append(json, "frequency_penalty", sampling.frequencyPenalty());
         append(json, "presence_penalty", sampling.presencePenalty());
-        append(json, "repeat_last_n", Math.min(sampling.penaltyLastTokens(), sequenceTokens));
-        append(json, "seed", Integer.toUnsignedLong(sampling.fixedSeed()));
+        append(json, "repeat_last_n", sampling.penaltyLastTokens());
+        append(json, "seed", Integer.toUnsignedLong(sampling.seed()));
         append(json, "logit_bias", logitBias(sampling.logitBias()));
         json.append(",\"grammar\":");
         appendText(json, sampling.grammar());

@@ -2,30 +2,32 @@ package io.llamafu.jllama;
 
 import io.llamafu.DaemonThreads;
 import io.llamafu.ErrorCode;
+import io.llamafu.Futures;
 import io.llamafu.LlamafuException;
+import io.llamafu.Utf8;
 import io.llamafu.adapter.AdapterCatalog;
 import io.llamafu.adapter.AdapterCatalog.OpenStack;
 import io.llamafu.adapter.AdapterFile;
 import io.llamafu.adapter.AdapterName;
 import io.llamafu.adapter.AdapterSource;
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
+import io.llamafu.engine.AppliedAdapter;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
-import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.engine.support.AdapterInventory;
 import io.llamafu.engine.support.AnswerMemo;
-import io.llamafu.engine.support.GrammarSyntax;
 import io.llamafu.engine.support.MemoryBudget;
 import io.llamafu.engine.support.OpenRequests;
 import io.llamafu.engine.support.Preload;
 import io.llamafu.engine.support.RequestCheck;
 import io.llamafu.engine.support.SequenceTokens;
 import io.llamafu.gguf.ModelFile;
+import io.llamafu.grammar.GrammarSyntax;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -171,13 +173,13 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     }
 
     @Override
-    public CompletableFuture<Completion> submit(CompletionRequest request) {
+    public CompletableFuture<CompletionResult> submit(CompletionRequest request) {
         requireNonNull(request, "request is null");
         long now = System.nanoTime();
-        CompletableFuture<Completion> future = openRequests.open(request.timeout(), request.patience(), now);
+        CompletableFuture<CompletionResult> future = openRequests.open(request.timeout(), request.patience(), now);
         try {
             check(request);
-            CompletableFuture<OpenStack> unused = open(request.adapters()).whenComplete((adapters, failure) -> {
+            Futures.whenComplete(open(request.adapters()), (adapters, failure) -> {
                 if (failure != null) {
                     future.completeExceptionally(coded(failure));
                 } else {
@@ -191,8 +193,11 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     }
 
     private void queue(
-            CompletionRequest request, OpenStack adapters, CompletableFuture<Completion> future, long submittedNanos) {
-        CompletableFuture<Completion> unused = future.whenComplete((completion, failure) -> adapters.close());
+            CompletionRequest request,
+            OpenStack adapters,
+            CompletableFuture<CompletionResult> future,
+            long submittedNanos) {
+        CompletableFuture<CompletionResult> unused = future.whenComplete((completion, failure) -> adapters.close());
         try {
             openRequests.waits(future, System.nanoTime());
             workers.execute(() -> serve(request, adapters.files(), future, submittedNanos));
@@ -228,7 +233,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     private void serve(
             CompletionRequest request,
             List<AdapterFile> adapters,
-            CompletableFuture<Completion> future,
+            CompletableFuture<CompletionResult> future,
             long submittedNanos) {
         if (future.isDone()) {
             return;
@@ -260,11 +265,11 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     private void askModel(
             CompletionRequest request,
             List<AdapterFile> adapters,
-            CompletableFuture<Completion> future,
+            CompletableFuture<CompletionResult> future,
             long submittedNanos) {
         openRequests.proceeds(future, System.nanoTime());
         int slot = freeSlots.remove();
-        Optional<Completion> completion = Optional.empty();
+        Optional<CompletionResult> completion = Optional.empty();
         Optional<LlamafuException> failure = Optional.empty();
         try {
             completion = answer(request, adapters, future, submittedNanos, slot);
@@ -278,10 +283,10 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         failure.ifPresent(future::completeExceptionally);
     }
 
-    private Optional<Completion> answer(
+    private Optional<CompletionResult> answer(
             CompletionRequest request,
             List<AdapterFile> adapters,
-            CompletableFuture<Completion> future,
+            CompletableFuture<CompletionResult> future,
             long submittedNanos,
             int slot) {
         long startedNanos = System.nanoTime();
@@ -390,7 +395,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
 
     @Override
     public int countTokens(String text) {
-        RequestCheck.encode(text, "The text");
+        Utf8.requireEncodable(text, "The text");
         TextLimits.checkWords(text);
         ModelGeneration generation = acquire(List.of());
         try {
@@ -407,7 +412,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
 
     /** Loads the model again with these adapters, if it was loaded without them. */
     @Override
-    public CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
+    public CompletableFuture<List<AppliedAdapter>> preload(AdapterStack stack) {
         return open(stack).thenApplyAsync(open -> load(stack, open), workers).handle((resolved, failure) -> {
             if (failure != null) {
                 throw coded(failure);
@@ -416,19 +421,19 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         });
     }
 
-    private List<ResolvedAdapter> load(AdapterStack stack, OpenStack open) {
+    private List<AppliedAdapter> load(AdapterStack stack, OpenStack open) {
         try (open) {
             acquire(open.files()).release();
             return resolved(stack, open.files());
         }
     }
 
-    private static List<ResolvedAdapter> resolved(AdapterStack stack, List<AdapterFile> files) {
-        List<ResolvedAdapter> resolved = new ArrayList<>();
+    private static List<AppliedAdapter> resolved(AdapterStack stack, List<AdapterFile> files) {
+        List<AppliedAdapter> resolved = new ArrayList<>();
         for (int i = 0; i < files.size(); i++) {
             AdapterFile file = files.get(i);
-            resolved.add(new ResolvedAdapter(
-                    file.name(), file.scaleOf(stack.entries().get(i)), file.digest()));
+            resolved.add(
+                    new AppliedAdapter(file.name(), file.scaleOf(stack.entries().get(i)), file.digest()));
         }
         return resolved;
     }

@@ -2,10 +2,10 @@ package io.llamafu.jllama;
 
 import io.llamafu.adapter.AdapterFile;
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
+import io.llamafu.engine.AppliedAdapter;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.FinishReason;
-import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.engine.support.AnswerText;
 import io.llamafu.jllama.BoundModel.Piece;
 import io.llamafu.jllama.CompletionJson.ScaledAdapter;
@@ -24,7 +24,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 final class SlotAnswer {
     private final CompletionRequest request;
     private final ModelGeneration generation;
-    private final List<ResolvedAdapter> resolved = new ArrayList<>();
+    private final List<AppliedAdapter> resolved = new ArrayList<>();
     private final List<ScaledAdapter> scaled = new ArrayList<>();
     private final int promptTokens;
     private final int maxTokens;
@@ -63,13 +63,13 @@ final class SlotAnswer {
             AdapterStack.Entry entry = request.adapters().entries().get(i);
             AdapterFile adapter = adapters.get(i);
             float scale = adapter.scaleOf(entry);
-            resolved.add(new ResolvedAdapter(entry.name(), scale, adapter.digest()));
+            resolved.add(new AppliedAdapter(entry.name(), scale, adapter.digest()));
             scaled.add(new ScaledAdapter(generation.id(adapter), scale));
         }
     }
 
     /** Sends the request and reads its answer; false if the future was completed meanwhile and the rest was dropped. */
-    boolean receiveAll(int slot, CompletableFuture<Completion> future) {
+    boolean receiveAll(int slot, CompletableFuture<CompletionResult> future) {
         BoundModel model = generation.model();
         int task = model.request(CompletionJson.write(request, scaled, slot, maxTokens, sequenceTokens));
         boolean lastHadText = true;
@@ -121,15 +121,15 @@ final class SlotAnswer {
         return generatedTokens;
     }
 
-    Completion completion() {
-        return new Completion(
+    CompletionResult completion() {
+        return new CompletionResult(
                 text.toString(),
                 finishReason,
                 promptTokens,
                 0,
                 generatedTokens,
                 resolved,
-                new Completion.Timings(
+                new CompletionResult.Timings(
                         millisSinceSubmit(startedNanos),
                         millisSinceSubmit(firstTokenNanos),
                         millisSinceSubmit(System.nanoTime())));

@@ -1,9 +1,9 @@
 package io.llamafu.peft;
 
-import io.llamafu.engine.Completion;
+import io.llamafu.engine.AppliedAdapter;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.InferenceEngine;
-import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.llamacpp.LlamaCppEngine;
 import io.llamafu.testing.TinyModel;
 import io.llamafu.testing.TinyModel.Golden;
@@ -43,16 +43,14 @@ class ConvertedAdapterAnswersTest {
         int exact = 0;
         try (InferenceEngine engine =
                 LlamaCppEngine.open(TinyModel.options().adapters(folder).build())) {
-            List<CompletableFuture<Completion>> answers = new ArrayList<>();
+            List<CompletableFuture<CompletionResult>> answers = new ArrayList<>();
             for (Golden one : sample) {
                 answers.add(engine.submit(
                         CompletionRequest.of(one.prompt(), one.stack()).withMaxTokens(60)));
             }
             for (int index = 0; index < SAMPLE; index++) {
-                Completion answer = answers.get(index).get(3, TimeUnit.MINUTES);
-                assertThat(answer.adapters())
-                        .extracting(ResolvedAdapter::digest)
-                        .contains(converted.digest());
+                CompletionResult answer = answers.get(index).get(3, TimeUnit.MINUTES);
+                assertThat(answer.adapters()).extracting(AppliedAdapter::digest).contains(converted.digest());
                 exact += answer.text().equals(sample.get(index).expected()) ? 1 : 0;
             }
         }

@@ -1,7 +1,8 @@
 package io.llamafu.engine.support;
 
-import io.llamafu.engine.Completion;
-import io.llamafu.engine.ResolvedAdapter;
+import io.llamafu.Futures;
+import io.llamafu.engine.AppliedAdapter;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.SamplingOptions;
 
 import java.util.HashMap;
@@ -18,22 +19,22 @@ import java.util.concurrent.TimeUnit;
 import static java.util.Objects.requireNonNull;
 
 /**
- * Asks the model once for identical questions: one that was answered a moment ago is answered from here, and one that is
- * being answered waits for that answer. Each question has one answer: at temperature 0, and above it because the seed is
- * part of it. Failures are not remembered.
+ * Asks the model once for identical questions. A question that was answered recently is answered from the memo; one that is
+ * being answered waits for that answer. Each question has one answer, also above temperature 0, because the seed is part of
+ * it. Failures are not remembered.
  *
- * <p>Who waits keeps his own deadline. If the one he waits for gives up, the next is asked in its place; if it fails, all
- * are asked at once, so that a question which fails late is not asked one after the other. Whoever takes a waiting one out
- * of its group settles it. Thread-safe.
+ * <p>A waiting request keeps its own deadline. If the request that it waits for is cancelled, the next one is asked instead;
+ * if that request fails, all waiting ones are asked at once, so that a question which fails late does not fail one request
+ * after the other. Whoever removes a waiting request from its group settles it. Thread-safe.
  */
 public final class AnswerMemo {
     private static final int MOST_ANSWERS = 10_000;
-    /** Objects of an entry beside its texts and tokens, roughly. */
+    /** A rough size of the objects of an entry besides its texts and tokens. */
     private static final long BYTES_OF_AN_ENTRY = 400;
 
     private final long mostBytes;
-    /** The longest unused first. */
-    private final LinkedHashMap<Question, Completion> answers = new LinkedHashMap<>(16, 0.75f, true);
+    /** The least recently used first. */
+    private final LinkedHashMap<Question, CompletionResult> answers = new LinkedHashMap<>(16, 0.75f, true);
 
     private final Map<Question, Group> asked = new HashMap<>();
     private long bytes;
@@ -41,16 +42,16 @@ public final class AnswerMemo {
     private boolean closed;
 
     /**
-     * What decides an answer, as far as a model decides it.
+     * Everything that determines an answer.
      *
-     * @param prompt its text or its tokens, as a value that is compared by its content
-     * @param promptBytes how much memory that takes
-     * @param adapters with the digests of their files: a version that was published anew is another question
+     * @param prompt its text or its tokens, as a value that is compared by content
+     * @param promptBytes the memory it takes
+     * @param adapters with the digests of their files: a new version makes another question
      */
     public record Question(
             Object prompt,
             long promptBytes,
-            List<ResolvedAdapter> adapters,
+            List<AppliedAdapter> adapters,
             SamplingOptions sampling,
             int maxTokens,
             List<String> stop) {
@@ -68,9 +69,9 @@ public final class AnswerMemo {
         }
     }
 
-    /** One who asks; each is itself only. */
+    /** A request for an answer, compared by identity. */
     public static final class Asker {
-        private final CompletableFuture<Completion> future;
+        private final CompletableFuture<CompletionResult> future;
         private final long submittedNanos;
         private final Runnable ask;
         private final Runnable dispose;
@@ -78,39 +79,39 @@ public final class AnswerMemo {
         /**
          * @param future gets the answer
          * @param submittedNanos when it was submitted, as in {@link System#nanoTime}
-         * @param ask asks the model, for one who has waited in vain; does not throw or block
-         * @param dispose frees what is only needed to ask the model, when that has turned out to be needless
+         * @param ask asks the model after a wait in vain; does not throw or block
+         * @param dispose frees what only the model would have needed
          */
-        public Asker(CompletableFuture<Completion> future, long submittedNanos, Runnable ask, Runnable dispose) {
+        public Asker(CompletableFuture<CompletionResult> future, long submittedNanos, Runnable ask, Runnable dispose) {
             this.future = requireNonNull(future, "future is null");
             this.submittedNanos = submittedNanos;
             this.ask = requireNonNull(ask, "ask is null");
             this.dispose = requireNonNull(dispose, "dispose is null");
         }
 
-        private void answer(Completion known) {
+        private void answer(CompletionResult known) {
             double millis = (System.nanoTime() - submittedNanos) / (double) TimeUnit.MILLISECONDS.toNanos(1);
-            future.complete(known.repeated(new Completion.Timings(millis, millis, millis)));
+            future.complete(known.repeated(new CompletionResult.Timings(millis, millis, millis)));
             dispose.run();
         }
     }
 
-    /** Those who wait for the answer to one question. */
+    /** The requests that wait for the answer to one question. */
     private static final class Group {
         private final Set<Asker> waiting = new LinkedHashSet<>();
     }
 
-    /** @param mostBytes for questions and answers, of the JVM's heap; 0 asks the model for each question */
+    /** @param mostBytes heap for questions and answers; 0 turns the memo off */
     public AnswerMemo(long mostBytes) {
         this.mostBytes = mostBytes;
     }
 
-    /** Whether the caller must ask the model for this one; else it is answered here, or disposed of. */
+    /** Whether the caller must ask the model. Otherwise the request is answered or disposed of here. */
     public boolean mustAsk(Question question, Asker asker) {
         if (mostBytes == 0) {
             return true;
         }
-        Completion known;
+        CompletionResult known;
         Group group;
         boolean leads = false;
         synchronized (this) {
@@ -136,9 +137,8 @@ public final class AnswerMemo {
         return leads;
     }
 
-    @SuppressWarnings("FutureReturnValueIgnored") // nothing escapes it
     private void settleWith(Question question, Group group, Asker leader) {
-        leader.future.whenComplete((completion, failure) -> {
+        Futures.whenComplete(leader.future, (completion, failure) -> {
             if (failure == null) {
                 answerAll(question, group, completion);
             } else if (leader.future.isCancelled()) {
@@ -149,9 +149,8 @@ public final class AnswerMemo {
         });
     }
 
-    @SuppressWarnings("FutureReturnValueIgnored") // nothing escapes it
     private void leaveWhenDone(Group group, Asker asker) {
-        asker.future.whenComplete((completion, failure) -> {
+        Futures.whenComplete(asker.future, (completion, failure) -> {
             boolean left;
             synchronized (this) {
                 left = group.waiting.remove(asker);
@@ -162,7 +161,7 @@ public final class AnswerMemo {
         });
     }
 
-    private void answerAll(Question question, Group group, Completion completion) {
+    private void answerAll(Question question, Group group, CompletionResult completion) {
         List<Asker> answered;
         synchronized (this) {
             asked.remove(question, group);
@@ -174,21 +173,22 @@ public final class AnswerMemo {
         answered.forEach(asker -> asker.answer(completion));
     }
 
-    private void remember(Question question, Completion completion) {
+    private void remember(Question question, CompletionResult completion) {
         long needed = bytes(question, completion);
         if (needed > mostBytes || answers.putIfAbsent(question, completion) != null) {
             return;
         }
         bytes += needed;
-        Iterator<Map.Entry<Question, Completion>> oldest = answers.entrySet().iterator();
+        Iterator<Map.Entry<Question, CompletionResult>> oldest =
+                answers.entrySet().iterator();
         while (bytes > mostBytes || answers.size() > MOST_ANSWERS) {
-            Map.Entry<Question, Completion> entry = oldest.next();
+            Map.Entry<Question, CompletionResult> entry = oldest.next();
             bytes -= bytes(entry.getKey(), entry.getValue());
             oldest.remove();
         }
     }
 
-    private static long bytes(Question question, Completion completion) {
+    private static long bytes(Question question, CompletionResult completion) {
         return question.bytes() + 2L * completion.text().length();
     }
 
@@ -199,7 +199,7 @@ public final class AnswerMemo {
             if (next.isEmpty()) {
                 asked.remove(question, group);
             }
-            // Under the lock, so that nobody is asked after close.
+            // under the lock, so that the model is not asked after close
             next.ifPresent(asker -> asker.ask.run());
         }
         next.ifPresent(asker -> settleWith(question, group, asker));
@@ -215,9 +215,8 @@ public final class AnswerMemo {
         }
     }
 
-    @SuppressWarnings("FutureReturnValueIgnored") // nothing escapes it
     private void rememberAnswer(Question question, Asker asker) {
-        asker.future.whenComplete((completion, failure) -> {
+        Futures.whenComplete(asker.future, (completion, failure) -> {
             if (failure == null) {
                 synchronized (this) {
                     remember(question, completion);
@@ -226,7 +225,7 @@ public final class AnswerMemo {
         });
     }
 
-    /** The first who has not given up; the others leave by themselves. */
+    /** The first request that is not done; the others remove themselves. */
     private static Optional<Asker> firstOf(Group group) {
         Optional<Asker> first =
                 group.waiting.stream().filter(asker -> !asker.future.isDone()).findFirst();
@@ -234,12 +233,12 @@ public final class AnswerMemo {
         return first;
     }
 
-    /** Requests that were answered without the model. */
+    /** How many requests were answered without the model. */
     public synchronized long hits() {
         return hits;
     }
 
-    /** Asks for nobody who waits any more; afterwards all requests that are open must fail. */
+    /** Stops asking the model for waiting requests; the caller must fail all open ones afterwards. */
     public synchronized void close() {
         closed = true;
     }

@@ -6,8 +6,8 @@ import java.util.List;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 /**
- * The bytes of an answer as they are generated, with a watch for stop strings. Tokens may end inside a character; the
- * text never does.
+ * The bytes of an answer as they are generated, cut off at a stop string. Tokens may end inside a character; the text never
+ * does.
  */
 public final class AnswerText {
     private final byte[][] stops;
@@ -22,7 +22,7 @@ public final class AnswerText {
                 Arrays.stream(this.stops).mapToInt(stop -> stop.length).max().orElse(0);
     }
 
-    /** Appends a token's bytes. Once a stop string has appeared the text ends before it and takes nothing more. */
+    /** Appends a token's bytes. After a stop string has appeared, the text ends before it and nothing is appended. */
     public void append(byte[] source, int offset, int count) {
         if (stopped || count == 0) {
             return;
@@ -55,13 +55,13 @@ public final class AnswerText {
         return stopped;
     }
 
-    /** The text so far. A character whose last bytes are not generated yet is left out; impossible bytes become U+FFFD. */
+    /** The text so far, without an incomplete character at its end. Invalid bytes become U+FFFD. */
     @Override
     public String toString() {
         return new String(bytes, 0, length - incompleteTail(), UTF_8);
     }
 
-    /** How many bytes at the end are the beginning of a character that is not complete. */
+    /** How many bytes at the end belong to an incomplete character. */
     private int incompleteTail() {
         for (int back = 1; back <= Math.min(3, length); back++) {
             int value = bytes[length - back] & 0xff;
@@ -73,7 +73,7 @@ public final class AnswerText {
         return 0;
     }
 
-    /** Length of the character that a byte begins; 1 if it can begin none. */
+    /** The length of the character that starts with a byte; 1 if none does. */
     private static int charactersBytes(int first) {
         if (first >= 0xf0 && first <= 0xf4) {
             return 4;

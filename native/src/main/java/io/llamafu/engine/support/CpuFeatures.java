@@ -14,7 +14,7 @@ public final class CpuFeatures {
 
     private CpuFeatures() {}
 
-    /** Empty where the system does not tell: not Linux, or {@code /proc} is not mounted. */
+    /** Empty if unknown: not Linux, or {@code /proc} is not mounted. */
     public static Optional<Set<String>> current() {
         try {
             return parse(Files.readAllLines(CPU_INFO));
@@ -24,8 +24,8 @@ public final class CpuFeatures {
     }
 
     /**
-     * From the lines of {@code /proc/cpuinfo}: those called {@code flags} on x86 and {@code Features} on ARM. A thread may
-     * run on any core, so what counts is what all cores have.
+     * Parses the lines of {@code /proc/cpuinfo}: {@code flags} on x86, {@code Features} on ARM. A thread may run on any core,
+     * so these are the features that all cores have.
      */
     public static Optional<Set<String>> parse(List<String> cpuInfo) {
         Set<String> common = null;

@@ -9,14 +9,14 @@ import io.llamafu.gguf.ModelFile;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** The option {@code memory-budget}: what would exceed it is refused, with the figures. */
+/** The option {@code memory-budget}. */
 public final class MemoryBudget {
     private static final Pattern BLOCK = Pattern.compile("blk\\.(\\d{1,6})\\.");
 
     private MemoryBudget() {}
 
     /**
-     * Refuses what can be foretold from the file: weights, and the memory of the sequences.
+     * Refuses a model whose weights and sequence memory, as computed from the file, exceed the budget.
      *
      * @throws LlamafuException with OUT_OF_MEMORY
      */
@@ -29,7 +29,7 @@ public final class MemoryBudget {
                 "the weights are %d bytes and the key-value cache %d".formatted(weights, cacheBytes));
     }
 
-    /** The memory that can be foretold from the file; none if it cannot be read. */
+    /** Weights and sequence memory, as computed from the file; none if it cannot be read. */
     public static NeededMemory foretold(EngineOptions options) {
         try {
             ModelFile file = ModelFile.read(options.model());
@@ -70,7 +70,7 @@ public final class MemoryBudget {
     }
 
     /**
-     * Compares with the budget.
+     * Refuses more than the budget.
      *
      * @param needed bytes
      * @param need what follows "but for MODEL" in the message

@@ -1,8 +1,9 @@
 package io.llamafu.engine.support;
 
 import io.llamafu.ErrorCode;
+import io.llamafu.Futures;
 import io.llamafu.LlamafuException;
-import io.llamafu.engine.Completion;
+import io.llamafu.engine.CompletionResult;
 
 import java.time.Duration;
 import java.util.List;
@@ -15,17 +16,16 @@ import java.util.concurrent.atomic.LongAdder;
 import static java.util.Objects.requireNonNull;
 
 /**
- * Every request that has no outcome yet, in whatever state it is, so that none outlives its deadline or the engine.
- * Thread-safe.
+ * Every request without an outcome, in whatever state, so that none outlives its deadline or the engine. Thread-safe.
  *
- * <p>A request's timeout is the time that the engine may take for it, not the time in which others are served: the clock
- * stands while the request waits in a line, for a slot or for room for its adapters, and begins anew when its turn has
- * come. What bounds the wait is that lines move: a request has its turn, and is done with it within its own timeout. If
- * neither happens for the longest timeout of all, the lines do not move, and the requests in them fail.
+ * <p>A request's timeout limits the time that the engine works on it, not the time in which it serves others. The clock stops
+ * while the request waits in line, for a slot or for adapter memory, and restarts when its turn has come. The wait is bounded
+ * because lines move: each request takes its turn and finishes within its own timeout. If no turn begins or ends for the
+ * longest of all timeouts, the lines are stuck, and the requests in them fail.
  */
-@SuppressWarnings("CollectionUndefinedEquality") // a future is equal to itself only, which is what is meant
+@SuppressWarnings("CollectionUndefinedEquality") // futures are compared by identity, as intended
 public final class OpenRequests {
-    private final Map<CompletableFuture<Completion>, OpenRequest> open = new ConcurrentHashMap<>();
+    private final Map<CompletableFuture<CompletionResult>, OpenRequest> open = new ConcurrentHashMap<>();
     private final LongAdder submitted = new LongAdder();
     private final LongAdder completed = new LongAdder();
     private final LongAdder failed = new LongAdder();
@@ -35,7 +35,7 @@ public final class OpenRequests {
     private volatile long lastCheckNanos = System.nanoTime();
 
     private static final class OpenRequest {
-        private final CompletableFuture<Completion> future;
+        private final CompletableFuture<CompletionResult> future;
         private final Duration timeout;
         private final long timeoutNanos;
         private final Duration patience;
@@ -44,7 +44,8 @@ public final class OpenRequests {
         private volatile boolean inLine;
         private volatile long sinceNanos;
 
-        private OpenRequest(CompletableFuture<Completion> future, Duration timeout, Duration patience, long nowNanos) {
+        private OpenRequest(
+                CompletableFuture<CompletionResult> future, Duration timeout, Duration patience, long nowNanos) {
             this.future = future;
             this.timeout = timeout;
             this.timeoutNanos = saturatedNanos(timeout);
@@ -59,15 +60,15 @@ public final class OpenRequests {
         }
     }
 
-    /** A future that stays on the books until it has an outcome. Its time runs from now on. */
-    public CompletableFuture<Completion> open(Duration timeout, Duration patience, long nowNanos) {
+    /** A future that is tracked until it has an outcome. Its clock starts now. */
+    public CompletableFuture<CompletionResult> open(Duration timeout, Duration patience, long nowNanos) {
         requireNonNull(timeout, "timeout is null");
         requireNonNull(patience, "patience is null");
-        CompletableFuture<Completion> future = new CompletableFuture<>();
+        CompletableFuture<CompletionResult> future = new CompletableFuture<>();
         submitted.increment();
         OpenRequest request = new OpenRequest(future, timeout, patience, nowNanos);
         open.put(future, request);
-        CompletableFuture<Completion> unused = future.whenComplete((completion, failure) -> {
+        Futures.whenComplete(future, (result, failure) -> {
             open.remove(future);
             if (!request.inLine) {
                 lastMoveNanos.accumulate(System.nanoTime());
@@ -83,8 +84,8 @@ public final class OpenRequests {
         return timeout.compareTo(Duration.ofNanos(most)) >= 0 ? most : timeout.toNanos();
     }
 
-    /** It waits for others from now on: its time stands. */
-    public void waits(CompletableFuture<Completion> future, long nowNanos) {
+    /** The request waits for others: its clock stops. */
+    public void waits(CompletableFuture<CompletionResult> future, long nowNanos) {
         OpenRequest request = open.get(future);
         if (request != null) {
             request.sinceNanos = nowNanos;
@@ -92,8 +93,8 @@ public final class OpenRequests {
         }
     }
 
-    /** Its turn has come: it has all its time from now on. */
-    public void proceeds(CompletableFuture<Completion> future, long nowNanos) {
+    /** The turn of the request has come: its clock restarts. */
+    public void proceeds(CompletableFuture<CompletionResult> future, long nowNanos) {
         lastMoveNanos.accumulate(nowNanos);
         OpenRequest request = open.get(future);
         if (request != null) {
@@ -102,7 +103,7 @@ public final class OpenRequests {
         }
     }
 
-    /** To be called all the time while the engine works, by a thread that hangs if the engine does. */
+    /** Call it continually while the engine works, on a thread that hangs if the engine does. */
     public void failOverdue(long nowNanos) {
         lastCheckNanos = nowNanos;
         Duration longest = Duration.ZERO;
@@ -112,7 +113,7 @@ public final class OpenRequests {
         for (OpenRequest request : open.values()) {
             failIfOverdue(request, nowNanos);
         }
-        // Afterwards: one that was overdue makes place for those in line.
+        // afterwards, because an overdue request makes room for those in line
         for (OpenRequest request : open.values()) {
             failIfStuck(request, longest, nowNanos);
         }
@@ -140,7 +141,7 @@ public final class OpenRequests {
         }
     }
 
-    /** How long ago the requests were last held against their deadlines. */
+    /** How long ago the deadlines were last checked. */
     public Duration unattendedFor() {
         return Duration.ofNanos(Math.max(0, System.nanoTime() - lastCheckNanos));
     }
@@ -149,7 +150,7 @@ public final class OpenRequests {
         List.copyOf(open.keySet()).forEach(future -> future.completeExceptionally(failure));
     }
 
-    /** Remembers why the engine ended, for those who still ask it. */
+    /** Fails all requests, and remembers the cause for later ones. */
     public void engineFailed(Throwable failure) {
         engineFailure = failure;
         failAll(closedException());
@@ -158,7 +159,7 @@ public final class OpenRequests {
     public LlamafuException closedException() {
         Throwable failure = engineFailure;
         return failure == null
-                ? new LlamafuException(ErrorCode.ENGINE_CLOSED, "The engine was closed; open a new one.")
+                ? LlamafuException.engineClosed()
                 : new LlamafuException(
                         ErrorCode.ENGINE_FAILED, "The engine ended because of an error: " + failure, failure);
     }

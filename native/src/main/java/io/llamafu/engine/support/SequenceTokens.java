@@ -7,13 +7,13 @@ import io.llamafu.gguf.ModelFile;
 
 /** The option {@code context-size}. */
 public final class SequenceTokens {
-    /** llama.cpp counts the cells of all sequences in 32 bits, after it has rounded those of each up to 256. */
+    /** llama.cpp counts the cells of all sequences in 32 bits, after rounding those of each up to 256. */
     private static final long MOST_CELLS = (1L << 31) - (256L << 8);
 
     private SequenceTokens() {}
 
     /**
-     * The most tokens of a sequence, prompt and answer: never more than the model was trained for.
+     * The most tokens of a sequence, prompt and answer: at most the context that the model was trained for.
      *
      * @throws LlamafuException with INVALID_OPTION if all sequences together have more cells than llama.cpp can count
      */

@@ -1,2 +1,2 @@
-/** What engines have in common. Internal: not for users of the engines. */
+/** What every engine needs. Internal: not for users of the engines. */
 package io.llamafu.engine.support;

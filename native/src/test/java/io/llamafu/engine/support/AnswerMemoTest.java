@@ -2,9 +2,9 @@ package io.llamafu.engine.support;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
-import io.llamafu.engine.Completion;
+import io.llamafu.engine.AppliedAdapter;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.FinishReason;
-import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.engine.SamplingOptions;
 import org.junit.jupiter.api.Test;
 
@@ -27,7 +27,7 @@ class AnswerMemoTest {
 
     /** One request, with how often it was given to the model, and disposed of unasked. */
     private final class Request {
-        private final CompletableFuture<Completion> future = new CompletableFuture<>();
+        private final CompletableFuture<CompletionResult> future = new CompletableFuture<>();
         private final AtomicInteger asked = new AtomicInteger();
         private final AtomicInteger disposed = new AtomicInteger();
 
@@ -62,9 +62,9 @@ class AnswerMemoTest {
         }
     }
 
-    private static Completion completion(String text) {
-        return new Completion(
-                text, FinishReason.END_OF_GENERATION, 5, 2, 3, List.of(), new Completion.Timings(1, 2, 3));
+    private static CompletionResult completion(String text) {
+        return new CompletionResult(
+                text, FinishReason.END_OF_GENERATION, 5, 2, 3, List.of(), new CompletionResult.Timings(1, 2, 3));
     }
 
     private static AnswerMemo.Question question(String prompt) {
@@ -86,7 +86,7 @@ class AnswerMemoTest {
         Request again = ask("a");
 
         again.assertAnsweredWithoutTheModel("A");
-        Completion answer = again.future.join();
+        CompletionResult answer = again.future.join();
         assertThat(answer.cachedPromptTokens()).isEqualTo(answer.promptTokens());
         assertThat(answer.generatedTokens()).isEqualTo(3);
         assertThat(answer.timings().totalMillis())
@@ -162,7 +162,7 @@ class AnswerMemoTest {
 
     @Test
     void whateverDecidesAnAnswerMakesAnotherQuestion() {
-        ResolvedAdapter medical = new ResolvedAdapter("medical", 1, "digest");
+        AppliedAdapter medical = new AppliedAdapter("medical", 1, "digest");
         List<AnswerMemo.Question> questions = List.of(
                 question("a"),
                 question("b"),
@@ -174,9 +174,9 @@ class AnswerMemoTest {
                 new AnswerMemo.Question("a", 2, List.of(), GREEDY, 10, List.of("END")),
                 new AnswerMemo.Question("a", 2, List.of(medical), GREEDY, 10, List.of()),
                 new AnswerMemo.Question(
-                        "a", 2, List.of(new ResolvedAdapter("medical", 0.5f, "digest")), GREEDY, 10, List.of()),
+                        "a", 2, List.of(new AppliedAdapter("medical", 0.5f, "digest")), GREEDY, 10, List.of()),
                 new AnswerMemo.Question(
-                        "a", 2, List.of(new ResolvedAdapter("medical", 1, "published anew")), GREEDY, 10, List.of()));
+                        "a", 2, List.of(new AppliedAdapter("medical", 1, "published anew")), GREEDY, 10, List.of()));
         List<Request> requests = questions.stream().map(Request::new).toList();
         requests.forEach(Request::assertAsked);
         requests.forEach(request -> request.answer("A"));

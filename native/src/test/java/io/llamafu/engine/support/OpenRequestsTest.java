@@ -1,14 +1,14 @@
 package io.llamafu.engine.support;
 
 import io.llamafu.ErrorCode;
-import io.llamafu.LlamafuException;
-import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import org.junit.jupiter.api.Test;
 
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 
+import static io.llamafu.testing.Failures.code;
 import static org.assertj.core.api.Assertions.assertThat;
 
 class OpenRequestsTest {
@@ -19,7 +19,7 @@ class OpenRequestsTest {
 
     @Test
     void timeIsCountedFromTheSubmission() {
-        CompletableFuture<Completion> request = open(TIMEOUT, start);
+        CompletableFuture<CompletionResult> request = open(TIMEOUT, start);
 
         requests.failOverdue(after(1_999));
         assertThat(request).isNotDone();
@@ -29,10 +29,10 @@ class OpenRequestsTest {
 
     @Test
     void waitForOthersDoesNotCount() {
-        CompletableFuture<Completion> waiting = open(TIMEOUT, start);
+        CompletableFuture<CompletionResult> waiting = open(TIMEOUT, start);
         requests.waits(waiting, start);
         for (long second = 1; second <= 60; second++) {
-            CompletableFuture<Completion> served = open(TIMEOUT, after(second * 1_000));
+            CompletableFuture<CompletionResult> served = open(TIMEOUT, after(second * 1_000));
             requests.proceeds(served, after(second * 1_000));
             served.cancel(false);
             requests.failOverdue(after(second * 1_000 + 999));
@@ -48,8 +48,8 @@ class OpenRequestsTest {
 
     @Test
     void lineThatDoesNotMoveEndsAfterTheLongestTimeout() {
-        CompletableFuture<Completion> longest = open(Duration.ofSeconds(5), start);
-        CompletableFuture<Completion> waiting = open(TIMEOUT, start);
+        CompletableFuture<CompletionResult> longest = open(Duration.ofSeconds(5), start);
+        CompletableFuture<CompletionResult> waiting = open(TIMEOUT, start);
         requests.waits(longest, start);
         requests.waits(waiting, start);
 
@@ -64,8 +64,8 @@ class OpenRequestsTest {
     /** A slow request that held the only slot takes nobody with it. */
     @Test
     void requestThatIsOverdueMakesPlaceForThoseInLine() {
-        CompletableFuture<Completion> running = open(TIMEOUT, start);
-        CompletableFuture<Completion> waiting = open(TIMEOUT, start);
+        CompletableFuture<CompletionResult> running = open(TIMEOUT, start);
+        CompletableFuture<CompletionResult> waiting = open(TIMEOUT, start);
         requests.proceeds(running, start);
         requests.waits(waiting, start);
 
@@ -83,8 +83,8 @@ class OpenRequestsTest {
     @Test
     void requestThatIsAnsweredMakesPlaceForThoseInLine() {
         long longAgo = start - Duration.ofMinutes(1).toNanos();
-        CompletableFuture<Completion> running = open(Duration.ofMinutes(10), longAgo);
-        CompletableFuture<Completion> waiting = open(TIMEOUT, longAgo);
+        CompletableFuture<CompletionResult> running = open(Duration.ofMinutes(10), longAgo);
+        CompletableFuture<CompletionResult> waiting = open(TIMEOUT, longAgo);
         requests.proceeds(running, longAgo);
         requests.waits(waiting, longAgo);
         running.cancel(false);
@@ -95,8 +95,8 @@ class OpenRequestsTest {
 
     @Test
     void endlessTimeoutNeverEnds() {
-        CompletableFuture<Completion> request = open(Duration.ofSeconds(Long.MAX_VALUE), start);
-        CompletableFuture<Completion> waiting = open(Duration.ofSeconds(Long.MAX_VALUE), start);
+        CompletableFuture<CompletionResult> request = open(Duration.ofSeconds(Long.MAX_VALUE), start);
+        CompletableFuture<CompletionResult> waiting = open(Duration.ofSeconds(Long.MAX_VALUE), start);
         requests.waits(waiting, start);
 
         requests.failOverdue(start + Duration.ofDays(365).toNanos());
@@ -108,7 +108,7 @@ class OpenRequestsTest {
     /** For who cannot wait until the line has moved. */
     @Test
     void patienceCountsTheWaitToo() {
-        CompletableFuture<Completion> waiting = requests.open(TIMEOUT, Duration.ofSeconds(3), start);
+        CompletableFuture<CompletionResult> waiting = requests.open(TIMEOUT, Duration.ofSeconds(3), start);
         requests.waits(waiting, start);
         for (long second = 1; second <= 2; second++) {
             requests.proceeds(open(TIMEOUT, after(second * 1_000)), after(second * 1_000));
@@ -120,7 +120,7 @@ class OpenRequestsTest {
         assertOverdue(waiting, "within PT3S of its submission");
     }
 
-    private CompletableFuture<Completion> open(Duration timeout, long nowNanos) {
+    private CompletableFuture<CompletionResult> open(Duration timeout, long nowNanos) {
         return requests.open(timeout, CompletionRequest.ENDLESS_PATIENCE, nowNanos);
     }
 
@@ -128,11 +128,10 @@ class OpenRequestsTest {
         return start + Duration.ofMillis(millis).toNanos();
     }
 
-    private static void assertOverdue(CompletableFuture<Completion> request, String reason) {
+    private static void assertOverdue(CompletableFuture<CompletionResult> request, String reason) {
         assertThat(request).isCompletedExceptionally();
         assertThat(request.handle((completion, failure) -> failure).join())
-                .isInstanceOfSatisfying(
-                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.DEADLINE_EXCEEDED))
+                .has(code(ErrorCode.DEADLINE_EXCEEDED))
                 .hasMessageContaining(reason);
     }
 }

@@ -2,8 +2,8 @@ package io.llamafu.flink.completion;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
-import io.llamafu.engine.ResolvedAdapter;
+import io.llamafu.engine.AppliedAdapter;
+import io.llamafu.engine.CompletionResult;
 import org.apache.flink.metrics.Counter;
 import org.apache.flink.metrics.MetricGroup;
 
@@ -46,8 +46,8 @@ final class AdapterMetrics {
         }
     }
 
-    void completion(Completion completion) {
-        for (ResolvedAdapter adapter : completion.adapters()) {
+    void completion(CompletionResult completion) {
+        for (AppliedAdapter adapter : completion.adapters()) {
             Counts counts = counts(adapter.name(), true);
             counts.completions().inc();
             counts.promptTokens().inc(completion.promptTokens());

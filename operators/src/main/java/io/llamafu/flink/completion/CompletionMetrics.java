@@ -1,8 +1,8 @@
 package io.llamafu.flink.completion;
 
 import io.llamafu.ErrorCode;
-import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.SharedEngines;
@@ -115,7 +115,7 @@ final class CompletionMetrics {
         adapters.request(request.adapters(), failure);
     }
 
-    void completion(Completion completion) {
+    void completion(CompletionResult completion) {
         completions.inc();
         promptTokens.inc(completion.promptTokens());
         cachedPromptTokens.inc(completion.cachedPromptTokens());

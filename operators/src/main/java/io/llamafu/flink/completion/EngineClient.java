@@ -2,8 +2,8 @@ package io.llamafu.flink.completion;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
-import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.SharedEngines;
@@ -170,13 +170,13 @@ public final class EngineClient implements AutoCloseable {
     public final class OpenRequest {
         private final Question question;
         private final Optional<CompletionRequest> request;
-        private final CompletableFuture<Completion> answer;
+        private final CompletableFuture<CompletionResult> answer;
         private final CompletableFuture<Outcome> outcome = new CompletableFuture<>();
 
         private OpenRequest(Question question) {
             this.question = question;
             CompletionRequest submitted = null;
-            CompletableFuture<Completion> answered;
+            CompletableFuture<CompletionResult> answered;
             try {
                 submitted = question.request();
                 answered = engine().submit(submitted);
@@ -247,7 +247,7 @@ public final class EngineClient implements AutoCloseable {
         }
     }
 
-    private void settle(OpenRequest asked, @Nullable Completion answer, @Nullable Throwable failure) {
+    private void settle(OpenRequest asked, @Nullable CompletionResult answer, @Nullable Throwable failure) {
         if (!open.remove(asked)) {
             return;
         }
@@ -262,7 +262,7 @@ public final class EngineClient implements AutoCloseable {
         }
     }
 
-    private Outcome answered(OpenRequest asked, Completion answer) {
+    private Outcome answered(OpenRequest asked, CompletionResult answer) {
         Outcome outcome = Outcome.answered(answer);
         try {
             asked.question.check(answer);

@@ -1,9 +1,9 @@
 package io.llamafu.flink.completion;
 
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.AppliedAdapter;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.InferenceEngine;
-import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.routing.AdapterPrefetch;
 import org.apache.flink.annotation.Internal;
@@ -66,7 +66,7 @@ public final class EnginePrefetch implements AdapterPrefetch {
             loads.decrementAndGet();
             return;
         }
-        CompletableFuture<List<ResolvedAdapter>> unused = engine.preload(stack).whenComplete((adapters, failure) -> {
+        CompletableFuture<List<AppliedAdapter>> unused = engine.preload(stack).whenComplete((adapters, failure) -> {
             loads.decrementAndGet();
             if (failure != null) {
                 LOG.info("Prefetching '{}' failed; a record that names it gets the error.", stack, failure);

@@ -1,7 +1,7 @@
 package io.llamafu.flink.completion;
 
 import io.llamafu.LlamafuException;
-import io.llamafu.engine.Completion;
+import io.llamafu.engine.CompletionResult;
 import org.apache.flink.annotation.Internal;
 
 import javax.annotation.Nullable;
@@ -10,11 +10,11 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /** The outcome of a question: a completion, an error, or neither with {@code on-error} = {@code null}. */
 @Internal
-public record Outcome(@Nullable Completion completion, @Nullable LlamafuException error) {
+public record Outcome(@Nullable CompletionResult completion, @Nullable LlamafuException error) {
 
     private static final Outcome NOTHING = new Outcome(null, null);
 
-    public static Outcome answered(Completion completion) {
+    public static Outcome answered(CompletionResult completion) {
         return new Outcome(checkNotNull(completion, "completion is null"), null);
     }
 

@@ -1,7 +1,7 @@
 package io.llamafu.flink.completion;
 
-import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.flink.OnError;
 import org.apache.flink.annotation.Internal;
 
@@ -21,7 +21,7 @@ public interface Question {
      *
      * @throws io.llamafu.LlamafuException if the answer counts as a failure
      */
-    default void check(Completion answer) {}
+    default void check(CompletionResult answer) {}
 
     /** How to handle a failure. */
     OnError onError();

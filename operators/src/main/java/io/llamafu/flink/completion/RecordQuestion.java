@@ -3,8 +3,8 @@ package io.llamafu.flink.completion;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion.Timings;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult.Timings;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.Completion;
 import io.llamafu.flink.LlamafuOptions;
@@ -66,7 +66,7 @@ record RecordQuestion(RoutedRequest record, LlamafuOptions options, SamplingOpti
         return completion.build();
     }
 
-    private static void setAnswer(Completion.Builder completion, io.llamafu.engine.Completion answer) {
+    private static void setAnswer(Completion.Builder completion, io.llamafu.engine.CompletionResult answer) {
         Timings timings = answer.timings();
         completion
                 .setText(answer.text())

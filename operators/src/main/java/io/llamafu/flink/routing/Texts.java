@@ -2,6 +2,7 @@ package io.llamafu.flink.routing;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.Utf8;
 
 import javax.annotation.Nullable;
 
@@ -21,7 +22,7 @@ final class Texts {
      * @throws LlamafuException with INVALID_TEXT
      */
     static void requireWellFormed(String what, @Nullable String text) {
-        int unpaired = text == null ? -1 : unpairedSurrogate(text);
+        int unpaired = text == null ? -1 : Utf8.unpairedSurrogate(text);
         if (unpaired >= 0) {
             throw new LlamafuException(
                     ErrorCode.INVALID_TEXT,
@@ -31,19 +32,7 @@ final class Texts {
     }
 
     static boolean isWellFormed(@Nullable String text) {
-        return text == null || unpairedSurrogate(text) < 0;
-    }
-
-    private static int unpairedSurrogate(String text) {
-        for (int i = 0; i < text.length(); i++) {
-            if (Character.isSurrogate(text.charAt(i))) {
-                if (!Character.isSupplementaryCodePoint(text.codePointAt(i))) {
-                    return i;
-                }
-                i++;
-            }
-        }
-        return -1;
+        return text == null || Utf8.unpairedSurrogate(text) < 0;
     }
 
     /** In Java notation, so that the message itself can be serialized. */

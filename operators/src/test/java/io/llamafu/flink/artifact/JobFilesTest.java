@@ -5,12 +5,12 @@ import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterSource;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.adapter.LocalAdapters;
-import io.llamafu.engine.Completion;
+import io.llamafu.engine.AppliedAdapter;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
-import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.testing.Await;
 import io.llamafu.testing.TinyModel;
@@ -123,7 +123,7 @@ class JobFilesTest {
         return engine.submit(request(prompt, stack)).get(30, TimeUnit.SECONDS).text();
     }
 
-    private static void assertFails(CompletableFuture<Completion> answer, ErrorCode code, String message) {
+    private static void assertFails(CompletableFuture<CompletionResult> answer, ErrorCode code, String message) {
         assertThatThrownBy(() -> answer.get(30, TimeUnit.SECONDS))
                 .isInstanceOf(ExecutionException.class)
                 .hasMessageContaining(message)
@@ -212,10 +212,10 @@ class JobFilesTest {
                 SharedEngines.Lease lease = SharedEngines.acquire(engine(artifacts))) {
             InferenceEngine engine = lease.engine();
             store.closeGate();
-            CompletableFuture<Completion> late =
+            CompletableFuture<CompletionResult> late =
                     engine.submit(request(medical.prompt(), "medical").withTimeout(Duration.ofMillis(50)));
-            CompletableFuture<Completion> cancelled = engine.submit(request(medical.prompt(), "medical"));
-            CompletableFuture<Completion> patient = engine.submit(request(medical.prompt(), "medical"));
+            CompletableFuture<CompletionResult> cancelled = engine.submit(request(medical.prompt(), "medical"));
+            CompletableFuture<CompletionResult> patient = engine.submit(request(medical.prompt(), "medical"));
             cancelled.cancel(false);
             assertFails(late, ErrorCode.DEADLINE_EXCEEDED, "not answered within its timeout of PT0.05S");
             store.openGate();
@@ -278,7 +278,7 @@ class JobFilesTest {
             assertThat(ask(engine, legal.prompt(), "own")).isEqualTo(legal.expected());
             assertThat(ask(engine, finance.prompt(), "far")).isEqualTo(finance.expected());
             assertThat(engine.preload(AdapterStack.parse("medical+own")).get(30, TimeUnit.SECONDS))
-                    .extracting(ResolvedAdapter::name)
+                    .extracting(AppliedAdapter::name)
                     .containsExactly("medical", "own");
             assertThat(engine.unload("medical")).isTrue();
             assertThat(engine.clear()).as("own and far").isEqualTo(2);
@@ -312,7 +312,7 @@ class JobFilesTest {
         try (JobFiles artifacts = acquire();
                 SharedEngines.Lease lease = SharedEngines.acquire(engine(artifacts))) {
             InferenceEngine engine = lease.engine();
-            CompletableFuture<Completion> answer = engine.submit(request("x", "bad"));
+            CompletableFuture<CompletionResult> answer = engine.submit(request("x", "bad"));
             assertFails(answer, ErrorCode.ADAPTER_INVALID, store.uri("adapters").toString());
         }
     }

@@ -3,8 +3,8 @@ package io.llamafu.flink.completion;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.OnError;
@@ -117,8 +117,8 @@ class CompletionMetricsTest {
     void tokensOfRememberedAnswersWereNotGenerated() {
         engine.answer(submit("medical"), "text");
         int again = submit("medical");
-        Completion first = engine.answer(0).join();
-        engine.answer(again).complete(first.repeated(new Completion.Timings(1, 1, 1)));
+        CompletionResult first = engine.answer(0).join();
+        engine.answer(again).complete(first.repeated(new CompletionResult.Timings(1, 1, 1)));
 
         assertThat(count("completions")).isEqualTo(2);
         assertThat(count("memoHits")).isEqualTo(1);

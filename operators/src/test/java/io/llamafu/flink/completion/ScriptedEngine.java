@@ -3,13 +3,13 @@ package io.llamafu.flink.completion;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
-import io.llamafu.engine.Completion.Timings;
+import io.llamafu.engine.AppliedAdapter;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
+import io.llamafu.engine.CompletionResult.Timings;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineMetrics.Memory;
 import io.llamafu.engine.FinishReason;
-import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.testing.StubEngine;
 
@@ -21,9 +21,9 @@ import java.util.concurrent.CompletableFuture;
 /** An engine whose answers the test provides, to reach moments at which a real one does not stop. */
 final class ScriptedEngine extends StubEngine {
     private final List<CompletionRequest> requests = new ArrayList<>();
-    private final List<CompletableFuture<Completion>> answers = new ArrayList<>();
+    private final List<CompletableFuture<CompletionResult>> answers = new ArrayList<>();
     private final List<AdapterStack> preloads = new ArrayList<>();
-    private final List<CompletableFuture<List<ResolvedAdapter>>> preloaded = new ArrayList<>();
+    private final List<CompletableFuture<List<AppliedAdapter>>> preloaded = new ArrayList<>();
     private int closedLeases;
     private boolean open = true;
     private boolean attended;
@@ -33,12 +33,12 @@ final class ScriptedEngine extends StubEngine {
     }
 
     @Override
-    public CompletableFuture<Completion> submit(CompletionRequest request) {
+    public CompletableFuture<CompletionResult> submit(CompletionRequest request) {
         if (request.prompt().equals("throw")) {
             throw new IllegalStateException("against the contract");
         }
         requests.add(request);
-        CompletableFuture<Completion> answer = new CompletableFuture<>();
+        CompletableFuture<CompletionResult> answer = new CompletableFuture<>();
         answers.add(answer);
         return answer;
     }
@@ -47,16 +47,16 @@ final class ScriptedEngine extends StubEngine {
         return requests;
     }
 
-    CompletableFuture<Completion> answer(int index) {
+    CompletableFuture<CompletionResult> answer(int index) {
         return answers.get(index);
     }
 
     void answer(int index, String text) {
-        List<ResolvedAdapter> adapters = requests.get(index).adapters().entries().stream()
-                .map(entry -> new ResolvedAdapter(entry.name(), entry.scale().orElse(1f), "digest of " + entry.name()))
+        List<AppliedAdapter> adapters = requests.get(index).adapters().entries().stream()
+                .map(entry -> new AppliedAdapter(entry.name(), entry.scale().orElse(1f), "digest of " + entry.name()))
                 .toList();
         answers.get(index)
-                .complete(new Completion(
+                .complete(new CompletionResult(
                         text, FinishReason.END_OF_GENERATION, 7, 3, 5, adapters, new Timings(1.5, 2.5, 3.5)));
     }
 
@@ -69,8 +69,8 @@ final class ScriptedEngine extends StubEngine {
     }
 
     @Override
-    public CompletableFuture<List<ResolvedAdapter>> preload(AdapterStack stack) {
-        CompletableFuture<List<ResolvedAdapter>> loading = new CompletableFuture<>();
+    public CompletableFuture<List<AppliedAdapter>> preload(AdapterStack stack) {
+        CompletableFuture<List<AppliedAdapter>> loading = new CompletableFuture<>();
         preloads.add(stack);
         preloaded.add(loading);
         return loading;

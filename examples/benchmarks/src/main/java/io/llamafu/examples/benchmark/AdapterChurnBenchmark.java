@@ -1,8 +1,8 @@
 package io.llamafu.examples.benchmark;
 
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
@@ -152,7 +152,7 @@ final class AdapterChurnBenchmark implements Callable<Integer> {
         Zipf zipf = new Zipf(adapters, EXPONENT, new SplittableRandom(seed));
         Semaphore free = new Semaphore(OPEN_REQUESTS);
         EngineMetrics before = engine.metrics();
-        List<CompletableFuture<Completion>> answers = new ArrayList<>();
+        List<CompletableFuture<CompletionResult>> answers = new ArrayList<>();
         long start = System.nanoTime();
         for (int i = 0; i < count; i++) {
             free.acquire();
@@ -163,7 +163,7 @@ final class AdapterChurnBenchmark implements Callable<Integer> {
                     .withTimeout(TIMEOUT);
             answers.add(engine.submit(request).whenComplete((answer, failure) -> free.release()));
         }
-        for (CompletableFuture<Completion> answer : answers) {
+        for (CompletableFuture<CompletionResult> answer : answers) {
             int tokens = answer.get().generatedTokens();
             if (tokens != TOKENS) {
                 throw new IllegalStateException("An answer has %d tokens instead of %d.".formatted(tokens, TOKENS));

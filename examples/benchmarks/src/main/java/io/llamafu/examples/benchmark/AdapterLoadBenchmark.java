@@ -1,8 +1,8 @@
 package io.llamafu.examples.benchmark;
 
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.InferenceEngine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -214,7 +214,7 @@ final class AdapterLoadBenchmark implements Callable<Integer> {
         CompletableFuture<Integer> loads = withLoads
                 ? CompletableFuture.supplyAsync(() -> keepLoading(engine, running))
                 : CompletableFuture.completedFuture(0);
-        List<CompletableFuture<Completion>> answers = new ArrayList<>();
+        List<CompletableFuture<CompletionResult>> answers = new ArrayList<>();
         for (int i = 0; i < SEQUENCES; i++) {
             String prompt = RandomVocabulary.prompt(PROMPT_TOKENS, 1000L * seed + i);
             answers.add(engine.submit(
@@ -227,7 +227,7 @@ final class AdapterLoadBenchmark implements Callable<Integer> {
     }
 
     /** From the first steps, which prefill, until the first answer is complete. */
-    private static List<Double> watch(InferenceEngine engine, List<CompletableFuture<Completion>> answers) {
+    private static List<Double> watch(InferenceEngine engine, List<CompletableFuture<CompletionResult>> answers) {
         List<Double> millis = new ArrayList<>();
         long start = engine.metrics().decodeSteps();
         long seen = start;

@@ -1,8 +1,8 @@
 package io.llamafu.examples.benchmark;
 
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.InferenceEngine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -137,7 +137,7 @@ final class AdapterOverheadBenchmark implements Callable<Integer> {
     /** The last first token of all, and the remaining time of the longest answer divided by its tokens. */
     private static Times times(InferenceEngine engine, int sequences, AdapterStack stack, int tokens, long seed)
             throws Exception {
-        List<CompletableFuture<Completion>> answers = new ArrayList<>();
+        List<CompletableFuture<CompletionResult>> answers = new ArrayList<>();
         for (int i = 0; i < sequences; i++) {
             answers.add(
                     engine.submit(CompletionRequest.of(RandomVocabulary.prompt(PROMPT_TOKENS, seed * 1000 + i), stack)
@@ -145,8 +145,8 @@ final class AdapterOverheadBenchmark implements Callable<Integer> {
         }
         double firstToken = 0;
         double total = 0;
-        for (CompletableFuture<Completion> answer : answers) {
-            Completion.Timings timings = answer.get().timings();
+        for (CompletableFuture<CompletionResult> answer : answers) {
+            CompletionResult.Timings timings = answer.get().timings();
             firstToken = Math.max(firstToken, timings.firstTokenMillis());
             total = Math.max(total, timings.totalMillis());
         }

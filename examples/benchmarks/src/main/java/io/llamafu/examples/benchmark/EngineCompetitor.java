@@ -1,8 +1,8 @@
 package io.llamafu.examples.benchmark;
 
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineProvider;
 import io.llamafu.engine.InferenceEngine;
@@ -55,7 +55,7 @@ final class EngineCompetitor implements Competitor {
     @Override
     public List<Times> answer(List<Query> queries) {
         List<Long> sent = new ArrayList<>();
-        List<CompletableFuture<Completion>> answers = new ArrayList<>();
+        List<CompletableFuture<CompletionResult>> answers = new ArrayList<>();
         for (CompletionRequest request :
                 queries.stream().map(EngineCompetitor::request).toList()) {
             sent.add(System.nanoTime());
@@ -77,12 +77,12 @@ final class EngineCompetitor implements Competitor {
                 .withTimeout(TIMEOUT);
     }
 
-    private static Times times(long sent, Completion answer, Query query) {
+    private static Times times(long sent, CompletionResult answer, Query query) {
         if (answer.generatedTokens() != query.tokens()) {
             throw new IllegalStateException("An answer has %d tokens instead of %d (%s)."
                     .formatted(answer.generatedTokens(), query.tokens(), answer.finishReason()));
         }
-        Completion.Timings timings = answer.timings();
+        CompletionResult.Timings timings = answer.timings();
         return new Times(
                 sent,
                 sent + (long) (timings.firstTokenMillis() * NANOS_PER_MILLI),

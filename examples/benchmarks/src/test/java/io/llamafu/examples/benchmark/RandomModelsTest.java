@@ -1,8 +1,8 @@
 package io.llamafu.examples.benchmark;
 
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
 import org.junit.jupiter.api.Test;
@@ -33,8 +33,9 @@ class RandomModelsTest {
         try (InferenceEngine engine =
                 EngineCompetitor.requiredProvider("native").open(options)) {
             AdapterStack stack = AdapterStack.of(RandomModels.adapterName(0), 1);
-            Completion answer = engine.submit(CompletionRequest.of(RandomVocabulary.prompt(PROMPT_TOKENS, 7), stack)
-                            .withMaxTokens(TOKENS))
+            CompletionResult answer = engine.submit(
+                            CompletionRequest.of(RandomVocabulary.prompt(PROMPT_TOKENS, 7), stack)
+                                    .withMaxTokens(TOKENS))
                     .join();
 
             assertThat(answer.promptTokens()).isEqualTo(PROMPT_TOKENS);

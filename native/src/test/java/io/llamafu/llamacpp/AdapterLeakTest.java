@@ -1,10 +1,10 @@
 package io.llamafu.llamacpp;
 
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.Completion;
+import io.llamafu.engine.AppliedAdapter;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.InferenceEngine;
-import io.llamafu.engine.ResolvedAdapter;
 import io.llamafu.testing.Await;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
@@ -18,7 +18,7 @@ import java.util.concurrent.TimeUnit;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** Native memory of adapters: what is reported is what is used, and what was loaded is freed. */
-class AdapterMemoryTest {
+class AdapterLeakTest {
     private static final int WARM_UP_CYCLES = 300;
     /** {@code -Dcycles=10000} for all of them. */
     private static final int CYCLES = Integer.getInteger("cycles", 1000);
@@ -29,7 +29,7 @@ class AdapterMemoryTest {
 
     @Test
     void loadedAndUnloadedAdaptersLeaveNoMemoryBehind() throws Exception {
-        String growth = OwnJvm.run(AdapterMemoryTest.class, List.of("cycles", String.valueOf(CYCLES)), 10);
+        String growth = OwnJvm.run(AdapterLeakTest.class, List.of("cycles", String.valueOf(CYCLES)), 10);
         System.out.printf("%d cycles: resident memory grew by %s bytes%n", CYCLES, growth);
 
         assertThat(Long.parseLong(growth)).isLessThan(MOST_GROWTH);
@@ -38,7 +38,7 @@ class AdapterMemoryTest {
     @Test
     void reportedBytesAreThoseThatAnAdapterTakes(@TempDir Path folder) throws Exception {
         LargeAdapter.write(folder.resolve("large.gguf"), LARGE_BYTES, 0);
-        String[] bytes = OwnJvm.run(AdapterMemoryTest.class, List.of("size", folder.toString()), 2)
+        String[] bytes = OwnJvm.run(AdapterLeakTest.class, List.of("size", folder.toString()), 2)
                 .split(" ", -1);
         long reported = Long.parseLong(bytes[0]);
         long measured = Long.parseLong(bytes[1]);
@@ -52,7 +52,7 @@ class AdapterMemoryTest {
     void memoryOfALargeAdapterServesTheNextAndThenGoesBackToTheSystem(@TempDir Path folder) throws Exception {
         LargeAdapter.write(folder.resolve("large.gguf"), LARGE_BYTES, 0);
         LargeAdapter.write(folder.resolve("other.gguf"), LARGE_BYTES, 0.5f);
-        String[] bytes = OwnJvm.run(AdapterMemoryTest.class, List.of("reuse", folder.toString()), 2)
+        String[] bytes = OwnJvm.run(AdapterLeakTest.class, List.of("reuse", folder.toString()), 2)
                 .split(" ", -1);
         long inUse = Long.parseLong(bytes[0]);
         long kept = Long.parseLong(bytes[1]);
@@ -116,7 +116,7 @@ class AdapterMemoryTest {
         }
     }
 
-    private static Completion answer(InferenceEngine engine, AdapterStack stack) throws Exception {
+    private static CompletionResult answer(InferenceEngine engine, AdapterStack stack) throws Exception {
         return engine.submit(CompletionRequest.of(TinyModel.prompt("Patient reports chest pain."), stack)
                         .withMaxTokens(ANSWER_TOKENS))
                 .get(60, TimeUnit.SECONDS);
@@ -128,7 +128,7 @@ class AdapterMemoryTest {
     }
 
     private static void preload(InferenceEngine engine, String name) throws Exception {
-        List<ResolvedAdapter> loaded = engine.preload(AdapterStack.of(name)).get(60, TimeUnit.SECONDS);
+        List<AppliedAdapter> loaded = engine.preload(AdapterStack.of(name)).get(60, TimeUnit.SECONDS);
         assertThat(loaded).hasSize(1);
     }
 

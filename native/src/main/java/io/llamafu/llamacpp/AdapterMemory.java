@@ -1,6 +1,7 @@
 package io.llamafu.llamacpp;
 
 import io.llamafu.ErrorCode;
+import io.llamafu.Futures;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterFile;
 
@@ -24,37 +25,38 @@ import java.util.function.Supplier;
 import java.util.stream.Collectors;
 
 /**
- * Which adapters are in memory, who holds them, and who waits for room: bookkeeping under one lock, which is never held
- * while a file is read, a future completed or native code called.
+ * Tracks the adapters in memory, their leases and the requests that wait for memory. Pure bookkeeping under one lock, which
+ * is never held while a file is read, a future completed or native code called.
  *
- * <p>A stack gets its adapters all or none, so that nobody holds room while he waits for more. Who needs none (all his
- * adapters are there) passes those who wait; the others are served in the order of arrival, when idle adapters, the longest
- * idle first, can give the room. So that the first of them does not wait forever for adapters that are always in use,
- * after {@link #PATIENCE} such passes the least used of them take no new leases until he is served.
+ * <p>A stack gets all its adapters or none, so no request holds memory while it waits for more. A request whose adapters are
+ * all in memory overtakes the waiting ones. Those are served in the order of arrival, as soon as evicting idle adapters, the
+ * least recently used first, frees enough memory. The first in line could still wait forever for adapters that are always in
+ * use, so after {@link #PATIENCE} such overtakings the least used adapters accept no new leases until it is served.
  *
- * <p>Bytes count from before a load until after the weights are freed: the budget is never exceeded. A version that no
- * name stands for any more is freed when its last lease ends.
+ * <p>Bytes are counted from before a load until after the weights are freed, so the budget is never exceeded. A version
+ * without a name is freed when its last lease ends.
  */
-final class Residents {
-    /** How many leases of adapters in memory are given while the first in line waits for room. */
+final class AdapterMemory {
+    /** How often the first in line may be overtaken. */
     static final int PATIENCE = 32;
 
     private static final Duration MOST_TIME_TO_BEGIN = Duration.ofMinutes(1);
 
-    private static final Comparator<Resident> LONGEST_IDLE_FIRST = Comparator.comparingLong(Resident::lastLeased);
-    private static final Comparator<Resident> LEAST_USED_FIRST =
-            Comparator.comparingInt(Resident::leases).thenComparing(LONGEST_IDLE_FIRST);
+    private static final Comparator<ResidentAdapter> LONGEST_IDLE_FIRST =
+            Comparator.comparingLong(ResidentAdapter::lastLeased);
+    private static final Comparator<ResidentAdapter> LEAST_USED_FIRST =
+            Comparator.comparingInt(ResidentAdapter::leases).thenComparing(LONGEST_IDLE_FIRST);
 
     private final long budget;
-    private final Consumer<Resident> loader;
+    private final Consumer<ResidentAdapter> loader;
     private final BiConsumer<LlamaAdapter, Runnable> evictor;
 
-    private final Map<String, Resident> byDigest = new HashMap<>();
+    private final Map<String, ResidentAdapter> byDigest = new HashMap<>();
     private final Map<String, String> digestByName = new HashMap<>();
     private final Deque<Waiter> waiting = new ArrayDeque<>();
-    /** What is to be done when the lock is free. */
+    /** Actions to run after the lock is released. */
     private final List<Runnable> afterwards = new ArrayList<>();
-    /** Evictions that are to be begun then, before all else. */
+    /** Evictions to start after the lock is released, before the other actions. */
     private final List<Runnable> evictionsToBegin = new ArrayList<>();
 
     private long bytes;
@@ -67,8 +69,8 @@ final class Residents {
     private int evictionsBeginning;
     private boolean stopped;
 
-    /** @param patient whether it waits for leases to end, and not only for idle adapters to be freed */
-    private record Waiter(List<AdapterFile> files, boolean patient, CompletableFuture<List<Resident>> room) {}
+    /** @param patient whether it waits for leases to end, rather than only for idle adapters to be freed */
+    private record Waiter(List<AdapterFile> files, boolean patient, CompletableFuture<List<ResidentAdapter>> room) {}
 
     private enum Room {
         THERE,
@@ -83,13 +85,13 @@ final class Residents {
      * @param loader starts to load; ends in {@link #loaded} or {@link #failed}
      * @param evictor frees the weights, and then runs what it is given
      */
-    Residents(long budget, Consumer<Resident> loader, BiConsumer<LlamaAdapter, Runnable> evictor) {
+    AdapterMemory(long budget, Consumer<ResidentAdapter> loader, BiConsumer<LlamaAdapter, Runnable> evictor) {
         this.budget = budget;
         this.loader = loader;
         this.evictor = evictor;
     }
 
-    /** Changes the books, serves who can be served now, and then does what follows from it without the lock. */
+    /** Applies a change, serves the requests that can now be served, and runs the resulting actions without the lock. */
     private <T> T change(Supplier<T> change) {
         T result;
         List<Runnable> due;
@@ -120,14 +122,14 @@ final class Residents {
     }
 
     private void change(Runnable change) {
-        Object unused = change(() -> {
+        change(() -> {
             change.run();
             return null;
         });
     }
 
-    /** Leases of these files, if all of them are in memory; in their order. */
-    Optional<List<Resident>> leaseLoaded(List<AdapterFile> files) {
+    /** Leases of these files, in their order, if all of them are in memory. */
+    Optional<List<ResidentAdapter>> leaseLoaded(List<AdapterFile> files) {
         return change(() -> {
             boolean loaded = files.stream()
                     .map(file -> byDigest.get(file.digest()))
@@ -137,18 +139,18 @@ final class Residents {
     }
 
     /**
-     * Leases of these files, in their order, when there is room for those that are not in memory; they may still have to be
-     * loaded then. Who cancels the future gives up his place.
+     * Leases of these files, in their order, as soon as there is memory for all of them; some may still have to be loaded
+     * then. Cancelling the future gives up the place in line.
      *
-     * @param patient whether it waits for leases of others to end
-     * @throws LlamafuException with OUT_OF_MEMORY if these files alone exceed the budget; in the future, if there is no room
-     *     now for one who does not wait
+     * @param patient whether to wait for leases of others to end
+     * @throws LlamafuException with OUT_OF_MEMORY if these files alone exceed the budget. Without patience the future fails
+     *     with it if there is not enough memory now
      */
-    CompletableFuture<List<Resident>> lease(List<AdapterFile> files, boolean patient) {
+    CompletableFuture<List<ResidentAdapter>> lease(List<AdapterFile> files, boolean patient) {
         requireFit(files);
         Waiter waiter = new Waiter(files, patient, new CompletableFuture<>());
         change(() -> enter(waiter));
-        CompletableFuture<List<Resident>> unused = waiter.room().whenComplete((residents, failure) -> {
+        Futures.whenComplete(waiter.room(), (residents, failure) -> {
             if (waiter.room().isCancelled()) {
                 change(() -> {});
             }
@@ -168,7 +170,7 @@ final class Residents {
 
     private void enter(Waiter waiter) {
         if (stopped) {
-            fail(waiter, new LlamafuException(ErrorCode.ENGINE_CLOSED, "The engine was closed; open a new one."));
+            fail(waiter, LlamafuException.engineClosed());
         } else if (needsNoRoom(waiter)) {
             grant(waiter, pass(waiter.files()));
         } else if (!waiter.patient() && !waiting.isEmpty()) {
@@ -184,7 +186,7 @@ final class Residents {
                 .allMatch(resident -> resident != null && !resident.isDraining());
     }
 
-    private List<Resident> pass(List<AdapterFile> files) {
+    private List<ResidentAdapter> pass(List<AdapterFile> files) {
         if (!waiting.isEmpty()) {
             passes++;
         }
@@ -204,7 +206,7 @@ final class Residents {
         }
     }
 
-    /** Whether the first in line is out of it. */
+    /** Whether the first in line can leave it. */
     private boolean isServed(Waiter first) {
         if (first.room().isDone()) {
             return true;
@@ -240,9 +242,9 @@ final class Residents {
             return Room.THERE;
         }
         long missing = bytes - bytesBeingFreed + needed - budget;
-        List<Resident> others = others(first);
-        List<Resident> idle = others.stream()
-                .filter(Resident::isIdle)
+        List<ResidentAdapter> others = others(first);
+        List<ResidentAdapter> idle = others.stream()
+                .filter(ResidentAdapter::isIdle)
                 .sorted(LONGEST_IDLE_FIRST)
                 .toList();
         long idleBytes = bytesIn(idle);
@@ -252,7 +254,7 @@ final class Residents {
             }
             return Room.IN_USE;
         }
-        for (Resident resident : idle) {
+        for (ResidentAdapter resident : idle) {
             if (missing > 0) {
                 missing -= resident.bytes();
                 evict(resident);
@@ -261,17 +263,17 @@ final class Residents {
         return Room.COMING;
     }
 
-    private List<Resident> others(Waiter waiter) {
+    private List<ResidentAdapter> others(Waiter waiter) {
         Set<String> own = waiter.files().stream().map(AdapterFile::digest).collect(Collectors.toSet());
         return byDigest.values().stream()
                 .filter(resident -> !own.contains(resident.digest()))
                 .toList();
     }
 
-    private static void drain(List<Resident> inUse, long wanted) {
-        long missing =
-                wanted - bytesIn(inUse.stream().filter(Resident::isDraining).toList());
-        for (Resident resident : inUse.stream().sorted(LEAST_USED_FIRST).toList()) {
+    private static void drain(List<ResidentAdapter> inUse, long wanted) {
+        long missing = wanted
+                - bytesIn(inUse.stream().filter(ResidentAdapter::isDraining).toList());
+        for (ResidentAdapter resident : inUse.stream().sorted(LEAST_USED_FIRST).toList()) {
             if (missing > 0 && !resident.isDraining()) {
                 resident.drain(true);
                 missing -= resident.bytes();
@@ -279,10 +281,10 @@ final class Residents {
         }
     }
 
-    private List<Resident> leased(List<AdapterFile> files) {
-        List<Resident> leased = new ArrayList<>();
+    private List<ResidentAdapter> leased(List<AdapterFile> files) {
+        List<ResidentAdapter> leased = new ArrayList<>();
         for (AdapterFile file : files) {
-            Resident resident = byDigest.computeIfAbsent(file.digest(), digest -> reserve(file));
+            ResidentAdapter resident = byDigest.computeIfAbsent(file.digest(), digest -> reserve(file));
             resident.lease(++clock);
             leased.add(resident);
             nameNow(file);
@@ -290,14 +292,14 @@ final class Residents {
         return leased;
     }
 
-    private Resident reserve(AdapterFile file) {
-        Resident resident = new Resident(file);
+    private ResidentAdapter reserve(AdapterFile file) {
+        ResidentAdapter resident = new ResidentAdapter(file);
         bytes += resident.bytes();
         afterwards.add(() -> loader.accept(resident));
         return resident;
     }
 
-    /** A name stands for this version; the one before it is old, unless another name stands for it. */
+    /** The name now stands for this version. The previous one is retired unless it has another name. */
     private void nameNow(AdapterFile file) {
         String previous = digestByName.put(file.name(), file.digest());
         if (previous != null && !previous.equals(file.digest())) {
@@ -305,7 +307,7 @@ final class Residents {
         }
     }
 
-    /** A name stands for nothing any more. */
+    /** The name does not stand for any version any more. */
     void nameGone(String name) {
         change(() -> {
             String previous = digestByName.remove(name);
@@ -316,14 +318,14 @@ final class Residents {
     }
 
     private void retireIfUnnamed(String digest) {
-        Resident resident = byDigest.get(digest);
+        ResidentAdapter resident = byDigest.get(digest);
         if (resident != null && !digestByName.containsValue(digest)) {
             resident.retire();
             evictIfDone(resident);
         }
     }
 
-    private void grant(Waiter waiter, List<Resident> residents) {
+    private void grant(Waiter waiter, List<ResidentAdapter> residents) {
         afterwards.add(() -> {
             if (!waiter.room().complete(residents)) {
                 release(residents);
@@ -343,15 +345,15 @@ final class Residents {
     }
 
     /** Ends leases. */
-    void release(List<Resident> residents) {
+    void release(List<ResidentAdapter> residents) {
         change(() -> residents.forEach(resident -> {
             resident.release();
             evictIfDone(resident);
         }));
     }
 
-    /** The loader has brought the weights. */
-    void loaded(Resident resident, LlamaAdapter weights) {
+    /** The loader has loaded the weights. */
+    void loaded(ResidentAdapter resident, LlamaAdapter weights) {
         change(() -> {
             bytes += weights.bytes() - resident.bytes();
             resident.weigh(weights.bytes());
@@ -361,8 +363,8 @@ final class Residents {
         change(() -> evictIfDone(resident));
     }
 
-    /** The loader has failed; the next who asks for it makes it try again. */
-    void failed(Resident resident, Throwable failure) {
+    /** The loader has failed; the next request for the adapter loads it again. */
+    void failed(ResidentAdapter resident, Throwable failure) {
         change(() -> {
             byDigest.remove(resident.digest(), resident);
             bytes -= resident.bytes();
@@ -371,14 +373,14 @@ final class Residents {
         resident.adapter().completeExceptionally(failure);
     }
 
-    private void evictIfDone(Resident resident) {
+    private void evictIfDone(ResidentAdapter resident) {
         if (resident.isRetired() && resident.isIdle()) {
             evict(resident);
         }
     }
 
-    private void evict(Resident resident) {
-        // once stopped, nobody is there to free it; close does
+    private void evict(ResidentAdapter resident) {
+        // after stop no thread is left to free it; close does
         if (!stopped && byDigest.remove(resident.digest(), resident)) {
             bytesBeingFreed += resident.bytes();
             evictions++;
@@ -386,21 +388,21 @@ final class Residents {
         }
     }
 
-    private void freed(Resident resident) {
+    private void freed(ResidentAdapter resident) {
         change(() -> {
             bytes -= resident.bytes();
             bytesBeingFreed -= resident.bytes();
         });
     }
 
-    /** Frees all versions of a name, those in use when their last lease ends; returns whether there were any. */
+    /** Frees all versions of a name, those in use after their last lease; returns whether there were any. */
     boolean unload(String name) {
         return change(() -> {
-            List<Resident> versions = byDigest.values().stream()
+            List<ResidentAdapter> versions = byDigest.values().stream()
                     .filter(resident -> resident.file().name().equals(name)
                             || resident.digest().equals(digestByName.get(name)))
                     .toList();
-            for (Resident version : versions) {
+            for (ResidentAdapter version : versions) {
                 version.retire();
                 evictIfDone(version);
             }
@@ -408,11 +410,11 @@ final class Residents {
         });
     }
 
-    /** Frees the idle ones; returns how many. */
+    /** Frees the idle adapters; returns how many. */
     int evictIdle() {
         return change(() -> {
-            List<Resident> idle =
-                    byDigest.values().stream().filter(Resident::isIdle).toList();
+            List<ResidentAdapter> idle =
+                    byDigest.values().stream().filter(ResidentAdapter::isIdle).toList();
             idle.forEach(this::evict);
             return idle.size();
         });
@@ -420,23 +422,24 @@ final class Residents {
 
     /** Whether the content of a file is in memory. */
     synchronized boolean isLoaded(AdapterFile file) {
-        Resident resident = byDigest.get(file.digest());
+        ResidentAdapter resident = byDigest.get(file.digest());
         return resident != null && resident.isLoaded();
     }
 
-    /** Those in memory, as {@code describe} sees them under the lock. */
-    synchronized <T> List<T> describe(Function<Resident, T> describe) {
+    /** Describes the adapters in memory, under the lock. */
+    synchronized <T> List<T> describe(Function<ResidentAdapter, T> describe) {
         return byDigest.values().stream()
-                .filter(Resident::isLoaded)
+                .filter(ResidentAdapter::isLoaded)
                 .map(describe)
                 .toList();
     }
 
     synchronized int count() {
-        return (int) byDigest.values().stream().filter(Resident::isLoaded).count();
+        return (int)
+                byDigest.values().stream().filter(ResidentAdapter::isLoaded).count();
     }
 
-    /** What counts in the budget now. */
+    /** The bytes counted against the budget. */
     synchronized long bytes() {
         return bytes;
     }
@@ -446,7 +449,7 @@ final class Residents {
         return loads;
     }
 
-    /** Adapters that have left, or wait for their weights to be freed. */
+    /** Adapters evicted so far, including those whose weights are still being freed. */
     synchronized long evictionCount() {
         return evictions;
     }
@@ -456,13 +459,11 @@ final class Residents {
         return failures;
     }
 
-    /** Nobody waits for room any more, and the evictor has been given all that it will be. */
+    /** Fails the waiting requests, and returns when the evictor has got its last adapter. */
     void stop() {
         change(() -> {
             stopped = true;
-            LlamafuException closed =
-                    new LlamafuException(ErrorCode.ENGINE_CLOSED, "The engine was closed; open a new one.");
-            waiting.forEach(waiter -> fail(waiter, closed));
+            waiting.forEach(waiter -> fail(waiter, LlamafuException.engineClosed()));
             waiting.clear();
         });
         boolean begun = UninterruptedWait.await(MOST_TIME_TO_BEGIN, this::awaitEvictionsBegun);
@@ -473,7 +474,7 @@ final class Residents {
         }
     }
 
-    /** Another thread may have decided to evict and not have told the evictor yet, who would be told too late. */
+    /** Another thread may have decided to evict an adapter without having told the evictor yet. */
     private synchronized boolean awaitEvictionsBegun(long nanos) throws InterruptedException {
         long end = System.nanoTime() + nanos;
         for (long left = nanos; evictionsBeginning > 0 && left > 0; left = end - System.nanoTime()) {
@@ -482,10 +483,10 @@ final class Residents {
         return evictionsBeginning == 0;
     }
 
-    /** Frees everything at once; nobody may use an adapter any more. */
+    /** Frees everything at once. No adapter may be in use. */
     synchronized void close() {
         byDigest.values().stream()
-                .filter(Resident::isLoaded)
+                .filter(ResidentAdapter::isLoaded)
                 .forEach(resident -> resident.adapter().join().close());
         byDigest.clear();
         bytes = bytesBeingFreed;
@@ -497,8 +498,8 @@ final class Residents {
         return byDigest.values().stream().mapToLong(Long::longValue).sum();
     }
 
-    private static long bytesIn(Collection<Resident> residents) {
-        return residents.stream().mapToLong(Resident::bytes).sum();
+    private static long bytesIn(Collection<ResidentAdapter> residents) {
+        return residents.stream().mapToLong(ResidentAdapter::bytes).sum();
     }
 
     private static String names(Collection<AdapterFile> files) {

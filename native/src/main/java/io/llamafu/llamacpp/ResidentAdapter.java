@@ -4,12 +4,12 @@ import io.llamafu.adapter.AdapterFile;
 
 import java.util.concurrent.CompletableFuture;
 
-/** One version of an adapter in memory, or on its way there. Its {@link Residents} own what changes of it. */
-final class Resident {
+/** One version of an adapter in memory or being loaded. {@link AdapterMemory} guards its fields. */
+final class ResidentAdapter {
     private final AdapterFile file;
     private final CompletableFuture<LlamaAdapter> adapter = new CompletableFuture<>();
 
-    /** What it counts in the budget: the size of its file, then of its weights. */
+    /** Counted against the budget: the size of the file, then of the weights. */
     private long bytes;
 
     private int leases;
@@ -17,12 +17,12 @@ final class Resident {
     private boolean retired;
     private boolean draining;
 
-    Resident(AdapterFile file) {
+    ResidentAdapter(AdapterFile file) {
         this.file = file;
         this.bytes = file.byteSize();
     }
 
-    /** The version, under the name that asked for it first. */
+    /** The version, under the name that it was first requested by. */
     AdapterFile file() {
         return file;
     }
@@ -56,7 +56,7 @@ final class Resident {
         return lastLeased;
     }
 
-    /** A lease more; who asks for it wants it to stay. */
+    /** Adds a lease. A version that is used again is no longer retired. */
     void lease(long now) {
         leases++;
         lastLeased = now;
@@ -67,7 +67,7 @@ final class Resident {
         leases--;
     }
 
-    /** It goes when its last lease ends. */
+    /** Frees it after its last lease. */
     void retire() {
         retired = true;
     }
@@ -76,7 +76,7 @@ final class Resident {
         return retired;
     }
 
-    /** No new lease until a request that waits for room has it. */
+    /** While draining it takes no new leases, so that a waiting request gets its memory. */
     void drain(boolean drains) {
         draining = drains;
     }
@@ -85,7 +85,7 @@ final class Resident {
         return draining;
     }
 
-    /** Its weights are in memory; the future is completed when no lock is held. */
+    /** Sets the size of the loaded weights. */
     void weigh(long weightBytes) {
         bytes = weightBytes;
     }

@@ -1,4 +1,4 @@
-package io.llamafu.engine.support;
+package io.llamafu.grammar;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
@@ -12,8 +12,8 @@ import static java.lang.Character.MAX_SURROGATE;
 import static java.lang.Character.MIN_SURROGATE;
 
 /**
- * Reads a GBNF grammar by the rules of llama.cpp's {@code llama-grammar.cpp}, and refuses what llama.cpp would not parse,
- * or would spend too much time, memory or stack on: see {@link GrammarWork}. Nothing is kept of the grammar.
+ * Checks a GBNF grammar by the rules of llama.cpp's {@code llama-grammar.cpp}. Refuses a grammar that llama.cpp would not parse
+ * or that would take too much time, memory or stack, see {@link GrammarWork}.
  */
 public final class GrammarSyntax {
     /** The longest grammar. */
@@ -24,11 +24,11 @@ public final class GrammarSyntax {
 
     private static final int MAX_REPETITIONS = 2000;
 
-    /** Which llama.cpp will read the grammar. */
+    /** The version of llama.cpp that will read the grammar. */
     public enum Version {
         /** Of the engine {@code java-llama.cpp}. */
         B4916,
-        /** Of the engine {@code native}: has {@code <token>}, {@code !<token>} and {@code \\-} too. */
+        /** Of the engine {@code native}: also has {@code <token>}, {@code !<token>} and {@code \\-}. */
         V0_5_0
     }
 
@@ -39,7 +39,7 @@ public final class GrammarSyntax {
     private int at;
     private int depth;
 
-    /** Characters by their code points; those that an escape names may be none. */
+    /** A range of code points; an escape may name one that is no character. */
     private record CharacterRange(long first, long last) {
         private boolean isWritable() {
             long from = Math.max(1, first >= MIN_SURROGATE && first <= MAX_SURROGATE ? MAX_SURROGATE + 1 : first);
@@ -144,7 +144,7 @@ public final class GrammarSyntax {
         return items;
     }
 
-    /** False if there is none, and so nothing to repeat. */
+    /** Returns false if there is none, and so nothing to repeat. */
     private static boolean addCharacters(List<GrammarWork.Item> items, int elements) {
         return elements > 0 && items.add(GrammarWork.Item.ofCharacters(elements));
     }
@@ -187,7 +187,7 @@ public final class GrammarSyntax {
         return elements;
     }
 
-    /** Without a character that can go on an answer llama.cpp b4916 ends the process. */
+    /** llama.cpp b4916 ends the process if no character can continue an answer. */
     private void requireWritable(List<CharacterRange> ranges, boolean others) {
         List<CharacterRange> wanted = others ? complement(ranges) : ranges;
         if (wanted.stream().noneMatch(CharacterRange::isWritable)) {
@@ -319,7 +319,7 @@ public final class GrammarSyntax {
         return text.substring(start, at);
     }
 
-    /** NUL at the end, which a grammar has nowhere else. */
+    /** The current character; NUL at the end, which no grammar contains. */
     private char peek() {
         return at < text.length() ? text.charAt(at) : '\0';
     }

@@ -10,39 +10,40 @@ import static java.util.Objects.requireNonNull;
  * @param text the generated text, always whole characters, without the stop string
  * @param finishReason why generation ended
  * @param promptTokens tokens of the prompt, with the beginning-of-sequence token where the model has one
- * @param cachedPromptTokens how many of them were taken from the prefix cache instead of being prefilled: all but one at
- *     the most, and all if the model was not asked, see {@link #isRemembered}
+ * @param cachedPromptTokens how many of them came from the prefix cache instead of prefill: at most all but one, or all if
+ *     the answer came from the memo, see {@link #isRemembered}
  * @param generatedTokens tokens of the answer, with the end-of-generation token
  * @param adapters the stack that answered, in the order of the request; empty for the base model
  * @param timings where the time went
  */
-public record Completion(
+public record CompletionResult(
         String text,
         FinishReason finishReason,
         int promptTokens,
         int cachedPromptTokens,
         int generatedTokens,
-        List<ResolvedAdapter> adapters,
+        List<AppliedAdapter> adapters,
         Timings timings) {
-    public Completion {
+    public CompletionResult {
         requireNonNull(text, "text is null");
         requireNonNull(finishReason, "finishReason is null");
         adapters = List.copyOf(adapters);
         requireNonNull(timings, "timings is null");
     }
 
-    /** Whether it is the answer to an identical request, for which the model was asked before, or just then. */
+    /** Whether it came from the memo: the model answered an identical request. */
     public boolean isRemembered() {
         return cachedPromptTokens == promptTokens;
     }
 
-    /** This answer for another request, which asks the same. */
-    public Completion repeated(Timings ofTheOther) {
-        return new Completion(text, finishReason, promptTokens, promptTokens, generatedTokens, adapters, ofTheOther);
+    /** This result for another, identical request. */
+    public CompletionResult repeated(Timings ofTheOther) {
+        return new CompletionResult(
+                text, finishReason, promptTokens, promptTokens, generatedTokens, adapters, ofTheOther);
     }
 
     /**
-     * Milliseconds since {@link InferenceEngine#submit}. All three are the same if the model was not asked.
+     * Milliseconds since {@link InferenceEngine#submit}. All three are equal for an answer from the memo.
      *
      * @param queueMillis until the request got a sequence slot
      * @param firstTokenMillis until its first token was sampled: the time to first token

@@ -1,4 +1,4 @@
-package io.llamafu.engine.support;
+package io.llamafu.grammar;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
@@ -201,7 +201,7 @@ final class GrammarWork {
     private void findNullable() {
         nullable = new boolean[rules.size()];
         List<List<int[]>> waiting = new ArrayList<>();
-        rules.forEach(unused -> waiting.add(new ArrayList<>()));
+        rules.forEach(rule -> waiting.add(new ArrayList<>()));
         Deque<Integer> found = new ArrayDeque<>();
         for (int rule = 0; rule < rules.size(); rule++) {
             for (List<Item> sequence : rules.get(rule)) {

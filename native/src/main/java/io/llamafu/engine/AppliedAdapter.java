@@ -9,8 +9,8 @@ import static java.util.Objects.requireNonNull;
  * @param scale the factor on top of the adapter's own alpha / rank
  * @param digest lower-case hexadecimal SHA-256 of the adapter file: its identity
  */
-public record ResolvedAdapter(String name, float scale, String digest) {
-    public ResolvedAdapter {
+public record AppliedAdapter(String name, float scale, String digest) {
+    public AppliedAdapter {
         requireNonNull(name, "name is null");
         requireNonNull(digest, "digest is null");
     }

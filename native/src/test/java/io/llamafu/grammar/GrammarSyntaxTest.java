@@ -1,4 +1,4 @@
-package io.llamafu.engine.support;
+package io.llamafu.grammar;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
@@ -11,7 +11,7 @@ import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
-import static org.assertj.core.api.Assertions.assertThat;
+import static io.llamafu.testing.Failures.assertFails;
 import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -68,9 +68,7 @@ class GrammarSyntaxTest {
     @MethodSource("io.llamafu.engine.CostlyGrammars#all")
     void whatWouldTakeTooMuchWorkIsRefused(String grammar) {
         for (GrammarSyntax.Version version : GrammarSyntax.Version.values()) {
-            assertThatThrownBy(() -> GrammarSyntax.check(grammar, version))
-                    .isInstanceOfSatisfying(
-                            LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_GRAMMAR));
+            assertFails(() -> GrammarSyntax.check(grammar, version), ErrorCode.INVALID_GRAMMAR);
         }
     }
 
@@ -106,8 +104,6 @@ class GrammarSyntaxTest {
                 "root ::= [^\\x01-\\ud7ff\\ue000-\\U0010ffff]",
             })
     void whatLlamaCppRefusesIsRefused(String grammar) {
-        assertThatThrownBy(() -> GrammarSyntax.check(grammar, GrammarSyntax.Version.B4916))
-                .isInstanceOfSatisfying(
-                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_GRAMMAR));
+        assertFails(() -> GrammarSyntax.check(grammar, GrammarSyntax.Version.B4916), ErrorCode.INVALID_GRAMMAR);
     }
 }
