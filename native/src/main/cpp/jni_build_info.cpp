@@ -13,7 +13,7 @@ extern "C" JNIEXPORT jstring JNICALL Java_io_llamafu_llamacpp_NativeLibrary_buil
     return env->NewStringUTF(info.c_str());
 }
 
-// How the options of a sampler lie in memory: NativeLibrary compares it with what Java writes.
+// The layout of a sampler's options in memory; NativeLibrary compares it with what Java writes.
 extern "C" JNIEXPORT jstring JNICALL Java_io_llamafu_llamacpp_NativeLibrary_samplingLayout(JNIEnv * env, jclass) {
     return env->NewStringUTF(llamafu::sampling_layout);
 }

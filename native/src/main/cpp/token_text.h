@@ -6,7 +6,7 @@
 
 namespace llamafu {
 
-/// The bytes of a token. Those of a control token are its name if `special`, else there are none, as in an answer.
+/// The bytes of a token. For a control token this is its name if `special`, else nothing, as in an answer.
 std::string token_text(const llama_vocab * vocab, llama_token token, bool special);
 
 } // namespace llamafu

@@ -23,7 +23,7 @@ public final class Utf8 {
         if (unpaired >= 0) {
             throw new LlamafuException(
                     ErrorCode.INVALID_TEXT,
-                    "%s is no valid UTF-16: an unpaired surrogate at index %d; clean the text first."
+                    "%s is not valid UTF-16: an unpaired surrogate at index %d; clean the text first."
                             .formatted(what, unpaired));
         }
     }

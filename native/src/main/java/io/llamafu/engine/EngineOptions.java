@@ -18,31 +18,30 @@ import java.util.OptionalInt;
 import static java.util.Objects.requireNonNull;
 
 /**
- * What an engine is opened with. Two equal option sets share one engine in {@link SharedEngines}.
+ * The options of an engine. Equal options share one engine in {@link SharedEngines}.
  *
  * @param model the GGUF model file
- * @param adapters where adapters come from; the engine opens it
+ * @param adapters the source of the adapters, which the engine opens
  * @param engine {@link #AUTO}, or the {@link EngineProvider#name() name} of the engine to use
- * @param contextSize the most tokens of one sequence, prompt and answer; bounded by the context the model was trained
+ * @param contextSize the most tokens of one sequence, prompt and answer; limited by the context the model was trained
  *     for. The key-value cache has this many cells for each of the parallel sequences
  * @param parallelSequences the most sequences decoded in one batch, 1 to 256
  * @param batchSize the most tokens of one decode step, prefill and decode together
  * @param threads CPU threads of a decode step
- * @param gpuLayers layers held by a GPU; 0 is CPU only, -1 all
- * @param gpuDevice the GPU that holds those layers, counted from 0 as the backend does; empty spreads them over all GPUs,
- *     or leaves them to the CPU where there is none. Without layers for a GPU it means nothing
+ * @param gpuLayers layers held by a GPU; 0 is CPU only, -1 is all
+ * @param gpuDevice the GPU that holds those layers, numbered from 0 by the backend; empty spreads them over all GPUs,
+ *     or uses the CPU if there is none. Ignored without layers for a GPU
  * @param modelLoading whether the model is read into memory or its file is mapped
  * @param memoryBudget the most bytes for weights, cache and scratch; 0 is no limit
  * @param adapterMemoryBudget the most bytes for adapters; 0 is no limit
- * @param adapterRefreshInterval how long a version that a name was looked up to is cached; 0 looks at the file for every
- *     request
- * @param adapterPreload stacks whose adapters are loaded together when the engine is opened; if they cannot be, it is not
- *     opened
+ * @param adapterRefreshInterval how long the lookup of an adapter name is cached; 0 looks at the file for every request
+ * @param adapterPreload stacks whose adapters are loaded when the engine is opened, all together; if that fails, it is
+ *     not opened
  * @param loraBatching whether sequences with different stacks share a batch
- * @param maxAdaptersPerBatch the most different adapters of the sequences that run together, 1 or more; reading many
- *     adapters' weights in every step slows all
- * @param answerMemo the most bytes of the JVM's heap for questions and their answers, so that the model is asked once for
- *     identical ones; 0 is off
+ * @param maxAdaptersPerBatch the most distinct adapters among the running sequences, 1 or more; every step reads the
+ *     weights of each
+ * @param answerMemo the most JVM heap for stored answers, in bytes, so that the model is asked once for identical
+ *     requests; 0 is off
  * @param idleTimeout how long {@link SharedEngines} keeps the engine after its last user
  */
 public record EngineOptions(
@@ -65,19 +64,19 @@ public record EngineOptions(
         long answerMemo,
         Duration idleTimeout) {
 
-    /** Far more than any machine computes in one step; what is shared out for each row of a batch must be countable. */
+    /** Far more than any machine computes in one step, yet small enough that per-row sizes do not overflow. */
     private static final int MOST_BATCH = 1 << 20;
 
-    /** The engine of the highest priority among those that run on this machine. */
+    /** The available engine of the highest priority. */
     public static final String AUTO = "auto";
 
-    /** How weights in host memory come there. */
+    /** How weights get into host memory. */
     public enum ModelLoading {
-        /** Copied: what becomes of the file later changes nothing. */
+        /** Read into private memory; later changes of the file have no effect. */
         READ,
         /**
-         * The file is mapped: engines and processes that map the same file share its memory. It must not be changed while
-         * it is in use: where it is cut off, the system ends the process.
+         * The file is mapped: engines and processes that map the same file share its memory. It must not be changed
+         * while it is in use; if it is truncated, the system ends the process.
          */
         MAP
     }
@@ -86,7 +85,7 @@ public record EngineOptions(
     public enum LoraBatching {
         /** All in one batch, each row with its own adapters. */
         MIXED,
-        /** One decode call for each stack in every step: what llama.cpp alone can do. */
+        /** One decode call per stack in every step, which is what llama.cpp supports on its own. */
         GROUPED
     }
 
@@ -131,7 +130,10 @@ public record EngineOptions(
         }
     }
 
-    /** Starts from the defaults: engine auto, 16 sequences of 2048 tokens, batches of 512 tokens, all processors, no GPU, no memo of answers. */
+    /**
+     * Starts from the defaults: engine auto, 16 sequences of 2048 tokens, batches of 512 tokens, all processors, no
+     * GPU, no memo.
+     */
     public static Builder builder(Path model) {
         return new Builder(model);
     }
@@ -169,13 +171,13 @@ public record EngineOptions(
             return this;
         }
 
-        /** Adapters of any kind, in place of a folder and files. */
+        /** Any source of adapters, in place of a folder and files. */
         public Builder adapters(AdapterSource source) {
             this.adapters = Optional.of(source);
             return this;
         }
 
-        /** Adds an adapter that is not in the folder, or moves one that was added before. */
+        /** Adds an adapter from outside the folder, or replaces one added before. */
         public Builder adapter(String name, Path file) {
             adapterFiles.put(requireNonNull(name, "name is null"), requireNonNull(file, "file is null"));
             return this;

@@ -8,18 +8,18 @@ package io.llamafu.engine;
  */
 public interface EngineProvider {
 
-    /** The value of the option {@code engine} that asks for it, such as {@code native}. */
+    /** The value of the option {@code engine} that selects it, such as {@code native}. */
     String name();
 
-    /** Higher is preferred when the job does not name an engine. */
+    /** The engine of the highest priority is used if the job does not name one. */
     int priority();
 
-    /** Whether its library is there for this operating system and architecture; loads nothing. */
+    /** Whether there is a library for this operating system and architecture; loads nothing. */
     boolean isAvailable();
 
     /**
-     * The memory that an engine of these options will need, without adapters; none if that cannot be told, as when {@link
-     * #open} will refuse the model file. Does not throw, and loads nothing.
+     * The memory that an engine of these options will need, without adapters; none if unknown, such as for a model file
+     * that {@link #open} will reject. Does not throw, and loads nothing.
      */
     NeededMemory neededMemory(EngineOptions options);
 

@@ -24,8 +24,8 @@ import java.util.function.ToLongFunction;
 import static java.util.Objects.requireNonNull;
 
 /**
- * The engines of {@link SharedEngines}. An entry stays while its engine is being closed, so that a caller that asks for it
- * meanwhile waits instead of loading a second model. Thread-safe.
+ * The engines of {@link SharedEngines}. An entry stays while its engine is being closed, so that a request for it waits
+ * instead of loading a second model. Thread-safe.
  */
 final class EngineRegistry {
     private static final Logger LOG = LoggerFactory.getLogger(EngineRegistry.class);
@@ -63,7 +63,7 @@ final class EngineRegistry {
             return leases == 0 && engine != null;
         }
 
-        /** Bytes that it has, or will have once it is open. */
+        /** The bytes that it has, or will have once it is open. */
         private long bytes() {
             InferenceEngine open = engine;
             return open == null ? expectedBytes : open.metrics().memory().total();
@@ -143,7 +143,7 @@ final class EngineRegistry {
         }
     }
 
-    /** Closes idle engines, the longest idle first, as long as they leave too little memory for one that is opened. */
+    /** Closes idle engines, the longest idle first, while there is too little memory for the one being opened. */
     private void makeRoom(Entry opening, EngineProvider.NeededMemory needed) throws InterruptedException {
         synchronized (entries) {
             opening.expectedBytes = needed.total();
@@ -202,7 +202,7 @@ final class EngineRegistry {
             }
             entry.idleSince = System.nanoTime();
             long generation = ++entry.generation;
-            // A thread of its own that ends with the timeout: a lasting one would keep the class loader alive.
+            // A separate thread that ends with the timeout; a permanent one would keep the class loader alive.
             DaemonThreads.start("llamafu-idle-engine", () -> closeAfterTimeout(entry, generation));
         }
     }

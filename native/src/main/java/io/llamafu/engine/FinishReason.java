@@ -8,6 +8,6 @@ public enum FinishReason {
     STOP_STRING,
     /** The request's {@code maxTokens} were generated. */
     MAX_TOKENS,
-    /** The sequence reached the most tokens that one sequence may hold. */
+    /** The sequence reached the most tokens that a sequence may hold. */
     CONTEXT_FULL
 }

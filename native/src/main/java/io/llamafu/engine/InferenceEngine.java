@@ -66,7 +66,7 @@ public interface InferenceEngine extends AutoCloseable {
     /**
      * Frees the memory of all idle adapters.
      *
-     * @return how many
+     * @return the number of adapters freed
      */
     int clear();
 
@@ -84,11 +84,11 @@ public interface InferenceEngine extends AutoCloseable {
         return Duration.ofNanos(Long.MAX_VALUE);
     }
 
-    /** What the engine is doing now; cheap enough to poll. */
+    /** The current state of the engine; cheap enough to poll. */
     EngineMetrics metrics();
 
     /**
-     * Stops a running decode, completes every open future with {@link ErrorCode#ENGINE_CLOSED} and frees the model.
+     * Aborts a running decode, completes every open future with {@link ErrorCode#ENGINE_CLOSED} and frees the model.
      * Idempotent; does not throw.
      */
     @Override

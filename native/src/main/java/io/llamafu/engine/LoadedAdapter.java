@@ -8,16 +8,17 @@ import java.util.Optional;
 import static java.util.Objects.requireNonNull;
 
 /**
- * One version of an adapter that an engine knows, in memory or not.
+ * One version of an adapter that an engine knows, resident or not.
  *
  * @param name the catalog name
- * @param digest lower-case hexadecimal SHA-256 of its file; empty while no request has asked for it
- * @param card its default scale, and what it says for people
- * @param info what its file says of itself; {@link AdapterInfo#NONE} if that is not on this machine, or cannot be read
+ * @param digest lower-case hexadecimal SHA-256 of its file; empty until a request has named it
+ * @param card its default scale, description and tags
+ * @param info the description in its file; {@link AdapterInfo#NONE} if the file is not on this machine, or cannot be
+ *     read
  * @param resident whether it is in memory
- * @param bytes of its weights: in memory, or what they will take; of its file, if that is not on this machine
- * @param leases how many requests hold it, waiting or running; 0 if it is idle, or if the engine does not count them
- * @param problem why it cannot be used, as far as its header tells; empty if it can, or is in memory
+ * @param bytes of its weights: in memory, or needed to load it; of its file, if that is not on this machine
+ * @param leases requests that hold it, waiting or running; 0 if it is idle, or if the engine does not count them
+ * @param problem why it cannot be used, as far as its header shows; empty if it can be, or is in memory
  */
 public record LoadedAdapter(
         String name,

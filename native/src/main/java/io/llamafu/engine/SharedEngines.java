@@ -22,16 +22,16 @@ import java.util.stream.Collectors;
 import static java.util.Objects.requireNonNull;
 
 /**
- * One engine for each option set in a JVM, however many subtasks and jobs use it. An engine stays warm for its idle
- * timeout after the last user, so that a restarted job finds the model loaded; or until another engine is opened that
+ * One engine per set of options in a JVM, shared by all subtasks and jobs. After its last user, an engine stays open
+ * for its idle timeout, so that a restarted job need not load the model again, or until another engine is opened that
  * would not fit beside it.
  *
- * <p>A class loader that loads these classes anew has engines of its own, which must be closed before it ends: see
- * {@link #closeAll}.
+ * <p>Each class loader that loads these classes has its own engines, which must be closed before it ends: see {@link
+ * #closeAll}.
  */
 public final class SharedEngines {
     private static final Logger LOG = LoggerFactory.getLogger(SharedEngines.class);
-    /** An engine that comes in an artifact of its own. */
+    /** An engine in a separate artifact. */
     private static final String JAVA_LLAMA_CPP = "java-llama.cpp";
 
     private static final String JAVA_LLAMA_CPP_CURE =
@@ -70,7 +70,7 @@ public final class SharedEngines {
             return opened;
         }
 
-        /** Gives the share back; the last one starts the idle timeout. Idempotent. */
+        /** Returns the share; the last one starts the idle timeout. Idempotent. */
         @Override
         public void close() {
             if (closed.compareAndSet(false, true)) {
@@ -79,15 +79,15 @@ public final class SharedEngines {
         }
     }
 
-    /** What an engine has in memory now. */
+    /** The current memory of an engine. */
     public record Usage(EngineOptions options, EngineMetrics.Memory memory) {}
 
     /**
-     * Opens the engine of these options, or joins it if it is open. Loading a model takes seconds to minutes; callers for
-     * the same options wait for the one that loads, until they are interrupted.
+     * Opens the engine of these options, or joins it if it is open. Loading a model takes seconds to minutes; other
+     * callers with the same options wait for it, until they are interrupted.
      *
-     * <p>Closes idle engines first if the new one would not fit beside them: into the memory of the process, or into its
-     * memory budget, which an engine that was kept for nothing but a restart does not get twice.
+     * <p>First closes idle engines if the new one would not fit beside them: into the memory of the process, or into
+     * its memory budget, which idle engines count against.
      *
      * @throws LlamafuException if it cannot be opened
      */
@@ -95,7 +95,7 @@ public final class SharedEngines {
         return REGISTRY.acquire(requireNonNull(options, "options is null"));
     }
 
-    /** How many engines this class loader has opened so far, each with a model of its own. */
+    /** The number of engines that this class loader has opened so far, each with its own model. */
     public static long openedEngines() {
         return REGISTRY.openedCount();
     }
@@ -105,16 +105,16 @@ public final class SharedEngines {
         return REGISTRY.usage();
     }
 
-    /** Says what others may take of the memory outside of the heap, in bytes: engines that are opened leave it to them. */
+    /** Reserves memory outside the heap for other uses, in bytes, which engines leave free. */
     public static void reserve(long bytes) {
         RESERVED.set(bytes);
     }
 
     /**
-     * Closes all engines of this class loader, those in use too. For a class loader that ends: afterwards the code that
-     * would close them cannot be loaded any more.
+     * Closes all engines of this class loader, in use or not. For a class loader that ends, after which the code to
+     * close them could not be loaded.
      *
-     * @param patience how long to wait for them; the others are closed later, if they can be
+     * @param patience how long to wait; engines that are not closed by then are closed later, if possible
      */
     public static void closeAll(Duration patience) {
         Thread closer = DaemonThreads.start("llamafu-close-engines", REGISTRY::closeAll);
@@ -125,9 +125,9 @@ public final class SharedEngines {
         }
     }
 
-    /** The memory of the machine, or of the container if that has a limit, without what the heap can take. */
+    /** The memory of the machine, or of the container if that has a limit, minus the maximum heap. */
     private static long availableBytes() {
-        // The JVM reads the limits of control groups, version 1 and 2.
+        // The JVM respects the limits of control groups, version 1 and 2.
         OperatingSystemMXBean system = ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class);
         return system.getTotalMemorySize() - Runtime.getRuntime().maxMemory() - RESERVED.get();
     }

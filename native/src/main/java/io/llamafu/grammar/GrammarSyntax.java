@@ -16,17 +16,16 @@ import static java.lang.Character.MIN_SURROGATE;
  * or that would take too much time, memory or stack, see {@link GrammarWork}.
  */
 public final class GrammarSyntax {
-    /** The longest grammar. */
     public static final int MAX_CHARACTERS = 1 << 20;
 
-    /** How deep groups may nest; llama.cpp's parser recurses for each. */
+    /** The greatest nesting of groups; llama.cpp's parser recurses for each. */
     public static final int MAX_DEPTH = 200;
 
     private static final int MAX_REPETITIONS = 2000;
 
     /** The version of llama.cpp that will read the grammar. */
     public enum Version {
-        /** Of the engine {@code java-llama.cpp}. */
+        /** That of the engine {@code java-llama.cpp}. */
         B4916,
         /** Of the engine {@code native}: also has {@code <token>}, {@code !<token>} and {@code \\-}. */
         V0_5_0
@@ -149,7 +148,7 @@ public final class GrammarSyntax {
         return elements > 0 && items.add(GrammarWork.Item.ofCharacters(elements));
     }
 
-    /** Returns how many characters it has. */
+    /** Returns the number of characters. */
     private int readLiteral() {
         int characters = 0;
         at++;
@@ -162,7 +161,7 @@ public final class GrammarSyntax {
         return characters;
     }
 
-    /** Returns how many elements llama.cpp makes of it. */
+    /** Returns the number of elements that llama.cpp makes of it. */
     private int readClass() {
         int elements = 0;
         at++;

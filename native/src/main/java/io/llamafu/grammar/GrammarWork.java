@@ -11,20 +11,20 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * What llama.cpp would do to read a grammar and to begin with it, computed in time that is linear in the grammar. llama.cpp
- * writes repetitions out; it looks for left recursion by walking along every way to a first character, and then keeps a
- * stack for each of these ways, which can be exponentially many.
+ * The work of llama.cpp to read a grammar and to start using it, computed in time that is linear in the grammar.
+ * llama.cpp expands repetitions; it searches for left recursion by walking along every path to a first character, and
+ * then keeps a stack for each of these paths, of which there can be exponentially many.
  */
 final class GrammarWork {
     static final int UNBOUNDED = -1;
 
-    /** Of all rules when repetitions are written out. */
+    /** Of all rules with repetitions expanded. */
     private static final long MAX_ELEMENTS = 1 << 21;
-    /** From any place of the grammar to the next character. */
+    /** Paths from any position of the grammar to the next character. */
     private static final long MAX_WAYS = 4096;
-    /** How many rules a way may lead through. */
+    /** Rules on one path. */
     private static final long MAX_WAY = 2000;
-    /** Elements that the search for left recursion looks at. */
+    /** Elements visited by the search for left recursion. */
     private static final long MAX_WALK = 1 << 25;
 
     private static final int CHARACTERS = -1;
@@ -34,7 +34,7 @@ final class GrammarWork {
      *
      * @param rule that it refers to, or {@link #CHARACTERS}
      * @param elements that llama.cpp makes of it once
-     * @param most how often it may be repeated, or {@link #UNBOUNDED}
+     * @param most repetitions, or {@link #UNBOUNDED}
      */
     record Item(int rule, int elements, int least, int most) {
         static Item of(int rule) {
@@ -47,12 +47,12 @@ final class GrammarWork {
     }
 
     /**
-     * What a rule or a part of it begins with. All numbers end at a value above every limit.
+     * What a rule or a part of it begins with. All numbers saturate above every limit.
      *
-     * @param ways to a first character
-     * @param empty ways to leave it out
-     * @param length of the longest way, in rules
-     * @param walk elements that the search for left recursion looks at
+     * @param ways paths to a first character
+     * @param empty paths that skip it
+     * @param length rules on the longest path
+     * @param walk elements visited by the search for left recursion
      */
     private record Start(long ways, long empty, long length, long walk) {
         static final Start NOTHING = new Start(0, 1, 0, 0);
@@ -95,7 +95,7 @@ final class GrammarWork {
     private final List<String> names = new ArrayList<>();
     private final List<List<List<Item>>> rules = new ArrayList<>();
     private long elements;
-    /** That of the search for left recursion, which starts at each rule; added up while places are checked. */
+    /** The total of the search for left recursion, which starts at each rule; summed up while positions are checked. */
     private long walk;
 
     private Start[] starts = {};
@@ -114,7 +114,7 @@ final class GrammarWork {
         return rules.size() - 1;
     }
 
-    /** The last definition of a name holds. */
+    /** The last definition of a name applies. */
     void define(String name, List<List<Item>> alternatives) {
         rules.set(reference(name), alternatives);
         spend(elements(alternatives));
@@ -134,19 +134,19 @@ final class GrammarWork {
                 + alternatives.size();
     }
 
-    /** Repeats an item, which may be repeated already, within a rule. */
+    /** Repeats an item, which may already be repeated, within a rule. */
     Item repeat(String rule, Item item, int least, int most) {
         long generated = most == UNBOUNDED ? 1L : (long) most - least;
         spend(generated * (item.elements() + 3 + generatedName(rule)) + (long) least * item.elements());
         if (item.least() == 1 && item.most() == 1) {
             return new Item(item.rule(), item.elements(), least, most);
         }
-        // what is repeated is the last item with its repetitions
+        // the repeated part is the last item with its repetitions
         int inner = add(rule, List.of(List.of(item)));
         return new Item(inner, item.elements(), least, most);
     }
 
-    /** What llama.cpp holds for a rule that it adds to this one, in the size of an element. */
+    /** The name that llama.cpp stores for a rule that it adds to this one, in units of an element. */
     private static long generatedName(String rule) {
         return 4L + rule.length() / 8;
     }
@@ -197,7 +197,7 @@ final class GrammarWork {
         }
     }
 
-    /** Which rules may be empty; each sequence waits for those of its items that are not known to be. */
+    /** Finds the rules that may be empty; each sequence waits for its items that are not known to be. */
     private void findNullable() {
         nullable = new boolean[rules.size()];
         List<List<int[]>> waiting = new ArrayList<>();
@@ -236,10 +236,10 @@ final class GrammarWork {
         return item.least() == 0 || (item.rule() != CHARACTERS && nullable[item.rule()]);
     }
 
-    /** A rule on the way from the one that is measured, and those that it begins with and that are not measured yet. */
+    /** A rule on the path from the one being measured, and its first rules that are not yet measured. */
     private record Step(int rule, Deque<Integer> firsts) {}
 
-    /** Measures what a rule begins with, and before that all that this begins with. */
+    /** Measures the beginning of a rule, after the beginnings of the rules that it starts with. */
     private void measure(int root) {
         Deque<Step> way = new ArrayDeque<>();
         enter(root, way);
@@ -301,7 +301,10 @@ final class GrammarWork {
         return start.in(elements(rules.get(rule)));
     }
 
-    /** Of an item with its repetitions: S{m,n} becomes m times S and n - m rules, each S with the next, or nothing. */
+    /**
+     * The beginning of an item with its repetitions: S{m,n} becomes m times S and n - m rules, each S followed by the
+     * next one, or nothing.
+     */
     private Start start(Item item) {
         Start once = item.rule() == CHARACTERS ? Start.CHARACTER : starts[item.rule()];
         Start all = Start.NOTHING;
@@ -322,7 +325,7 @@ final class GrammarWork {
         return all;
     }
 
-    /** From no place of a rule may there be too many ways to the next character. */
+    /** No position of a rule may have too many paths to the next character. */
     private void checkPlaces(int rule) {
         for (List<Item> sequence : rules.get(rule)) {
             Start rest = Start.NOTHING;

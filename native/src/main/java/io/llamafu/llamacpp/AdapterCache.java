@@ -35,23 +35,23 @@ import java.util.function.Function;
 import static java.util.Objects.requireNonNull;
 
 /**
- * The way from a stack to the adapters in memory: the {@link AdapterCatalog} finds and pins the files, {@link AdapterMemory}
- * gives room, two threads load what is missing, {@link RecentFailures} keeps a bad file from being tried for each record.
- * Neither a caller nor the decode thread waits for a file, and a request waits only for the files of its own stack. A file
- * is pinned until its weights have been copied. Thread-safe.
+ * Turns a stack into adapters in memory: the {@link AdapterCatalog} finds and pins the files, {@link AdapterMemory}
+ * provides room, two threads load missing adapters, and {@link RecentFailures} keeps a bad file from being tried for
+ * each record. Neither a caller nor the decode thread waits for a file, and a request waits only for the files of its
+ * own stack. Thread-safe.
  */
 final class AdapterCache implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(AdapterCache.class);
-    /** One can check a file while the other one waits for the disk; more would take the cores from decoding. */
+    /** One can checksum a file while the other waits for the disk; more would take cores from decoding. */
     private static final int LOADERS = 2;
-    /** How often a file of a stack may be published again while it is loaded. */
+    /** How often a file of a stack may be replaced while it is loaded. */
     private static final int MOST_CHANGES = 10;
     /** How long a stack waits for files that are being overwritten in place. */
     private static final long MOST_NANOS_OVERWRITTEN = TimeUnit.MINUTES.toNanos(1);
-    /** How often it looks whether they are still. */
+    /** The interval at which it checks whether they are unchanged. */
     private static final long LOOK_MILLIS = 500;
 
-    /** How long the memory of an adapter that was freed waits for another one. */
+    /** How long the memory of a freed adapter is kept for another one. */
     private static final int KEEP_MILLIS = 5_000;
 
     private static final long CLOSE_SECONDS = 60;
@@ -64,13 +64,13 @@ final class AdapterCache implements AutoCloseable {
     private final ScheduledThreadPoolExecutor lookups = thread("llamafu-adapter-names", () -> {});
     private final ExecutorService loaders =
             Executors.newFixedThreadPool(LOADERS, factory("llamafu-adapter-loader", LlamaCpp::lowerThreadPriority));
-    /** To give back a large adapter takes the operating system milliseconds, which are not the decode thread's. */
+    /** Returning a large adapter to the operating system takes milliseconds, which the decode thread must not spend. */
     private final ScheduledThreadPoolExecutor freer = thread("llamafu-adapter-freer", LlamaCpp::lowerThreadPriority);
 
     private final RecentFailures failedLoads = new RecentFailures(FAILURE_PAUSE, System::nanoTime);
     private final AdapterMemory memory;
 
-    /** The file of a version was published again, or removed, before its weights were in memory. */
+    /** The file of a version was replaced or removed before its weights were in memory. */
     private static final class ChangedMeanwhile extends RuntimeException {
         private static final long serialVersionUID = 1L;
 
@@ -79,7 +79,7 @@ final class AdapterCache implements AutoCloseable {
         }
     }
 
-    /** Is told when a request begins and ends to wait for others to give up their room. */
+    /** Is notified when a request starts and stops waiting for others to release room. */
     interface Turn {
         Turn NONE = new Turn() {
             @Override
@@ -95,12 +95,12 @@ final class AdapterCache implements AutoCloseable {
     }
 
     /**
-     * A stack that somebody waits for.
+     * A requested stack.
      *
-     * @param patient whether for leases of others to end, too
-     * @param turn told of that wait
-     * @param since when he asked, as in {@link System#nanoTime}
-     * @param changes how often a file was published again before it was in memory
+     * @param patient whether it may wait for leases of others to end
+     * @param turn notified of that wait
+     * @param since when it was requested, as in {@link System#nanoTime}
+     * @param changes how often a file was replaced before it was in memory
      * @param again whether it was looked up before
      */
     private record Asked(
@@ -120,7 +120,7 @@ final class AdapterCache implements AutoCloseable {
         }
     }
 
-    /** The adapters of one request, kept in memory until {@link #release()}. */
+    /** The adapters of one request, which stay in memory until {@link #release()}. */
     final class Lease {
         private final List<AppliedAdapter> resolved = new ArrayList<>();
         private final List<ScaledAdapter> scaled = new ArrayList<>();
@@ -136,7 +136,7 @@ final class AdapterCache implements AutoCloseable {
             }
         }
 
-        /** What answers: its equality tells whether two sequences compute the same. */
+        /** The adapters that answer; two sequences compute the same only if these are equal. */
         List<AppliedAdapter> resolved() {
             return resolved;
         }
@@ -159,12 +159,12 @@ final class AdapterCache implements AutoCloseable {
     }
 
     /**
-     * A cache without any adapter in it yet.
+     * An empty cache.
      *
-     * @param source is closed with it
-     * @param refreshInterval of its names
+     * @param source closed with the cache
+     * @param refreshInterval how long a lookup is cached
      * @param loader validates and loads a file
-     * @param forgetter makes the context forget an adapter that nobody has a lease of, and then runs what it is given
+     * @param forgetter makes the context forget an adapter without leases, and then runs the callback
      * @param giveWay runs between parts of a file that is read
      * @param budget the most bytes of all adapters in memory; 0 is no limit
      */
@@ -196,8 +196,8 @@ final class AdapterCache implements AutoCloseable {
     }
 
     /**
-     * A lease of a stack: at once when all of it is in memory, else when it has been loaded; it waits for room as long as
-     * the future is not cancelled. Fails with a coded error.
+     * A lease of a stack: at once if all of it is in memory, else when it has been loaded. It waits for room until the
+     * future is cancelled. Fails with a coded error.
      */
     CompletableFuture<Lease> lease(AdapterStack stack, Turn turn) {
         return lease(stack, true, turn);
@@ -296,7 +296,7 @@ final class AdapterCache implements AutoCloseable {
         });
     }
 
-    /** What cannot be loaded now takes no room from others. */
+    /** An adapter that cannot be loaded now must not take room from others. */
     private void requireLoadable(List<AdapterFile> files) {
         for (AdapterFile file : files) {
             if (!memory.isLoaded(file) && !file.isUnchanged()) {
@@ -386,7 +386,7 @@ final class AdapterCache implements AutoCloseable {
         return memory.unload(name);
     }
 
-    /** Frees the idle ones; returns how many. */
+    /** Frees the idle adapters; returns their number. */
     int evictIdle() {
         return memory.evictIdle();
     }
@@ -402,7 +402,7 @@ final class AdapterCache implements AutoCloseable {
         return memory.count();
     }
 
-    /** What counts in the budget: adapters in memory, being loaded and being freed. */
+    /** The bytes that count against the budget: adapters in memory, being loaded and being freed. */
     long residentBytes() {
         return memory.bytes();
     }
@@ -419,7 +419,7 @@ final class AdapterCache implements AutoCloseable {
         return memory.failureCount();
     }
 
-    /** Takes no more stacks, and waits until every lease that was asked for is given or refused. */
+    /** Accepts no more stacks, and waits until every requested lease is granted or refused. */
     void stop() {
         catalog.close();
         memory.stop();
@@ -441,7 +441,7 @@ final class AdapterCache implements AutoCloseable {
         }
     }
 
-    /** Frees every adapter, after {@link #stop} and when no context can use them any more. */
+    /** Frees every adapter; only after {@link #stop}, when no context can use them any more. */
     @Override
     public void close() {
         memory.close();

@@ -83,7 +83,7 @@ final class AdapterMemory {
     /**
      * @param budget the most bytes; 0 is no limit
      * @param loader starts to load; ends in {@link #loaded} or {@link #failed}
-     * @param evictor frees the weights, and then runs what it is given
+     * @param evictor frees the weights, and then runs the callback
      */
     AdapterMemory(long budget, Consumer<ResidentAdapter> loader, BiConsumer<LlamaAdapter, Runnable> evictor) {
         this.budget = budget;

@@ -88,7 +88,7 @@ final class DecodeLoop {
     void forget(LlamaAdapter adapter, Runnable forgotten) {
         commands.add(() -> {
             if (context.isMixed()) {
-                // idle slots still name the adapters of their last sequence
+                // idle slots still refer to the adapters of their last sequence
                 for (Slot slot : scheduler.freeSlots()) {
                     context.setAdapters(slot.index(), List.of());
                 }
@@ -195,7 +195,7 @@ final class DecodeLoop {
         usedCells = cells;
     }
 
-    /** Gives the context the adapters of a sequence, and removes the cells that its prompt cannot use. */
+    /** Sets the adapters of a sequence in the context, and removes the cells that its prompt cannot use. */
     private void prepareSlot(Sequence sequence) {
         PreparedRequest request = requests.get(sequence);
         openRequests.proceeds(request.future(), System.nanoTime());
@@ -241,7 +241,7 @@ final class DecodeLoop {
         }
     }
 
-    /** @param failures of the rows without a token, in their order */
+    /** @param failures of the rows without a token, in order */
     private void settle(List<Sequence> sampled, Iterator<LlamafuException> failures) {
         long now = System.nanoTime();
         for (int row = 0; row < sampled.size(); row++) {
@@ -274,7 +274,7 @@ final class DecodeLoop {
         activeSequences = scheduler.running().size();
     }
 
-    /** Fails a sequence and forgets its cells, whose state is unknown. */
+    /** Fails a sequence and drops its cells, whose state is unknown. */
     private void fail(Sequence sequence, LlamafuException failure) {
         PreparedRequest request = requests.get(sequence);
         leaveSlot(sequence);

@@ -14,8 +14,8 @@ import java.util.stream.Collectors;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 /**
- * The key-value cache and the compute of a model, with one stream of cells for each sequence. Owned by one thread,
- * except {@link #abort}.
+ * The key-value cache and compute buffers of a model, with separate cells for each sequence. Owned by one thread,
+ * except for {@link #abort}.
  */
 final class LlamaContext extends NativeHandle {
     private final LlamaModel model;
@@ -112,7 +112,7 @@ final class LlamaContext extends NativeHandle {
         return new LlamafuException(ErrorCode.valueOf(line.substring(0, space)), line.substring(space + 1));
     }
 
-    /** Stops a running {@link #decode} and every later one. Any thread may call it while the context is in use. */
+    /** Aborts a running {@link #decode} and every later one. Any thread may call it while the context is in use. */
     void abort() {
         LlamaCpp.abort(acquire());
         release();
@@ -123,12 +123,12 @@ final class LlamaContext extends NativeHandle {
         return LlamaCpp.removeCells(address, sequence, fromPosition);
     }
 
-    /** Gives all sequences these adapters. */
+    /** Sets the adapters of all sequences. */
     void setAdapters(List<ScaledAdapter> adapters) {
         LlamaCpp.setContextAdapters(address, addresses(adapters), scales(adapters));
     }
 
-    /** Gives one sequence these adapters. */
+    /** Sets the adapters of one sequence. */
     void setAdapters(int sequence, List<ScaledAdapter> adapters) {
         LlamaCpp.setSequenceAdapters(address, sequence, addresses(adapters), scales(adapters));
     }
@@ -139,7 +139,7 @@ final class LlamaContext extends NativeHandle {
         adapter.release();
     }
 
-    /** Why adapters of a tensor of the model cannot be applied; empty if they can. */
+    /** Why adapters of a tensor of the model cannot be applied; empty if they can be. */
     Function<String, Optional<String>> refusals() {
         Map<String, String> products = new String(LlamaCpp.products(address), UTF_8)
                 .lines()

@@ -54,7 +54,7 @@ final class LlamaCpp {
     /** Lowers the priority of the calling thread below that of the threads that decode. */
     static native void lowerThreadPriority();
 
-    /** Runs {@code giveWay} after each MiB that it has read. */
+    /** Runs {@code giveWay} after each MiB read. */
     static native long loadAdapter(long model, byte[] path, Runnable giveWay);
 
     /** Keeps the memory of a large adapter for the next one of its size until {@link #releaseAdapterMemory}. */

@@ -99,8 +99,8 @@ public final class LlamaCppEngine implements InferenceEngine {
      * Validates and loads the model, and the adapters to preload.
      *
      * @throws LlamafuException with MODEL_NOT_FOUND, MODEL_INVALID, MODEL_LOAD_FAILED, OUT_OF_MEMORY,
-     *     NATIVE_LIBRARY_UNAVAILABLE, UNSUPPORTED_CPU or INVALID_OPTION; of adapters to preload also with what
-     *     {@link #preload} fails with
+     *     NATIVE_LIBRARY_UNAVAILABLE, UNSUPPORTED_CPU or INVALID_OPTION; for adapters to preload also with the codes of
+     *     {@link #preload}
      */
     public static LlamaCppEngine open(EngineOptions options) {
         LlamaCppEngine engine = openWithoutAdapters(requireNonNull(options, "options is null"));

@@ -19,7 +19,7 @@ final class LlamaModel extends NativeHandle {
     private final Vocabulary vocabulary;
 
     /**
-     * What llama.cpp says of a model.
+     * llama.cpp's figures of a model.
      *
      * @param trainedContext tokens of context the model was trained for
      * @param vocabularySize number of tokens

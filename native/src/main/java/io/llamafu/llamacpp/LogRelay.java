@@ -7,7 +7,7 @@ import java.util.List;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
-/** Hands llama.cpp's log lines to slf4j, under the logger {@code io.llamafu.llamacpp.log}. */
+/** Forwards llama.cpp's log lines to slf4j, under the logger {@code io.llamafu.llamacpp.log}. */
 final class LogRelay {
     /** Logged for every adapter tensor on a CPU that repacks weights, where it is expected. */
     private static final String EXPECTED_FALLBACK = "cannot use buft 'CPU_REPACK'";

@@ -17,7 +17,7 @@ import static java.util.Objects.requireNonNull;
  * What a native library was built for: the {@code build.properties} beside it.
  *
  * @param march the instruction set as given to the compiler: {@code native}, {@code x86-64-v3}
- * @param requiredCpuFeatures the instructions that the library may use, as Linux names them in {@code /proc/cpuinfo}
+ * @param requiredCpuFeatures features that the library may use, as Linux names them in {@code /proc/cpuinfo}
  */
 record NativeBuild(String march, Set<String> requiredCpuFeatures) {
     static final String FILE_NAME = "build.properties";

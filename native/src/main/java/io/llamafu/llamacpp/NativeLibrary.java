@@ -9,7 +9,7 @@ import java.util.Optional;
 
 /** Loads {@code libllamafu} on first use. Every class with native methods calls {@link #load()} before it uses one. */
 final class NativeLibrary {
-    /** Absolute path of a library to load in place of the one in the jar. There is no fallback from it. */
+    /** Absolute path of a library to load instead of the one in the jar, without fallback. */
     static final String OVERRIDE_PROPERTY = "llamafu.native.library";
 
     private static boolean loaded;

@@ -17,10 +17,10 @@ import java.util.Set;
 import static java.util.Objects.requireNonNull;
 
 /**
- * Finds the native library of a platform, refuses it on a CPU that cannot run it, and loads it.
+ * Finds the native library of a platform, rejects it on a CPU that cannot run it, and loads it.
  *
- * <p>The library in the jar is loaded from a private copy with a name of its own: the JVM binds a library file to one
- * class loader, and a second Flink job in the same TaskManager brings a second one.
+ * <p>The library in the jar is loaded from a private copy with a unique name: the JVM binds a library file to one class
+ * loader, and a second Flink job in the same TaskManager has another one.
  */
 final class NativeLibraryLoader {
     /** How many class loaders of this JVM have loaded the library. They share nothing but system properties. */
@@ -147,7 +147,7 @@ final class NativeLibraryLoader {
         }
     }
 
-    /** The copy is deleted at once: the mapping stays, and a killed process leaves no litter. */
+    /** The copy is deleted at once: the mapping stays, and a killed process leaves no file behind. */
     private void loadPrivateCopy(InputStream library, String source) {
         Path copy = writePrivateCopy(library, source);
         try {
@@ -159,7 +159,7 @@ final class NativeLibraryLoader {
         }
     }
 
-    /** Only the owner can read or write the file: createTempFile sees to that, and the file is then filled in place. */
+    /** Only the owner can read or write the file, because createTempFile creates it and it is then filled in place. */
     Path writePrivateCopy(InputStream library, String source) {
         Path copy = null;
         try {
@@ -222,7 +222,7 @@ final class NativeLibraryLoader {
     }
 
     private void warnOfSecondClassLoader() {
-        // Properties is synchronized, so that two class loaders that load at the same time count as two.
+        // Properties is synchronized, so two class loaders that load at the same time are counted as two.
         Object count = System.getProperties()
                 .merge(COUNT_PROPERTY, "1", (old, one) -> Integer.toString(Integer.parseInt((String) old) + 1));
         if (!count.equals("1")) {

@@ -5,9 +5,9 @@ import java.util.Locale;
 import static java.util.Objects.requireNonNull;
 
 /**
- * The operating system and architecture that a native library is for, in the names of the resource folders: {@code
- * linux-x86_64}, {@code linux-aarch64}, {@code osx-aarch64}, {@code windows-x86_64}. An unknown name is kept as the JVM
- * gives it, so that an error message shows it.
+ * The operating system and architecture of a native library, in the names of the resource folders: {@code
+ * linux-x86_64}, {@code linux-aarch64}, {@code osx-aarch64}, {@code windows-x86_64}. Unknown names are kept as the JVM
+ * reports them, for error messages.
  *
  * @param os {@code linux}, {@code osx}, {@code windows} or the JVM's own name
  * @param architecture {@code x86_64}, {@code aarch64} or the JVM's own name
@@ -45,7 +45,7 @@ record NativePlatform(String os, String architecture) {
         };
     }
 
-    /** The folder in the jar that holds the library of this platform and its {@code build.properties}. */
+    /** The folder in the jar with the library of this platform and its {@code build.properties}. */
     String resourceFolder() {
         return "io/llamafu/native/" + this;
     }

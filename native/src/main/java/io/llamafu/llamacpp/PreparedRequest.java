@@ -58,7 +58,7 @@ final class PreparedRequest {
         return future;
     }
 
-    /** Takes a sampled token; afterwards {@link #isFinished()} may hold. */
+    /** Accepts a sampled token; afterwards {@link #isFinished()} may be true. */
     void accept(int token, Vocabulary vocabulary, long nowNanos) {
         sequence.accept(token, nowNanos);
         if (vocabulary.isEndOfGeneration(token)) {

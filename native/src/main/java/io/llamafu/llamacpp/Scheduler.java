@@ -45,7 +45,7 @@ final class Scheduler {
     /**
      * A scheduler without work.
      *
-     * @param maxAdapters the most different adapters of the running sequences
+     * @param maxAdapters the most distinct adapters of the running sequences
      */
     Scheduler(int slots, int maxSequenceTokens, LoraBatching loraBatching, int maxAdapters) {
         this.loraBatching = loraBatching;
@@ -67,7 +67,7 @@ final class Scheduler {
         return running;
     }
 
-    /** Moves waiting sequences into free slots, and returns those that were moved. */
+    /** Moves waiting sequences into free slots, and returns them. */
     List<Sequence> admit(long nowNanos) {
         List<Sequence> admitted = new ArrayList<>();
         while (!freeSlots.isEmpty()) {
@@ -136,7 +136,7 @@ final class Scheduler {
         return sampled;
     }
 
-    /** One row for each sequence that generates, the rest for prompts in the order of their admission. */
+    /** One row for each generating sequence, the rest for prompts in the order of their admission. */
     private static void plan(List<Sequence> group, int capacity) {
         int free = capacity;
         for (Sequence sequence : group) {

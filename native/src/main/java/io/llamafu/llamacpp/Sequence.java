@@ -70,7 +70,7 @@ final class Sequence {
         return Math.min(slot.commonPrefix(prompt, stack), prompt.length - 1);
     }
 
-    /** Keeps that many cells of its slot, and begins after them. */
+    /** Keeps that many cells of its slot, and starts after them. */
     void startAfter(int cached) {
         slot.keep(cached, stack);
         cachedTokens = cached;
@@ -90,7 +90,7 @@ final class Sequence {
         return computedTokens;
     }
 
-    /** How many of its tokens the next batch computes. */
+    /** The number of its tokens that the next batch computes. */
     void planRows(int rows) {
         plannedRows = rows;
     }

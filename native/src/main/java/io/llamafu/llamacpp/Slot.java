@@ -38,7 +38,7 @@ final class Slot {
         return common;
     }
 
-    /** Keeps the first cells, which were computed under these adapters and are sound. */
+    /** Keeps the first cells, which were computed with these adapters and are finite. */
     void keep(int count, List<AppliedAdapter> keptAdapters) {
         length = count;
         sound = count;

@@ -36,7 +36,7 @@ final class WaitingLine {
     /**
      * An empty line.
      *
-     * @param maxAdapters the most different adapters of the running sequences
+     * @param maxAdapters the most distinct adapters of the running sequences
      * @param patience how often the longest waiting sequence may be overtaken
      */
     WaitingLine(int maxAdapters, int patience) {

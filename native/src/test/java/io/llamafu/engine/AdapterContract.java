@@ -30,7 +30,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.tuple;
 
-/** What every engine promises of adapters: their names, scales and files, and what is known of them. */
+/** The promises of every engine about adapters: names, scales, files, and the adapter list. */
 interface AdapterContract extends EngineUnderTest {
     @ParameterizedTest
     @ValueSource(strings = {"medical:0", "medical:0+formal:0", "legal:0"})
@@ -53,7 +53,7 @@ interface AdapterContract extends EngineUnderTest {
                 .isEqualTo("cardiology; routine");
     }
 
-    /** No answer is left at such scales, but numbers to go on with. */
+    /** Answers are meaningless at such scales, but the computation must stay usable. */
     @Test
     default void recordsAtTheLargestScalesSpoilNoOther() throws Exception {
         List<CompletableFuture<CompletionResult>> spoiling = new ArrayList<>();

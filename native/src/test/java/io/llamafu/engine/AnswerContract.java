@@ -23,7 +23,7 @@ import static io.llamafu.engine.Answers.failure;
 import static io.llamafu.testing.Failures.assertFails;
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** What every engine promises of answers: that they are right, where they end, and what is said of them. */
+/** The promises of every engine about answers: correctness, where they end, and their counts. */
 interface AnswerContract extends EngineUnderTest {
     @Test
     default void tokensOfATextAreThoseOfThePrompt() throws Exception {
@@ -39,7 +39,7 @@ interface AnswerContract extends EngineUnderTest {
         assertFails(() -> engine().countTokens("\uD83D"), ErrorCode.INVALID_TEXT);
     }
 
-    /** Nearly all are exact with llama-server too, one request at a time; batching may tip a few near ties. */
+    /** Nearly all are exact with llama-server too, one request at a time; batching may change a few near ties. */
     @Test
     default void everyPromptIsAnsweredByItsOwnStackWhateverElseIsInTheBatch() throws Exception {
         assertGoldenAnswers(TinyModel.options().build());

@@ -13,7 +13,7 @@ import java.util.concurrent.TimeoutException;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** Asking an engine of the tiny model, and waiting for what comes. */
+/** Asks an engine of the tiny model, and waits for the answers. */
 public final class Answers {
     public static final String PROMPT = TinyModel.prompt("Patient W99 reports chest pain in a mild form.");
     public static final AdapterStack MEDICAL = AdapterStack.parse("medical");

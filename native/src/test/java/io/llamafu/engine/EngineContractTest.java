@@ -6,8 +6,8 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.TestInstance;
 
 /**
- * What every engine promises, whatever computes it. An engine's own test extends this class; a promise that it does not
- * keep is overridden there with the reason, and listed in {@code docs/engines.md}.
+ * The promises of every engine. An engine's own test extends this class; a promise that it does not keep is overridden
+ * there with the reason, and listed in {@code docs/engines.md}.
  */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 public abstract class EngineContractTest

@@ -19,7 +19,7 @@ import static io.llamafu.testing.Failures.code;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-/** With engines that only count what they would hold. */
+/** With engines that only count their memory. */
 @Timeout(value = 120, unit = TimeUnit.SECONDS)
 class EngineRegistryTest {
     private static final long MODEL_BYTES = 1000;

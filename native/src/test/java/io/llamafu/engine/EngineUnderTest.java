@@ -2,10 +2,10 @@ package io.llamafu.engine;
 
 /** The engine that a contract is checked on. */
 interface EngineUnderTest {
-    /** Opens another one. */
+    /** Opens another engine. */
     InferenceEngine open(EngineOptions options);
 
-    /** One with the adapters of the tiny model, open for all tests. */
+    /** An engine with the adapters of the tiny model, open for all tests. */
     InferenceEngine engine();
 
     /** How many of the 3,000 golden answers to ask for, in random order. */

@@ -22,7 +22,7 @@ import static io.llamafu.engine.Answers.endless;
 import static io.llamafu.engine.Answers.failure;
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** What every engine promises of identical requests, if its option {@code answer-memo} is on. */
+/** The promises of every engine about identical requests, with its option {@code answer-memo} on. */
 interface MemoContract extends EngineUnderTest {
     private InferenceEngine remembering(EngineOptions.Builder options) {
         return open(options.answerMemo(1 << 20).build());

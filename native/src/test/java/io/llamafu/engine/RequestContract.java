@@ -29,7 +29,7 @@ import static io.llamafu.testing.Failures.assertFails;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-/** What every engine promises of requests that end otherwise than by an answer, and engines that do not open. */
+/** The promises of every engine about requests without an answer, and engines that do not open. */
 interface RequestContract extends EngineUnderTest {
     @Test
     default void promptLongerThanASequenceIsRefused() throws Exception {
@@ -52,7 +52,7 @@ interface RequestContract extends EngineUnderTest {
         assertThat(answer.promptTokens()).isBetween(490, 511);
     }
 
-    /** To the last token that a sequence holds, with and without a prefix cache. */
+    /** Up to the last token that a sequence holds, with and without a prefix cache. */
     @Test
     default void promptThatLeavesRoomForATokenGetsOne() throws Exception {
         StringBuilder prompt = new StringBuilder(PROMPT);

@@ -19,7 +19,7 @@ import static io.llamafu.engine.Answers.endless;
 import static io.llamafu.engine.Answers.failure;
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** What every engine promises of sampling: grammars, seeds, penalties. */
+/** The promises of every engine about sampling: grammars, seeds, penalties. */
 interface SamplingContract extends EngineUnderTest {
     @Test
     default void grammarConstrainsTheAnswer() throws Exception {
@@ -77,7 +77,7 @@ interface SamplingContract extends EngineUnderTest {
         assertThat(answers.stream().distinct()).hasSizeGreaterThan(1);
     }
 
-    /** Whatever the options allow leaves numbers to choose by. */
+    /** All allowed options leave numbers that can be sampled from. */
     @Test
     default void extremeOptionsChooseTokensThatTheGrammarAllows() throws Exception {
         Random random = new Random(1);
@@ -150,7 +150,7 @@ interface SamplingContract extends EngineUnderTest {
         }
     }
 
-    /** llama.cpp chooses a seed itself when it is given this one. */
+    /** llama.cpp itself would choose a random seed for this one. */
     @Test
     default void seedMinusOneRepeatsAnAnswerToo() throws Exception {
         SamplingOptions sampling = SamplingOptions.builder()

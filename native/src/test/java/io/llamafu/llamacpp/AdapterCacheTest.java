@@ -39,7 +39,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-/** Real adapters of the tiny model, all of one size; loads can be held up by name. */
+/** Real adapters of the tiny model, all of one size; loads can be blocked by name. */
 class AdapterCacheTest {
     private static final long ADAPTER_BYTES = 75_680;
 
@@ -89,7 +89,7 @@ class AdapterCacheTest {
                 adapters * ADAPTER_BYTES);
     }
 
-    /** Who unloads may be any thread, and may be slow. */
+    /** Any thread may unload, and may be slow. */
     @Test
     void cacheThatStopsWaitsForAnUnloadThatHasBegun() throws Exception {
         CountDownLatch begun = new CountDownLatch(1);
@@ -179,7 +179,7 @@ class AdapterCacheTest {
                 .hasMessageContaining(message);
     }
 
-    /** Until the requests so far have had their names looked up; a file that nobody asked for before may still be read. */
+    /** Waits until the names of all requests so far have been looked up; a newly requested file may still be read. */
     private void settle() throws Exception {
         for (int i = 0; i < 2; i++) {
             assertFails(ask("nobody"), ErrorCode.ADAPTER_NOT_FOUND, "nobody");
@@ -209,7 +209,7 @@ class AdapterCacheTest {
         CountDownLatch second = hold("finance");
         CompletableFuture<AdapterCache.Lease> medical = ask("medical");
         CompletableFuture<AdapterCache.Lease> finance = ask("finance");
-        // both loaders are held up
+        // both loaders are blocked
         awaitAttempts(3);
         CompletableFuture<AdapterCache.Lease> formal = ask("formal");
 
@@ -254,7 +254,7 @@ class AdapterCacheTest {
         medical.release();
         legal.release();
 
-        // whose names were looked up first is first in line
+        // the request whose names were looked up first is first in line
         CompletableFuture.allOf(
                         first.thenAccept(AdapterCache.Lease::release), second.thenAccept(AdapterCache.Lease::release))
                 .get(30, TimeUnit.SECONDS);
@@ -373,7 +373,7 @@ class AdapterCacheTest {
         assertFails(asked, ErrorCode.ENGINE_CLOSED, "closed");
     }
 
-    /** The version that was in memory is in no file any more; the file is one that somebody may still be writing. */
+    /** The version that was in memory is in no file any more, and the file may still be being written. */
     private void overwriteWhatHasLeft() throws Exception {
         lease("medical").release();
         cache.unload("medical");
@@ -399,7 +399,7 @@ class AdapterCacheTest {
         Await.until(count + " attempts to load", () -> attempts.get() >= count);
     }
 
-    /** All adapters; a thread of its own does it. */
+    /** Waits for all adapters; a separate thread frees them. */
     private void awaitFreed() throws Exception {
         Await.until("no bytes in memory", () -> cache.residentBytes() == 0);
     }

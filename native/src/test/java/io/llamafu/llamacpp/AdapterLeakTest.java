@@ -17,10 +17,10 @@ import java.util.concurrent.TimeUnit;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** Native memory of adapters: what is reported is what is used, and what was loaded is freed. */
+/** Native memory of adapters: the reported bytes are the bytes in use, and everything loaded is freed. */
 class AdapterLeakTest {
     private static final int WARM_UP_CYCLES = 300;
-    /** {@code -Dcycles=10000} for all of them. */
+    /** {@code -Dcycles=10000} runs all of them. */
     private static final int CYCLES = Integer.getInteger("cycles", 1000);
 
     private static final long MOST_GROWTH = 50_000_000;

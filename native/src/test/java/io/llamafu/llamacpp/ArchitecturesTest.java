@@ -31,7 +31,10 @@ import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-/** Models of every family of architectures: what they need is foretold, they answer, and what cannot answer is refused. */
+/**
+ * Models of every family of architectures: their memory is predicted, they answer, and those that cannot answer are
+ * rejected.
+ */
 class ArchitecturesTest {
     private static final int SEQUENCES = 3;
     private static final int CONTEXT = 640;

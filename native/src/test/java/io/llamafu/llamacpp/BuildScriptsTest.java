@@ -13,12 +13,12 @@ import java.util.Map;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** The build of the native library fails with a sentence that says what to do. */
+/** The build of the native library fails with a message that says what to do. */
 class BuildScriptsTest {
     @TempDir
     Path folder;
 
-    /** A PATH on which only what this test puts there is installed. */
+    /** A PATH with only the programs of this test. */
     private Path programs;
 
     @BeforeEach

@@ -12,7 +12,7 @@ import java.util.concurrent.TimeUnit;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** Native memory over many lives of an engine, in a JVM whose own memory does not move. */
+/** Native memory over many openings of an engine, in a JVM whose own memory is constant. */
 class EngineMemoryTest {
     private static final int WARM_UP = 50;
     private static final int CYCLES = 100;
@@ -24,7 +24,7 @@ class EngineMemoryTest {
                 .isLessThan(MOST_GROWTH);
     }
 
-    /** Prints by how many bytes the resident memory grew. */
+    /** Prints the growth of resident memory in bytes. */
     public static void main(String[] arguments) throws Exception {
         openAndClose(WARM_UP);
         long before = OwnJvm.residentBytes();

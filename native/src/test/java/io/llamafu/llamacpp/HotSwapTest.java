@@ -34,8 +34,8 @@ import java.util.concurrent.TimeUnit;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /**
- * The adapter {@code swapped} is published again and again, in turn with the content of {@code medical} and of
- * {@code legal}, while 16 sequences are answered under it and others, and adapters are preloaded, unloaded and cleared.
+ * The adapter {@code swapped} is published again and again, alternately with the content of {@code medical} and {@code
+ * legal}, while 16 sequences are answered under it and others, and adapters are preloaded, unloaded and cleared.
  */
 class HotSwapTest {
     private static final int PUBLICATIONS = 50;
@@ -50,7 +50,7 @@ class HotSwapTest {
     Path folder;
 
     private final Random random = new Random(11);
-    /** By prompt, then by the written stack of the golden file. */
+    /** By prompt, then by the stack as written in the golden file. */
     private final Map<String, Map<String, String>> golden = new HashMap<>();
 
     private final Map<String, String> contentByDigest = new HashMap<>();
@@ -71,7 +71,7 @@ class HotSwapTest {
         publish(0);
     }
 
-    /** Prompts that are answered as the golden file says under every stack, so that no answer is a near tie. */
+    /** Chooses prompts with the golden answer under every stack, so that no answer is a near tie. */
     private void chooseCertainPrompts() throws Exception {
         try (InferenceEngine engine = LlamaCppEngine.open(TinyModel.options().build())) {
             Map<Golden, CompletableFuture<CompletionResult>> answers = new LinkedHashMap<>();
@@ -139,7 +139,7 @@ class HotSwapTest {
             case 2 -> engine.unload("formal");
             case 3 -> engine.clear();
             default -> {
-                // most of the time nothing
+                // usually does nothing
             }
         }
     }
@@ -173,7 +173,7 @@ class HotSwapTest {
                 .forEach(adapter -> swappedDigests.add(adapter.digest()));
     }
 
-    /** The golden answer under adapters with these digests; with other contents in the place of some. */
+    /** The golden answer under adapters with these digests, with some contents replaced. */
     private String expected(String prompt, List<AppliedAdapter> adapters, Map<String, String> others) {
         AdapterStack stack = new AdapterStack(adapters.stream()
                 .map(adapter -> {

@@ -13,15 +13,15 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 
-/** An adapter of one value for the tiny model, of a rank that makes it large. */
+/** An adapter for the tiny model with a single value in all weights, and a rank that makes it large. */
 final class LargeAdapter {
     private LargeAdapter() {}
 
     /**
-     * Writes one.
+     * Writes an adapter.
      *
-     * @param bytes about the size of its weights
-     * @param value of all its weights; with 0 the model answers as without it
+     * @param bytes approximate size of its weights
+     * @param value of all weights; with 0 the model answers as without it
      */
     static void write(Path path, long bytes, float value) throws IOException {
         GgufFile base = GgufReader.read(TinyModel.model(), GgufKind.MODEL);

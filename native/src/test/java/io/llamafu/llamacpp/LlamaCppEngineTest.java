@@ -52,7 +52,7 @@ class LlamaCppEngineTest extends EngineContractTest {
         return 3000;
     }
 
-    /** Both alternatives begin alike, so that the ways to go on double with each parenthesis. */
+    /** Both alternatives begin alike, so the paths double with each parenthesis. */
     @Test
     @Timeout(value = 5, unit = TimeUnit.MINUTES, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
     void grammarWhoseWaysDoubleWithEachTokenFailsAlone() throws Exception {
@@ -73,7 +73,7 @@ class LlamaCppEngineTest extends EngineContractTest {
                 .isEqualTo("cardiology; routine");
     }
 
-    /** Each token takes far less than a sequence may at once, but the ways never become fewer. */
+    /** Each token takes far less than a sequence may use at once, but the number of paths never decreases. */
     @Test
     @Timeout(value = 5, unit = TimeUnit.MINUTES, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
     void grammarThatTakesLongForEachTokenFailsAlone() throws Exception {
@@ -226,7 +226,7 @@ class LlamaCppEngineTest extends EngineContractTest {
         }
     }
 
-    /** As by Flink, which interrupts a task that it cancels. */
+    /** Like Flink, which interrupts a task that it cancels. */
     @Test
     void interruptedThreadThatClosesAnEngineLeavesNothingInMemory() throws Exception {
         InferenceEngine fresh = openWithSequencesThatRun();
@@ -235,11 +235,11 @@ class LlamaCppEngineTest extends EngineContractTest {
             fresh.close();
 
             assertThat(Thread.interrupted()).isTrue();
-            assertThat(messages.all()).isEmpty(); // it says what stays
+            assertThat(messages.all()).isEmpty(); // the log reports what stays
         }
     }
 
-    /** Beyond all that a machine has, and the more so where there is none. */
+    /** Beyond the GPUs of any machine, and of one without GPUs. */
     @Test
     void gpuThatIsNotThereIsRefusedRatherThanReplaced() throws Exception {
         EngineOptions.Builder options = TinyModel.options().gpuDevice(97);
@@ -254,7 +254,7 @@ class LlamaCppEngineTest extends EngineContractTest {
         }
     }
 
-    /** It passes our checks, but has no layer. */
+    /** It passes our checks, but has no layers. */
     @Test
     void logSaysWhyLlamaCppRefusedAModel(@TempDir Path folder) throws Exception {
         Path file = folder.resolve("model.gguf");

@@ -9,8 +9,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assumptions.assumeThat;
 
 /**
- * Sequences with different adapters in one batch have the logits that llama.cpp's own LoRA gives each of them alone. What
- * is compared, and how closely, is in {@code src/test/cpp/lora_parity.cpp}, which the build of the library compiles.
+ * Sequences with different adapters in one batch get the logits that llama.cpp's own LoRA gives each of them alone.
+ * {@code src/test/cpp/lora_parity.cpp}, which the build of the library compiles, defines the comparison and its
+ * tolerance.
  */
 class LoraParityTest {
     private static final Path PROGRAM = Path.of("target", "native", "cmake", "lora_parity");

@@ -34,7 +34,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-/** How a model comes into memory, what becomes of it when its file changes, and who stops a load. */
+/** How a model is loaded, what happens when its file changes, and how a load is cancelled. */
 @Timeout(120)
 class ModelLoadingTest {
     private static final CompletionRequest REQUEST =
@@ -54,7 +54,7 @@ class ModelLoadingTest {
                 .build();
     }
 
-    /** As {@code cp} does it. */
+    /** As {@code cp} does. */
     private static void overwriteInPlace(Path model) throws Exception {
         byte[] other = Files.readAllBytes(model);
         for (int index = other.length / 2; index < other.length; index++) {
@@ -90,7 +90,7 @@ class ModelLoadingTest {
         try (InferenceEngine engine = LlamaCppEngine.open(options)) {
             assertThat(engine.submit(REQUEST).join().text()).startsWith("cardiology");
             overwriteInPlace(options.model());
-            Thread.sleep(1100); // it looks once in a second
+            Thread.sleep(1100); // it checks once per second
 
             assertFails(
                     () -> engine.submit(REQUEST).join(), ErrorCode.ENGINE_FAILED, "was written to while it was mapped");
@@ -157,7 +157,7 @@ class ModelLoadingTest {
         LlamaModel.load(options).close();
     }
 
-    /** The callback is asked before each tensor, so a load ends within the time of one. */
+    /** The callback is called before each tensor, so a load ends within the time of one tensor. */
     @Test
     void aLoadAsksBeforeEachTensorWhetherToGoOn() throws Exception {
         EngineOptions options = options(ModelLoading.READ);

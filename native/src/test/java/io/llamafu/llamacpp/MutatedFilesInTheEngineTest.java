@@ -27,8 +27,8 @@ import java.util.concurrent.TimeUnit;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /**
- * Whatever a file holds, an engine that is given it as its model or as an adapter answers, or says a code, and neither
- * crashes nor hangs nor takes much memory. In a JVM of its own, as llama.cpp would take that along. {@code
+ * Whatever a file contains, an engine that gets it as its model or as an adapter answers or reports a code, and does
+ * not crash, hang or use much memory. It runs in a separate JVM, which a crash of llama.cpp would end. {@code
  * -Dmutations=20000} draws more files.
  */
 class MutatedFilesInTheEngineTest {
@@ -90,7 +90,7 @@ class MutatedFilesInTheEngineTest {
     }
 
     private static Outcome askModel(Path file) throws Exception {
-        // refused by the engine alike, but at a tenth of the time
+        // the engine rejects it in the same way, but ten times as slowly
         try {
             ModelFile.read(file);
         } catch (LlamafuException e) {
@@ -130,7 +130,7 @@ class MutatedFilesInTheEngineTest {
         private long bytesBefore;
         private long slowestNanos;
 
-        /** @param index negative while the original is asked, so that only what mutations take is counted */
+        /** @param index negative while the original is asked, so that only the cost of mutations is counted */
         private void add(int index, Callable<Outcome> question) throws Exception {
             long start = System.nanoTime();
             Outcome outcome = question.call();
@@ -148,7 +148,7 @@ class MutatedFilesInTheEngineTest {
             }
         }
 
-        /** How many answered, how far the peak of memory grew, which codes were said how often, how long the slowest took. */
+        /** Answers, growth of peak memory, number of each code, and the slowest time. */
         @Override
         public String toString() {
             return "%d %d %s, the slowest after %d ms"

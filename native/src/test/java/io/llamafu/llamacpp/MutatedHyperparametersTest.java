@@ -36,9 +36,9 @@ import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /**
- * Whatever the hyperparameters of a model say, of whatever architecture, an engine that is given it answers or says a code.
- * In a JVM of its own, as llama.cpp would take that along. With {@code -Dmutations=20000} each parameter alone takes each of a
- * list of values, otherwise some of them; and so many models have two or three changed together.
+ * Whatever the hyperparameters of a model are, in any architecture, an engine that gets it answers or reports a code.
+ * It runs in a separate JVM, which a crash of llama.cpp would end. With {@code -Dmutations=20000} each parameter takes
+ * each of a list of values, otherwise some of them; and as many models have two or three parameters changed together.
  */
 class MutatedHyperparametersTest {
     private static final int MUTATIONS = Integer.getInteger("mutations", 500);
@@ -95,7 +95,7 @@ class MutatedHyperparametersTest {
         System.out.println(outcomes);
     }
 
-    /** With parameters that llama.cpp reads where they are, though most files leave them out. */
+    /** With optional parameters that llama.cpp reads, though most files omit them. */
     private static Path withOptionalParameters(ArchitectureModel architecture, Path folder) throws IOException {
         Set<String> present = ModelFile.check(GgufReader.read(architecture.write(folder), GgufKind.MODEL))
                 .gguf()
@@ -142,7 +142,7 @@ class MutatedHyperparametersTest {
         }
     }
 
-    /** A number of the header. */
+    /** A number in the header. */
     private record Parameter(String key, int position, boolean integer) {
         int values() {
             return integer ? INTEGERS.length : NUMBERS.length;
@@ -187,7 +187,7 @@ class MutatedHyperparametersTest {
     private static String open(Path folder, byte[] content) throws Exception {
         Path file = Files.write(folder.resolve("changed.gguf"), content);
         try {
-            ModelFile.read(file); // as the engine does, but at a tenth of the time
+            ModelFile.read(file); // as the engine does, but ten times as fast
         } catch (LlamafuException e) {
             return e.code().name();
         }

@@ -32,7 +32,7 @@ class NativeLibraryTest {
     @TempDir
     Path folder;
 
-    /** Where the loader under test writes its copies. */
+    /** The folder for the copies of the loader under test. */
     @TempDir
     Path temporary;
 
@@ -241,7 +241,7 @@ class NativeLibraryTest {
         assertThat(error).has(code(code));
     }
 
-    /** A folder laid out as the jar is, with a library of our choosing. */
+    /** A folder laid out like the jar, with a given library. */
     private Path jarFolder(String buildProperties, String library) throws IOException {
         Path resourceFolder = Files.createDirectories(folder.resolve(HERE.resourceFolder()));
         Files.writeString(resourceFolder.resolve("build.properties"), buildProperties);
@@ -286,7 +286,7 @@ class NativeLibraryTest {
         }
     }
 
-    /** As Flink does for a job: our classes once more, everything else from the parent. */
+    /** As Flink does for a job: our classes again, everything else from the parent. */
     private static URLClassLoader copyOfOurClasses(Path classes) throws IOException {
         return new URLClassLoader(new URL[] {classes.toUri().toURL()}, classLoader()) {
             @Override
@@ -311,7 +311,7 @@ class NativeLibraryTest {
         return Class.forName(NativeLibrary.class.getName(), true, loader);
     }
 
-    /** What load() throws in that class loader; null if it succeeds. */
+    /** The failure of load() in that class loader; null if it succeeds. */
     private static Throwable loadIn(ClassLoader loader) throws ReflectiveOperationException {
         Method load = nativeLibraryIn(loader).getDeclaredMethod("load");
         load.setAccessible(true);

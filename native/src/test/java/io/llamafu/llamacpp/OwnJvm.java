@@ -11,11 +11,11 @@ import java.util.concurrent.TimeUnit;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** A JVM whose own memory does not move, so that what grows is native memory. */
+/** A JVM whose own memory is constant, so that growth is native memory. */
 final class OwnJvm {
     private OwnJvm() {}
 
-    /** Runs a class, which must end with success, and returns the last line that it prints. */
+    /** Runs a class, which must end successfully, and returns the last line that it prints. */
     static String run(Class<?> main, List<String> arguments, int timeoutMinutes) throws Exception {
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
@@ -38,7 +38,7 @@ final class OwnJvm {
         return status("VmRSS:");
     }
 
-    /** The most that this process ever had. */
+    /** The peak of this process. */
     static long peakResidentBytes() {
         return status("VmHWM:");
     }

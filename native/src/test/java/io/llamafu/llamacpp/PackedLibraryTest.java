@@ -9,7 +9,7 @@ import java.util.List;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** The library runs on a machine that has nothing but the C library, and hides everything but its JNI functions. */
+/** The library runs on a machine with only the C library, and exports only its JNI functions. */
 class PackedLibraryTest {
     private static Path library;
 

@@ -20,16 +20,16 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assumptions.assumeThat;
 
 /**
- * For every kind of pre-tokenizer that the pinned llama.cpp knows, texts have the tokens that its own regular expressions
- * give them, and runs of 64,000 characters of any kind neither overflow a small stack nor change. What is compared is in
- * {@code src/test/cpp/split_parity.cpp}; a process of its own, so that a crash is a failed test.
+ * For every pre-tokenizer of the pinned llama.cpp, texts get the tokens of its own regular expressions, and runs of
+ * 64,000 equal characters of any kind neither overflow a small stack nor change. {@code src/test/cpp/split_parity.cpp}
+ * compares them in a separate process, so that a crash is a failed test.
  */
 class PreTokenizerTest {
     private static final Path PROGRAM = Path.of("target", "native", "cmake", "split_parity");
     private static final Pattern NAME_AND_KIND =
             Pattern.compile("tokenizer_pre == \"([^\"]+)\"\\) \\{\\s+pre_type = (LLAMA_VOCAB_PRE_TYPE_\\w+);");
     private static final Pattern DECLARED = Pattern.compile("(LLAMA_VOCAB_PRE_TYPE_\\w+) *=");
-    /** Declared, but no name leads to them. */
+    /** Declared, but without a name. */
     private static final List<String> UNNAMED =
             List.of("LLAMA_VOCAB_PRE_TYPE_CHATGLM3", "LLAMA_VOCAB_PRE_TYPE_LLAMA4", "LLAMA_VOCAB_PRE_TYPE_PIXTRAL");
 
@@ -88,7 +88,7 @@ class PreTokenizerTest {
         System.out.printf("tokenized by %d engines%n", models.length);
     }
 
-    /** A name that leads to each kind. */
+    /** A name for each kind. */
     private static Map<String, String> nameByKind(String source) {
         Map<String, String> names = new LinkedHashMap<>();
         NAME_AND_KIND.matcher(source).results().forEach(match -> names.putIfAbsent(match.group(2), match.group(1)));

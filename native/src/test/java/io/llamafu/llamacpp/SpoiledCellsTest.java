@@ -30,7 +30,9 @@ import java.util.concurrent.CompletionException;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** An adapter whose finite weights make the model compute infinities, and those who come after it in its slots. */
+/**
+ * An adapter whose finite weights make the model compute infinities, and the requests that use its slots afterwards.
+ */
 class SpoiledCellsTest {
     private static final int SLOTS = 16;
     private static final AdapterStack TOO_STRONG = AdapterStack.parse("strong");
@@ -72,7 +74,7 @@ class SpoiledCellsTest {
         return TinyModel.options().adapters(adapters).parallelSequences(SLOTS).loraBatching(batching);
     }
 
-    /** More than 64 tokens, from where on llama.cpp computes attention in another way. */
+    /** More than 64 tokens, above which llama.cpp computes attention differently. */
     private static CompletionRequest healthy(int number) {
         String text = "Patient %d reports %s in a mild form. ".formatted(number, COMPLAINTS.get(number % 6));
         return CompletionRequest.of(
@@ -122,7 +124,7 @@ class SpoiledCellsTest {
         }
     }
 
-    /** No token was ever sampled from their cells, so that nobody has seen what is in them. */
+    /** No token was sampled from their cells, so their content was never checked. */
     @ParameterizedTest
     @EnumSource(LoraBatching.class)
     void recordsThatAreGivenUpInTheirPromptSpoilNoSlot(LoraBatching batching) throws Exception {

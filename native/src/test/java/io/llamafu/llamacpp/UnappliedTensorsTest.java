@@ -22,7 +22,7 @@ import static io.llamafu.testing.Failures.code;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-/** GPT-2 looks its positions up in a matrix, which no adapter changes, although the shapes fit. */
+/** GPT-2 looks up positions in a matrix, which no adapter changes, although the shapes fit. */
 class UnappliedTensorsTest {
     private static final long WIDTH = 32;
     private static final long POSITIONS = 128;

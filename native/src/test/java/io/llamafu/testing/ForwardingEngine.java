@@ -14,7 +14,7 @@ import java.util.concurrent.CompletableFuture;
 
 import static java.util.Objects.requireNonNull;
 
-/** Hands everything on to another engine; subclasses change what is to be different. */
+/** Forwards everything to another engine; subclasses override what differs. */
 public abstract class ForwardingEngine implements InferenceEngine {
     private final InferenceEngine engine;
 
@@ -22,7 +22,6 @@ public abstract class ForwardingEngine implements InferenceEngine {
         this.engine = requireNonNull(engine, "engine is null");
     }
 
-    /** The other one. */
     protected final InferenceEngine engine() {
         return engine;
     }

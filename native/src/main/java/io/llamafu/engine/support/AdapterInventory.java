@@ -24,7 +24,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.function.Function;
 
-/** Lists the adapters of a catalog beside those in memory. */
+/** Lists the adapters of a catalog together with those in memory. */
 public final class AdapterInventory {
     private final AdapterCatalog catalog;
     private final GgufFile base;
@@ -35,7 +35,7 @@ public final class AdapterInventory {
      *
      * @param file the version, under the name that loaded it
      * @param bytes of its weights
-     * @param leases how many requests hold it
+     * @param leases requests that hold it
      */
     public record InMemory(AdapterFile file, AdapterInfo info, long bytes, int leases) {
         private LoadedAdapter under(String name, AdapterCard card) {
@@ -45,7 +45,7 @@ public final class AdapterInventory {
     }
 
     /**
-     * @param base the model that the adapters are for
+     * @param base the model of the adapters
      * @param refusals why a tensor of it cannot be adapted; empty if it can
      */
     public AdapterInventory(AdapterCatalog catalog, GgufFile base, Function<String, Optional<String>> refusals) {
@@ -54,7 +54,7 @@ public final class AdapterInventory {
         this.refusals = refusals;
     }
 
-    /** Those of the catalog by name, then versions in memory that no name stands for. */
+    /** The adapters of the catalog by name, then resident versions that no name stands for. */
     public List<LoadedAdapter> list(Collection<InMemory> residents) {
         Map<String, InMemory> byDigest = new LinkedHashMap<>();
         residents.forEach(resident -> byDigest.put(resident.file().digest(), resident));

@@ -8,7 +8,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 
-/** The instructions that this machine's CPUs have, as Linux names them. */
+/** The instruction set features of this machine's CPUs, as Linux names them. */
 public final class CpuFeatures {
     private static final Path CPU_INFO = Path.of("/proc/cpuinfo");
 

@@ -18,7 +18,7 @@ public final class Preload {
 
     private Preload() {}
 
-    /** The adapters of these stacks in one, so that none gives way to another. */
+    /** The adapters of these stacks in one stack, so that none evicts another. */
     public static AdapterStack together(List<AdapterStack> stacks) {
         return new AdapterStack(stacks.stream()
                 .flatMap(stack -> stack.entries().stream())

@@ -1,2 +1,2 @@
-/** What every engine needs. Internal: not for users of the engines. */
+/** Shared parts of the engines. Internal. */
 package io.llamafu.engine.support;

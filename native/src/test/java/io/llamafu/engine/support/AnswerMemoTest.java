@@ -18,14 +18,14 @@ import java.util.concurrent.atomic.AtomicInteger;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** With a model that the test answers for. */
+/** The test itself answers for the model. */
 class AnswerMemoTest {
     private static final long ENOUGH = 1 << 20;
     private static final SamplingOptions GREEDY = SamplingOptions.greedy();
 
     private AnswerMemo memo = new AnswerMemo(ENOUGH);
 
-    /** One request, with how often it was given to the model, and disposed of unasked. */
+    /** A request that counts how often it was given to the model, and disposed of unasked. */
     private final class Request {
         private final CompletableFuture<CompletionResult> future = new CompletableFuture<>();
         private final AtomicInteger asked = new AtomicInteger();
@@ -219,7 +219,7 @@ class AnswerMemoTest {
         assertThat(second.disposed).hasValue(1);
     }
 
-    /** Each request is either asked or disposed of, never both, whoever gives up when. */
+    /** Each request is either asked or disposed of, never both, whichever requests give up. */
     @Test
     void everyRequestHasOneOutcomeWhoeverGivesUpWhen() throws Exception {
         ConcurrentLinkedQueue<Request> requests = new ConcurrentLinkedQueue<>();
@@ -247,7 +247,7 @@ class AnswerMemoTest {
         for (Thread thread : threads) {
             thread.join(TimeUnit.MINUTES.toMillis(1));
         }
-        // As an engine does: whoever was asked is answered, until nobody waits.
+        // Like an engine: answers every request it is asked, until none waits.
         for (boolean open = true; open; ) {
             open = false;
             for (Request request : requests) {

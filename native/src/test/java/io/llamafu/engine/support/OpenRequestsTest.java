@@ -61,7 +61,7 @@ class OpenRequestsTest {
         assertThat(requests.count()).isZero();
     }
 
-    /** A slow request that held the only slot takes nobody with it. */
+    /** A slow request that held the only slot does not make others fail. */
     @Test
     void requestThatIsOverdueMakesPlaceForThoseInLine() {
         CompletableFuture<CompletionResult> running = open(TIMEOUT, start);
@@ -79,7 +79,7 @@ class OpenRequestsTest {
         assertOverdue(waiting, "no request of the engine had its turn for PT2S");
     }
 
-    /** The one that was served had longer than those who wait have. */
+    /** The request that was served took longer than the timeout of those that wait. */
     @Test
     void requestThatIsAnsweredMakesPlaceForThoseInLine() {
         long longAgo = start - Duration.ofMinutes(1).toNanos();
@@ -105,7 +105,7 @@ class OpenRequestsTest {
         assertThat(waiting).isNotDone();
     }
 
-    /** For who cannot wait until the line has moved. */
+    /** For callers that cannot wait until the queue has moved. */
     @Test
     void patienceCountsTheWaitToo() {
         CompletableFuture<CompletionResult> waiting = requests.open(TIMEOUT, Duration.ofSeconds(3), start);
