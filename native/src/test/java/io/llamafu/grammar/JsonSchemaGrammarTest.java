@@ -1,7 +1,8 @@
 package io.llamafu.grammar;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.networknt.schema.JsonSchema;
+import com.networknt.schema.InputFormat;
+import com.networknt.schema.Schema;
 import io.llamafu.ErrorCode;
 import io.llamafu.grammar.TestSchemas.Example;
 import org.junit.jupiter.api.Test;
@@ -106,7 +107,7 @@ class JsonSchemaGrammarTest {
     void numbersOfARangeAreExact(String lowKeyword, double low, String highKeyword, double high) {
         ParsedGrammar grammar = ParsedGrammar.parse(JsonSchemaGrammar.of(
                 "{\"type\": \"number\", \"%s\": %s, \"%s\": %s}".formatted(lowKeyword, low, highKeyword, high)));
-        JsonSchema validator = TestSchemas.validator(
+        Schema validator = TestSchemas.validator(
                 "{\"type\": \"number\", \"%s\": %s, \"%s\": %s}".formatted(lowKeyword, low, highKeyword, high));
 
         for (int hundredths = -2000; hundredths <= 2000; hundredths++) {
@@ -114,9 +115,7 @@ class JsonSchemaGrammarTest {
             String shortest = text.endsWith(".0") ? text.substring(0, text.length() - 2) : text;
             assertThat(grammar.follows(shortest))
                     .as(shortest)
-                    .isEqualTo(validator
-                            .validate(TestSchemas.JSON.getNodeFactory().numberNode(hundredths / 100.0))
-                            .isEmpty());
+                    .isEqualTo(validator.validate(text, InputFormat.JSON).isEmpty());
         }
         assertThat(grammar.follows("-0")).isFalse();
     }
