@@ -2,6 +2,7 @@ package io.llamafu.testing;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import org.assertj.core.api.AbstractThrowableAssert;
 import org.assertj.core.api.Condition;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 
@@ -23,7 +24,10 @@ public final class Failures {
     }
 
     public static void assertFails(ThrowingCallable action, ErrorCode code, String... partsOfTheMessage) {
-        assertThatThrownBy(action).has(code(code)).hasMessageContainingAll(partsOfTheMessage);
+        AbstractThrowableAssert<?, ?> failure = assertThatThrownBy(action).has(code(code));
+        for (String part : partsOfTheMessage) {
+            failure.hasMessageContaining(part);
+        }
     }
 
     private static Throwable cause(Throwable failure) {
