@@ -177,7 +177,10 @@ public final class AdapterCatalog implements AutoCloseable {
             if (!needed.test(file)) {
                 return CompletableFuture.completedFuture(new OpenFile(file, Optional.empty()));
             }
-            return source.pin(file.version()).thenCompose(pinned -> {
+            failures.check(name);
+            CompletableFuture<Pinned> pinning =
+                    source.pin(file.version()).whenComplete((pinned, failure) -> rememberFailure(name, failure));
+            return pinning.thenCompose(pinned -> {
                 Optional<AdapterFile> here = file.at(pinned);
                 if (here.isPresent()) {
                     return CompletableFuture.completedFuture(new OpenFile(here.get(), Optional.of(pinned)));
@@ -187,6 +190,13 @@ public final class AdapterCatalog implements AutoCloseable {
                 return attempts > 1 ? open(name, needed, attempts - 1) : CompletableFuture.failedFuture(file.changed());
             });
         });
+    }
+
+    /** @param failure null if there is none */
+    private void rememberFailure(String name, Throwable failure) {
+        if (failure instanceof LlamafuException coded && coded.code() == ErrorCode.ARTIFACT_UNAVAILABLE) {
+            failures.add(name, coded);
+        }
     }
 
     /** A lookup in progress. Its steps run one after the other, on any thread. */
@@ -206,6 +216,8 @@ public final class AdapterCatalog implements AutoCloseable {
                 executor.execute(() -> guarded(step));
             } catch (RejectedExecutionException e) {
                 fail(LlamafuException.engineClosed(e));
+            } catch (RuntimeException | Error e) {
+                fail(e);
             }
         }
 
@@ -253,7 +265,9 @@ public final class AdapterCatalog implements AutoCloseable {
         private void read(Pinned pinned, Optional<AdapterFile> earlier) {
             run(threads.readers(), () -> {
                 try (pinned) {
-                    read = Optional.of(AdapterFile.read(pinned, read.or(() -> earlier), threads.pause()));
+                    // A stamp that changed meanwhile is not that of the version.
+                    read = Optional.of(AdapterFile.read(pinned, read.or(() -> earlier), threads.pause()))
+                            .filter(AdapterFile::isUnchanged);
                 } catch (NoSuchFileException e) {
                     // Published again under another path, or removed.
                     read = Optional.empty();
@@ -284,9 +298,8 @@ public final class AdapterCatalog implements AutoCloseable {
             pending.remove(name, this);
             if (failure.code() == ErrorCode.ADAPTER_NOT_FOUND) {
                 onGone.accept(name);
-            } else if (failure.code() == ErrorCode.ARTIFACT_UNAVAILABLE) {
-                failures.add(name, failure);
             }
+            rememberFailure(name, failure);
             answer.completeExceptionally(failure);
         }
     }

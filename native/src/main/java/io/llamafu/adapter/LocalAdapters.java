@@ -259,8 +259,10 @@ public record LocalAdapters(Optional<Path> folder, Map<String, Path> files)
         return List.copyOf(names);
     }
 
+    /** Fails like {@link #open}: of a folder that is missing, every name would be unknown. */
     @Override
     public Predicate<String> lookUps() {
+        open().close();
         return this::contains;
     }
 

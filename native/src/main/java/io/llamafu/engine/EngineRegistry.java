@@ -255,7 +255,11 @@ final class EngineRegistry {
         synchronized (entries) {
             all = List.copyOf(entries.values());
             entries.clear();
-            all.forEach(entry -> entry.generation++);
+            all.forEach(entry -> {
+                entry.generation++;
+                // Callers that wait for it to be closed hold the lock of their own entry.
+                entry.expired = false;
+            });
             entries.notifyAll();
         }
         for (Entry entry : all) {

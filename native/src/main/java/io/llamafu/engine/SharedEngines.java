@@ -37,6 +37,9 @@ public final class SharedEngines {
     private static final String JAVA_LLAMA_CPP_CURE =
             "For java-llama.cpp add the artifact io.llamafu:llamafu-java-llama-cpp and its dependency de.kherud:llama where"
                     + " Llamafu's own jar is: to lib/, or to the jar of the job.";
+    /** If the class path itself cannot be read, the iterator fails each time. */
+    private static final int MOST_BROKEN_PROVIDERS = 100;
+
     private static final AtomicLong RESERVED = new AtomicLong();
     private static final EngineRegistry REGISTRY =
             new EngineRegistry(SharedEngines::provider, SharedEngines::availableBytes);
@@ -144,13 +147,15 @@ public final class SharedEngines {
         List<EngineProvider> providers = new ArrayList<>();
         Iterator<EngineProvider> found =
                 ServiceLoader.load(EngineProvider.class, loader).iterator();
-        while (true) {
+        int failures = 0;
+        while (failures < MOST_BROKEN_PROVIDERS) {
             try {
                 if (!found.hasNext()) {
                     break;
                 }
                 providers.add(found.next());
             } catch (ServiceConfigurationError | LinkageError e) {
+                failures++;
                 LOG.warn(
                         "An engine cannot be used. Its jar must be where Llamafu's own jar is: in lib/, or in the job.",
                         e);

@@ -324,6 +324,8 @@ final class AdapterCache implements AutoCloseable {
             loaders.execute(() -> load(resident));
         } catch (RejectedExecutionException e) {
             memory.failed(resident, LlamafuException.engineClosed(e));
+        } catch (RuntimeException | Error e) {
+            memory.failed(resident, coded(e));
         }
     }
 

@@ -389,6 +389,8 @@ public final class LlamaCppEngine implements InferenceEngine {
         }
         memo.close();
         openRequests.failAll(openRequests.closedException());
+        // Here, so that a decode that hangs does not keep a remote source open.
+        adapters.catalog().close();
         if (!loop.stop(CLOSE_TIMEOUT)) {
             LOG.error("The decode thread did not stop within {}; the model stays in memory.", CLOSE_TIMEOUT);
             return;

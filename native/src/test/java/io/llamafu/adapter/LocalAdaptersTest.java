@@ -180,6 +180,28 @@ class LocalAdaptersTest implements AdapterSourceContract {
         assertThat(Catalogs.resolve(catalog, "medical").digest()).isNotEqualTo(old.digest());
     }
 
+    @Test
+    void lookUpsInAMissingFolderFail() {
+        LocalAdapters missing = new LocalAdapters(Optional.of(folder.resolve("missing")), Map.of());
+
+        assertThatThrownBy(missing::lookUps)
+                .isInstanceOfSatisfying(
+                        LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_OPTION))
+                .hasMessageContaining("missing");
+    }
+
+    @Test
+    void clockThatIsSetBackDelaysNoVersion() throws Exception {
+        publishAdapter("medical", "medical");
+        AdapterCatalog catalog = catalog();
+        AdapterFile old = Catalogs.resolve(catalog, "medical");
+        publishAdapter("medical", "legal");
+        Files.setLastModifiedTime(
+                folder.resolve("medical.gguf"), FileTime.from(Instant.now().plus(Duration.ofHours(1))));
+
+        assertThat(Catalogs.resolve(catalog, "medical").digest()).isNotEqualTo(old.digest());
+    }
+
     /** In place, so readers may see it half-written. */
     private void overwrite(String name, String content, Instant time) throws IOException {
         Path file = folder.resolve(name + ".gguf");

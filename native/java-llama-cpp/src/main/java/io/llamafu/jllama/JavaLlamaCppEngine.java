@@ -179,17 +179,22 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         CompletableFuture<CompletionResult> future = openRequests.open(request.timeout(), request.patience(), now);
         try {
             check(request);
-            Futures.whenComplete(open(request.adapters()), (adapters, failure) -> {
-                if (failure != null) {
-                    future.completeExceptionally(coded(failure));
-                } else {
-                    queue(request, adapters, future, now);
-                }
-            });
+            openAndQueue(request, future, now);
         } catch (RuntimeException e) {
             future.completeExceptionally(coded(e));
         }
         return future;
+    }
+
+    private void openAndQueue(
+            CompletionRequest request, CompletableFuture<CompletionResult> future, long submittedNanos) {
+        Futures.whenComplete(open(request.adapters()), (adapters, failure) -> {
+            if (failure != null) {
+                future.completeExceptionally(coded(failure));
+            } else {
+                queue(request, adapters, future, submittedNanos);
+            }
+        });
     }
 
     private void queue(
@@ -201,8 +206,9 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         try {
             openRequests.waits(future, System.nanoTime());
             workers.execute(() -> serve(request, adapters.files(), future, submittedNanos));
-        } catch (RejectedExecutionException e) {
-            future.completeExceptionally(LlamafuException.engineClosed());
+        } catch (RuntimeException | Error e) {
+            // Also if no thread can be created: nothing else would complete the future.
+            future.completeExceptionally(coded(e));
         }
     }
 
@@ -240,6 +246,11 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         }
         openRequests.proceeds(future, System.nanoTime());
         try {
+            if (isReplaced(adapters)) {
+                adapters.forEach(catalog::recheck);
+                openAndQueue(request, future, submittedNanos);
+                return;
+            }
             Runnable ask = () -> askModel(request, adapters, future, submittedNanos);
             AnswerMemo.Asker asker = new AnswerMemo.Asker(future, submittedNanos, () -> workers.execute(ask), () -> {});
             openRequests.waits(future, System.nanoTime());
@@ -249,6 +260,11 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         } catch (RuntimeException | LinkageError e) {
             future.completeExceptionally(coded(e));
         }
+    }
+
+    /** Whether an adapter that the model lacks was published again while the request was in line. */
+    private boolean isReplaced(List<AdapterFile> adapters) {
+        return !current.hasAll(adapters) && !adapters.stream().allMatch(AdapterFile::isUnchanged);
     }
 
     private static AnswerMemo.Question question(CompletionRequest request, List<AdapterFile> adapters) {

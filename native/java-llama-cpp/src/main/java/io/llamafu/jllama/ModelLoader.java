@@ -61,6 +61,8 @@ final class ModelLoader {
             checkAdapterBudget(adapters);
             List<String> arguments = arguments(adapters);
             ModelKey key = key(arguments, adapters);
+            // llama.cpp b4916 never frees a model, so none is loaded for a version that is gone
+            required.forEach(AdapterFile::requireUnchanged);
             BoundModel model = IdleModels.take(key).orElseGet(() -> loadModel(arguments));
             // only then does the key describe what was read
             adapters.forEach(adapter -> adapter.file().requireUnchanged());

@@ -229,7 +229,13 @@ final class ArtifactCache implements Shared.Value {
     /** Pins the content of a version of a file, linked as by {@link #link(RemoteFile, Path, Runnable)}. */
     Pin pin(RemoteFile file, Runnable progress) throws IOException {
         Path link = linkFolder("pins").resolve(UUID.randomUUID().toString());
-        Linked linked = link(file, link, progress);
+        Linked linked;
+        try {
+            linked = link(file, link, progress);
+        } catch (IOException | RuntimeException | Error e) {
+            Files.deleteIfExists(link);
+            throw e;
+        }
         return new Pin(linked.version(), linked.digest(), linked.fetched(), fileOf(linked.digest()), link);
     }
 

@@ -43,7 +43,8 @@ record RemoteAdapters(
     @Override
     public Predicate<String> lookUps() {
         RemoteLookUps lookUps = new RemoteLookUps(remote, refreshInterval, System::nanoTime);
-        return name -> isRemote(name) ? lookUps.test(name) : local.contains(name);
+        Predicate<String> localLookUps = local.lookUps();
+        return name -> (isRemote(name) ? lookUps : localLookUps).test(name);
     }
 
     /** Lists the adapters before it returns. */

@@ -53,6 +53,8 @@ final class RemoteSession implements AdapterSource.Session {
 
     // all below guarded by this
     private final Map<String, Entry> entries = new HashMap<>();
+    /** The first request of each version that is being fetched. */
+    private final Map<RemoteVersion, CompletableFuture<Pinned>> fetching = new HashMap<>();
     /** Futures that callers wait for. */
     private final Set<CompletableFuture<?>> open = new HashSet<>();
 
@@ -239,8 +241,33 @@ final class RemoteSession implements AdapterSource.Session {
         return version instanceof RemoteVersion wanted ? pin(wanted) : local.pin(version);
     }
 
+    /** One fetch for all who wait for a version; they link what it has brought into the cache, or share its failure. */
     private CompletableFuture<Pinned> pin(RemoteVersion wanted) {
         CompletableFuture<Pinned> pinned = opened();
+        Optional<CompletableFuture<Pinned>> ahead;
+        synchronized (this) {
+            ahead = Optional.ofNullable(fetching.putIfAbsent(wanted, pinned));
+        }
+        if (ahead.isEmpty()) {
+            CompletableFuture<Pinned> unused = pinned.whenComplete((files, failure) -> {
+                synchronized (this) {
+                    fetching.remove(wanted, pinned);
+                }
+            });
+            startFetch(wanted, pinned);
+        } else {
+            CompletableFuture<Pinned> unused = ahead.get().whenComplete((files, failure) -> {
+                if (failure == null) {
+                    startFetch(wanted, pinned);
+                } else {
+                    pinned.completeExceptionally(failure);
+                }
+            });
+        }
+        return pinned;
+    }
+
+    private void startFetch(RemoteVersion wanted, CompletableFuture<Pinned> pinned) {
         String what = "Fetching the adapter '%s' from %s".formatted(wanted.name(), adapters.described());
         try {
             storeOf(wanted.name())
@@ -251,8 +278,9 @@ final class RemoteSession implements AdapterSource.Session {
                             () -> pinned.completeExceptionally(ArtifactErrors.hangs(what)));
         } catch (RejectedExecutionException e) {
             pinned.completeExceptionally(LlamafuException.engineClosed(e));
+        } catch (RuntimeException | Error e) {
+            pinned.completeExceptionally(unavailable(e, what));
         }
-        return pinned;
     }
 
     /** A future that fails when the session is closed. */

@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 
 /**
@@ -36,7 +37,7 @@ final class SoundContents {
      */
     boolean isSound(Path file, String digest, Runnable progress) throws IOException {
         Known known = contents.computeIfAbsent(digest, missing -> new Known());
-        lock(known, file);
+        lock(known, file, progress);
         try {
             AdapterFile.Stamp stamp = AdapterFile.Stamp.of(file);
             Optional<Verdict> before =
@@ -56,7 +57,7 @@ final class SoundContents {
     /** Records a file whose digest was computed while it was written. */
     void remember(Path file, String digest) throws IOException {
         Known known = contents.computeIfAbsent(digest, missing -> new Known());
-        lock(known, file);
+        lock(known, file, () -> {});
         try {
             known.verdict = Optional.of(new Verdict(AdapterFile.Stamp.of(file), true));
         } finally {
@@ -64,9 +65,12 @@ final class SoundContents {
         }
     }
 
-    private static void lock(Known known, Path file) throws IOException {
+    /** Another thread that reads the file is progress too. If that one hangs, its own call is given up. */
+    private static void lock(Known known, Path file, Runnable progress) throws IOException {
         try {
-            known.lock.lockInterruptibly();
+            while (!known.lock.tryLock(1, TimeUnit.SECONDS)) {
+                progress.run();
+            }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw interrupted(file);

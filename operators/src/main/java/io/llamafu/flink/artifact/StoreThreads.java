@@ -2,6 +2,8 @@ package io.llamafu.flink.artifact;
 
 import io.llamafu.DaemonThreads;
 import io.llamafu.LlamafuException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
 import java.time.Duration;
@@ -22,6 +24,8 @@ import java.util.function.Consumer;
  * place, because clients of stores may hang forever and do not always react to an interrupt. Thread-safe.
  */
 final class StoreThreads implements AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(StoreThreads.class);
+
     /** Longer than the cache waits for another process that fetches the same file and makes no progress. */
     static final Duration STALLED = Duration.ofMinutes(5);
 
@@ -120,7 +124,7 @@ final class StoreThreads implements AutoCloseable {
                         try {
                             T fetched = fetch.run(progress);
                             if (!result.complete(fetched)) {
-                                fetched.close();
+                                close(fetched);
                             }
                         } catch (Throwable e) {
                             result.completeExceptionally(e);
@@ -134,6 +138,9 @@ final class StoreThreads implements AutoCloseable {
                     thread.giveUpHanging();
                 }
             }
+        } catch (InterruptedException e) {
+            CompletableFuture<Void> unused = result.thenAccept(StoreThreads::close);
+            throw e;
         } catch (ExecutionException e) {
             if (e.getCause() instanceof TimeoutException hangs) {
                 throw hangs;
@@ -147,6 +154,15 @@ final class StoreThreads implements AutoCloseable {
         } finally {
             // A late result is closed.
             result.cancel(false);
+        }
+    }
+
+    /** A result that came too late. */
+    private static void close(AutoCloseable result) {
+        try {
+            result.close();
+        } catch (Exception e) {
+            LOG.warn("{} could not be closed.", result, e);
         }
     }
 

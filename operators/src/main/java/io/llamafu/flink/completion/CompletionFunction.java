@@ -1,5 +1,7 @@
 package io.llamafu.flink.completion;
 
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.engine.SharedEngines;
@@ -81,7 +83,8 @@ public final class CompletionFunction<E, R> extends RichAsyncFunction<E, R> {
                     if (failure == null) {
                         result.complete(answer);
                     } else {
-                        result.completeExceptionally(failure);
+                        result.completeExceptionally(
+                                LlamafuException.of(failure, ErrorCode.ENGINE_FAILED, "The engine failed"));
                     }
                 });
     }

@@ -313,7 +313,7 @@ public final class EngineClient implements AutoCloseable {
             List<OpenRequest> cancelled = List.copyOf(open);
             open.clear();
             cancelled.forEach(asked -> asked.answer.cancel(false));
-        } catch (RuntimeException e) {
+        } catch (Throwable e) {
             LOG.warn("Closing went wrong; going on.", e);
         }
         try {

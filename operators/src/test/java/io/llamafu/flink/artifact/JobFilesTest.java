@@ -106,6 +106,7 @@ class JobFilesTest {
                 return sessions.findAny().isEmpty();
             }
         });
+        RemoteStore.awaitNoFetch();
     }
 
     private static Golden golden(String stack) {

@@ -59,9 +59,10 @@ class RemoteAdaptersTest implements AdapterSourceContract {
     }
 
     @AfterEach
-    void close() {
+    void close() throws Exception {
         store.openGate();
         open.ifPresent(AdapterCatalog::close);
+        RemoteStore.awaitNoFetch();
     }
 
     @Override

@@ -1,5 +1,6 @@
 package io.llamafu.flink.artifact;
 
+import io.llamafu.testing.Await;
 import org.apache.flink.core.fs.BlockLocation;
 import org.apache.flink.core.fs.FSDataInputStream;
 import org.apache.flink.core.fs.FSDataOutputStream;
@@ -152,6 +153,12 @@ public final class RemoteStore {
     void openGate() {
         gate.complete(null);
         listingGate.complete(null);
+    }
+
+    /** A fetch that was interrupted still clears up in the cache. */
+    static void awaitNoFetch() throws Exception {
+        Await.until("no fetch", () -> Thread.getAllStackTraces().keySet().stream()
+                .noneMatch(thread -> thread.getName().equals("llamafu-adapter-fetch")));
     }
 
     /** Runs once, when a file has been opened and nothing of it read. */
