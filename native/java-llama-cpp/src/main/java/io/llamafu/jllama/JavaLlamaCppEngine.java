@@ -202,7 +202,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
             OpenStack adapters,
             CompletableFuture<CompletionResult> future,
             long submittedNanos) {
-        CompletableFuture<CompletionResult> unused = future.whenComplete((completion, failure) -> adapters.close());
+        Futures.whenComplete(future, (completion, failure) -> adapters.close());
         try {
             openRequests.waits(future, System.nanoTime());
             workers.execute(() -> serve(request, adapters.files(), future, submittedNanos));

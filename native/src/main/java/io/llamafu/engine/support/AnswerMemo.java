@@ -25,7 +25,7 @@ import static java.util.Objects.requireNonNull;
  *
  * <p>A waiting request keeps its own deadline. If the request that it waits for is cancelled, the next one is asked instead;
  * if that request fails, all waiting ones are asked at once, so that a question which fails late does not fail one request
- * after the other. Whoever removes a waiting request from its group settles it. Thread-safe.
+ * after the other. The call that removes a waiting request from its group settles it. Thread-safe.
  */
 public final class AnswerMemo {
     private static final int MOST_ANSWERS = 10_000;

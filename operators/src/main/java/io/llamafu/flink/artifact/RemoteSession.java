@@ -2,6 +2,7 @@ package io.llamafu.flink.artifact;
 
 import io.llamafu.DaemonThreads;
 import io.llamafu.ErrorCode;
+import io.llamafu.Futures;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterCard;
 import io.llamafu.adapter.AdapterSource;
@@ -241,7 +242,7 @@ final class RemoteSession implements AdapterSource.Session {
         return version instanceof RemoteVersion wanted ? pin(wanted) : local.pin(version);
     }
 
-    /** One fetch for all who wait for a version; they link what it has brought into the cache, or share its failure. */
+    /** One fetch serves all requests of a version: the others link the file from the cache, or share the failure. */
     private CompletableFuture<Pinned> pin(RemoteVersion wanted) {
         CompletableFuture<Pinned> pinned = opened();
         Optional<CompletableFuture<Pinned>> ahead;
@@ -249,14 +250,14 @@ final class RemoteSession implements AdapterSource.Session {
             ahead = Optional.ofNullable(fetching.putIfAbsent(wanted, pinned));
         }
         if (ahead.isEmpty()) {
-            CompletableFuture<Pinned> unused = pinned.whenComplete((files, failure) -> {
+            Futures.whenComplete(pinned, (files, failure) -> {
                 synchronized (this) {
                     fetching.remove(wanted, pinned);
                 }
             });
             startFetch(wanted, pinned);
         } else {
-            CompletableFuture<Pinned> unused = ahead.get().whenComplete((files, failure) -> {
+            Futures.whenComplete(ahead.get(), (files, failure) -> {
                 if (failure == null) {
                     startFetch(wanted, pinned);
                 } else {
@@ -287,7 +288,7 @@ final class RemoteSession implements AdapterSource.Session {
     private synchronized <T> CompletableFuture<T> opened() {
         CompletableFuture<T> future = new CompletableFuture<>();
         open.add(future);
-        CompletableFuture<T> unused = future.whenComplete((value, failure) -> {
+        Futures.whenComplete(future, (value, failure) -> {
             synchronized (this) {
                 open.remove(future);
             }
@@ -483,7 +484,7 @@ final class RemoteSession implements AdapterSource.Session {
 
     private void refresh(Entry entry) {
         entry.refreshing = true;
-        CompletableFuture<Pinned> unused = pin(entry.listed).whenComplete((pinned, failure) -> {
+        Futures.whenComplete(pin(entry.listed), (pinned, failure) -> {
             if (failure == null) {
                 pinned.close();
             }

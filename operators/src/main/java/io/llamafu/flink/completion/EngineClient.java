@@ -32,8 +32,8 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
  * A user of the TaskManager's engine: an operator, or a function or model of SQL. Holds the engine and its files, asks,
  * counts, and applies {@code on-error} to failures.
  *
- * <p>Whoever removes a request from {@link #open} settles it: the engine, or the caller that gives it up because the
- * engine hangs. Requests that are open at {@link #close} get no outcome: the last checkpoint has their records.
+ * <p>The call that removes a request from {@link #open} settles it: the engine's answer, or the timeout of an engine that
+ * hangs. Requests that are open at {@link #close} get no outcome: the last checkpoint has their records.
  *
  * <p>The task's thread asks; outcomes come from any thread.
  */
@@ -199,10 +199,8 @@ public final class EngineClient implements AutoCloseable {
         /**
          * Settles the request with {@code DEADLINE_EXCEEDED} if the engine has not checked its deadlines for the whole
          * timeout of this one. A working engine answers each request itself, however long that waits for others.
-         *
-         * @return whether there is an outcome now
          */
-        boolean giveUpIfEngineHangs() {
+        void giveUpIfEngineHangs() {
             if (!outcome.isDone() && !isEngineAtWork()) {
                 settle(
                         this,
@@ -212,7 +210,6 @@ public final class EngineClient implements AutoCloseable {
                                 "The record was not answered within its timeout of %s, and the engine did not say why."
                                         .formatted(timeout())));
             }
-            return outcome.isDone();
         }
 
         private boolean isEngineAtWork() {

@@ -24,7 +24,7 @@ final class PatientLookUps implements Predicate<String>, AutoCloseable {
     private final Predicate<String> names;
     private final Duration patience;
     private final ExecutorService thread;
-    private Future<Boolean> question;
+    private Future<Boolean> lookUp;
     private String unanswered = "";
 
     PatientLookUps(Predicate<String> names) {
@@ -34,21 +34,21 @@ final class PatientLookUps implements Predicate<String>, AutoCloseable {
     PatientLookUps(Predicate<String> names, Duration patience) {
         this.names = names;
         this.patience = patience;
-        thread = Executors.newSingleThreadExecutor(DaemonThreads.named("llamafu-adapter-question"));
+        thread = Executors.newSingleThreadExecutor(DaemonThreads.named("llamafu-adapter-lookup"));
     }
 
     @Override
     public boolean test(String name) {
-        if (question != null && !question.isDone()) {
+        if (lookUp != null && !lookUp.isDone()) {
             throw unavailable(
                     "It is not known whether there is the adapter '%s': the store has not yet said whether there is '%s'."
                             .formatted(name, unanswered),
                     null);
         }
         unanswered = name;
-        question = thread.submit(() -> names.test(name));
+        lookUp = thread.submit(() -> names.test(name));
         try {
-            return question.get(patience.toMillis(), TimeUnit.MILLISECONDS);
+            return lookUp.get(patience.toMillis(), TimeUnit.MILLISECONDS);
         } catch (ExecutionException e) {
             throw LlamafuException.of(
                     e,
