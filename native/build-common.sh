@@ -38,7 +38,7 @@ with_lock() {
     mkdir -p "$(dirname "$lock_file")"
     (
         if ! flock --nonblock 9; then
-            say "waiting for another build that holds $lock_file"
+            say "waiting for another process that holds $lock_file"
             flock 9
         fi
         "$@"
