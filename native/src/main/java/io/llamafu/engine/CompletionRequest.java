@@ -12,7 +12,7 @@ import static java.util.Objects.requireNonNull;
  * One prompt to answer. A request is never refused here: {@link InferenceEngine#submit} answers bad values with a coded
  * error, so that each input element has exactly one outcome.
  *
- * @param prompt the whole prompt with its template; special tokens in it, such as {@code <|im_start|>}, are recognized
+ * @param prompt the whole prompt with its template
  * @param adapters the adapters that answer it, with their scales; the empty stack is the base model
  * @param sampling how tokens are chosen
  * @param maxTokens the most tokens to generate, 1 or more
@@ -24,7 +24,7 @@ import static java.util.Objects.requireNonNull;
  *     way; for callers that cannot wait for the line to move
  */
 public record CompletionRequest(
-        String prompt,
+        Prompt prompt,
         AdapterStack adapters,
         SamplingOptions sampling,
         int maxTokens,
@@ -51,7 +51,7 @@ public record CompletionRequest(
 
     /** A request with endless patience. */
     public CompletionRequest(
-            String prompt,
+            Prompt prompt,
             AdapterStack adapters,
             SamplingOptions sampling,
             int maxTokens,
@@ -60,8 +60,13 @@ public record CompletionRequest(
         this(prompt, adapters, sampling, maxTokens, stop, timeout, ENDLESS_PATIENCE);
     }
 
-    /** A greedy request with the default limits. */
+    /** A greedy request with the default limits, whose prompt has no control tokens. */
     public static CompletionRequest of(String prompt, AdapterStack adapters) {
+        return of(Prompt.text(prompt), adapters);
+    }
+
+    /** A greedy request with the default limits. */
+    public static CompletionRequest of(Prompt prompt, AdapterStack adapters) {
         return new CompletionRequest(
                 prompt, adapters, SamplingOptions.greedy(), DEFAULT_MAX_TOKENS, List.of(), DEFAULT_TIMEOUT);
     }

@@ -28,13 +28,18 @@ public interface InferenceEngine extends AutoCloseable {
     CompletableFuture<CompletionResult> submit(CompletionRequest request);
 
     /**
-     * How many tokens a text has as a whole prompt, as in {@link CompletionResult#promptTokens()}: with the
-     * beginning-of-sequence token where the model has one. Does not wait for the model.
+     * How many tokens a prompt has, as in {@link CompletionResult#promptTokens()}: with the beginning-of-sequence token
+     * where the model has one. Does not wait for the model.
      *
      * @throws LlamafuException with {@link ErrorCode#INVALID_TEXT} for an unpaired surrogate, {@link
      *     ErrorCode#ENGINE_CLOSED} if the engine is closed
      */
-    int countTokens(String text);
+    int countTokens(Prompt prompt);
+
+    /** How many tokens a text has as a prompt without control tokens; see {@link #countTokens(Prompt)}. */
+    default int countTokens(String text) {
+        return countTokens(Prompt.text(text));
+    }
 
     /**
      * Every adapter of the catalog, in memory or not, by name; then versions in memory without a name, because it was

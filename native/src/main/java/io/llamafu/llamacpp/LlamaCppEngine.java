@@ -18,6 +18,7 @@ import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
+import io.llamafu.engine.Prompt;
 import io.llamafu.engine.support.AdapterInventory;
 import io.llamafu.engine.support.AnswerMemo;
 import io.llamafu.engine.support.MemoryBudget;
@@ -324,8 +325,8 @@ public final class LlamaCppEngine implements InferenceEngine {
     }
 
     @Override
-    public int countTokens(String text) {
-        byte[] utf8 = Utf8.encode(text, "The text");
+    public int countTokens(Prompt prompt) {
+        byte[] utf8 = Utf8.encode(prompt.toString(), "The text");
         gate.readLock().lock();
         try {
             if (closed) {

@@ -84,7 +84,7 @@ class SpoiledCellsTest {
     }
 
     private static CompletionRequest spoiling(int number) {
-        return CompletionRequest.of(healthy(number).prompt().repeat(1 + number % 2), TOO_STRONG);
+        return CompletionRequest.of(healthy(number).prompt().toString().repeat(1 + number % 2), TOO_STRONG);
     }
 
     private static List<CompletableFuture<CompletionResult>> submit(InferenceEngine engine, int from, int count) {

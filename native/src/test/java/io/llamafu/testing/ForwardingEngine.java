@@ -7,6 +7,7 @@ import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
+import io.llamafu.engine.Prompt;
 
 import java.time.Duration;
 import java.util.List;
@@ -32,8 +33,8 @@ public abstract class ForwardingEngine implements InferenceEngine {
     }
 
     @Override
-    public int countTokens(String text) {
-        return engine.countTokens(text);
+    public int countTokens(Prompt prompt) {
+        return engine.countTokens(prompt);
     }
 
     @Override

@@ -9,6 +9,7 @@ import io.llamafu.engine.EngineMetrics.Memory;
 import io.llamafu.engine.FinishReason;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
+import io.llamafu.engine.Prompt;
 
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -28,8 +29,8 @@ public abstract class StubEngine implements InferenceEngine {
     }
 
     @Override
-    public int countTokens(String text) {
-        return text.length();
+    public int countTokens(Prompt prompt) {
+        return prompt.toString().length();
     }
 
     @Override

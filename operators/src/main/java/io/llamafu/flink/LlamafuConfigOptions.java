@@ -159,6 +159,13 @@ public final class LlamafuConfigOptions {
             .defaultValue("{text}")
             .withDescription("The prompt, with {text} where the record's text goes.");
 
+    public static final ConfigOption<Boolean> CONTROL_TOKENS_IN_TEXT = ConfigOptions.key("control-tokens-in-text")
+            .booleanType()
+            .defaultValue(false)
+            .withDescription("Whether control strings in the texts of records, such as <|im_end|>, become control"
+                    + " tokens. Only for texts that are whole prompts: whoever writes such a text can end the"
+                    + " user's turn and speak for the system.");
+
     public static final ConfigOption<Integer> MAX_TOKENS = ConfigOptions.key("max-tokens")
             .intType()
             .defaultValue(CompletionRequest.DEFAULT_MAX_TOKENS)
@@ -251,6 +258,7 @@ public final class LlamafuConfigOptions {
 
     private static final List<ConfigOption<?>> OF_A_CALL = List.of(
             PROMPT_TEMPLATE,
+            CONTROL_TOKENS_IN_TEXT,
             MAX_TOKENS,
             TEMPERATURE,
             TOP_K,

@@ -10,6 +10,7 @@ import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.EngineOptions.ModelLoading;
+import io.llamafu.engine.Prompt;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.artifact.ArtifactOptions;
 import io.llamafu.flink.artifact.CacheFolder;
@@ -124,6 +125,7 @@ public final class LlamafuOptions implements Serializable {
             toEngineOptions(Path.of(""), new LocalAdapters(Optional.empty(), Map.of()), OptionalInt.empty());
             sampling();
             promptTemplate();
+            controlTokensInText();
             onError();
             require(maxTokens() >= 1, LlamafuConfigOptions.MAX_TOKENS, "1 or more");
             require(timeout().toMillis() >= 1, LlamafuConfigOptions.TIMEOUT, "1 ms or more");
@@ -314,8 +316,20 @@ public final class LlamafuOptions implements Serializable {
 
     /** A request with the limits of these options. */
     @Internal
-    public CompletionRequest toRequest(String prompt, AdapterStack adapters, SamplingOptions sampling) {
-        return new CompletionRequest(prompt, adapters, sampling, maxTokens(), stop(), timeout());
+    public CompletionRequest toRequest(Prompt prompt, AdapterStack adapters, SamplingOptions sampling) {
+        return new CompletionRequest(
+                applyControlTokens(prompt), adapters, sampling, maxTokens(), stop(), timeout());
+    }
+
+    /** The prompt, with control tokens anywhere if these options allow them in the texts of records. */
+    @Internal
+    public Prompt applyControlTokens(Prompt prompt) {
+        return controlTokensInText() ? Prompt.withControlTokens(prompt.toString()) : prompt;
+    }
+
+    /** Whether control strings in the texts of records become control tokens. */
+    public boolean controlTokensInText() {
+        return configuration.get(LlamafuConfigOptions.CONTROL_TOKENS_IN_TEXT);
     }
 
     public PromptTemplate promptTemplate() {
@@ -457,6 +471,11 @@ public final class LlamafuOptions implements Serializable {
         /** The prompt, with {@code {text}} where the record's text goes. */
         public Builder promptTemplate(String template) {
             return set(LlamafuConfigOptions.PROMPT_TEMPLATE, template);
+        }
+
+        /** {@link LlamafuConfigOptions#CONTROL_TOKENS_IN_TEXT}. */
+        public Builder controlTokensInText(boolean allowed) {
+            return set(LlamafuConfigOptions.CONTROL_TOKENS_IN_TEXT, allowed);
         }
 
         public Builder maxTokens(int tokens) {

@@ -2,9 +2,16 @@ package io.llamafu.flink;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.engine.Prompt;
+import io.llamafu.engine.Prompt.Part;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
 
 import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.regex.Pattern;
 
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
@@ -20,6 +27,7 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
 @PublicEvolving
 public record PromptTemplate(String template) implements Serializable {
     private static final String PLACEHOLDER = "{text}";
+    private static final Pattern PLACEHOLDERS = Pattern.compile(PLACEHOLDER, Pattern.LITERAL);
 
     public PromptTemplate {
         checkNotNull(template, "template is null");
@@ -31,8 +39,39 @@ public record PromptTemplate(String template) implements Serializable {
         }
     }
 
-    /** Braces in the record's text are not replaced. */
-    public String render(String text) {
-        return template.replace(PLACEHOLDER, checkNotNull(text, "text is null"));
+    /** The texts around the record's text. */
+    @Internal
+    public List<String> literals() {
+        return List.of(PLACEHOLDERS.split(template, -1));
+    }
+
+    /**
+     * The prompt of a record. Control strings of the template are control tokens, those in the record's text are not, and
+     * braces in the text are not replaced.
+     */
+    public Prompt render(String text) {
+        checkNotNull(text, "text is null");
+        List<String> literals = literals();
+        List<Part> parts = new ArrayList<>();
+        parts.add(new Part(literals.get(0), true));
+        for (String literal : literals.subList(1, literals.size())) {
+            parts.add(new Part(text, false));
+            parts.add(new Part(literal, true));
+        }
+        return new Prompt(parts);
+    }
+
+    /** The parts of a prompt that {@link #render} has made; empty if it comes from another template. */
+    @Internal
+    public Optional<Prompt> parse(String prompt) {
+        List<String> literals = literals();
+        int texts = literals.size() - 1;
+        int length = prompt.length() - literals.stream().mapToInt(String::length).sum();
+        if (length < 0 || length % texts != 0) {
+            return Optional.empty();
+        }
+        int begin = literals.get(0).length();
+        Prompt rendered = render(prompt.substring(begin, begin + length / texts));
+        return rendered.toString().equals(prompt) ? Optional.of(rendered) : Optional.empty();
     }
 }

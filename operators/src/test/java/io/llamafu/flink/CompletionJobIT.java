@@ -5,6 +5,7 @@ import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineMetrics;
+import io.llamafu.engine.Prompt;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.testing.Await;
@@ -200,7 +201,7 @@ class CompletionJobIT {
 
         assertThat(failure.hasFailed()).isTrue();
         assertThat(leases.requests()).hasSizeGreaterThan(records);
-        Map<String, Set<AdapterStack>> stacks = leases.requests().stream()
+        Map<Prompt, Set<AdapterStack>> stacks = leases.requests().stream()
                 .collect(Collectors.groupingBy(
                         CompletionRequest::prompt,
                         Collectors.mapping(CompletionRequest::adapters, Collectors.toSet())));

@@ -55,6 +55,7 @@ class LlamafuOptionsTest {
             Map.entry("answer-memo", "1 mb"),
             Map.entry("idle-timeout", "5 s"),
             Map.entry("prompt-template", "Q: {text}\nA:"),
+            Map.entry("control-tokens-in-text", "true"),
             Map.entry("max-tokens", "32"),
             Map.entry("temperature", "0.7"),
             Map.entry("top-k", "20"),
@@ -77,6 +78,7 @@ class LlamafuOptionsTest {
                         .build());
         assertThat(options.sampling()).isEqualTo(SamplingOptions.greedy());
         assertThat(options.promptTemplate()).isEqualTo(new PromptTemplate("{text}"));
+        assertThat(options.controlTokensInText()).isFalse();
         assertThat(options.parallelSequences()).isEqualTo(16);
         assertThat(options.maxTokens()).isEqualTo(256);
         assertThat(options.stop()).isEmpty();
@@ -118,6 +120,7 @@ class LlamafuOptionsTest {
                 .answerMemo(MemorySize.parse("1 mb"))
                 .idleTimeout(Duration.ofSeconds(5))
                 .promptTemplate("Q: {text}\nA:")
+                .controlTokensInText(true)
                 .maxTokens(32)
                 .temperature(0.7f)
                 .topK(20)
@@ -172,7 +175,8 @@ class LlamafuOptionsTest {
                         .seed(7)
                         .grammar("root ::= \"yes\" | \"no\"")
                         .build());
-        assertThat(options.promptTemplate().render("Why?")).isEqualTo("Q: Why?\nA:");
+        assertThat(options.promptTemplate().render("Why?")).hasToString("Q: Why?\nA:");
+        assertThat(options.controlTokensInText()).isTrue();
         assertThat(options.maxTokens()).isEqualTo(32);
         assertThat(options.stop()).containsExactly("END", "###");
         assertThat(options.timeout()).isEqualTo(Duration.ofSeconds(30));
@@ -381,7 +385,7 @@ class LlamafuOptionsTest {
 
     @Test
     void bracesOfTheTextAreLeftAlone() {
-        assertThat(new PromptTemplate("<{text}>{text}").render("{text}$1")).isEqualTo("<{text}$1>{text}$1");
+        assertThat(new PromptTemplate("<{text}>{text}").render("{text}$1")).hasToString("<{text}$1>{text}$1");
     }
 
     private static void assertInvalid(Map<String, String> properties, String... messages) {

@@ -2,6 +2,7 @@ package io.llamafu.flink.table;
 
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.Prompt;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.LlamafuOptions;
 
@@ -17,7 +18,7 @@ import java.time.Duration;
  */
 record CallSettings(LlamafuOptions options, SamplingOptions sampling, ColumnTemplate template, Duration timeout) {
 
-    CompletionRequest request(String prompt, AdapterStack stack) {
+    CompletionRequest request(Prompt prompt, AdapterStack stack) {
         return options.toRequest(prompt, stack, sampling).withTimeout(timeout);
     }
 }

@@ -2,6 +2,8 @@ package io.llamafu.flink.table;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.engine.Prompt;
+import io.llamafu.engine.Prompt.Part;
 import io.llamafu.flink.PromptTemplate;
 
 import java.io.Serializable;
@@ -33,7 +35,7 @@ record ColumnTemplate(List<String> literals, List<Integer> columns) implements S
 
     /** The template of a function, which has one text and no columns: only {@code {text}} is a placeholder. */
     static ColumnTemplate of(PromptTemplate template) {
-        List<String> literals = List.of(template.template().split(Pattern.quote("{" + TEXT + "}"), -1));
+        List<String> literals = template.literals();
         return new ColumnTemplate(literals, Collections.nCopies(literals.size() - 1, 0));
     }
 
@@ -86,11 +88,14 @@ record ColumnTemplate(List<String> literals, List<Integer> columns) implements S
                                 names.stream().map(name -> "{" + name + "}").collect(Collectors.joining(", "))));
     }
 
-    String render(List<String> values) {
-        StringBuilder prompt = new StringBuilder(literals.get(0));
+    /** The prompt of a row. Control strings of the template are control tokens, those in values are not. */
+    Prompt render(List<String> values) {
+        List<Part> parts = new ArrayList<>();
+        parts.add(new Part(literals.get(0), true));
         for (int i = 0; i < columns.size(); i++) {
-            prompt.append(values.get(columns.get(i))).append(literals.get(i + 1));
+            parts.add(new Part(values.get(columns.get(i)), false));
+            parts.add(new Part(literals.get(i + 1), true));
         }
-        return prompt.toString();
+        return new Prompt(parts);
     }
 }

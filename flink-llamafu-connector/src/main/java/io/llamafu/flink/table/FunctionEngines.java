@@ -3,6 +3,7 @@ package io.llamafu.flink.table;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.Prompt;
 import io.llamafu.flink.LlamafuConfigOptions;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.OnError;
@@ -197,6 +198,12 @@ final class FunctionEngines implements Serializable {
     /** The engine of the function's own options. */
     InferenceEngine engine() {
         return client(OWN).engine();
+    }
+
+    /** The tokens of a text as a prompt, under the function's own options. */
+    int countTokens(String text) {
+        InferenceEngine engine = engine();
+        return engine.countTokens(options(OWN).settings().options().applyControlTokens(Prompt.text(text)));
     }
 
     /**

@@ -65,6 +65,10 @@ public abstract class LlmFunction extends ScalarFunction implements SpecializedF
         return engines.engine();
     }
 
+    final int countTokens(String text) {
+        return engines.countTokens(text);
+    }
+
     @Override
     public void open(FunctionContext context) {
         engines.open(context);

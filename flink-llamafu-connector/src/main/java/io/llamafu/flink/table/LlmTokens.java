@@ -40,6 +40,6 @@ public final class LlmTokens extends LlmFunction {
 
     @Nullable
     public Integer eval(@Nullable String text) {
-        return text == null ? null : engine().countTokens(text);
+        return text == null ? null : countTokens(text);
     }
 }

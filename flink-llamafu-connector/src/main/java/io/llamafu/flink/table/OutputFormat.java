@@ -6,6 +6,7 @@ import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.FinishReason;
+import io.llamafu.engine.Prompt;
 import io.llamafu.grammar.JsonSchemaGrammar;
 import io.llamafu.grammar.LabelGrammar;
 
@@ -15,7 +16,7 @@ import java.util.List;
 /** The required form of an answer: any text, a label, or JSON. */
 sealed interface OutputFormat extends Serializable {
 
-    CompletionRequest request(CallSettings settings, String prompt, AdapterStack stack);
+    CompletionRequest request(CallSettings settings, Prompt prompt, AdapterStack stack);
 
     /**
      * Checks that an answer is complete.
@@ -27,7 +28,7 @@ sealed interface OutputFormat extends Serializable {
     /** Any text. */
     record Text() implements OutputFormat {
         @Override
-        public CompletionRequest request(CallSettings settings, String prompt, AdapterStack stack) {
+        public CompletionRequest request(CallSettings settings, Prompt prompt, AdapterStack stack) {
             return settings.request(prompt, stack);
         }
 
@@ -49,7 +50,7 @@ sealed interface OutputFormat extends Serializable {
         }
 
         @Override
-        public CompletionRequest request(CallSettings settings, String prompt, AdapterStack stack) {
+        public CompletionRequest request(CallSettings settings, Prompt prompt, AdapterStack stack) {
             return settings.request(prompt, stack)
                     .withSampling(settings.sampling().withGrammar(grammar))
                     .withMaxTokens(maxTokens)
@@ -78,7 +79,7 @@ sealed interface OutputFormat extends Serializable {
         }
 
         @Override
-        public CompletionRequest request(CallSettings settings, String prompt, AdapterStack stack) {
+        public CompletionRequest request(CallSettings settings, Prompt prompt, AdapterStack stack) {
             return settings.request(prompt, stack)
                     .withSampling(settings.sampling().withGrammar(grammar))
                     .withStop();

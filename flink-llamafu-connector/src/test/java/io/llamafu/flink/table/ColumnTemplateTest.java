@@ -13,7 +13,7 @@ class ColumnTemplateTest {
     void valuesStandWhereTheirColumnsAreNamed() {
         ColumnTemplate template = ColumnTemplate.of("{b}: {a}, {b}.", List.of("a", "b"));
 
-        assertThat(template.render(List.of("one", "two"))).isEqualTo("two: one, two.");
+        assertThat(template.render(List.of("one", "two"))).hasToString("two: one, two.");
     }
 
     @Test
@@ -21,19 +21,19 @@ class ColumnTemplateTest {
         ColumnTemplate template =
                 ColumnTemplate.of("{\"json\": 1} {} {{a}}", List.of("a", "b").subList(0, 1));
 
-        assertThat(template.render(List.of("{a}{b}$1"))).isEqualTo("{\"json\": 1} {} {{a}{b}$1}");
+        assertThat(template.render(List.of("{a}{b}$1"))).hasToString("{\"json\": 1} {} {{a}{b}$1}");
     }
 
     @Test
     void onlyColumnIsAlsoCalledText() {
         assertThat(ColumnTemplate.of("<{text}>", List.of("note")).render(List.of("x")))
-                .isEqualTo("<x>");
+                .hasToString("<x>");
     }
 
     @Test
     void functionsKnowOnlyText() {
         assertThat(ColumnTemplate.of(new PromptTemplate("{text}{x}{text}")).render(List.of("{text}")))
-                .isEqualTo("{text}{x}{text}");
+                .hasToString("{text}{x}{text}");
     }
 
     @Test

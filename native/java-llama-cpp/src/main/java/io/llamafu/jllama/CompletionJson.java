@@ -31,8 +31,9 @@ final class CompletionJson {
     static String write(
             CompletionRequest request, List<ScaledAdapter> adapters, int slot, int maxTokens, int sequenceTokens) {
         SamplingOptions sampling = request.sampling().effective(sequenceTokens);
-        StringBuilder json = new StringBuilder(request.prompt().length() + 600).append("{\"prompt\":");
-        appendText(json, request.prompt());
+        String prompt = request.prompt().toString();
+        StringBuilder json = new StringBuilder(prompt.length() + 600).append("{\"prompt\":");
+        appendText(json, prompt);
         append(json, "id_slot", slot);
         append(json, "stream", true);
         append(json, "cache_prompt", true);

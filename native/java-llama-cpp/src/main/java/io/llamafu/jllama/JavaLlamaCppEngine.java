@@ -18,6 +18,7 @@ import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
+import io.llamafu.engine.Prompt;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.engine.support.AdapterInventory;
 import io.llamafu.engine.support.AnswerMemo;
@@ -213,7 +214,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     }
 
     private void check(CompletionRequest request) {
-        TextLimits.check(RequestCheck.utf8(request), request.prompt(), sequenceTokens, longestToken);
+        TextLimits.check(RequestCheck.utf8(request), request.prompt().toString(), sequenceTokens, longestToken);
         SamplingOptions sampling = request.sampling();
         if (!sampling.grammar().isEmpty()) {
             GrammarSyntax.check(sampling.grammar(), GrammarSyntax.Version.B4916);
@@ -270,7 +271,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     private static AnswerMemo.Question question(CompletionRequest request, List<AdapterFile> adapters) {
         return new AnswerMemo.Question(
                 request.prompt(),
-                2L * request.prompt().length(),
+                2L * request.prompt().toString().length(),
                 resolved(request.adapters(), adapters),
                 request.sampling(),
                 request.maxTokens(),
@@ -369,7 +370,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     }
 
     private int checkedPromptTokens(BoundModel model, CompletionRequest request) {
-        int tokens = promptTokens(model, request.prompt());
+        int tokens = promptTokens(model, request.prompt().toString());
         if (tokens == 0) {
             throw new LlamafuException(ErrorCode.INVALID_REQUEST, "The prompt has no tokens; give it a text.");
         }
@@ -410,7 +411,8 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     }
 
     @Override
-    public int countTokens(String text) {
+    public int countTokens(Prompt prompt) {
+        String text = prompt.toString();
         Utf8.requireEncodable(text, "The text");
         TextLimits.checkWords(text);
         ModelGeneration generation = acquire(List.of());

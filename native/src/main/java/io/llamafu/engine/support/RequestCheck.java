@@ -26,7 +26,7 @@ public final class RequestCheck {
             Utf8.requireEncodable(stop, "A stop string");
         }
         Utf8.requireEncodable(request.sampling().grammar(), "The grammar");
-        return Utf8.encode(request.prompt(), "The prompt");
+        return Utf8.encode(request.prompt().toString(), "The prompt");
     }
 
     private static void require(boolean condition, String message) {

@@ -10,6 +10,7 @@ import io.llamafu.flink.Completion;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.OnError;
 import io.llamafu.flink.ResolvedAdapter;
+import io.llamafu.flink.routing.PromptParts;
 import io.llamafu.flink.routing.RoutedRequest;
 import io.llamafu.flink.routing.Samplings;
 
@@ -32,7 +33,8 @@ record RecordQuestion(RoutedRequest record, LlamafuOptions options, SamplingOpti
             stack = stack.withScales(record.getScales());
         }
         SamplingOptions chosen = record.getSampling() == null ? sampling : Samplings.toOptions(record.getSampling());
-        CompletionRequest request = options.toRequest(record.getPrompt(), stack, chosen);
+        CompletionRequest request =
+                options.toRequest(PromptParts.read(record, options.promptTemplate()), stack, chosen);
         return record.getMaxTokens() == null ? request : request.withMaxTokens(record.getMaxTokens());
     }
 

@@ -83,7 +83,7 @@ public final class RequestFunction<T, E> extends ProcessFunction<T, E> {
                     ErrorCode.INVALID_REQUEST, "The record has a null prompt, so there is nothing to answer.");
         }
         Texts.requireWellFormed("The prompt", text);
-        request.setPrompt(template.render(text));
+        PromptParts.write(template.render(text), request);
     }
 
     private void takeOverrides(T value, RoutedRequest request) {

@@ -1,7 +1,6 @@
 package io.llamafu.flink.completion;
 
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.Completion;
 import io.llamafu.flink.LlamafuOptions;
@@ -360,7 +359,7 @@ class CompletionOperatorTest {
         Subtask after = open(1, before).get(0);
 
         assertThat(after.engine.requests())
-                .extracting(CompletionRequest::prompt)
+                .extracting(request -> request.prompt().toString())
                 .containsExactlyInAnyOrder("prompt of own", "prompt of answered");
         assertThat(after.engine.requests()).anySatisfy(request -> {
             assertThat(request.adapters()).isEqualTo(AdapterStack.parse("medical+formal:0.5"));
@@ -384,7 +383,7 @@ class CompletionOperatorTest {
         assertThat(three)
                 .allSatisfy(subtask -> assertThat(subtask.engine.requests()).hasSize(2));
         assertThat(three.stream().flatMap(subtask -> subtask.engine.requests().stream()))
-                .extracting(CompletionRequest::prompt)
+                .extracting(request -> request.prompt().toString())
                 .containsExactlyInAnyOrderElementsOf(IntStream.range(0, records)
                         .mapToObj(record -> "prompt of r" + record)
                         .toList());

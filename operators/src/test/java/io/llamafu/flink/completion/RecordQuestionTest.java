@@ -3,6 +3,7 @@ package io.llamafu.flink.completion;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.Prompt;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.Completion;
 import io.llamafu.flink.LlamafuOptions;
@@ -60,7 +61,7 @@ class RecordQuestionTest {
         invoke(request("1", "medical:0.5+formal"));
 
         assertThat(engine.requests()).singleElement().satisfies(request -> {
-            assertThat(request.prompt()).isEqualTo("prompt of 1");
+            assertThat(request.prompt()).isEqualTo(Prompt.text("prompt of 1"));
             assertThat(request.adapters()).isEqualTo(AdapterStack.parse("medical:0.5+formal"));
             assertThat(request.sampling().seed()).isEqualTo(3);
             assertThat(request.maxTokens()).isEqualTo(9);

@@ -10,6 +10,7 @@ import io.llamafu.engine.CompletionResult.Timings;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineMetrics.Memory;
 import io.llamafu.engine.FinishReason;
+import io.llamafu.engine.Prompt;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.testing.StubEngine;
 
@@ -34,7 +35,7 @@ final class ScriptedEngine extends StubEngine {
 
     @Override
     public CompletableFuture<CompletionResult> submit(CompletionRequest request) {
-        if (request.prompt().equals("throw")) {
+        if (request.prompt().equals(Prompt.text("throw"))) {
             throw new IllegalStateException("against the contract");
         }
         requests.add(request);
