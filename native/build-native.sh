@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds libllamafu.so in two stages and puts it, with build.properties, where Maven packs it into the jar.
 #   Stage 1 compiles the patched llama.cpp into static libraries in the cache, keyed by everything that they depend on.
-#   Stage 2 compiles src/main/cpp and links both into one library, in target/native; and the test programs lora_parity
-#   and split_parity.
+#   Stage 2 compiles src/main/cpp and links both into one library, in target/native; and the test programs
+#   lora_parity, split_parity and stack_parity.
 # Nothing is done when no input changed. See docs/native-build.md.
 set -euo pipefail
 
@@ -114,7 +114,7 @@ describe_inputs() {
 }
 
 is_up_to_date() {
-    [[ -f $library && -f $properties && -f $build_dir/cmake/lora_parity && -f $build_dir/cmake/split_parity && -f $stamp && $(<"$stamp") == "$inputs" ]]
+    [[ -f $library && -f $properties && -f $build_dir/cmake/lora_parity && -f $build_dir/cmake/split_parity && -f $build_dir/cmake/stack_parity && -f $stamp && $(<"$stamp") == "$inputs" ]]
 }
 
 # ---- Stage 1: llama.cpp -----------------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectReader;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 
@@ -20,6 +22,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static java.util.Objects.requireNonNull;
 
 /**
@@ -41,7 +44,9 @@ public record AdapterCard(String description, float defaultScale, List<String> t
     /** The card of an adapter without one. */
     public static final AdapterCard NONE = new AdapterCard("", 1, List.of());
 
-    private static final int MOST_DESCRIPTION_CHARACTERS = 4096;
+    /** The most characters of a description. */
+    static final int MOST_DESCRIPTION_CHARACTERS = 4096;
+
     private static final int MOST_TAGS = 64;
     private static final int MOST_TAG_CHARACTERS = 128;
     private static final Set<String> FIELDS = Set.of("description", "defaultScale", "tags");
@@ -86,6 +91,14 @@ public record AdapterCard(String description, float defaultScale, List<String> t
             throw invalid(adapter, "has more than %d bytes".formatted(MOST_BYTES), null);
         }
         return new Reading(adapter).card(tree(json, adapter));
+    }
+
+    /** The content of the file, which {@link #parse} reads. */
+    byte[] json() {
+        ObjectNode card = JsonNodeFactory.instance.objectNode();
+        card.put("description", description).put("defaultScale", defaultScale);
+        tags.forEach(card.putArray("tags")::add);
+        return card.toString().getBytes(UTF_8);
     }
 
     private static JsonNode tree(byte[] json, String adapter) {

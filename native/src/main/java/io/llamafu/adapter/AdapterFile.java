@@ -162,9 +162,12 @@ public record AdapterFile(
 
     /** Why {@link #requireSound} rejects it, as a sentence. */
     public Optional<String> badWeights() {
-        return badTensor.map(tensor ->
-                "The adapter '%s' is no valid LoRA adapter: %s has a weight that is no finite number from -%d to %d; train or convert it again."
-                        .formatted(name(), tensor, WeightScan.MOST, WeightScan.MOST));
+        return badTensor.map(tensor -> badWeights(name(), tensor));
+    }
+
+    static String badWeights(String adapter, String tensor) {
+        return "The adapter '%s' is no valid LoRA adapter: %s has a weight that is no finite number from -%d to %d; train or convert it again."
+                .formatted(adapter, tensor, WeightScan.MOST, WeightScan.MOST);
     }
 
     /**

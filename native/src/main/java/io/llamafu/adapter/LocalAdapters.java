@@ -209,10 +209,15 @@ public record LocalAdapters(Optional<Path> folder, Map<String, Path> files)
                 : Optional.empty();
     }
 
-    private static Path besides(Path file) {
-        String name = file.getFileName().toString();
-        String stem = name.endsWith(SUFFIX) ? name.substring(0, name.length() - SUFFIX.length()) : name;
-        return file.resolveSibling(stem + CARD_SUFFIX);
+    /** Where the card of an adapter file is. */
+    static Path besides(Path file) {
+        return file.resolveSibling(stem(file) + CARD_SUFFIX);
+    }
+
+    /** The name of an adapter file without its suffix. */
+    static String stem(Path file) {
+        String name = String.valueOf(file.getFileName());
+        return name.endsWith(SUFFIX) ? name.substring(0, name.length() - SUFFIX.length()) : name;
     }
 
     private Path withinFolder(String name, String fileName) throws IOException {

@@ -3,7 +3,10 @@ package io.llamafu.gguf;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
-/** Encodes floats as tensor blocks like {@code quantize_row_*_ref} of ggml: F32, F16, BF16, Q8_0 and Q4_0. */
+/**
+ * Encodes floats as tensor blocks like {@code quantize_row_*_ref} of ggml: F32, F16, BF16, Q8_0 and Q4_0. Decodes those
+ * of them that adapters are stored in.
+ */
 public final class GgufBlocks {
     private GgufBlocks() {}
 
@@ -103,5 +106,54 @@ public final class GgufBlocks {
             return (short) ((bits >>> 16) | 0x40);
         }
         return (short) ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16);
+    }
+
+    /** Whether {@link #decode} reads the type. */
+    public static boolean canDecode(GgufTensorType type) {
+        return switch (type) {
+            case F32, F16, BF16, Q8_0 -> true;
+            default -> false;
+        };
+    }
+
+    /**
+     * Decodes whole blocks from the position of a little-endian buffer.
+     *
+     * @param target receives the elements
+     * @param offset of the first element in the target
+     * @param count elements, a multiple of the block size of the type
+     */
+    public static void decode(GgufTensorType type, ByteBuffer in, float[] target, int offset, int count) {
+        int elements = type.blockElements();
+        if (count % elements != 0) {
+            throw new IllegalArgumentException("%d values are no whole number of %s blocks".formatted(count, type));
+        }
+        for (int start = offset; start < offset + count; start += elements) {
+            switch (type) {
+                case F32 -> target[start] = in.getFloat();
+                case F16 -> target[start] = fromFloat16(in.getShort());
+                case BF16 -> target[start] = Float.intBitsToFloat(in.getShort() << 16);
+                case Q8_0 -> {
+                    float scale = fromFloat16(in.getShort());
+                    for (int index = 0; index < elements; index++) {
+                        target[start + index] = scale * in.get();
+                    }
+                }
+                default -> throw new IllegalArgumentException("Cannot decode " + type);
+            }
+        }
+    }
+
+    /** IEEE 754 half precision: 1 bit sign, 5 bits exponent, 10 bits fraction. Exact. */
+    public static float fromFloat16(short bits) {
+        int sign = (bits & 0x8000) << 16;
+        int exponent = (bits >>> 10) & 0x1f;
+        int fraction = bits & 0x3ff;
+        if (exponent == 0) {
+            // Zero and subnormals are multiples of 2^-24, which a float holds exactly.
+            return Float.intBitsToFloat(sign | Float.floatToRawIntBits(fraction * 0x1p-24f));
+        }
+        int widened = exponent == 0x1f ? 0xff : exponent - 15 + 127;
+        return Float.intBitsToFloat(sign | (widened << 23) | (fraction << 13));
     }
 }
