@@ -1,6 +1,7 @@
 package io.llamafu.peft;
 
 import io.llamafu.adapter.AdapterInfo;
+import io.llamafu.adapter.AdapterOutput;
 
 import java.util.List;
 
@@ -21,5 +22,10 @@ public record ConvertedAdapter(AdapterInfo info, int tensors, long fileBytes, St
         requireNonNull(info, "info is null");
         requireNonNull(digest, "digest is null");
         notes = List.copyOf(notes);
+    }
+
+    static ConvertedAdapter of(AdapterOutput.Published published, List<String> notes) {
+        return new ConvertedAdapter(
+                published.info(), published.tensors(), published.fileBytes(), published.digest(), notes);
     }
 }

@@ -51,7 +51,7 @@ record ConvertedWeights(
         if (!type.holds(scaled)) {
             throw new LlamafuException(
                     ErrorCode.INVALID_OPTION,
-                    "The weight %s of '%s' is too large for F16; convert the adapter to F32."
+                    "The weight %s of '%s' is too large for F16, and for any adapter; train it again."
                             .formatted(scaled, tensor.name()));
         }
         return scaled;

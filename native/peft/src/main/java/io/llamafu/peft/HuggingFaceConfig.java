@@ -100,7 +100,7 @@ record HuggingFaceConfig(
             return switch (architecture) {
                 case GEMMA, GEMMA2, GEMMA3 -> 256;
                 case QWEN3 -> 128;
-                case LLAMA, QWEN2, PHI3 -> width / heads;
+                case LLAMA, QWEN2, QWEN3MOE, PHI3, GRANITE, SMOLLM3 -> width / heads;
             };
         }
 
@@ -109,7 +109,7 @@ record HuggingFaceConfig(
             return PeftArchitecture.ofModelType(type)
                     .orElseThrow(() -> new LlamafuException(
                             ErrorCode.INVALID_OPTION,
-                            "The model '%s' has the model_type '%s', but adapters are converted for %s only."
+                            "The model '%s' has the model_type '%s', but adapters are converted for %s only; for others use llama.cpp's converter, as with 'convert-peft --upstream'."
                                     .formatted(
                                             path,
                                             type.substring(0, Math.min(64, type.length())),

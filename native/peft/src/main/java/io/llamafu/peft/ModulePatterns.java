@@ -26,6 +26,10 @@ final class ModulePatterns {
         byPattern.put(pattern, new Ranked(byPattern.size(), value));
     }
 
+    boolean isEmpty() {
+        return byPattern.isEmpty();
+    }
+
     /** The number for the module at this path, if any. */
     Optional<Double> find(String path) {
         Ranked first = byPattern.get("^" + path);

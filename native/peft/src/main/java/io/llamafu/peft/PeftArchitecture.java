@@ -16,10 +16,14 @@ enum PeftArchitecture {
     LLAMA("llama"),
     QWEN2("qwen2"),
     QWEN3("qwen3"),
+    /** Adapters of its experts are not supported. */
+    QWEN3MOE("qwen3moe"),
     GEMMA("gemma"),
     GEMMA2("gemma2"),
     GEMMA3("gemma3"),
-    PHI3("phi3");
+    PHI3("phi3"),
+    GRANITE("granite"),
+    SMOLLM3("smollm3");
 
     /** A module of a layer, and the GGUF name of its matrix. */
     private record Module(String path, String tensor) {}
@@ -33,6 +37,8 @@ enum PeftArchitecture {
                 new Module("mlp.gate_proj", "ffn_gate"),
                 new Module("mlp.up_proj", "ffn_up"),
                 new Module("mlp.down_proj", "ffn_down"));
+
+        static final List<Module> ATTENTION = SEPARATE.subList(0, 4);
 
         /** These fused matrices are fused in GGUF too, with their rows in the same order. */
         static final List<Module> FUSED = List.of(
@@ -70,6 +76,7 @@ enum PeftArchitecture {
         return switch (type) {
             case "mistral" -> Optional.of(LLAMA);
             case "gemma3_text" -> Optional.of(GEMMA3);
+            case "qwen3_moe" -> Optional.of(QWEN3MOE);
             default -> ofGgufName(type);
         };
     }
@@ -103,14 +110,18 @@ enum PeftArchitecture {
 
     private List<Module> modules() {
         return switch (this) {
-            case LLAMA, QWEN2, QWEN3, GEMMA, GEMMA2, GEMMA3 -> Modules.SEPARATE;
+            case LLAMA, QWEN2, QWEN3, GEMMA, GEMMA2, GEMMA3, GRANITE, SMOLLM3 -> Modules.SEPARATE;
+            case QWEN3MOE -> Modules.ATTENTION;
             case PHI3 -> Modules.FUSED;
         };
     }
 
     /** Whether llama.cpp rotates other pairs of rows than Transformers, see {@link RotaryRows}. */
     private boolean isRotary(Module module) {
-        return this == LLAMA
-                && (module.tensor().equals("attn_q") || module.tensor().equals("attn_k"));
+        return switch (this) {
+            case LLAMA, GRANITE, SMOLLM3 ->
+                module.tensor().equals("attn_q") || module.tensor().equals("attn_k");
+            case QWEN2, QWEN3, QWEN3MOE, GEMMA, GEMMA2, GEMMA3, PHI3 -> false;
+        };
     }
 }

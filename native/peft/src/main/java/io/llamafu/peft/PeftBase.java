@@ -56,7 +56,7 @@ public final class PeftBase {
         PeftArchitecture architecture = PeftArchitecture.ofGgufName(model.architecture())
                 .orElseThrow(() -> new LlamafuException(
                         ErrorCode.INVALID_OPTION,
-                        "The model '%s' has the architecture '%s', but adapters are converted for %s only."
+                        "The model '%s' has the architecture '%s', but adapters are converted for %s only; for others use llama.cpp's converter, as with 'convert-peft --upstream'."
                                 .formatted(model.gguf().path(), model.architecture(), PeftArchitecture.names())));
         return new PeftBase(
                 path, architecture, headWidth(model), target -> shape(model.gguf(), target), Optional.of(model.gguf()));

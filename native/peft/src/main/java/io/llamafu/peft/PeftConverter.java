@@ -2,21 +2,14 @@ package io.llamafu.peft;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
-import io.llamafu.adapter.AdapterCompatibility;
-import io.llamafu.adapter.AdapterInfo;
-import io.llamafu.adapter.Sha256;
-import io.llamafu.gguf.GgufFile;
+import io.llamafu.adapter.AdapterOutput;
 import io.llamafu.gguf.GgufKind;
-import io.llamafu.gguf.GgufReader;
 import io.llamafu.gguf.GgufWriter;
 
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.OptionalInt;
-import java.util.UUID;
 import java.util.stream.Stream;
 
 import static java.util.Objects.requireNonNull;
@@ -32,12 +25,16 @@ import static java.util.Objects.requireNonNull;
  * <p>Features that GGUF cannot express are rejected, never dropped: see {@code docs/peft.md}.
  */
 public final class PeftConverter {
-    private static final String CONFIG = "adapter_config.json";
+    static final String CONFIG = "adapter_config.json";
     private static final String WEIGHTS = "adapter_model.safetensors";
     private static final String WEIGHTS_IN_PARTS = WEIGHTS + ".index.json";
     private static final String PICKLED_WEIGHTS = "adapter_model.bin";
     /** The files that a training writes, supported or not. */
     private static final List<String> INPUTS = List.of(CONFIG, WEIGHTS, WEIGHTS_IN_PARTS, PICKLED_WEIGHTS);
+
+    /** Weights of a model, in one or several parts. */
+    private static final List<String> WHOLE_MODEL = List.of(
+            "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json");
 
     private static final String GGUF_SUFFIX = ".gguf";
 
@@ -59,7 +56,8 @@ public final class PeftConverter {
         requireNonNull(out, "out is null");
         requireNonNull(base, "base is null");
         requireNonNull(type, "type is null");
-        requireNoInput(folder, out, base);
+        requireNoInput(folder, out, List.of(base.path()));
+        requireAdapter(folder);
         PeftConfig config = PeftConfig.read(folder.resolve(CONFIG));
         try (SafetensorsFile weights = SafetensorsFile.open(findWeights(folder))) {
             List<LoraModule> modules =
@@ -69,43 +67,30 @@ public final class PeftConverter {
             for (LoraModule module : modules) {
                 addTensors(writer, module, weights, base, type);
             }
-            return write(writer, out, base, notes);
-        } catch (IOException e) {
-            throw new LlamafuException(
-                    ErrorCode.INVALID_OPTION,
-                    "The output '%s' cannot be written: %s; name a file in a folder that exists.".formatted(out, e),
-                    e);
+            return ConvertedAdapter.of(AdapterOutput.publish(out, base.gguf(), writer::write), notes);
         }
     }
 
-    /** Compares files rather than paths, because the output replaces an existing file. */
-    private static void requireNoInput(Path folder, Path out, PeftBase base) {
-        List<Path> inputs = Stream.concat(
-                        Stream.of(base.path()), INPUTS.stream().map(folder::resolve))
-                .toList();
-        for (Path input : inputs) {
-            if (isSameFile(out, input)) {
-                throw new LlamafuException(
-                        ErrorCode.INVALID_OPTION,
-                        "The output '%s' is the input '%s', which would be lost; name another file."
-                                .formatted(out, input));
-            }
-        }
+    /** Of the folder, and others. */
+    static void requireNoInput(Path folder, Path out, List<Path> others) {
+        AdapterOutput.requireNoInput(
+                out,
+                Stream.concat(others.stream(), INPUTS.stream().map(folder::resolve))
+                        .toList());
     }
 
-    private static boolean isSameFile(Path out, Path input) {
-        try {
-            return Files.isSameFile(out, input);
-        } catch (IOException e) {
-            // One of them does not exist.
-            return out.toAbsolutePath()
-                    .normalize()
-                    .equals(input.toAbsolutePath().normalize());
+    /** A folder with a whole model often results from a training too, such as from Unsloth's save_pretrained_merged. */
+    static void requireAdapter(Path folder) {
+        boolean isModel = WHOLE_MODEL.stream().map(folder::resolve).anyMatch(Files::exists);
+        if (!Files.exists(folder.resolve(CONFIG)) && isModel) {
+            throw GgufKind.ADAPTER.invalid(
+                    folder,
+                    "is a whole model, into which an adapter was merged; save the adapter alone, as with save_pretrained.");
         }
     }
 
     /** The error for unsupported formats of weights says what to do. */
-    private static Path findWeights(Path folder) {
+    static Path findWeights(Path folder) {
         Path weights = folder.resolve(WEIGHTS);
         if (!Files.exists(weights) && Files.exists(folder.resolve(WEIGHTS_IN_PARTS))) {
             throw GgufKind.ADAPTER.invalid(
@@ -147,23 +132,5 @@ public final class PeftConverter {
                 type.tensorType(),
                 List.of(b.columns(), b.rows()),
                 new ConvertedWeights(weights, b, type, module.factorOfB(), rowsOfHead));
-    }
-
-    /** Under a name that no catalog reads, until it is checked. */
-    private static ConvertedAdapter write(GgufWriter writer, Path out, PeftBase base, List<String> notes)
-            throws IOException {
-        Path unchecked = out.toAbsolutePath().resolveSibling(".%s.unchecked".formatted(UUID.randomUUID()));
-        try {
-            writer.write(unchecked);
-            GgufFile adapter = GgufReader.read(unchecked, GgufKind.ADAPTER);
-            base.gguf().ifPresent(model -> AdapterCompatibility.check(model, adapter)
-                    .requireCompatible(out.toString()));
-            ConvertedAdapter converted = new ConvertedAdapter(
-                    AdapterInfo.of(adapter), adapter.tensors().size(), adapter.fileSize(), Sha256.of(unchecked), notes);
-            Files.move(unchecked, out, StandardCopyOption.ATOMIC_MOVE);
-            return converted;
-        } finally {
-            Files.deleteIfExists(unchecked);
-        }
     }
 }

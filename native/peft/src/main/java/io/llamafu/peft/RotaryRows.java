@@ -2,8 +2,8 @@ package io.llamafu.peft;
 
 /**
  * The order of query and key rows. Rotary embeddings rotate pairs of rows of a head. Transformers stores the two rows
- * of a pair half a head apart; llama.cpp has them next to each other in models of the architecture llama, and reordered
- * the weights when it converted them. The matrix B of an adapter has the same rows as the weights.
+ * of a pair half a head apart; llama.cpp has them next to each other in models of the architecture llama and a few
+ * others, and reordered the weights when it converted them. The matrix B of an adapter has the same rows as the weights.
  */
 final class RotaryRows {
     private RotaryRows() {}

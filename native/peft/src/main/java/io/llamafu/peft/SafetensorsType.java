@@ -1,5 +1,7 @@
 package io.llamafu.peft;
 
+import io.llamafu.gguf.GgufBlocks;
+
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.Optional;
@@ -15,7 +17,7 @@ enum SafetensorsType {
     F16(2) {
         @Override
         float next(ByteBuffer in) {
-            return fromFloat16(in.getShort());
+            return GgufBlocks.fromFloat16(in.getShort());
         }
     },
     BF16(2) {
@@ -41,18 +43,5 @@ enum SafetensorsType {
 
     static Optional<SafetensorsType> ofName(String name) {
         return Arrays.stream(values()).filter(type -> type.name().equals(name)).findFirst();
-    }
-
-    /** IEEE 754 half precision: 1 bit sign, 5 bits exponent, 10 bits fraction. */
-    private static float fromFloat16(short bits) {
-        int sign = (bits & 0x8000) << 16;
-        int exponent = (bits >>> 10) & 0x1f;
-        int fraction = bits & 0x3ff;
-        if (exponent == 0) {
-            // Zero and subnormals are multiples of 2^-24, which a float holds exactly.
-            return Float.intBitsToFloat(sign | Float.floatToRawIntBits(fraction * 0x1p-24f));
-        }
-        int widened = exponent == 0x1f ? 0xff : exponent - 15 + 127;
-        return Float.intBitsToFloat(sign | (widened << 23) | (fraction << 13));
     }
 }

@@ -48,7 +48,7 @@ class PeftArchitectureTest {
             new Module("mlp.down_proj", "ffn_down", HIDDEN, WIDTH));
 
     @ParameterizedTest
-    @ValueSource(strings = {"llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3"})
+    @ValueSource(strings = {"llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "granite", "smollm3"})
     void separateModules(String architecture) throws IOException {
         Path base = new TestBase(architecture, false).write(folder.resolve("base.gguf"));
 
@@ -71,7 +71,9 @@ class PeftArchitectureTest {
         "gemma, gemma",
         "gemma2, gemma2",
         "gemma3, gemma3",
-        "gemma3_text, gemma3"
+        "gemma3_text, gemma3",
+        "granite, granite",
+        "smollm3, smollm3"
     })
     void theConfigurationOfHuggingFaceIsEnough(String modelType, String architecture) throws IOException {
         Path base = TestBase.writeConfig(folder.resolve("config.json"), modelType);
@@ -137,7 +139,7 @@ class PeftArchitectureTest {
         for (int layer = 0; layer < 2; layer++) {
             for (Module module : modules) {
                 String tensor = "blk.%d.%s.weight".formatted(layer, module.tensor());
-                boolean rotary = architecture.equals("llama")
+                boolean rotary = List.of("llama", "granite", "smollm3").contains(architecture)
                         && (module.tensor().equals("attn_q") || module.tensor().equals("attn_k"));
                 float[] a = PeftFolder.numbers(2 * module.inputs(), seed++);
                 float[] b = PeftFolder.numbers(2 * module.outputs(), seed++);

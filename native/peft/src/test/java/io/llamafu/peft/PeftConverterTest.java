@@ -25,6 +25,7 @@ import java.util.Map;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
+import static io.llamafu.testing.Failures.assertFails;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
@@ -82,7 +83,7 @@ class PeftConverterTest {
     void float32IsExact() throws IOException {
         float[] numbers = new float[2 * 128];
         for (int index = 0; index < numbers.length; index++) {
-            numbers[index] = (float) Math.exp(index / 3.0 - 40);
+            numbers[index] = (float) Math.exp(index / 9.0 - 20);
         }
         String name = "base_model.model." + V_PROJ;
         Path peft = new PeftFolder()
@@ -93,6 +94,21 @@ class PeftConverterTest {
 
         GgufFile written = GgufReader.read(folder.resolve("out.gguf"), GgufKind.ADAPTER);
         assertThat(WrittenTensor.values(written, V_TENSOR + "a")).isEqualTo(numbers);
+    }
+
+    @Test
+    void weightsThatNoEngineAcceptsAreRefusedInAnyType() throws IOException {
+        String name = "base_model.model." + V_PROJ;
+        Path peft = new PeftFolder()
+                .tensor(name + ".lora_A.weight", SafetensorsType.F32, large(), 2, 128)
+                .tensor(name + ".lora_B.weight", 64, 2)
+                .write(folder.resolve("peft"));
+
+        assertFails(
+                () -> PeftConverter.convert(peft, folder.resolve("out.gguf"), TINY, WeightType.F32),
+                ErrorCode.ADAPTER_INVALID,
+                V_TENSOR + "a has a weight that is no finite number from -65504 to 65504");
+        assertThat(folder).isDirectoryNotContaining(path -> !path.equals(peft));
     }
 
     /** As in a state dict that was saved without save_pretrained. */
@@ -407,6 +423,21 @@ class PeftConverterTest {
         Files.writeString(peft.resolve("adapter_model.safetensors.index.json"), "{}");
         assertRefused(peft, out, ErrorCode.ADAPTER_INVALID, "in several parts");
         assertRefused(folder.resolve("nowhere"), out, ErrorCode.ADAPTER_NOT_FOUND, "does not exist");
+    }
+
+    /** As Unsloth's save_pretrained_merged writes it. */
+    @ParameterizedTest
+    @ValueSource(strings = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"})
+    void aWholeModelIsNamed(String weights) throws IOException {
+        Path merged = Files.createDirectory(folder.resolve("merged"));
+        Files.writeString(merged.resolve("config.json"), "{\"model_type\": \"llama\"}");
+        Files.writeString(merged.resolve(weights), "");
+
+        assertRefused(
+                merged,
+                folder.resolve("out.gguf"),
+                ErrorCode.ADAPTER_INVALID,
+                "is a whole model, into which an adapter was merged");
     }
 
     @ParameterizedTest
