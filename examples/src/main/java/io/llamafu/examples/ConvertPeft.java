@@ -1,24 +1,23 @@
 package io.llamafu.examples;
 
-import io.llamafu.adapter.AdapterInfo;
 import io.llamafu.peft.ConvertedAdapter;
 import io.llamafu.peft.PeftBase;
 import io.llamafu.peft.PeftConverter;
+import io.llamafu.peft.UpstreamConverter;
 import io.llamafu.peft.WeightType;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-import java.io.PrintWriter;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
-import java.util.stream.Collectors;
 
 /** Converts a folder saved by Hugging Face PEFT to a GGUF adapter; see {@code docs/peft.md}. */
 @Command(
         name = "examples/run convert-peft",
-        description = "Converts a LoRA adapter saved by PEFT, Axolotl or LLaMA-Factory to GGUF.",
+        description = "Converts a LoRA adapter saved by PEFT, Unsloth, Axolotl or LLaMA-Factory to GGUF.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
 public final class ConvertPeft implements Callable<Integer> {
@@ -49,6 +48,22 @@ public final class ConvertPeft implements Callable<Integer> {
             description = "How weights are stored: ${COMPLETION-CANDIDATES}. Default: f16.")
     private WeightType type;
 
+    @Option(
+            names = "--upstream",
+            paramLabel = "CONFIG_DIR",
+            description =
+                    "Converts with llama.cpp's convert_lora_to_gguf.py, which knows more architectures. CONFIG_DIR has"
+                            + " Hugging Face's config.json of the base, and --base must be its GGUF file. Needs Python 3 with numpy,"
+                            + " pyyaml, safetensors, torch and transformers.")
+    private Path upstream;
+
+    @Option(
+            names = "--python",
+            paramLabel = "COMMAND",
+            defaultValue = "python3",
+            description = "The Python for --upstream. Default: python3.")
+    private String python;
+
     @CommandLine.Spec
     private CommandLine.Model.CommandSpec spec;
 
@@ -57,37 +72,23 @@ public final class ConvertPeft implements Callable<Integer> {
     }
 
     static CommandLine commandLine() {
-        return new CommandLine(new ConvertPeft())
-                .setCaseInsensitiveEnumValuesAllowed(true)
-                .setExecutionExceptionHandler((failure, command, parsed) -> {
-                    command.getErr().println("convert-peft failed: " + failure);
-                    return 1;
-                });
+        return Examples.tool("convert-peft", new ConvertPeft());
     }
 
     @Override
-    public Integer call() {
-        ConvertedAdapter converted = PeftConverter.convert(folder, out, PeftBase.read(base), type);
-        print(converted);
+    public Integer call() throws IOException, InterruptedException {
+        ConvertedAdapter converted = upstream == null
+                ? PeftConverter.convert(folder, out, PeftBase.read(base), type)
+                : new UpstreamConverter(LlamaCppSource.folder(), python).convert(folder, out, base, upstream, type);
+        new AdapterSummary(spec.commandLine().getOut())
+                .print(
+                        out,
+                        converted.info(),
+                        converted.tensors(),
+                        type,
+                        converted.fileBytes(),
+                        converted.digest(),
+                        converted.notes());
         return 0;
-    }
-
-    private void print(ConvertedAdapter converted) {
-        AdapterInfo info = converted.info();
-        PrintWriter writer = spec.commandLine().getOut();
-        writer.println(out);
-        printLine(writer, "architecture", info.architecture());
-        printLine(writer, "rank", info.ranks().stream().map(String::valueOf).collect(Collectors.joining(", ")));
-        printLine(writer, "alpha", String.valueOf(info.alpha()));
-        printLine(writer, "modules", String.join(", ", info.targetModules()));
-        printLine(writer, "tensors", "%d %s".formatted(converted.tensors(), type));
-        printLine(writer, "bytes", String.valueOf(converted.fileBytes()));
-        printLine(writer, "sha256", converted.digest());
-        converted.notes().forEach(note -> printLine(writer, "note", note));
-        writer.flush();
-    }
-
-    private static void printLine(PrintWriter writer, String key, String value) {
-        writer.println("  %-13s %s".formatted(key, value));
     }
 }

@@ -17,6 +17,16 @@ public final class Examples {
                 .execute(arguments));
     }
 
+    /** The command of a tool; a failure is one line with its code. */
+    static CommandLine tool(String name, Object command) {
+        return new CommandLine(command)
+                .setCaseInsensitiveEnumValuesAllowed(true)
+                .setExecutionExceptionHandler((failure, line, parsed) -> {
+                    line.getErr().println(name + " failed: " + failure);
+                    return 1;
+                });
+    }
+
     private static String reasonOf(Throwable failure) {
         Throwable reason = failure;
         while (reason.getCause() != null) {
