@@ -6,6 +6,7 @@ import io.llamafu.gguf.GgufKind;
 import io.llamafu.gguf.GgufMutations;
 import io.llamafu.gguf.GgufReader;
 import io.llamafu.gguf.GgufTensor;
+import io.llamafu.gguf.GgufTensorType;
 import io.llamafu.gguf.ModelFile;
 import io.llamafu.testing.Frugal;
 import io.llamafu.testing.TinyModel;
@@ -61,12 +62,40 @@ class MutatedFilesTest {
         assertThat(outcomes.get(ErrorCode.ADAPTER_INCOMPATIBLE)).isPositive();
     }
 
+    @Test
+    void everyMutatedAdapterIsRefusedOrMerged() throws IOException {
+        Files.copy(TinyModel.adapters().resolve("formal.gguf"), folder.resolve("formal.gguf"));
+        AdapterStack stack = AdapterStack.parse("mutated:0.5+formal:-1");
+        GgufFile base = GgufReader.read(TinyModel.model(), GgufKind.MODEL);
+        Map<ErrorCode, Integer> outcomes = run(
+                TinyModel.adapters().resolve("medical.gguf"),
+                MUTATIONS / 8,
+                EnumSet.of(ErrorCode.ADAPTER_INVALID, ErrorCode.ADAPTER_INCOMPATIBLE, ErrorCode.INVALID_REQUEST),
+                path -> {
+                    Path out = path.resolveSibling("merged.gguf");
+                    AdapterMerge.merge(stack, LocalAdapters.of(folder), TinyModel.model(), out, GgufTensorType.F16);
+                    GgufFile merged = GgufReader.read(out, GgufKind.ADAPTER);
+                    assertThat(AdapterCompatibility.check(base, merged).reasons())
+                            .isEmpty();
+                    assertSound(merged);
+                });
+
+        assertThat(outcomes.values().stream().mapToInt(Integer::intValue).sum())
+                .isBetween(MUTATIONS / 16, MUTATIONS / 8 - 1);
+        assertThat(folder).isDirectoryNotContaining("glob:**/.*");
+    }
+
     private Map<ErrorCode, Integer> run(Path original, Set<ErrorCode> allowed, Consumer<Path> check)
+            throws IOException {
+        return run(original, MUTATIONS, allowed, check);
+    }
+
+    private Map<ErrorCode, Integer> run(Path original, int count, Set<ErrorCode> allowed, Consumer<Path> check)
             throws IOException {
         GgufMutations mutations = new GgufMutations(original, SEED);
         Path path = folder.resolve("mutated.gguf");
         Map<ErrorCode, Integer> outcomes = new EnumMap<>(ErrorCode.class);
-        for (int index = 0; index < MUTATIONS; index++) {
+        for (int index = 0; index < count; index++) {
             Files.write(path, mutations.next());
             String what = "mutation " + index;
             Frugal.run(what, () -> check.accept(path)).ifPresent(refused -> {
@@ -74,7 +103,7 @@ class MutatedFilesTest {
                 outcomes.merge(refused.code(), 1, Integer::sum);
             });
         }
-        System.out.printf("%d mutations of %s: %s%n", MUTATIONS, original.getFileName(), outcomes);
+        System.out.printf("%d mutations of %s: %s%n", count, original.getFileName(), outcomes);
         return outcomes;
     }
 
