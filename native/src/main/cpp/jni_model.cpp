@@ -16,6 +16,7 @@
 #include <array>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -26,6 +27,8 @@
 
 // patch 0003: beyond it, tokenizing throws std::length_error
 extern thread_local size_t llama_tokenizer_limit;
+// patch 0006: outside of them, control strings are plain characters; null is nowhere
+extern thread_local const std::vector<std::pair<size_t, size_t>> * llama_control_ranges;
 
 using namespace llamafu;
 
@@ -38,6 +41,34 @@ public:
     ~TokenLimit() { llama_tokenizer_limit = SIZE_MAX; }
     TokenLimit(const TokenLimit &) = delete;
     TokenLimit & operator=(const TokenLimit &) = delete;
+};
+
+/// Where a text may hold control tokens, for this thread while it lives.
+class ControlRanges {
+public:
+    /// The lengths of the text's parts, alternately without and with control tokens.
+    explicit ControlRanges(const std::vector<jint> & lengths) {
+        size_t begin = 0;
+        bool all = true;
+        bool allowed = false;
+        for (const jint length : lengths) {
+            const size_t end = begin + static_cast<size_t>(length);
+            if (allowed) {
+                ranges_.emplace_back(begin, end);
+            } else {
+                all = all && length == 0;
+            }
+            begin = end;
+            allowed = !allowed;
+        }
+        llama_control_ranges = all ? nullptr : &ranges_;
+    }
+    ~ControlRanges() { llama_control_ranges = nullptr; }
+    ControlRanges(const ControlRanges &) = delete;
+    ControlRanges & operator=(const ControlRanges &) = delete;
+
+private:
+    std::vector<std::pair<size_t, size_t>> ranges_;
 };
 
 /// Whether a text has more bytes than `most` tokens can hold. The exceptions are special tokens that strip the blanks beside
@@ -54,6 +85,26 @@ bool is_longer_than(const llama_vocab * vocab, const std::string & text, size_t 
     return text.size() / longest > most;
 }
 
+/// Adds the tokens that the model wants around a text, but no second beginning-of-sequence token.
+void add_begin_and_end(const llama_vocab * vocab, std::vector<llama_token> & tokens) {
+    const enum llama_vocab_type type = llama_vocab_type(vocab);
+    if (type != LLAMA_VOCAB_TYPE_SPM && type != LLAMA_VOCAB_TYPE_BPE) {
+        return; // the other tokenizers that can write text add none
+    }
+    if (llama_vocab_get_add_bos(vocab)) {
+        const llama_token begin = llama_vocab_bos(vocab);
+        GGML_ASSERT(begin != LLAMA_TOKEN_NULL);
+        const bool is_written = !tokens.empty() && tokens.front() == begin && llama_vocab_is_control(vocab, begin);
+        if (!is_written) {
+            tokens.insert(tokens.begin(), begin);
+        }
+    }
+    if (llama_vocab_get_add_eos(vocab)) {
+        GGML_ASSERT(llama_vocab_eos(vocab) != LLAMA_TOKEN_NULL);
+        tokens.push_back(llama_vocab_eos(vocab));
+    }
+}
+
 /// The tokens of a text as a whole prompt; nothing if there are more than `most`.
 std::optional<std::vector<llama_token>> tokenize(const llama_vocab * vocab, const std::string & text, size_t most) {
     if (is_longer_than(vocab, text, most)) {
@@ -65,10 +116,14 @@ std::optional<std::vector<llama_token>> tokenize(const llama_vocab * vocab, cons
     try {
         while (true) {
             const int64_t count = llama_tokenize(vocab, text.data(), static_cast<int32_t>(text.size()), tokens.data(),
-                static_cast<int32_t>(tokens.size()), true, true);
+                static_cast<int32_t>(tokens.size()), false, true);
             if (count >= 0) {
                 tokens.resize(static_cast<size_t>(count));
-                return tokens;
+                if (std::any_of(tokens.begin(), tokens.end(), [](llama_token token) { return token < 0; })) {
+                    throw CodedError("INVALID_TEXT", "The text has a character for which the model has no token.");
+                }
+                add_begin_and_end(vocab, tokens);
+                return tokens.size() <= most ? std::make_optional(std::move(tokens)) : std::nullopt;
             }
             const size_t needed = static_cast<size_t>(-count);
             if (needed > most) {
@@ -163,9 +218,10 @@ JNIEXPORT jbyteArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_vocabulary(JNIEnv
 
 /// Null for a text of more than `most` tokens; it is not tokenized to its end if that shows before.
 JNIEXPORT jintArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_tokenize(
-    JNIEnv * env, jclass, jlong model, jbyteArray utf8, jint most) {
+    JNIEnv * env, jclass, jlong model, jbyteArray utf8, jintArray parts, jint most) {
     return guarded(env, static_cast<jintArray>(nullptr), [&] {
         const llama_vocab * vocab = llama_model_get_vocab(from_handle<llama_model>(model));
+        const ControlRanges ranges(to_vector(env, parts));
         const std::optional<std::vector<llama_token>> tokens =
             tokenize(vocab, to_string(env, utf8), static_cast<size_t>(most));
         if (!tokens) {

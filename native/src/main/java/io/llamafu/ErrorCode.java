@@ -4,7 +4,7 @@ package io.llamafu;
 public enum ErrorCode {
     /** The request itself cannot be served: an empty prompt, a token limit below 1, a malformed stack. */
     INVALID_REQUEST,
-    /** A text has an unpaired surrogate, and so no UTF-8 form for the model. */
+    /** A text has an unpaired surrogate, and so no UTF-8 form, or a character for which the model has no token. */
     INVALID_TEXT,
     /** An option of the engine or of the job is out of range, unknown, or contradicts another one. */
     INVALID_OPTION,

@@ -17,6 +17,16 @@ public final class Utf8 {
         return text.getBytes(UTF_8);
     }
 
+    /** Bytes of a text in UTF-8; of a surrogate, half of its pair's. */
+    public static int length(String text) {
+        int length = 0;
+        for (int i = 0; i < text.length(); i++) {
+            char c = text.charAt(i);
+            length += c < 0x80 ? 1 : c < 0x800 || Character.isSurrogate(c) ? 2 : 3;
+        }
+        return length;
+    }
+
     /** Throws what {@link #encode} throws. */
     public static void requireEncodable(String text, String what) {
         int unpaired = unpairedSurrogate(text);

@@ -4,6 +4,7 @@ import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.Optional;
 
 import static java.util.Objects.requireNonNull;
@@ -70,6 +71,21 @@ public record ModelFile(
     /** Bytes of the vocabulary's longest token, which is read from the file again. */
     public int longestToken() {
         return ModelVocabulary.longestToken(gguf);
+    }
+
+    /** The ids of the vocabulary's control tokens by their text, which is read from the file again. */
+    public Map<String, Integer> controlTokens() {
+        return ModelVocabulary.controlTokens(gguf);
+    }
+
+    /** The token that begins a sequence, as the file says or as llama.cpp supposes; -1 if there is none. */
+    public int beginOfSequence() {
+        return ModelVocabulary.special(gguf, "bos");
+    }
+
+    /** The token that ends a sequence, like {@link #beginOfSequence}. */
+    public int endOfSequence() {
+        return ModelVocabulary.special(gguf, "eos");
     }
 
     private static void checkType(GgufFile gguf) {

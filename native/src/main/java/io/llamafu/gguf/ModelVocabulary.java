@@ -3,8 +3,10 @@ package io.llamafu.gguf;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * Checks the vocabulary of a model for what {@code llama_vocab::impl::load} of llama.cpp v0.5.0 asserts: no two tokens
@@ -22,8 +24,57 @@ final class ModelVocabulary {
     private static final long FNV_OFFSET = 0xcbf29ce484222325L;
     private static final int MAX_TOKENS = 1 << 20;
     private static final int MAX_TOKEN_BYTES = 64 * 1024;
+    /** {@code LLAMA_TOKEN_TYPE_UNKNOWN}. */
+    private static final long UNKNOWN_TYPE = 2;
+    /** {@code LLAMA_TOKEN_TYPE_CONTROL}. */
+    private static final long CONTROL_TYPE = 3;
+    /** {@code LLAMA_TOKEN_TYPE_USER_DEFINED}. */
+    private static final long USER_DEFINED_TYPE = 4;
     /** {@code LLAMA_TOKEN_TYPE_BYTE}. */
     private static final long BYTE_TYPE = 6;
+    /** llama.cpp takes these for control tokens, whatever their type is. */
+    private static final Set<String> CONTROL_NAMES = Set.of(
+            "<|eot_id|>",
+            "<|eom_id|>",
+            "<|im_end|>",
+            "<|end|>",
+            "<|endoftext|>",
+            "<|end_of_text|>",
+            "<end_of_turn>",
+            "<end_of_utterance>",
+            "<EOT>",
+            "_<EOT>",
+            "[EOT]",
+            "</s>",
+            "<｜end▁of▁sentence｜>",
+            "<|fim_prefix|>",
+            "<|fim_suffix|>",
+            "<|fim_middle|>",
+            "<|fim_pad|>",
+            "<|fim_repo|>",
+            "<|repo_name|>",
+            "<|file_sep|>",
+            "<fim-prefix>",
+            "<fim-suffix>",
+            "<fim-middle>",
+            "<fim-pad>",
+            "<fim-repo>",
+            "<fim_prefix>",
+            "<fim_suffix>",
+            "<fim_middle>",
+            "<fim_pad>",
+            "<reponame>",
+            "<｜fim▁begin｜>",
+            "<｜fim▁hole｜>",
+            "<｜fim▁end｜>",
+            "▁<PRE>",
+            "▁<SUF>",
+            "▁<MID>",
+            "<PRE>",
+            "<SUF>",
+            "<MID>",
+            "<PAD>",
+            "<REPO>");
 
     /** The default beginning and end tokens of each tokenizer that can write text; -1 is none. */
     private static final Map<String, long[]> DEFAULT_SPECIALS = Map.of(
@@ -76,6 +127,40 @@ final class ModelVocabulary {
         GgufArrays.forEachString(
                 gguf, TOKENS, MAX_TOKEN_BYTES, (index, bytes, length) -> longest[0] = Math.max(longest[0], length));
         return longest[0];
+    }
+
+    /** Patch 0006 of llama.cpp calls the same tokens control tokens. */
+    static Map<String, Integer> controlTokens(GgufFile gguf) {
+        BitSet control = new BitSet();
+        BitSet userDefined = new BitSet();
+        if (gguf.findArray(TYPES).isPresent()) {
+            GgufArrays.forEachInteger(gguf, TYPES, (index, type) -> {
+                control.set((int) index, type == CONTROL_TYPE || type == UNKNOWN_TYPE);
+                userDefined.set((int) index, type == USER_DEFINED_TYPE);
+            });
+        }
+        Map<String, Integer> tokens = new HashMap<>();
+        GgufArrays.forEachString(gguf, TOKENS, MAX_TOKEN_BYTES, (index, bytes, length) -> {
+            String text = new String(bytes, 0, length, StandardCharsets.UTF_8);
+            if (control.get((int) index)
+                    || CONTROL_NAMES.contains(text)
+                    || (userDefined.get((int) index) && isMarker(text))) {
+                tokens.put(text, (int) index);
+            }
+        });
+        return tokens;
+    }
+
+    /** Whether a token is written like a control token, as are the roles of DeepSeek, which are user-defined tokens. */
+    private static boolean isMarker(String text) {
+        return ((text.startsWith("<") && text.endsWith(">")) || (text.startsWith("[") && text.endsWith("]")))
+                && (text.indexOf('|') >= 0 || text.indexOf('｜') >= 0);
+    }
+
+    static int special(GgufFile gguf, String name) {
+        long[] defaults = DEFAULT_SPECIALS.get(gguf.string(MODEL));
+        return Math.toIntExact(
+                gguf.findInteger("tokenizer.ggml." + name + "_token_id").orElse(defaults[name.equals("bos") ? 0 : 1]));
     }
 
     private int tokenCount() {

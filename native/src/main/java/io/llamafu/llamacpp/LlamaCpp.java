@@ -48,8 +48,11 @@ final class LlamaCpp {
     /** See {@link Vocabulary} for the layout. */
     static native byte[] vocabulary(long model);
 
-    /** Null for a text of more than {@code most} tokens. */
-    static native int[] tokenize(long model, byte[] utf8, int most);
+    /**
+     * Null for a text of more than {@code most} tokens. The parts are its lengths in bytes, alternately of what holds no
+     * control tokens and of what may.
+     */
+    static native int[] tokenize(long model, byte[] utf8, int[] parts, int most);
 
     /** Lowers the priority of the calling thread below that of the threads that decode. */
     static native void lowerThreadPriority();

@@ -241,7 +241,7 @@ public final class LlamaCppEngine implements InferenceEngine {
     private void prepare(CompletionRequest request, CompletableFuture<CompletionResult> future, long submittedNanos) {
         watch.requireUnchanged(submittedNanos);
         byte[] utf8 = RequestCheck.utf8(request);
-        int[] prompt = model.tokenize(utf8, maxSequenceTokens - 1)
+        int[] prompt = model.tokenize(request.prompt(), utf8, maxSequenceTokens - 1)
                 .orElseThrow(() -> new LlamafuException(
                         ErrorCode.PROMPT_TOO_LONG,
                         "The prompt of %d bytes has more than %d tokens, but a sequence holds %d with its answer; shorten it or raise context-size (the model was trained for %d)."
@@ -332,7 +332,7 @@ public final class LlamaCppEngine implements InferenceEngine {
             if (closed) {
                 throw openRequests.closedException();
             }
-            return model.tokenize(utf8, Integer.MAX_VALUE)
+            return model.tokenize(prompt, utf8, Integer.MAX_VALUE)
                     .orElseThrow(() -> new LlamafuException(
                             ErrorCode.PROMPT_TOO_LONG, "The text has more tokens than can be counted; split it."))
                     .length;

@@ -2,10 +2,13 @@ package io.llamafu.llamacpp;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.Utf8;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.ModelLoading;
+import io.llamafu.engine.Prompt;
 
+import java.util.List;
 import java.util.Optional;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
@@ -111,18 +114,30 @@ final class LlamaModel extends NativeHandle {
     }
 
     /**
-     * Tokens of a text, with the beginning-of-sequence token where the model has one.
+     * Tokens of a prompt, with the beginning-of-sequence token where the model has one.
      *
+     * @param utf8 the text of the prompt
      * @param most the limit on their number
      * @return empty if there are more
      */
-    Optional<int[]> tokenize(byte[] utf8, int most) {
+    Optional<int[]> tokenize(Prompt prompt, byte[] utf8, int most) {
         long address = acquire();
         try {
-            return Optional.ofNullable(LlamaCpp.tokenize(address, utf8, most));
+            return Optional.ofNullable(LlamaCpp.tokenize(address, utf8, lengths(prompt), most));
         } finally {
             release();
         }
+    }
+
+    /** Bytes of the parts, alternately without and with control tokens. */
+    private static int[] lengths(Prompt prompt) {
+        List<Prompt.Part> parts = prompt.parts();
+        int first = !parts.isEmpty() && parts.get(0).controlTokens() ? 1 : 0;
+        int[] lengths = new int[first + parts.size()];
+        for (int i = 0; i < parts.size(); i++) {
+            lengths[first + i] = Utf8.length(parts.get(i).text());
+        }
+        return lengths;
     }
 
     @Override

@@ -11,7 +11,7 @@ import org.junit.jupiter.api.TestInstance;
  */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 public abstract class EngineContractTest
-        implements AnswerContract, AdapterContract, SamplingContract, RequestContract, MemoContract {
+        implements AnswerContract, AdapterContract, SamplingContract, RequestContract, MemoContract, TextContract {
     private InferenceEngine engine;
 
     @BeforeAll

@@ -317,8 +317,7 @@ public final class LlamafuOptions implements Serializable {
     /** A request with the limits of these options. */
     @Internal
     public CompletionRequest toRequest(Prompt prompt, AdapterStack adapters, SamplingOptions sampling) {
-        return new CompletionRequest(
-                applyControlTokens(prompt), adapters, sampling, maxTokens(), stop(), timeout());
+        return new CompletionRequest(applyControlTokens(prompt), adapters, sampling, maxTokens(), stop(), timeout());
     }
 
     /** The prompt, with control tokens anywhere if these options allow them in the texts of records. */

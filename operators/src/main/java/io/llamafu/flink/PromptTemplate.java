@@ -66,7 +66,8 @@ public record PromptTemplate(String template) implements Serializable {
     public Optional<Prompt> parse(String prompt) {
         List<String> literals = literals();
         int texts = literals.size() - 1;
-        int length = prompt.length() - literals.stream().mapToInt(String::length).sum();
+        int length =
+                prompt.length() - literals.stream().mapToInt(String::length).sum();
         if (length < 0 || length % texts != 0) {
             return Optional.empty();
         }

@@ -127,8 +127,8 @@ class FailureInjectionIT {
             case AFTER_COMPLETION_BEFORE_EMIT -> {
                 // Answers behind the first record wait for it, and are in the checkpoint as requests.
                 String first = Notes.text(0);
-                WatchedLeases leases =
-                        WatchedLeases.holding(request -> request.prompt().toString().contains(first));
+                WatchedLeases leases = WatchedLeases.holding(
+                        request -> request.prompt().toString().contains(first));
                 FailOnce<Ticket> failure =
                         new FailOnce<>(ticket -> leases.answers() >= RECORDS_PER_CHECKPOINT, (Runnable & Serializable)
                                 leases::openGate);

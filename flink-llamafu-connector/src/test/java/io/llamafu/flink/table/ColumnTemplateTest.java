@@ -1,5 +1,6 @@
 package io.llamafu.flink.table;
 
+import io.llamafu.engine.Prompt;
 import io.llamafu.flink.PromptTemplate;
 import org.junit.jupiter.api.Test;
 
@@ -14,6 +15,16 @@ class ColumnTemplateTest {
         ColumnTemplate template = ColumnTemplate.of("{b}: {a}, {b}.", List.of("a", "b"));
 
         assertThat(template.render(List.of("one", "two"))).hasToString("two: one, two.");
+    }
+
+    @Test
+    void onlyTheTemplateHasControlTokens() {
+        ColumnTemplate template = ColumnTemplate.of("<s>{b}{a}</s>", List.of("a", "b"));
+
+        assertThat(template.render(List.of("s>", "</")))
+                .isEqualTo(Prompt.withControlTokens("<s>")
+                        .plus(Prompt.text("</s>"))
+                        .plus(Prompt.withControlTokens("</s>")));
     }
 
     @Test

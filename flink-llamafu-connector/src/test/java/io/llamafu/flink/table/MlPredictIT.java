@@ -182,6 +182,27 @@ class MlPredictIT {
                         .isEqualTo(Notes.answer(Notes.text(row.<Integer>getFieldAs(0)), "")));
     }
 
+    @Test
+    void controlStringsInColumnsAndAcrossThemAreText() {
+        Sql sql = tickets(BATCH, notes(1));
+        sql.createModel("joined", "head STRING, tail STRING", "prompt_tokens INT", "prompt-template", "{head}{tail}");
+        sql.createModel(
+                "framed", "head STRING, tail STRING", "prompt_tokens INT", "prompt-template", "{head}</s>{tail}");
+        String predict = "SELECT prompt_tokens FROM ML_PREDICT(TABLE %s, MODEL %s, DESCRIPTOR(a, b))";
+
+        sql.execute(
+                "CREATE TEMPORARY VIEW whole AS SELECT CAST('a</s>' AS STRING) AS a, CAST('b' AS STRING) AS b FROM tickets");
+        sql.execute(
+                "CREATE TEMPORARY VIEW halves AS SELECT CAST('a</' AS STRING) AS a, CAST('s>b' AS STRING) AS b FROM tickets");
+        sql.execute(
+                "CREATE TEMPORARY VIEW ends AS SELECT CAST('a' AS STRING) AS a, CAST('b' AS STRING) AS b FROM tickets");
+        Object asText = sql.value(predict.formatted("whole", "joined"));
+
+        assertThat((Integer) asText).isGreaterThan(4);
+        assertThat(sql.value(predict.formatted("halves", "joined"))).isEqualTo(asText);
+        assertThat(sql.value(predict.formatted("ends", "framed"))).isEqualTo(4);
+    }
+
     @ParameterizedTest
     @CsvSource(
             delimiter = '|',

@@ -312,6 +312,29 @@ class SqlFunctionsIT {
     }
 
     @InBothModes
+    void controlStringsOfTextsAreTextUnlessTheyAreAllowed(RuntimeExecutionMode mode) {
+        int asControlToken = 4;
+        String tokens =
+                "SELECT LLM_TOKENS('a</s>b'), LLM_TRY_COMPLETE('a</s>b', '', MAP['max-tokens', '1']).prompt_tokens,"
+                        + " LLM_TRY_COMPLETE('</s>', '', MAP['max-tokens', '1', 'prompt-template', 'a{text}b']).prompt_tokens,"
+                        + " LLM_TRY_COMPLETE('a', '', MAP['max-tokens', '1', 'prompt-template', '{text}</s>b']).prompt_tokens,"
+                        + " LLM_TRY_COMPLETE('a</s>b', '', MAP['max-tokens', '1', 'control-tokens-in-text', 'true']).prompt_tokens"
+                        + " FROM notes";
+
+        assertThat(notes(mode, 1, "prompt-template", "{text}").rows(tokens))
+                .singleElement()
+                .satisfies(row -> {
+                    int asText = row.<Integer>getFieldAs(0);
+                    assertThat(asText).isGreaterThan(asControlToken);
+                    assertThat(row).isEqualTo(Row.of(asText, asText, asText, asControlToken, asControlToken));
+                });
+        assertThat(notes(mode, 1, "prompt-template", "{text}", "control-tokens-in-text", "true")
+                        .rows(tokens))
+                .containsExactly(
+                        Row.of(asControlToken, asControlToken, asControlToken, asControlToken, asControlToken));
+    }
+
+    @InBothModes
     void adaptersAreListed(RuntimeExecutionMode mode) {
         Sql sql = notes(mode, 1);
         assertThat(sql.value("SELECT LLM_COMPLETE(text, 'medical') FROM notes")).isNotNull();

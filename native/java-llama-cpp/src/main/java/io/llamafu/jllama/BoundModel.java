@@ -78,9 +78,9 @@ final class BoundModel {
                 cause);
     }
 
-    /** Tokens of a text, without the beginning-of-sequence token. */
-    int countTokens(String text) {
-        return model.encode(text).length;
+    /** Tokens of a text, without the beginning-of-sequence token. All control strings in it become control tokens. */
+    int[] tokenize(String text) {
+        return model.encode(text);
     }
 
     /** Queues a request and returns its task number. */

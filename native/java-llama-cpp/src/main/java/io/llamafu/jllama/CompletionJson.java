@@ -3,12 +3,17 @@ package io.llamafu.jllama;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.SamplingOptions;
 
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** Writes requests as the JSON of llama-server's {@code /completion}, which java-llama.cpp accepts. */
 final class CompletionJson {
+    /** More than any logit. */
+    private static final String UNWANTED_BIAS = "-1e9";
+
     private CompletionJson() {}
 
     /**
@@ -23,17 +28,24 @@ final class CompletionJson {
      * Writes a request, without its stop strings: java-llama.cpp does not report whether one ended an answer, so the
      * engine searches for them itself.
      *
+     * @param prompt as JSON
      * @param adapters all others are at scale 0
      * @param slot the sequence slot that answers it
      * @param maxTokens the most tokens to generate
      * @param sequenceTokens the most tokens of a sequence, including its prompt
+     * @param unwanted tokens to take only if the grammar allows no others
      */
     static String write(
-            CompletionRequest request, List<ScaledAdapter> adapters, int slot, int maxTokens, int sequenceTokens) {
+            CompletionRequest request,
+            String prompt,
+            List<ScaledAdapter> adapters,
+            int slot,
+            int maxTokens,
+            int sequenceTokens,
+            Collection<Integer> unwanted) {
         SamplingOptions sampling = request.sampling().effective(sequenceTokens);
-        String prompt = request.prompt().toString();
-        StringBuilder json = new StringBuilder(prompt.length() + 600).append("{\"prompt\":");
-        appendText(json, prompt);
+        StringBuilder json =
+                new StringBuilder(prompt.length() + 600).append("{\"prompt\":").append(prompt);
         append(json, "id_slot", slot);
         append(json, "stream", true);
         append(json, "cache_prompt", true);
@@ -53,9 +65,8 @@ final class CompletionJson {
         append(json, "presence_penalty", sampling.presencePenalty());
         append(json, "repeat_last_n", sampling.penaltyLastTokens());
         append(json, "seed", Integer.toUnsignedLong(sampling.seed()));
-        append(json, "logit_bias", logitBias(sampling.logitBias()));
-        json.append(",\"grammar\":");
-        appendText(json, sampling.grammar());
+        append(json, "logit_bias", logitBias(sampling.logitBias(), unwanted));
+        append(json, "grammar", text(sampling.grammar()));
         return json.append('}').toString();
     }
 
@@ -72,21 +83,22 @@ final class CompletionJson {
     }
 
     /** JSON has no infinity; {@code false} bans a token. */
-    private static String logitBias(Map<Integer, Float> logitBias) {
-        return logitBias.entrySet().stream()
-                .map(entry -> "[%d,%s]"
-                        .formatted(
-                                entry.getKey(),
-                                entry.getValue() == Float.NEGATIVE_INFINITY ? "false" : entry.getValue()))
-                .collect(Collectors.joining(",", "[", "]"));
+    private static String logitBias(Map<Integer, Float> logitBias, Collection<Integer> unwanted) {
+        Stream<String> given = logitBias.entrySet().stream().map(entry -> "[%d,%s]"
+                .formatted(entry.getKey(), entry.getValue() == Float.NEGATIVE_INFINITY ? "false" : entry.getValue()));
+        Stream<String> added = unwanted.stream()
+                .filter(token -> !logitBias.containsKey(token))
+                .map(token -> "[%d,%s]".formatted(token, UNWANTED_BIAS));
+        return Stream.concat(given, added).collect(Collectors.joining(",", "[", "]"));
     }
 
     private static void append(StringBuilder json, String key, Object value) {
         json.append(",\"").append(key).append("\":").append(value);
     }
 
-    private static void appendText(StringBuilder json, String text) {
-        json.append('"');
+    /** A text as JSON. */
+    static String text(String text) {
+        StringBuilder json = new StringBuilder(text.length() + 2).append('"');
         for (int i = 0; i < text.length(); i++) {
             char c = text.charAt(i);
             if (c == '"' || c == '\\') {
@@ -97,6 +109,6 @@ final class CompletionJson {
                 json.append(c);
             }
         }
-        json.append('"');
+        return json.append('"').toString();
     }
 }

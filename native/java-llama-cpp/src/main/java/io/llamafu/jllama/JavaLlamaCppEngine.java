@@ -34,9 +34,12 @@ import org.slf4j.LoggerFactory;
 
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Queue;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentLinkedQueue;
@@ -67,6 +70,26 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     private static final Duration CLOSE_TIMEOUT = Duration.ofMinutes(2);
     private static final long DEADLINE_CHECK_MILLIS = 10;
     private static final int FILE_THREADS = 2;
+    /** The names by which llama.cpp b4916 knows control tokens that end an answer. */
+    private static final Set<String> END_NAMES = Set.of(
+            "<|eot_id|>",
+            "<|eom_id|>",
+            "<|im_end|>",
+            "<|end|>",
+            "<|endoftext|>",
+            "<|end_of_text|>",
+            "<end_of_turn>",
+            "<EOT>",
+            "_<EOT>",
+            "<|fim_pad|>",
+            "<fim-pad>",
+            "<fim_pad>",
+            "<PAD>",
+            "<|fim_repo|>",
+            "<|repo_name|>",
+            "<fim-repo>",
+            "<REPO>",
+            "<|file_sep|>");
     /** Two adapters of alpha / rank 4 at scale 100; {@code EngineContractTest} checks that they corrupt no slot. */
     static final double MOST_STRENGTH = 800;
 
@@ -74,6 +97,10 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     private final ModelFile file;
     private final int sequenceTokens;
     private final int longestToken;
+    private final PromptTokenizer tokenizer;
+    /** Control tokens that a grammar of the library takes for the characters of their names. */
+    private final Set<Integer> misread;
+
     private final AdapterCatalog catalog;
     /** Looks adapters up, and reads their files. */
     private final ExecutorService files;
@@ -100,6 +127,9 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         this.sequenceTokens = SequenceTokens.of(options, file);
         this.memo = new AnswerMemo(options.answerMemo());
         this.longestToken = file.longestToken();
+        Map<String, Integer> controlTokens = file.controlTokens();
+        this.tokenizer = new PromptTokenizer(file, controlTokens);
+        this.misread = misread(file, controlTokens);
         this.catalog = catalog;
         this.files = files;
         this.inventory = new AdapterInventory(catalog, file.gguf(), tensor -> Optional.empty());
@@ -310,18 +340,19 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         ModelGeneration generation = acquire(adapters);
         try {
             checkStrength(request.adapters(), adapters, generation);
-            int prompt = checkedPromptTokens(generation.model(), request);
+            PromptTokenizer.Tokenized prompt = checkedPrompt(generation.model(), request);
             SlotAnswer answer = new SlotAnswer(
                     request,
                     adapters,
                     generation,
                     prompt,
-                    Math.min(request.maxTokens(), sequenceTokens - prompt),
+                    Math.min(request.maxTokens(), sequenceTokens - prompt.tokens()),
                     sequenceTokens,
                     submittedNanos,
                     startedNanos);
-            promptTokens.add(prompt);
-            boolean complete = answer.receiveAll(slot, future);
+            promptTokens.add(prompt.tokens());
+            Set<Integer> unwanted = request.sampling().grammar().isEmpty() ? Set.of() : misread;
+            boolean complete = answer.receiveAll(slot, unwanted, future);
             generatedTokens.add(answer.generatedTokens());
             return complete ? Optional.of(answer.completion()) : Optional.empty();
         } finally {
@@ -369,29 +400,29 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         }
     }
 
-    private int checkedPromptTokens(BoundModel model, CompletionRequest request) {
-        int tokens = promptTokens(model, request.prompt().toString());
-        if (tokens == 0) {
+    private PromptTokenizer.Tokenized checkedPrompt(BoundModel model, CompletionRequest request) {
+        PromptTokenizer.Tokenized prompt = tokenizer.tokenize(model, request.prompt());
+        if (prompt.tokens() == 0) {
             throw new LlamafuException(ErrorCode.INVALID_REQUEST, "The prompt has no tokens; give it a text.");
         }
-        if (tokens >= sequenceTokens) {
+        if (prompt.tokens() >= sequenceTokens) {
             throw new LlamafuException(
                     ErrorCode.PROMPT_TOO_LONG,
                     "The prompt has %d tokens, but a sequence holds %d with its answer; shorten it or raise context-size (the model was trained for %d)."
-                            .formatted(tokens, sequenceTokens, file.contextLength()));
+                            .formatted(prompt.tokens(), sequenceTokens, file.contextLength()));
         }
-        return tokens;
+        return prompt;
     }
 
-    private int promptTokens(BoundModel model, String prompt) {
-        return model.countTokens(prompt) + (addsBeginOfSequence() ? 1 : 0);
-    }
-
-    /** The default of llama.cpp, if the file does not say. */
-    private boolean addsBeginOfSequence() {
-        return file.gguf()
-                .findFlag("tokenizer.ggml.add_bos_token")
-                .orElseGet(() -> file.gguf().string("tokenizer.ggml.model").equals("llama"));
+    /** All but those that end the answer, which a grammar of the library allows at its end only. */
+    private static Set<Integer> misread(ModelFile file, Map<String, Integer> controlTokens) {
+        Set<Integer> misread = new HashSet<>();
+        controlTokens.forEach((text, token) -> {
+            if (!END_NAMES.contains(text) && token != file.endOfSequence()) {
+                misread.add(token);
+            }
+        });
+        return misread;
     }
 
     private LlamafuException coded(Throwable failure) {
@@ -417,7 +448,8 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         TextLimits.checkWords(text);
         ModelGeneration generation = acquire(List.of());
         try {
-            return TextLimits.withLargeStack(() -> promptTokens(generation.model(), text));
+            return TextLimits.withLargeStack(() -> tokenizer.tokenize(generation.model(), prompt))
+                    .tokens();
         } finally {
             generation.release();
         }

@@ -11,6 +11,7 @@ import io.llamafu.jllama.BoundModel.Piece;
 import io.llamafu.jllama.CompletionJson.ScaledAdapter;
 
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -26,7 +27,7 @@ final class SlotAnswer {
     private final ModelGeneration generation;
     private final List<AppliedAdapter> resolved = new ArrayList<>();
     private final List<ScaledAdapter> scaled = new ArrayList<>();
-    private final int promptTokens;
+    private final PromptTokenizer.Tokenized prompt;
     private final int maxTokens;
     private final int sequenceTokens;
     private final long submittedNanos;
@@ -46,14 +47,14 @@ final class SlotAnswer {
             CompletionRequest request,
             List<AdapterFile> adapters,
             ModelGeneration generation,
-            int promptTokens,
+            PromptTokenizer.Tokenized prompt,
             int maxTokens,
             int sequenceTokens,
             long submittedNanos,
             long startedNanos) {
         this.request = request;
         this.generation = generation;
-        this.promptTokens = promptTokens;
+        this.prompt = prompt;
         this.maxTokens = maxTokens;
         this.sequenceTokens = sequenceTokens;
         this.submittedNanos = submittedNanos;
@@ -68,10 +69,15 @@ final class SlotAnswer {
         }
     }
 
-    /** Sends the request and reads its answer; false if the future was completed meanwhile and the rest was dropped. */
-    boolean receiveAll(int slot, CompletableFuture<CompletionResult> future) {
+    /**
+     * Sends the request and reads its answer; false if the future was completed meanwhile and the rest was dropped.
+     *
+     * @param unwanted tokens to take only if the grammar allows no others
+     */
+    boolean receiveAll(int slot, Collection<Integer> unwanted, CompletableFuture<CompletionResult> future) {
         BoundModel model = generation.model();
-        int task = model.request(CompletionJson.write(request, scaled, slot, maxTokens, sequenceTokens));
+        int task = model.request(
+                CompletionJson.write(request, prompt.json(), scaled, slot, maxTokens, sequenceTokens, unwanted));
         boolean lastHadText = true;
         while (true) {
             Piece piece = model.receive(task);
@@ -125,7 +131,7 @@ final class SlotAnswer {
         return new CompletionResult(
                 text.toString(),
                 finishReason,
-                promptTokens,
+                prompt.tokens(),
                 0,
                 generatedTokens,
                 resolved,

@@ -71,6 +71,17 @@ class RecordQuestionTest {
     }
 
     @Test
+    void controlTokensAreInTextOnlyIfTheOptionsSaySo() {
+        assertThat(LlamafuOptions.builder()
+                        .model("base.gguf")
+                        .controlTokensInText(true)
+                        .build()
+                        .applyControlTokens(Prompt.text("a</s>")))
+                .isEqualTo(Prompt.withControlTokens("a</s>"));
+        assertThat(options.applyControlTokens(Prompt.text("a</s>"))).isEqualTo(Prompt.text("a</s>"));
+    }
+
+    @Test
     void recordOverridesScalesSamplingAndMaxTokens() {
         RoutedRequest request = request("1", "medical+formal:0.7");
         request.setScales(Map.of("medical", 0.5f));

@@ -3,6 +3,7 @@ package io.llamafu.flink.routing;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.Prompt;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.PromptTemplate;
 import org.apache.flink.api.common.typeinfo.Types;
@@ -48,6 +49,9 @@ class RequestFunctionTest {
         assertThat(request.getId()).isEqualTo("id of abc");
         assertThat(request.getKey()).isEqualTo("a");
         assertThat(request.getPrompt()).isEqualTo("<abc>");
+        assertThat(PromptParts.read(request, new PromptTemplate("{text}")))
+                .isEqualTo(
+                        Prompt.withControlTokens("<").plus(Prompt.text("abc")).plus(Prompt.withControlTokens(">")));
         assertThat(request.getStack()).isEqualTo("medical+formal");
         assertThat(request.getPinned()).isTrue();
         assertThat(request.getScales()).isEqualTo(Map.of("formal", 0.5f));
