@@ -44,8 +44,8 @@ public final class RealModels {
         Path folder = cache().resolve("models").resolve(name);
         if (Files.isDirectory(folder)) {
             try (Stream<Path> files = Files.list(folder)) {
-                Optional<Path> model = files.filter(file -> file.toString().endsWith(".gguf"))
-                        .findFirst();
+                Optional<Path> model =
+                        files.filter(file -> file.toString().endsWith(".gguf")).findFirst();
                 if (model.isPresent()) {
                     return model;
                 }
