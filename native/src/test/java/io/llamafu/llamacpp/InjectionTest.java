@@ -59,12 +59,13 @@ class InjectionTest {
     @TempDir
     private static Path folder;
 
-    private static LlamaModel load(VocabularyModel vocabulary) throws Exception {
-        return LlamaModel.load(EngineOptions.builder(vocabulary.write(folder)).build());
-    }
+    private boolean addsBeginOfSequence;
 
-    private static boolean addsBeginOfSequence(LlamaModel model) {
-        return tokens(model, Prompt.text("")).length == 1;
+    private LlamaModel load(VocabularyModel vocabulary) throws Exception {
+        LlamaModel model =
+                LlamaModel.load(EngineOptions.builder(vocabulary.write(folder)).build());
+        addsBeginOfSequence = tokens(model, Prompt.text("")).length == 1;
+        return model;
     }
 
     private static int[] tokens(LlamaModel model, Prompt prompt) {
@@ -77,9 +78,9 @@ class InjectionTest {
     }
 
     /** The control tokens, without the one that begins every sequence. */
-    private static List<Integer> controls(LlamaModel model, Prompt prompt) {
+    private List<Integer> controls(LlamaModel model, Prompt prompt) {
         int[] tokens = tokens(model, prompt);
-        return Arrays.stream(tokens, addsBeginOfSequence(model) ? 1 : 0, tokens.length)
+        return Arrays.stream(tokens, addsBeginOfSequence ? 1 : 0, tokens.length)
                 .filter(token -> token < VocabularyModel.controlCount())
                 .boxed()
                 .toList();
@@ -122,7 +123,7 @@ class InjectionTest {
     void controlStringsThatAreSplitAreText(VocabularyModel vocabulary) throws Exception {
         try (LlamaModel model = load(vocabulary)) {
             for (String control : VocabularyModel.controlStrings()) {
-                for (String text : List.of(control, control + control, "a" + control + "b")) {
+                for (String text : List.of(control + control, "a" + control + "b")) {
                     for (List<String> split : HostileTexts.splits(text)) {
                         Prompt before = trusted("x" + split.get(0));
                         Prompt after = trusted(split.get(1) + "x");
@@ -203,7 +204,7 @@ class InjectionTest {
             int[] without = tokens(model, trusted("[INST] a"));
             int[] with = tokens(model, trusted("<s>[INST] ").plus(Prompt.text("a")));
             int[] twice = tokens(model, trusted("<s><s>[INST] a"));
-            int[] begun = addsBeginOfSequence(model) ? without : prepended(without);
+            int[] begun = addsBeginOfSequence ? without : prepended(without);
 
             assertThat(with).isEqualTo(begun);
             assertThat(twice).as("as its author wrote it").isEqualTo(prepended(begun));
