@@ -69,6 +69,15 @@ public:
         return llama_decode(context_.get(), batch);
     }
 
+    /// One for each token of the vocabulary.
+    const float * logits(int32_t batch_row) const {
+        const float * logits = llama_get_logits_ith(context_.get(), batch_row);
+        if (logits == nullptr) {
+            throw CodedError("ENGINE_FAILED", "Row " + std::to_string(batch_row) + " of the batch has no logits.");
+        }
+        return logits;
+    }
+
     /// Samples rows [0, rows) of the round; a row that fails gets token -1. Returns one line with code and message for
     /// each failed row.
     std::string sample(int32_t rows) {
@@ -76,12 +85,8 @@ public:
         AbortGuard guard; // a failed row must not affect the others
         for (int32_t row = 0; row < rows; row++) {
             try {
-                const float * logits = llama_get_logits_ith(context_.get(), round_index_[row]);
-                if (logits == nullptr) {
-                    throw CodedError("ENGINE_FAILED",
-                        "Row " + std::to_string(round_index_[row]) + " of the batch has no logits.");
-                }
-                round_token_[row] = from_handle<TokenSampler>(round_sampler_[row])->sample(logits);
+                const float * scores = logits(round_index_[row]);
+                round_token_[row] = from_handle<TokenSampler>(round_sampler_[row])->sample(scores);
             } catch (const CodedError & e) {
                 round_token_[row] = -1;
                 failures += failure(e.code(), e.what());
@@ -191,6 +196,21 @@ JNIEXPORT jbyteArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_sample(
     return guarded(env, static_cast<jbyteArray>(nullptr), [&] {
         const std::string failures = from_handle<DecodeContext>(context)->sample(rows);
         return failures.empty() ? nullptr : to_java(env, failures);
+    });
+}
+
+JNIEXPORT jfloatArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_logits(
+    JNIEnv * env, jclass, jlong context, jint batch_row) {
+    return guarded(env, static_cast<jfloatArray>(nullptr), [&] {
+        const DecodeContext * decode = from_handle<DecodeContext>(context);
+        const float * logits = decode->logits(batch_row);
+        const jsize count = llama_vocab_n_tokens(llama_model_get_vocab(llama_get_model(decode->get())));
+        jfloatArray result = env->NewFloatArray(count);
+        if (result == nullptr) {
+            throw JavaExceptionPending();
+        }
+        env->SetFloatArrayRegion(result, 0, count, logits);
+        return result;
     });
 }
 

@@ -102,6 +102,11 @@ final class LlamaContext extends NativeHandle {
         return failures == null ? List.of() : failures(new String(failures, UTF_8));
     }
 
+    /** The logits of a row of the last batch whose output was wanted. Copies them all: for tests and reports. */
+    float[] logits(int batchRow) {
+        return LlamaCpp.logits(address, batchRow);
+    }
+
     /** Splits at line feeds only; {@link String#lines} would also split at a carriage return inside a message. */
     static List<LlamafuException> failures(String lines) {
         return Arrays.stream(lines.split("\n")).map(LlamaContext::failure).toList();

@@ -86,6 +86,9 @@ final class LlamaCpp {
     /** Null, or in UTF-8 one line for each row with token -1: the name of an error code and a message. */
     static native byte[] sample(long context, int rows);
 
+    /** The logits of a row of the batch whose output was wanted, one for each token of the vocabulary. */
+    static native float[] logits(long context, int batchRow);
+
     static native void abort(long context);
 
     /** Removes the cells of a sequence from a position on; false if only the whole sequence can be removed. */

@@ -13,7 +13,7 @@ import java.util.Map;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** The build of the native library fails with a message that says what to do. */
+/** Builds and downloads fail with a message that says what to do. */
 class BuildScriptsTest {
     @TempDir
     Path folder;
@@ -58,6 +58,37 @@ class BuildScriptsTest {
 
         assertThat(result.exitCode).isNotZero();
         assertThat(result.output).contains("native.march=pentium-9 is no instruction set that");
+    }
+
+    @Test
+    void fetchedModelMustBeThePinnedFile() throws Exception {
+        Path other = Files.writeString(folder.resolve("other.gguf"), "GGUF");
+
+        Result result = run(
+                Map.of("PATH", System.getenv("PATH")),
+                "../examples/models/fetch",
+                "gemma3-270m",
+                "--from",
+                other.toString());
+
+        assertThat(result.exitCode).isNotZero();
+        assertThat(result.output)
+                .contains(other + " is not gemma-3-270m-q4_k_m.gguf")
+                .contains("SHA-256");
+        assertThat(folder.resolve("cache/models/gemma3-270m")).isEmptyDirectory();
+    }
+
+    @Test
+    void fetchNamesWhatIsMissing() throws Exception {
+        install("bash", "dirname", "flock", "mkdir", "mktemp", "rm");
+
+        Result result = run(Map.of(), "../examples/models/fetch", "smollm2-135m-instruct");
+
+        assertThat(result.exitCode).isNotZero();
+        assertThat(result.output)
+                .contains("python3 is needed")
+                .contains("apt-get install python3-pip")
+                .contains("--from FILE");
     }
 
     private record Result(int exitCode, String output) {}
