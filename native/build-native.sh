@@ -102,12 +102,13 @@ describe_inputs() {
             "Use native, or a level such as x86-64-v2, x86-64-v3, x86-64-v4, armv8-a."
     compiler=$("$CXX" --version | head -n 1)
     patches_hash=$(hash_of_files patches '*.patch')
+    sources_hash=$(hash_of_files src/main/cpp '*')
 
     stamp=$build_dir/inputs.sha256
     inputs=$({
         echo "$march" "$sanitize" "$cuda" "$compiler" "$patches_hash"
         echo "$macros"
-        hash_of_files src/main/cpp '*'
+        echo "$sources_hash"
         hash_of_files src/test/cpp '*'
         sha256sum CMakeLists.txt cpu-features.txt llama-cpp.env ./*.sh
     } | short_sha256)
@@ -211,7 +212,7 @@ build_library() {
     logged cmake -S . -B "$cmake_dir" -DCMAKE_BUILD_TYPE=Release \
         -DLLAMAFU_LLAMA_CPP="$llama_cpp" -DLLAMAFU_MARCH="$march" -DLLAMAFU_SANITIZE="$sanitize" \
         -DLLAMAFU_CUDA="${cuda^^}" -DJAVA_HOME="$java_home" \
-        -DLLAMAFU_BUILD_INFO="llama.cpp $LLAMA_CPP_VERSION (${LLAMA_CPP_COMMIT:0:7}, patches $patches_hash), march $march, $compiler" \
+        -DLLAMAFU_BUILD_INFO="llama.cpp $LLAMA_CPP_VERSION (${LLAMA_CPP_COMMIT:0:7}, patches $patches_hash, sources $sources_hash), march $march, CUDA $cuda, $compiler" \
         || fail_with_log "cannot configure libllamafu.so"
     logged cmake --build "$cmake_dir" --parallel "$jobs" || fail_with_log "cannot build libllamafu.so"
 }

@@ -34,7 +34,7 @@ class ConvertPeftTest {
                 .containsPattern("alpha +16\\.0\n")
                 .containsPattern("modules +attn_k, attn_output, attn_q, attn_v, ffn_down, ffn_gate, ffn_up\n")
                 .containsPattern("tensors +56 F16\n")
-                .containsPattern("bytes +75680\n")
+                .containsPattern("bytes +75776\n")
                 .containsPattern("sha256 +[0-9a-f]{64}\n");
     }
 

@@ -1,15 +1,21 @@
 package io.llamafu.adapter;
 
 import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
 import io.llamafu.gguf.GgufFile;
+import io.llamafu.gguf.GgufKind;
+import io.llamafu.gguf.GgufReader;
 import io.llamafu.gguf.GgufTensor;
 import io.llamafu.gguf.GgufTensorType;
 import io.llamafu.gguf.GgufValue;
 import io.llamafu.gguf.GgufValueType;
 
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -17,6 +23,8 @@ import java.util.Set;
 import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 import static java.util.Objects.requireNonNull;
 
@@ -60,6 +68,30 @@ public final class AdapterCompatibility {
         return new AdapterCompatibility(base, adapter, refusals).check();
     }
 
+    /**
+     * Checks a file with its weights, of which it reports the first that is invalid.
+     *
+     * @throws LlamafuException with {@link ErrorCode#ADAPTER_NOT_FOUND} or {@link ErrorCode#ADAPTER_INVALID} if there is no
+     *     such file, or it is no GGUF file
+     */
+    public static CompatibilityReport checkFile(GgufFile base, Path file, Function<String, Optional<String>> refusals) {
+        GgufFile adapter = GgufReader.read(file, GgufKind.ADAPTER);
+        CompatibilityReport report = check(base, adapter, refusals);
+        WeightScan weights = WeightScan.of(file);
+        try {
+            Sha256.read(file, weights::take, () -> {});
+        } catch (IOException e) {
+            throw GgufKind.ADAPTER.invalid(file, "cannot be read: %s.".formatted(e.getMessage()));
+        }
+        return weights.found()
+                .map(tensor -> report.and(new CompatibilityReport.Reason(
+                        ErrorCode.ADAPTER_INVALID,
+                        tensor,
+                        "finite weights from -%d to %d".formatted(WeightScan.MOST, WeightScan.MOST),
+                        "a tensor with others")))
+                .orElse(report);
+    }
+
     private CompatibilityReport check() {
         checkMetadata();
         adapter.tensors().values().forEach(this::checkTensor);
@@ -69,7 +101,29 @@ public final class AdapterCompatibility {
         }
         checkLayers(pairs.keySet());
         pairs.values().forEach(this::checkPair);
-        return new CompatibilityReport(reasons, text(adapter, "general.base_model.0.name"), text(base, "general.name"));
+        Optional<String> trainedOn = text(adapter, "general.base_model.0.name");
+        return new CompatibilityReport(
+                reasons,
+                trainedOn,
+                text(base, "general.name"),
+                trainedOn.filter(name -> !isName(name)).isPresent());
+    }
+
+    /** Whether it may be a name of the base, whose parts are written with or without blanks, hyphens and a quantization. */
+    private boolean isName(String name) {
+        String parts = Stream.of("general.basename", "general.size_label", "general.finetune")
+                .flatMap(key -> text(base, key).stream())
+                .collect(Collectors.joining());
+        return Stream.of(
+                        text(base, "general.name").orElse(""),
+                        parts,
+                        text(base, "general.base_model.0.name").orElse(""),
+                        String.valueOf(base.path().getFileName()))
+                .anyMatch(known -> letters(known).contains(letters(name)));
+    }
+
+    private static String letters(String name) {
+        return name.toLowerCase(Locale.ROOT).replaceAll("[^\\p{L}\\p{N}.]", "");
     }
 
     private static Optional<String> text(GgufFile file, String key) {

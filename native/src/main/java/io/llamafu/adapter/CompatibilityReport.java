@@ -6,6 +6,7 @@ import io.llamafu.LlamafuException;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 import static java.util.Objects.requireNonNull;
 
@@ -16,8 +17,10 @@ import static java.util.Objects.requireNonNull;
  * @param trainedOn the model that the adapter names as its base, if any. Models have many names, so a difference is not
  *     a reason by itself
  * @param base the name of the base model, if it has one
+ * @param isOfAnotherBase whether the adapter names a base whose name is none of those that the model has
  */
-public record CompatibilityReport(List<Reason> reasons, Optional<String> trainedOn, Optional<String> base) {
+public record CompatibilityReport(
+        List<Reason> reasons, Optional<String> trainedOn, Optional<String> base, boolean isOfAnotherBase) {
     private static final int MOST_REASONS_IN_MESSAGE = 10;
 
     /**
@@ -47,6 +50,17 @@ public record CompatibilityReport(List<Reason> reasons, Optional<String> trained
         reasons = List.copyOf(reasons);
         requireNonNull(trainedOn, "trainedOn is null");
         requireNonNull(base, "base is null");
+    }
+
+    /** A report on an adapter that names no base. */
+    public static CompatibilityReport of(List<Reason> reasons) {
+        return new CompatibilityReport(reasons, Optional.empty(), Optional.empty(), false);
+    }
+
+    /** With a further reason. */
+    CompatibilityReport and(Reason reason) {
+        return new CompatibilityReport(
+                Stream.concat(reasons.stream(), Stream.of(reason)).toList(), trainedOn, base, isOfAnotherBase);
     }
 
     public boolean isCompatible() {

@@ -14,6 +14,7 @@ import static java.util.Objects.requireNonNull;
  *     the answer came from the memo, see {@link #isRemembered}
  * @param generatedTokens tokens of the answer, with the end-of-generation token
  * @param adapters the stack that answered, in the order of the request; empty for the base model
+ * @param computation what else it takes to repeat the answer
  * @param timings where the time went
  */
 public record CompletionResult(
@@ -23,11 +24,13 @@ public record CompletionResult(
         int cachedPromptTokens,
         int generatedTokens,
         List<AppliedAdapter> adapters,
+        Computation computation,
         Timings timings) {
     public CompletionResult {
         requireNonNull(text, "text is null");
         requireNonNull(finishReason, "finishReason is null");
         adapters = List.copyOf(adapters);
+        requireNonNull(computation, "computation is null");
         requireNonNull(timings, "timings is null");
     }
 
@@ -39,7 +42,26 @@ public record CompletionResult(
     /** This result for another, identical request. */
     public CompletionResult repeated(Timings ofTheOther) {
         return new CompletionResult(
-                text, finishReason, promptTokens, promptTokens, generatedTokens, adapters, ofTheOther);
+                text, finishReason, promptTokens, promptTokens, generatedTokens, adapters, computation, ofTheOther);
+    }
+
+    /**
+     * How an answer was computed.
+     *
+     * @param modelDigest lower-case hexadecimal SHA-256 of the model file
+     * @param engine the engine and what it was built from: llama.cpp's version, our changes to it, and the compiler
+     * @param sampling as applied: the seed is the one that was used
+     * @param maxTokens of the request
+     * @param stop strings of the request
+     */
+    public record Computation(
+            String modelDigest, String engine, SamplingOptions sampling, int maxTokens, List<String> stop) {
+        public Computation {
+            requireNonNull(modelDigest, "modelDigest is null");
+            requireNonNull(engine, "engine is null");
+            requireNonNull(sampling, "sampling is null");
+            stop = List.copyOf(stop);
+        }
     }
 
     /**

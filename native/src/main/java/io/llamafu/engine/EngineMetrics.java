@@ -20,6 +20,7 @@ package io.llamafu.engine;
  * @param adapterEvictions adapters evicted from memory; 0 if unknown
  * @param adapterFailures loads that failed; 0 if unknown
  * @param memoHits requests answered from the memo
+ * @param adapterBudget the most bytes of adapters in memory; 0 is no limit
  * @param memory bytes in use, by purpose
  */
 public record EngineMetrics(
@@ -40,6 +41,7 @@ public record EngineMetrics(
         long adapterEvictions,
         long adapterFailures,
         long memoHits,
+        long adapterBudget,
         Memory memory) {
 
     /**

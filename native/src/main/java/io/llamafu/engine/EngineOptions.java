@@ -14,6 +14,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.OptionalLong;
+import java.util.regex.Pattern;
 
 import static java.util.Objects.requireNonNull;
 
@@ -21,6 +23,7 @@ import static java.util.Objects.requireNonNull;
  * The options of an engine. Equal options share one engine in {@link SharedEngines}.
  *
  * @param model the GGUF model file
+ * @param modelDigest the SHA-256 of the model file, if it is known; else the engine computes it while it loads the model
  * @param adapters the source of the adapters, which the engine opens
  * @param engine {@link #AUTO}, or the {@link EngineProvider#name() name} of the engine to use
  * @param contextSize the most tokens of one sequence, prompt and answer; limited by the context the model was trained
@@ -33,7 +36,8 @@ import static java.util.Objects.requireNonNull;
  *     or uses the CPU if there is none. Ignored without layers for a GPU
  * @param modelLoading whether the model is read into memory or its file is mapped
  * @param memoryBudget the most bytes for weights, cache and scratch; 0 is no limit
- * @param adapterMemoryBudget the most bytes for adapters; 0 is no limit
+ * @param adapterMemoryBudget the most bytes for adapters; 0 is no limit. Empty leaves it to the engine, which takes half of
+ *     the memory that is left when it is opened, see {@link EngineMetrics#adapterBudget}
  * @param adapterRefreshInterval how long the lookup of an adapter name is cached; 0 looks at the file for every request
  * @param adapterPreload stacks whose adapters are loaded when the engine is opened, all together; if that fails, it is
  *     not opened
@@ -46,6 +50,7 @@ import static java.util.Objects.requireNonNull;
  */
 public record EngineOptions(
         Path model,
+        Optional<String> modelDigest,
         AdapterSource adapters,
         String engine,
         int contextSize,
@@ -56,7 +61,7 @@ public record EngineOptions(
         OptionalInt gpuDevice,
         ModelLoading modelLoading,
         long memoryBudget,
-        long adapterMemoryBudget,
+        OptionalLong adapterMemoryBudget,
         Duration adapterRefreshInterval,
         List<AdapterStack> adapterPreload,
         LoraBatching loraBatching,
@@ -66,6 +71,8 @@ public record EngineOptions(
 
     /** Far more than any machine computes in one step, yet small enough that per-row sizes do not overflow. */
     private static final int MOST_BATCH = 1 << 20;
+
+    private static final Pattern SHA256 = Pattern.compile("[0-9a-f]{64}");
 
     /** The available engine of the highest priority. */
     public static final String AUTO = "auto";
@@ -91,6 +98,12 @@ public record EngineOptions(
 
     public EngineOptions {
         requireNonNull(model, "model is null");
+        requireNonNull(modelDigest, "modelDigest is null");
+        require(
+                modelDigest.isEmpty() || SHA256.matcher(modelDigest.get()).matches(),
+                "the digest of the model",
+                modelDigest.orElse(""),
+                "64 hexadecimal digits in lower case");
         requireNonNull(adapters, "adapters is null");
         requireNonNull(engine, "engine is null");
         require(!engine.isBlank(), "engine", "'" + engine + "'", "auto or the name of an engine");
@@ -112,7 +125,12 @@ public record EngineOptions(
         require(gpuDevice.orElse(0) >= 0, "the GPU's index", gpuDevice, "0 or more");
         requireNonNull(modelLoading, "modelLoading is null");
         require(memoryBudget >= 0, "memory-budget", memoryBudget, "0 (no limit) or more bytes");
-        require(adapterMemoryBudget >= 0, "adapters.memory-budget", adapterMemoryBudget, "0 (no limit) or more bytes");
+        requireNonNull(adapterMemoryBudget, "adapterMemoryBudget is null");
+        require(
+                adapterMemoryBudget.orElse(0) >= 0,
+                "adapters.memory-budget",
+                adapterMemoryBudget.orElse(0),
+                "0 (no limit) or more bytes");
         requireNonNull(adapterRefreshInterval, "adapterRefreshInterval is null");
         require(!adapterRefreshInterval.isNegative(), "adapters.refresh-interval", adapterRefreshInterval, "0 or more");
         adapterPreload = List.copyOf(adapterPreload);
@@ -141,6 +159,7 @@ public record EngineOptions(
     /** Mutable and not thread-safe. Ranges are checked by {@link #build()}. */
     public static final class Builder {
         private final Path model;
+        private Optional<String> modelDigest = Optional.empty();
         private Optional<Path> adapterFolder = Optional.empty();
         private final Map<String, Path> adapterFiles = new HashMap<>();
         private Optional<AdapterSource> adapters = Optional.empty();
@@ -153,7 +172,7 @@ public record EngineOptions(
         private OptionalInt gpuDevice = OptionalInt.empty();
         private ModelLoading modelLoading = ModelLoading.READ;
         private long memoryBudget = 0;
-        private long adapterMemoryBudget = 0;
+        private OptionalLong adapterMemoryBudget = OptionalLong.empty();
         private Duration adapterRefreshInterval = AdapterCatalog.DEFAULT_REFRESH_INTERVAL;
         private List<AdapterStack> adapterPreload = List.of();
         private LoraBatching loraBatching = LoraBatching.MIXED;
@@ -163,6 +182,11 @@ public record EngineOptions(
 
         private Builder(Path model) {
             this.model = requireNonNull(model, "model is null");
+        }
+
+        public Builder modelDigest(String sha256) {
+            this.modelDigest = Optional.of(sha256);
+            return this;
         }
 
         /** A folder of which every {@code NAME.gguf} is the adapter NAME. */
@@ -229,7 +253,7 @@ public record EngineOptions(
         }
 
         public Builder adapterMemoryBudget(long adapterMemoryBudget) {
-            this.adapterMemoryBudget = adapterMemoryBudget;
+            this.adapterMemoryBudget = OptionalLong.of(adapterMemoryBudget);
             return this;
         }
 
@@ -266,6 +290,7 @@ public record EngineOptions(
         public EngineOptions build() {
             return new EngineOptions(
                     model,
+                    modelDigest,
                     adapters.orElseGet(() -> new LocalAdapters(adapterFolder, adapterFiles)),
                     engine,
                     contextSize,

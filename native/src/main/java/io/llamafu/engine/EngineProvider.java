@@ -24,6 +24,16 @@ public interface EngineProvider {
     NeededMemory neededMemory(EngineOptions options);
 
     /**
+     * What an engine of these options will allocate, without adapters, as exactly as the engine can compute it. Loads no
+     * weights; may load a library.
+     *
+     * @throws io.llamafu.LlamafuException as {@link #open}
+     */
+    default EngineMetrics.Memory plannedMemory(EngineOptions options) {
+        return new EngineMetrics.Memory(neededMemory(options).total(), 0, 0, 0);
+    }
+
+    /**
      * Bytes of an engine.
      *
      * @param host in the memory of the machine

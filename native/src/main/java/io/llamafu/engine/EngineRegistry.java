@@ -73,6 +73,17 @@ final class EngineRegistry {
             return Math.max(0, bytes() - gpuBytes);
         }
 
+        /** With the adapters that it may still load. */
+        private long mostHostBytes() {
+            InferenceEngine open = engine;
+            if (open == null) {
+                return hostBytes();
+            }
+            EngineMetrics metrics = open.metrics();
+            long missing = metrics.adapterBudget() - metrics.memory().adapters();
+            return hostBytes() + Math.max(0, missing);
+        }
+
         /** Logs a failure: the caller can do nothing about it. */
         private void closeEngine() {
             InferenceEngine closing = engine;
@@ -185,6 +196,13 @@ final class EngineRegistry {
         long budget = opening.options.memoryBudget();
         return sum(entry -> true, Entry::hostBytes) <= availableBytes.getAsLong()
                 && (budget == 0 || opening.expectedBytes + sum(Entry::isIdle, Entry::bytes) <= budget);
+    }
+
+    /** The bytes that all engines but that of these options leave. */
+    long bytesLeftFor(EngineOptions opening) {
+        synchronized (entries) {
+            return availableBytes.getAsLong() - sum(entry -> !entry.options.equals(opening), Entry::mostHostBytes);
+        }
     }
 
     private long sum(Predicate<Entry> which, ToLongFunction<Entry> bytes) {

@@ -3,7 +3,9 @@ package io.llamafu.engine;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.adapter.CompatibilityReport;
 
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -48,6 +50,15 @@ public interface InferenceEngine extends AutoCloseable {
      * <p>Reads the headers of the files that are not in memory, so it may block on files.
      */
     List<LoadedAdapter> adapters();
+
+    /**
+     * Everything for which the engine would refuse a file as an adapter of its model, at once. Reads the whole file, and loads
+     * nothing.
+     *
+     * @throws LlamafuException with {@link ErrorCode#ADAPTER_NOT_FOUND} or {@link ErrorCode#ADAPTER_INVALID} if there is no
+     *     such file, or it is no GGUF file
+     */
+    CompatibilityReport check(Path file);
 
     /**
      * Loads the adapters of a stack, all or none, so that the first request need not wait for them. They stay in memory like

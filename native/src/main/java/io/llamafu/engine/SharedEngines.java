@@ -98,6 +98,15 @@ public final class SharedEngines {
         return REGISTRY.acquire(requireNonNull(options, "options is null"));
     }
 
+    /**
+     * What the engine of these options would allocate, without adapters. Loads no weights.
+     *
+     * @throws LlamafuException if it could not be opened
+     */
+    public static EngineMetrics.Memory plannedMemory(EngineOptions options) {
+        return provider(options).plannedMemory(options);
+    }
+
     /** The number of engines that this class loader has opened so far, each with its own model. */
     public static long openedEngines() {
         return REGISTRY.openedCount();
@@ -106,6 +115,14 @@ public final class SharedEngines {
     /** The memory of the engines of this class loader now, of those that are kept warm too. */
     public static List<Usage> usage() {
         return REGISTRY.usage();
+    }
+
+    /**
+     * The memory that the heap, other uses and other engines of this class loader leave for the engine of these options, in
+     * bytes. Other engines count with all adapters that their budgets allow.
+     */
+    public static long bytesLeftFor(EngineOptions options) {
+        return REGISTRY.bytesLeftFor(options);
     }
 
     /** Reserves memory outside the heap for other uses, in bytes, which engines leave free. */

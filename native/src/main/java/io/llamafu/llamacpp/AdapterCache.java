@@ -409,6 +409,11 @@ final class AdapterCache implements AutoCloseable {
         return memory.bytes();
     }
 
+    /** The most bytes; 0 is no limit. */
+    long budget() {
+        return memory.budget();
+    }
+
     long loadCount() {
         return memory.loadCount();
     }

@@ -444,6 +444,11 @@ final class AdapterMemory {
         return bytes;
     }
 
+    /** The most bytes; 0 is no limit. */
+    long budget() {
+        return budget;
+    }
+
     /** Files loaded so far. */
     synchronized long loadCount() {
         return loads;

@@ -303,6 +303,7 @@ final class DecodeLoop {
                 adapters.evictionCount(),
                 adapters.failureCount(),
                 memoHits,
+                adapters.budget(),
                 new EngineMetrics.Memory(memory.model(), memory.context(), memory.compute(), adapters.residentBytes()));
     }
 }

@@ -10,6 +10,7 @@ import io.llamafu.adapter.AdapterInfo;
 import io.llamafu.adapter.AdapterName;
 import io.llamafu.adapter.AdapterSource;
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.adapter.CompatibilityReport;
 import io.llamafu.engine.AppliedAdapter;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.CompletionResult;
@@ -22,6 +23,7 @@ import io.llamafu.engine.Prompt;
 import io.llamafu.engine.support.AdapterInventory;
 import io.llamafu.engine.support.AnswerMemo;
 import io.llamafu.engine.support.MemoryBudget;
+import io.llamafu.engine.support.ModelDigest;
 import io.llamafu.engine.support.OpenRequests;
 import io.llamafu.engine.support.Preload;
 import io.llamafu.engine.support.RequestCheck;
@@ -34,6 +36,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.nio.IntBuffer;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
@@ -65,6 +68,8 @@ public final class LlamaCppEngine implements InferenceEngine {
     private final OpenRequests openRequests;
     private final DecodeLoop loop;
     private final AnswerMemo memo;
+    private final String modelDigest;
+    private final String build;
     /** Shared by {@code submit}, exclusive in {@code close}: after close no request is on its way to the loop. */
     private final ReadWriteLock gate = new ReentrantReadWriteLock();
 
@@ -77,7 +82,8 @@ public final class LlamaCppEngine implements InferenceEngine {
             ModelWatch watch,
             LlamaContext context,
             int maxSequenceTokens,
-            GgufFile base) {
+            GgufFile base,
+            String modelDigest) {
         this.model = model;
         this.watch = watch;
         this.maxSequenceTokens = maxSequenceTokens;
@@ -85,6 +91,8 @@ public final class LlamaCppEngine implements InferenceEngine {
         this.openRequests = new OpenRequests();
         this.loop = new DecodeLoop(options, model, context, maxSequenceTokens, openRequests);
         this.memo = new AnswerMemo(options.answerMemo());
+        this.modelDigest = modelDigest;
+        this.build = LlamaCppEngineProvider.NAME + ": " + NativeLibrary.build();
         Function<String, Optional<String>> refusals = context.refusals();
         this.adapters = new AdapterCache(
                 source,
@@ -92,7 +100,7 @@ public final class LlamaCppEngine implements InferenceEngine {
                 file -> loadAdapter(model, base, refusals, file, loop::giveWay),
                 loop::forget,
                 loop::giveWay,
-                options.adapterMemoryBudget());
+                MemoryBudget.ofAdapters(options, context.memory()));
         this.inventory = new AdapterInventory(adapters.catalog(), base, refusals);
     }
 
@@ -129,6 +137,18 @@ public final class LlamaCppEngine implements InferenceEngine {
         ModelFile file = ModelFile.read(options.model());
         int maxSequenceTokens = SequenceTokens.of(options, file);
         checkBudgetBeforeLoading(options, maxSequenceTokens);
+        try (ModelDigest digest = ModelDigest.start(options)) {
+            return load(source, options, watch, file, maxSequenceTokens, digest);
+        }
+    }
+
+    private static LlamaCppEngine load(
+            AdapterSource.Session source,
+            EngineOptions options,
+            ModelWatch watch,
+            ModelFile file,
+            int maxSequenceTokens,
+            ModelDigest digest) {
         long start = System.nanoTime();
         LlamaModel model = loadModel(options);
         LlamaContext context = null;
@@ -144,18 +164,25 @@ public final class LlamaCppEngine implements InferenceEngine {
                     options.loraBatching() == LoraBatching.MIXED);
             EngineMetrics.Memory memory = context.memory();
             MemoryBudget.check(options, memory.total(), "it needs " + memory);
+            String sha256 = digest.await();
+            // which may have read another file than the load
+            watch.requireUnchangedByLoad();
             LlamaCppEngine engine =
-                    new LlamaCppEngine(options, source, model, watch, context, maxSequenceTokens, file.gguf());
+                    new LlamaCppEngine(options, source, model, watch, context, maxSequenceTokens, file.gguf(), sha256);
             engine.loop.start();
             LOG.info(
-                    "Opened {} ({}) in {} ms: {} sequences of {} tokens, {} threads, {}.",
+                    "Opened {} ({}, SHA-256 {}) in {} ms: {} sequences of {} tokens, {} threads, {}, adapters {}.",
                     options.model(),
                     model.description(),
+                    sha256,
                     TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - start),
                     options.parallelSequences(),
                     maxSequenceTokens,
                     options.threads(),
-                    memory);
+                    memory,
+                    engine.adapters.budget() == 0
+                            ? "without a limit"
+                            : "up to %d bytes".formatted(engine.adapters.budget()));
             return engine;
         } catch (RuntimeException | Error e) {
             if (context != null) {
@@ -177,6 +204,20 @@ public final class LlamaCppEngine implements InferenceEngine {
             } finally {
                 LogRelay.relay();
             }
+        }
+    }
+
+    /**
+     * What an engine of these options would allocate, without adapters. Reads only the header of the model.
+     *
+     * @throws LlamafuException as {@link #open}
+     */
+    static EngineMetrics.Memory memoryNeeded(EngineOptions options) {
+        int maxSequenceTokens = SequenceTokens.of(options, ModelFile.read(options.model()));
+        try {
+            return LlamaModel.memoryNeeded(options, maxSequenceTokens);
+        } finally {
+            LogRelay.relay();
         }
     }
 
@@ -273,9 +314,18 @@ public final class LlamaCppEngine implements InferenceEngine {
                 future.completeExceptionally(coded(failure));
             } else {
                 Sequence sequence = new Sequence(prompt, lease.resolved(), maxTokens, submittedNanos);
-                queue(new PreparedRequest(request, sequence, sampler, lease, future));
+                queue(new PreparedRequest(request, sequence, sampler, lease, computation(request), future));
             }
         });
+    }
+
+    private CompletionResult.Computation computation(CompletionRequest request) {
+        return new CompletionResult.Computation(
+                modelDigest,
+                build,
+                request.sampling().effective(maxSequenceTokens),
+                request.maxTokens(),
+                request.stop());
     }
 
     private AdapterCache.Turn turn(CompletableFuture<CompletionResult> future) {
@@ -344,6 +394,11 @@ public final class LlamaCppEngine implements InferenceEngine {
     @Override
     public List<LoadedAdapter> adapters() {
         return inventory.list(adapters.inMemory());
+    }
+
+    @Override
+    public CompatibilityReport check(Path file) {
+        return inventory.check(file);
     }
 
     @Override

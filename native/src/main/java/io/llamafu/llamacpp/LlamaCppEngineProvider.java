@@ -1,5 +1,6 @@
 package io.llamafu.llamacpp;
 
+import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineProvider;
 import io.llamafu.engine.InferenceEngine;
@@ -7,9 +8,11 @@ import io.llamafu.engine.support.MemoryBudget;
 
 /** Provides the engine {@code native}. */
 public final class LlamaCppEngineProvider implements EngineProvider {
+    static final String NAME = "native";
+
     @Override
     public String name() {
-        return "native";
+        return NAME;
     }
 
     @Override
@@ -25,6 +28,11 @@ public final class LlamaCppEngineProvider implements EngineProvider {
     @Override
     public NeededMemory neededMemory(EngineOptions options) {
         return MemoryBudget.foretold(options);
+    }
+
+    @Override
+    public EngineMetrics.Memory plannedMemory(EngineOptions options) {
+        return LlamaCppEngine.memoryNeeded(options);
     }
 
     @Override

@@ -74,7 +74,13 @@ final class NativeLibrary {
                 Path.of(System.getProperty("java.io.tmpdir")));
     }
 
-    /** llama.cpp's version and patches, the instruction set, the compiler and the CPU features of the kernels. */
+    /** What it was built from, without the CPU features. */
+    static String build() {
+        String info = buildInfo();
+        return info.substring(0, info.indexOf(';'));
+    }
+
+    /** llama.cpp's version and patches, our sources, the instruction set, the compiler and the CPU features of the kernels. */
     static native String buildInfo();
 
     /** The members of the C++ struct {@code SamplingNumbers}. */

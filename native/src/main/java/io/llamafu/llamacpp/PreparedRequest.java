@@ -19,6 +19,7 @@ final class PreparedRequest {
     private final Sequence sequence;
     private final TokenSampler sampler;
     private final AdapterCache.Lease adapters;
+    private final CompletionResult.Computation computation;
     private final CompletableFuture<CompletionResult> future;
     private final AnswerText answer;
 
@@ -29,11 +30,13 @@ final class PreparedRequest {
             Sequence sequence,
             TokenSampler sampler,
             AdapterCache.Lease adapters,
+            CompletionResult.Computation computation,
             CompletableFuture<CompletionResult> future) {
         this.request = requireNonNull(request, "request is null");
         this.sequence = requireNonNull(sequence, "sequence is null");
         this.sampler = requireNonNull(sampler, "sampler is null");
         this.adapters = requireNonNull(adapters, "adapters is null");
+        this.computation = requireNonNull(computation, "computation is null");
         this.future = requireNonNull(future, "future is null");
         this.answer = new AnswerText(request.stop());
     }
@@ -86,6 +89,7 @@ final class PreparedRequest {
                 sequence.cachedTokens(),
                 sequence.generatedTokens(),
                 sequence.stack(),
+                computation,
                 new CompletionResult.Timings(
                         millisSinceSubmit(sequence.admittedNanos()),
                         millisSinceSubmit(sequence.firstTokenNanos()),

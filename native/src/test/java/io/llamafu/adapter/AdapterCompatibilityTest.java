@@ -104,12 +104,23 @@ class AdapterCompatibilityTest {
                         .tensor("blk.0.attn_q.weight.lora_b", GgufTensorType.F16, List.of(4L, 128L), zeros(1024)));
         assertThat(fits.isCompatible()).isTrue();
         assertThat(fits.trainedOn()).contains("Other 7B");
+        assertThat(fits.isOfAnotherBase()).isTrue();
 
         CompatibilityReport report =
                 check(named.tensor("blk.7.attn_q.weight.lora_a", GgufTensorType.F16, List.of(128L, 4L), zeros(1024))
                         .tensor("blk.7.attn_q.weight.lora_b", GgufTensorType.F16, List.of(4L, 128L), zeros(1024)));
         assertThatThrownBy(() -> report.requireCompatible("other"))
                 .hasMessageContaining("It says that it was trained on 'Other 7B'; the model is 'tiny");
+    }
+
+    @Test
+    void nameOfTheBaseMayBeWrittenInOtherWays() throws IOException {
+        for (String name : List.of("tiny-notes", "Tiny Notes", "tiny_notes")) {
+            assertThat(check(lora().string("general.base_model.0.name", name)).isOfAnotherBase())
+                    .as(name)
+                    .isFalse();
+        }
+        assertThat(check(lora()).isOfAnotherBase()).as("it names none").isFalse();
     }
 
     @Test

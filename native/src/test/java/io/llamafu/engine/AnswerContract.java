@@ -2,6 +2,7 @@ package io.llamafu.engine;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.adapter.Sha256;
 import io.llamafu.testing.TinyModel;
 import io.llamafu.testing.TinyModel.Golden;
 import org.junit.jupiter.api.Test;
@@ -62,6 +63,31 @@ interface AnswerContract extends EngineUnderTest {
                 .isGreaterThan(answer.timings().queueMillis());
         assertThat(answer.timings().totalMillis())
                 .isGreaterThan(answer.timings().firstTokenMillis());
+    }
+
+    @Test
+    default void answerSaysWhatItTakesToRepeatIt() throws Exception {
+        SamplingOptions random =
+                SamplingOptions.builder().temperature(0.8f).seed(-1).build();
+        CompletionRequest request = CompletionRequest.of(PROMPT, MEDICAL)
+                .withSampling(random)
+                .withMaxTokens(9)
+                .withStop("###");
+
+        CompletionResult.Computation computation = answer(engine(), request).computation();
+
+        assertThat(computation.modelDigest()).isEqualTo(Sha256.of(TinyModel.model()));
+        assertThat(computation.engine()).contains("llama.cpp");
+        assertThat(computation.maxTokens()).isEqualTo(9);
+        assertThat(computation.stop()).containsExactly("###");
+        assertThat(computation.sampling().temperature()).isEqualTo(0.8f);
+        assertThat(computation.sampling().seed())
+                .as("-1 would be another seed each time")
+                .isEqualTo(-2);
+        assertThat(answer(engine(), request.withSampling(computation.sampling()))
+                        .computation())
+                .as("what was reported, asked again")
+                .isEqualTo(computation);
     }
 
     @Test

@@ -35,6 +35,7 @@ class EngineRegistryTest {
     private CountDownLatch mayOpen = new CountDownLatch(0);
     private Throwable failsToClose;
     private long available = Long.MAX_VALUE;
+    private long adapterBudget;
 
     private final EngineRegistry registry = new EngineRegistry(options -> new Provider(), () -> available);
 
@@ -84,7 +85,7 @@ class EngineRegistryTest {
 
         @Override
         public EngineMetrics metrics() {
-            return metrics(new EngineMetrics.Memory(MODEL_BYTES, 0, 0, 0));
+            return metrics(adapterBudget, new EngineMetrics.Memory(MODEL_BYTES, 0, 0, 0));
         }
 
         @Override
@@ -224,6 +225,22 @@ class EngineRegistryTest {
 
         use(options("second.gguf", LONG));
         assertThat(closed).containsExactly(Path.of("gpu.gguf"), Path.of("first.gguf"));
+        registry.closeAll();
+    }
+
+    @Test
+    void othersCountWithAllAdaptersThatTheyMayLoad() {
+        available = 10_000;
+        EngineOptions own = options("own.gguf", LONG);
+        SharedEngines.Lease other = registry.acquire(options("other.gguf", LONG));
+        assertThat(registry.bytesLeftFor(own)).isEqualTo(9000);
+        adapterBudget = 2500;
+        assertThat(registry.bytesLeftFor(own)).isEqualTo(6500);
+
+        SharedEngines.Lease itself = registry.acquire(own);
+        assertThat(registry.bytesLeftFor(own)).as("without the engine itself").isEqualTo(6500);
+        itself.close();
+        other.close();
         registry.closeAll();
     }
 

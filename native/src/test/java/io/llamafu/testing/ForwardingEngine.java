@@ -1,6 +1,7 @@
 package io.llamafu.testing;
 
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.adapter.CompatibilityReport;
 import io.llamafu.engine.AppliedAdapter;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.CompletionResult;
@@ -9,6 +10,7 @@ import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
 import io.llamafu.engine.Prompt;
 
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -40,6 +42,11 @@ public abstract class ForwardingEngine implements InferenceEngine {
     @Override
     public List<LoadedAdapter> adapters() {
         return engine.adapters();
+    }
+
+    @Override
+    public CompatibilityReport check(Path file) {
+        return engine.check(file);
     }
 
     @Override

@@ -1,6 +1,8 @@
 package io.llamafu.testing;
 
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.adapter.CompatibilityReport;
+import io.llamafu.adapter.Sha256;
 import io.llamafu.engine.AppliedAdapter;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.CompletionResult;
@@ -10,17 +12,30 @@ import io.llamafu.engine.FinishReason;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
 import io.llamafu.engine.Prompt;
+import io.llamafu.engine.SamplingOptions;
 
+import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 
 /** An engine without a model and without adapters; tests override what they need. */
 public abstract class StubEngine implements InferenceEngine {
 
+    /** Of a model whose file is empty. */
+    public static final CompletionResult.Computation COMPUTATION = new CompletionResult.Computation(
+            Sha256.of(""), "stub", SamplingOptions.greedy(), CompletionRequest.DEFAULT_MAX_TOKENS, List.of());
+
     /** A short answer without adapters. */
     protected static CompletionResult answer(String text) {
         return new CompletionResult(
-                text, FinishReason.END_OF_GENERATION, 1, 0, 1, List.of(), new CompletionResult.Timings(0, 0, 0));
+                text,
+                FinishReason.END_OF_GENERATION,
+                1,
+                0,
+                1,
+                List.of(),
+                COMPUTATION,
+                new CompletionResult.Timings(0, 0, 0));
     }
 
     @Override
@@ -36,6 +51,11 @@ public abstract class StubEngine implements InferenceEngine {
     @Override
     public List<LoadedAdapter> adapters() {
         return List.of();
+    }
+
+    @Override
+    public CompatibilityReport check(Path file) {
+        return CompatibilityReport.of(List.of());
     }
 
     @Override
@@ -63,9 +83,13 @@ public abstract class StubEngine implements InferenceEngine {
         return metrics(new Memory(0, 0, 0, 0));
     }
 
-    /** 16 sequences, none of them active. */
     protected static EngineMetrics metrics(Memory memory) {
-        return new EngineMetrics(0, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, memory);
+        return metrics(0, memory);
+    }
+
+    /** 16 sequences, none of them active. */
+    protected static EngineMetrics metrics(long adapterBudget, Memory memory) {
+        return new EngineMetrics(0, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, adapterBudget, memory);
     }
 
     @Override

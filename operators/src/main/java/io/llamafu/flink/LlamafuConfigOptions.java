@@ -104,9 +104,10 @@ public final class LlamafuConfigOptions {
 
     public static final ConfigOption<MemorySize> ADAPTERS_MEMORY_BUDGET = ConfigOptions.key("adapters.memory-budget")
             .memoryType()
-            .defaultValue(MemorySize.ZERO)
+            .noDefaultValue()
             .withDescription("The most memory for adapters; 0 is no limit. When it is full, the least recently used"
-                    + " idle adapter is evicted.");
+                    + " idle adapter is evicted. The default is half of the memory that the model and the JVM"
+                    + " leave when the model is opened, at least 64 mb.");
 
     public static final ConfigOption<Map<String, String>> ADAPTERS_FILES = ConfigOptions.key("adapters.files")
             .mapType()
@@ -234,6 +235,13 @@ public final class LlamafuConfigOptions {
             .withDescription("What happens to a record that cannot be answered: 'fail' fails the job, 'null' gives a"
                     + " null text, 'emit' gives the error code and the error instead of a text.");
 
+    public static final ConfigOption<Boolean> PROMPT_IN_OUTPUT = ConfigOptions.key("prompt-in-output")
+            .booleanType()
+            .defaultValue(false)
+            .withDescription(
+                    "Whether a completion has the prompt. It may be personal data, and is mostly longer than the"
+                            + " answer.");
+
     private static final List<ConfigOption<?>> OF_THE_ENGINE = List.of(
             MODEL,
             ADAPTERS,
@@ -270,7 +278,8 @@ public final class LlamafuConfigOptions {
             GRAMMAR,
             JSON_SCHEMA,
             TIMEOUT,
-            ON_ERROR);
+            ON_ERROR,
+            PROMPT_IN_OUTPUT);
 
     private static final List<ConfigOption<?>> ALL =
             Stream.concat(OF_THE_ENGINE.stream(), OF_A_CALL.stream()).toList();

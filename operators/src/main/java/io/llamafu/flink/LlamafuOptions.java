@@ -126,6 +126,7 @@ public final class LlamafuOptions implements Serializable {
             sampling();
             promptTemplate();
             controlTokensInText();
+            promptInOutput();
             onError();
             require(maxTokens() >= 1, LlamafuConfigOptions.MAX_TOKENS, "1 or more");
             require(timeout().toMillis() >= 1, LlamafuConfigOptions.TIMEOUT, "1 ms or more");
@@ -222,6 +223,17 @@ public final class LlamafuOptions implements Serializable {
      */
     @Internal
     public EngineOptions toEngineOptions(Path model, AdapterSource adapters, OptionalInt gpu) {
+        return toEngineOptions(model, Optional.empty(), adapters, gpu);
+    }
+
+    /**
+     * Like {@link #toEngineOptions(Path, AdapterSource, OptionalInt)}.
+     *
+     * @param modelDigest the SHA-256 of the model file, if it is known
+     */
+    @Internal
+    public EngineOptions toEngineOptions(
+            Path model, Optional<String> modelDigest, AdapterSource adapters, OptionalInt gpu) {
         EngineOptions.Builder engine = EngineOptions.builder(model)
                 .adapters(adapters)
                 .engine(configuration.get(LlamafuConfigOptions.ENGINE))
@@ -232,7 +244,6 @@ public final class LlamafuOptions implements Serializable {
                 .modelLoading(configuration.get(LlamafuConfigOptions.MODEL_LOADING))
                 .memoryBudget(
                         configuration.get(LlamafuConfigOptions.MEMORY_BUDGET).getBytes())
-                .adapterMemoryBudget(adaptersMemoryBudget())
                 .adapterRefreshInterval(localRefreshInterval())
                 .adapterPreload(preloaded())
                 .loraBatching(configuration.get(LlamafuConfigOptions.LORA_BATCHING))
@@ -243,6 +254,11 @@ public final class LlamafuOptions implements Serializable {
             gpu.ifPresent(engine::gpuDevice);
         }
         configuration.getOptional(LlamafuConfigOptions.THREADS).ifPresent(engine::threads);
+        modelDigest.ifPresent(engine::modelDigest);
+        configuration
+                .getOptional(LlamafuConfigOptions.ADAPTERS_MEMORY_BUDGET)
+                .map(MemorySize::getBytes)
+                .ifPresent(engine::adapterMemoryBudget);
         return engine.build();
     }
 
@@ -339,11 +355,6 @@ public final class LlamafuOptions implements Serializable {
         return configuration.get(LlamafuConfigOptions.PARALLEL_SEQUENCES);
     }
 
-    /** Bytes; 0 is no limit. */
-    public long adaptersMemoryBudget() {
-        return configuration.get(LlamafuConfigOptions.ADAPTERS_MEMORY_BUDGET).getBytes();
-    }
-
     public int maxTokens() {
         return configuration.get(LlamafuConfigOptions.MAX_TOKENS);
     }
@@ -354,6 +365,11 @@ public final class LlamafuOptions implements Serializable {
 
     public Duration timeout() {
         return configuration.get(LlamafuConfigOptions.TIMEOUT);
+    }
+
+    /** Whether a {@link Completion} has its prompt. */
+    public boolean promptInOutput() {
+        return configuration.get(LlamafuConfigOptions.PROMPT_IN_OUTPUT);
     }
 
     public OnError onError() {
@@ -475,6 +491,11 @@ public final class LlamafuOptions implements Serializable {
         /** {@link LlamafuConfigOptions#CONTROL_TOKENS_IN_TEXT}. */
         public Builder controlTokensInText(boolean allowed) {
             return set(LlamafuConfigOptions.CONTROL_TOKENS_IN_TEXT, allowed);
+        }
+
+        /** Puts the prompt into each {@link Completion}, where it is personal data more often than the answer. */
+        public Builder promptInOutput(boolean output) {
+            return set(LlamafuConfigOptions.PROMPT_IN_OUTPUT, output);
         }
 
         public Builder maxTokens(int tokens) {

@@ -2,6 +2,7 @@ package io.llamafu.flink;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.adapter.Sha256;
 import io.llamafu.engine.Prompt;
 import io.llamafu.engine.Prompt.Part;
 import org.apache.flink.annotation.Internal;
@@ -37,6 +38,11 @@ public record PromptTemplate(String template) implements Serializable {
                     "prompt-template is '%s', but must contain %s, or no record would reach its prompt."
                             .formatted(template, PLACEHOLDER));
         }
+    }
+
+    /** The SHA-256 of the template, by which a {@link Provenance} names it. */
+    public String digest() {
+        return Sha256.of(template);
     }
 
     /** The texts around the record's text. */

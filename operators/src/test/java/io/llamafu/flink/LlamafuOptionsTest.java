@@ -66,7 +66,8 @@ class LlamafuOptionsTest {
             Map.entry("stop", "END;###"),
             Map.entry("grammar", "root ::= \"yes\" | \"no\""),
             Map.entry("timeout", "30 s"),
-            Map.entry("on-error", "emit"));
+            Map.entry("on-error", "emit"),
+            Map.entry("prompt-in-output", "true"));
 
     @Test
     void defaults() {
@@ -84,6 +85,7 @@ class LlamafuOptionsTest {
         assertThat(options.stop()).isEmpty();
         assertThat(options.timeout()).isEqualTo(Duration.ofMinutes(2));
         assertThat(options.onError()).isEqualTo(OnError.FAIL);
+        assertThat(options.promptInOutput()).isFalse();
     }
 
     @Test
@@ -132,6 +134,7 @@ class LlamafuOptionsTest {
                 .grammar("root ::= \"yes\" | \"no\"")
                 .timeout(Duration.ofSeconds(30))
                 .onError(OnError.EMIT)
+                .promptInOutput(true)
                 .build());
     }
 
@@ -181,6 +184,7 @@ class LlamafuOptionsTest {
         assertThat(options.stop()).containsExactly("END", "###");
         assertThat(options.timeout()).isEqualTo(Duration.ofSeconds(30));
         assertThat(options.onError()).isEqualTo(OnError.EMIT);
+        assertThat(options.promptInOutput()).isTrue();
     }
 
     @Test

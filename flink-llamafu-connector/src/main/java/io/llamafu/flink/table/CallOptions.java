@@ -3,6 +3,7 @@ package io.llamafu.flink.table;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.adapter.Sha256;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.SharedEngines;
@@ -17,7 +18,6 @@ import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.metrics.MetricGroup;
 import org.apache.flink.table.functions.FunctionContext;
 
-import javax.annotation.Nullable;
 import java.io.Serializable;
 import java.time.Duration;
 import java.util.Collection;
@@ -91,6 +91,16 @@ final class CallOptions implements Serializable {
         @Override
         public void check(CompletionResult answer) {
             format.check(answer);
+        }
+
+        @Override
+        public String promptTemplateDigest() {
+            return settings.templateDigest();
+        }
+
+        @Override
+        public boolean promptInOutput() {
+            return settings.options().promptInOutput();
         }
 
         @Override
@@ -168,7 +178,8 @@ final class CallOptions implements Serializable {
         LlamafuOptions checked = LlamafuOptions.fromMap(all);
         checkOnError(checked.onError());
         Duration timeout = checked.timeout().compareTo(longest) < 0 ? checked.timeout() : longest;
-        return new CallSettings(checked, checked.sampling(), template(template), timeout);
+        String written = template == null ? defaultTemplate() : template;
+        return new CallSettings(checked, checked.sampling(), template(written), Sha256.of(written), timeout);
     }
 
     private void checkChange(String key, String value) {
@@ -195,20 +206,20 @@ final class CallOptions implements Serializable {
         }
     }
 
-    private ColumnTemplate template(@Nullable String template) {
+    private ColumnTemplate template(String written) {
+        return columns.isEmpty() ? ColumnTemplate.of(new PromptTemplate(written)) : ColumnTemplate.of(written, columns);
+    }
+
+    private String defaultTemplate() {
         if (columns.isEmpty()) {
-            return ColumnTemplate.of(new PromptTemplate(
-                    template == null ? LlamafuConfigOptions.PROMPT_TEMPLATE.defaultValue() : template));
-        }
-        if (template != null) {
-            return ColumnTemplate.of(template, columns);
+            return LlamafuConfigOptions.PROMPT_TEMPLATE.defaultValue();
         }
         if (columns.size() > 1) {
             throw invalid("The option 'prompt-template' is missing: say how %s become one prompt."
                     .formatted(
                             columns.stream().map(column -> "{" + column + "}").collect(Collectors.joining(" and "))));
         }
-        return ColumnTemplate.of("{" + columns.get(0) + "}", columns);
+        return "{" + columns.get(0) + "}";
     }
 
     private static LlamafuException invalid(String message) {

@@ -14,9 +14,15 @@ import java.time.Duration;
  * @param options validated
  * @param sampling of the options, built once
  * @param template for the values of the call
+ * @param templateDigest SHA-256 of its written form
  * @param timeout of the request
  */
-record CallSettings(LlamafuOptions options, SamplingOptions sampling, ColumnTemplate template, Duration timeout) {
+record CallSettings(
+        LlamafuOptions options,
+        SamplingOptions sampling,
+        ColumnTemplate template,
+        String templateDigest,
+        Duration timeout) {
 
     CompletionRequest request(Prompt prompt, AdapterStack stack) {
         return options.toRequest(prompt, stack, sampling).withTimeout(timeout);

@@ -23,7 +23,9 @@ enum OutputColumn {
     GENERATED_TOKENS,
     /** The stack that answered. */
     ADAPTERS,
-    LATENCY_MS;
+    LATENCY_MS,
+    /** What a later reader needs to repeat the answer, as JSON. */
+    PROVENANCE;
 
     String column() {
         return name().toLowerCase(Locale.ROOT);
@@ -31,7 +33,7 @@ enum OutputColumn {
 
     LogicalType type() {
         return switch (this) {
-            case ANSWER, ERROR, ERROR_CODE, FINISH_REASON, ADAPTERS -> VarCharType.STRING_TYPE;
+            case ANSWER, ERROR, ERROR_CODE, FINISH_REASON, ADAPTERS, PROVENANCE -> VarCharType.STRING_TYPE;
             case PROMPT_TOKENS, GENERATED_TOKENS -> new IntType();
             case LATENCY_MS -> new BigIntType();
         };
@@ -57,6 +59,7 @@ enum OutputColumn {
             case ADAPTERS -> of(completion, OutputColumn::stack);
             case LATENCY_MS ->
                 of(completion, known -> Math.round(known.timings().totalMillis()));
+            case PROVENANCE -> outcome.provenanceAsJson();
         };
     }
 

@@ -1,8 +1,10 @@
 package io.llamafu.flink.table;
 
 import io.llamafu.ErrorCode;
+import io.llamafu.adapter.Sha256;
 import io.llamafu.flink.FailOnce;
 import io.llamafu.flink.Notes;
+import io.llamafu.testing.TinyModel;
 import org.apache.flink.api.common.RuntimeExecutionMode;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.typeinfo.Types;
@@ -25,6 +27,8 @@ import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -41,7 +45,17 @@ import static org.assertj.core.api.Assertions.assertThat;
 @Timeout(value = 240, unit = TimeUnit.SECONDS)
 class MlPredictIT {
     private static final String ALL_OUTPUTS = "answer STRING, error STRING, error_code STRING, finish_reason STRING,"
-            + " prompt_tokens INT, generated_tokens INT, adapters STRING, latency_ms BIGINT";
+            + " prompt_tokens INT, generated_tokens INT, adapters STRING, latency_ms BIGINT, provenance STRING";
+
+    private static final String MODEL_DIGEST = digest();
+
+    private static String digest() {
+        try {
+            return Sha256.of(TinyModel.model());
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
 
     @RegisterExtension
     static final MiniClusterExtension CLUSTER = Sql.cluster();
@@ -73,7 +87,7 @@ class MlPredictIT {
     @CsvSource({"STREAMING, true", "STREAMING, false", "BATCH, true", "BATCH, false"})
     void stackIsAColumnAndOutputIsAnySubset(RuntimeExecutionMode mode, String async) {
         Sql sql = tickets(mode, notes(60));
-        sql.createModel("triage", "text STRING, adapters STRING", "adapters STRING, answer STRING, prompt_tokens INT");
+        sql.createModel("triage", "text STRING, adapters STRING", "adapters STRING, answer STRING, provenance STRING");
 
         List<Row> rows = sql.rows(
                 "SELECT * FROM ML_PREDICT(TABLE tickets, MODEL triage, DESCRIPTOR(note, stack), MAP['async', '%s'])"
@@ -83,7 +97,13 @@ class MlPredictIT {
             int id = row.<Integer>getFieldAs("id");
             assertThat(row.getField("answer")).isEqualTo(Notes.answer(Notes.text(id), stack(id)));
             assertThat(row.<String>getFieldAs("adapters")).startsWith(stack(id));
-            assertThat(row.<Integer>getFieldAs("prompt_tokens")).isPositive();
+            assertThat(row.<String>getFieldAs("provenance"))
+                    .startsWith("{\"adapters\": [")
+                    .contains(
+                            "\"modelDigest\": \"" + MODEL_DIGEST + "\"",
+                            "\"seed\": 0",
+                            "\"engine\": \"native: llama.cpp ")
+                    .doesNotContain("\"prompt\"");
             assertThat(row.getArity()).isEqualTo(7);
         });
     }
@@ -114,7 +134,7 @@ class MlPredictIT {
             boolean isNull = row.getField(1) == null || row.getField(2) == null || row.getField(3) == null;
             assertThat(row.getField("answer"))
                     .isEqualTo(isNull ? null : Notes.answer(row.getFieldAs(1), row.getFieldAs(2)));
-            for (String column : List.of("finish_reason", "prompt_tokens", "adapters", "latency_ms")) {
+            for (String column : List.of("finish_reason", "prompt_tokens", "adapters", "latency_ms", "provenance")) {
                 assertThat(row.getField(column) == null).as(column).isEqualTo(isNull);
             }
             assertThat(row.getField("error")).isNull();

@@ -122,7 +122,8 @@ class MlPredictQueriesIT {
                 "prompt_tokens INT",
                 "generated_tokens INT",
                 "adapters STRING",
-                "latency_ms BIGINT"
+                "latency_ms BIGINT",
+                "provenance STRING"
             })
     void outputMayBeOneColumn(String output) {
         Sql sql = tickets(BATCH);

@@ -11,6 +11,7 @@ import io.llamafu.adapter.AdapterFile;
 import io.llamafu.adapter.AdapterName;
 import io.llamafu.adapter.AdapterSource;
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.adapter.CompatibilityReport;
 import io.llamafu.engine.AppliedAdapter;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.CompletionResult;
@@ -32,6 +33,7 @@ import io.llamafu.grammar.GrammarSyntax;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -65,6 +67,9 @@ import static java.util.Objects.requireNonNull;
 public final class JavaLlamaCppEngine implements InferenceEngine {
     /** The value of the option {@code engine}. */
     public static final String NAME = "java-llama.cpp";
+
+    /** In {@link CompletionResult.Computation#engine()}. The library does not tell its version. */
+    static final String BUILD = NAME + ": de.kherud:llama 4.2.0 (llama.cpp b4916)";
 
     private static final Logger LOG = LoggerFactory.getLogger(JavaLlamaCppEngine.class);
     private static final Duration CLOSE_TIMEOUT = Duration.ofMinutes(2);
@@ -118,6 +123,8 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     private final LongAdder generatedTokens = new LongAdder();
     private final AtomicLong adapterLoads = new AtomicLong();
 
+    private final long adapterBudget;
+
     private volatile ModelGeneration current;
     private volatile boolean closed;
 
@@ -133,7 +140,8 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         this.catalog = catalog;
         this.files = files;
         this.inventory = new AdapterInventory(catalog, file.gguf(), tensor -> Optional.empty());
-        this.loader = new ModelLoader(options, file, catalog, sequenceTokens);
+        this.adapterBudget = MemoryBudget.ofAdapters(options, memory(0));
+        this.loader = new ModelLoader(options, file, catalog, sequenceTokens, adapterBudget);
         try (OpenStack preloaded = Preload.await(open(Preload.together(options.adapterPreload())))) {
             this.current = counted(loader.load(preloaded.files()));
         }
@@ -462,6 +470,11 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
 
     /** Loads the model again with these adapters, if it was loaded without them. */
     @Override
+    public CompatibilityReport check(Path file) {
+        return inventory.check(file);
+    }
+
+    @Override
     public CompletableFuture<List<AppliedAdapter>> preload(AdapterStack stack) {
         return open(stack).thenApplyAsync(open -> load(stack, open), workers).handle((resolved, failure) -> {
             if (failure != null) {
@@ -533,11 +546,13 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
                 0,
                 0,
                 memo.hits(),
-                new EngineMetrics.Memory(
-                        file.gguf().tensorBytes(),
-                        MemoryBudget.keyValueBytes(options, file),
-                        0,
-                        generation.adapterBytes()));
+                adapterBudget,
+                memory(generation.adapterBytes()));
+    }
+
+    private EngineMetrics.Memory memory(long adapterBytes) {
+        return new EngineMetrics.Memory(
+                file.gguf().tensorBytes(), MemoryBudget.keyValueBytes(options, file), 0, adapterBytes);
     }
 
     /**

@@ -16,15 +16,20 @@ final class ModelGeneration {
     private final BoundModel model;
     private final Map<String, Integer> idsByDigest = new HashMap<>();
     private final List<InMemory> adapters;
+    private final String modelDigest;
     // guarded by this
     private int users;
     private boolean retired;
 
-    /** @param adapters in the order of the model's arguments */
-    ModelGeneration(ModelKey key, BoundModel model, List<InMemory> adapters) {
+    /**
+     * @param adapters in the order of the model's arguments
+     * @param modelDigest SHA-256 of the model file
+     */
+    ModelGeneration(ModelKey key, BoundModel model, List<InMemory> adapters, String modelDigest) {
         this.key = key;
         this.model = model;
         this.adapters = List.copyOf(adapters);
+        this.modelDigest = modelDigest;
         for (InMemory adapter : adapters) {
             idsByDigest.putIfAbsent(adapter.file().digest(), idsByDigest.size());
         }
@@ -32,6 +37,10 @@ final class ModelGeneration {
 
     BoundModel model() {
         return model;
+    }
+
+    String modelDigest() {
+        return modelDigest;
     }
 
     boolean hasAll(List<AdapterFile> adapters) {

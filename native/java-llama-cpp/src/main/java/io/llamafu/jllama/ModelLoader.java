@@ -11,6 +11,7 @@ import io.llamafu.adapter.AdapterSource.Version;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.support.AdapterInventory.InMemory;
+import io.llamafu.engine.support.ModelDigest;
 import io.llamafu.gguf.GgufFile;
 import io.llamafu.gguf.GgufKind;
 import io.llamafu.gguf.GgufReader;
@@ -39,12 +40,15 @@ final class ModelLoader {
     private final ModelFile file;
     private final AdapterCatalog catalog;
     private final int sequenceTokens;
+    private final long adapterBudget;
 
-    ModelLoader(EngineOptions options, ModelFile file, AdapterCatalog catalog, int sequenceTokens) {
+    /** @param adapterBudget the most bytes of adapters; 0 is no limit */
+    ModelLoader(EngineOptions options, ModelFile file, AdapterCatalog catalog, int sequenceTokens, long adapterBudget) {
         this.options = options;
         this.file = file;
         this.catalog = catalog;
         this.sequenceTokens = sequenceTokens;
+        this.adapterBudget = adapterBudget;
     }
 
     /**
@@ -56,7 +60,7 @@ final class ModelLoader {
      */
     ModelGeneration load(List<AdapterFile> required) {
         List<OpenStack> pins = new ArrayList<>();
-        try {
+        try (ModelDigest digest = ModelDigest.start(options)) {
             List<InMemory> adapters = adapters(required, pins);
             checkAdapterBudget(adapters);
             List<String> arguments = arguments(adapters);
@@ -66,7 +70,7 @@ final class ModelLoader {
             BoundModel model = IdleModels.take(key).orElseGet(() -> loadModel(arguments));
             // only then does the key describe what was read
             adapters.forEach(adapter -> adapter.file().requireUnchanged());
-            return new ModelGeneration(key, model, adapters);
+            return new ModelGeneration(key, model, adapters, digest.await());
         } finally {
             pins.forEach(OpenStack::close);
         }
@@ -115,11 +119,11 @@ final class ModelLoader {
 
     private void checkAdapterBudget(List<InMemory> adapters) {
         long bytes = adapters.stream().mapToLong(InMemory::bytes).sum();
-        if (options.adapterMemoryBudget() > 0 && bytes > options.adapterMemoryBudget()) {
+        if (adapterBudget > 0 && bytes > adapterBudget) {
             throw new LlamafuException(
                     ErrorCode.OUT_OF_MEMORY,
                     "adapters.memory-budget is %d bytes, but the %d adapters of the folder have %d and the engine %s loads all of them; raise it, or keep fewer in the folder."
-                            .formatted(options.adapterMemoryBudget(), adapters.size(), bytes, JavaLlamaCppEngine.NAME));
+                            .formatted(adapterBudget, adapters.size(), bytes, JavaLlamaCppEngine.NAME));
         }
     }
 

@@ -135,6 +135,12 @@ final class SlotAnswer {
                 0,
                 generatedTokens,
                 resolved,
+                new CompletionResult.Computation(
+                        generation.modelDigest(),
+                        JavaLlamaCppEngine.BUILD,
+                        request.sampling().effective(sequenceTokens),
+                        request.maxTokens(),
+                        request.stop()),
                 new CompletionResult.Timings(
                         millisSinceSubmit(startedNanos),
                         millisSinceSubmit(firstTokenNanos),

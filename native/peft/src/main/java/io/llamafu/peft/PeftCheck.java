@@ -50,7 +50,7 @@ final class PeftCheck {
             check.invalid("tensors", "pairs of lora_A and lora_B", "none");
         }
         pairs.forEach(check::checkPair);
-        new CompatibilityReport(check.reasons, Optional.empty(), Optional.empty()).requireCompatible(adapter);
+        CompatibilityReport.of(check.reasons).requireCompatible(adapter);
         check.modules.sort(
                 Comparator.comparingInt((LoraModule module) -> module.target().layer())
                         .thenComparingInt(module -> module.target().place()));

@@ -9,14 +9,18 @@ import io.llamafu.gguf.GgufKind;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashSet;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.stream.Stream;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
 
 /**
  * The content of {@code adapter_config.json}. The keys are those of {@code LoraConfig} in PEFT.
@@ -26,6 +30,8 @@ import java.util.stream.Stream;
  * @param rankStabilized whether alpha is divided by the root of the rank (rsLoRA) instead of the rank
  * @param rankPattern ranks of single modules
  * @param alphaPattern alphas of single modules
+ * @param base the name of the model that it was trained on, if it is known; without the folders or the organization
+ *     before it
  * @param reasons why the adapter cannot be converted
  * @param unknown unknown keys that are set, with their values, for messages
  * @param targets names of the modules to adapt; empty if they are not listed
@@ -36,6 +42,7 @@ record PeftConfig(
         boolean rankStabilized,
         ModulePatterns rankPattern,
         ModulePatterns alphaPattern,
+        Optional<String> base,
         List<Reason> reasons,
         List<String> unknown,
         List<String> targets) {
@@ -117,6 +124,8 @@ record PeftConfig(
     private static final class Reader {
         private static final int MAX_RANK = 1 << 16;
 
+        private static final int MOST_NAME_CHARACTERS = 256;
+
         /** These leave the base unchanged. Others, such as pissa and loftq, need a changed base. */
         private static final Set<String> INITIALISATIONS = Set.of("true", "false", "gaussian", "eva", "orthogonal");
 
@@ -184,6 +193,7 @@ record PeftConfig(
                     readFlag("use_rslora"),
                     readPatterns("rank_pattern", true),
                     readPatterns("alpha_pattern", false),
+                    readBase(),
                     reasons,
                     findUnknown(),
                     readTargets());
@@ -273,6 +283,19 @@ record PeftConfig(
 
         private static boolean isAlpha(JsonNode value) {
             return value.isNumber() && Math.abs(value.doubleValue()) <= Float.MAX_VALUE / MAX_RANK;
+        }
+
+        /** A folder, or a name with its organization. The folder is of the machine that trained, and of no use elsewhere. */
+        private Optional<String> readBase() {
+            JsonNode value = root.path("base_model_name_or_path");
+            if (!value.isTextual()) {
+                return Optional.empty();
+            }
+            return Arrays.stream(value.textValue().split("[/\\\\]"))
+                    .filter(part -> !part.isBlank())
+                    .reduce((before, last) -> last)
+                    .map(name -> name.substring(0, Math.min(MOST_NAME_CHARACTERS, name.length())))
+                    .filter(UTF_8.newEncoder()::canEncode);
         }
 
         private boolean readFlag(String key) {

@@ -64,6 +64,9 @@ public final class PeftConverter {
                     PeftCheck.check(folder.toString(), config, weights.tensors().values(), base);
             List<String> notes = config.notes(weights.tensors().keySet());
             GgufWriter writer = header(name(out), base, (float) config.commonAlpha());
+            // the keys by which llama.cpp's converter names it
+            config.base().ifPresent(name -> writer.uint32("general.base_model.count", 1)
+                    .string("general.base_model.0.name", name));
             for (LoraModule module : modules) {
                 addTensors(writer, module, weights, base, type);
             }

@@ -102,7 +102,7 @@ public final class UpstreamConverter {
             reasons.add(new Reason(
                     ErrorCode.ADAPTER_INVALID, "alpha_pattern", "empty, as llama.cpp's converter ignores it", "set"));
         }
-        new CompatibilityReport(reasons, Optional.empty(), Optional.empty()).requireCompatible(folder.toString());
+        CompatibilityReport.of(reasons).requireCompatible(folder.toString());
     }
 
     private static void requireFile(Path file, String what) {

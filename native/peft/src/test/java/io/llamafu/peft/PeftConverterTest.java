@@ -13,6 +13,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -46,7 +47,7 @@ class PeftConverterTest {
     void medicalBecomesTheFileOfItsTraining(String base) throws IOException {
         Path out = folder.resolve("medical.gguf");
         ConvertedAdapter converted = PeftConverter.convert(
-                MEDICAL, out, PeftBase.read(TinyModel.folder().resolve(base)), WeightType.F16);
+                withoutNameOfTheBase(), out, PeftBase.read(TinyModel.folder().resolve(base)), WeightType.F16);
 
         GgufFile written = GgufReader.read(out, GgufKind.ADAPTER);
         GgufFile trained = GgufReader.read(TinyModel.adapters().resolve("medical.gguf"), GgufKind.ADAPTER);
@@ -65,6 +66,36 @@ class PeftConverterTest {
         assertThat(converted.fileBytes()).isEqualTo(Files.size(out));
         assertThat(converted.info().ranks()).containsExactly(4L);
         assertThat(converted.info().alpha()).isEqualTo(16);
+    }
+
+    /** The training wrote no name of the base into the GGUF file. */
+    private Path withoutNameOfTheBase() throws IOException {
+        Path copy = Files.createDirectory(folder.resolve("medical-peft"));
+        Files.copy(MEDICAL.resolve("adapter_model.safetensors"), copy.resolve("adapter_model.safetensors"));
+        String config = Files.readString(MEDICAL.resolve("adapter_config.json"));
+        Files.writeString(
+                copy.resolve("adapter_config.json"),
+                config.replaceFirst("\"base_model_name_or_path\": \"[^\"]*\",", ""));
+        return copy;
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "tiny-notes, tiny-notes",
+        "/models/tiny-notes/, tiny-notes",
+        "HuggingFaceTB/SmolLM2-135M-Instruct, SmolLM2-135M-Instruct"
+    })
+    void nameOfTheBaseIsKeptWithoutItsFolder(String written, String kept) throws IOException {
+        Path copy = withoutNameOfTheBase();
+        Path config = copy.resolve("adapter_config.json");
+        Files.writeString(
+                config,
+                Files.readString(config).replaceFirst("\\{", "{\"base_model_name_or_path\": \"" + written + "\","));
+        Path out = folder.resolve("named.gguf");
+        PeftConverter.convert(copy, out, TINY, WeightType.F16);
+
+        assertThat(GgufReader.read(out, GgufKind.ADAPTER).findString("general.base_model.0.name"))
+                .contains(kept);
     }
 
     @ParameterizedTest

@@ -7,6 +7,7 @@ import io.llamafu.adapter.AdapterCompatibility;
 import io.llamafu.adapter.AdapterFile;
 import io.llamafu.adapter.AdapterInfo;
 import io.llamafu.adapter.AdapterSource.Version;
+import io.llamafu.adapter.CompatibilityReport;
 import io.llamafu.engine.LoadedAdapter;
 import io.llamafu.gguf.GgufFile;
 import io.llamafu.gguf.GgufKind;
@@ -52,6 +53,11 @@ public final class AdapterInventory {
         this.catalog = catalog;
         this.base = base;
         this.refusals = refusals;
+    }
+
+    /** See {@link io.llamafu.engine.InferenceEngine#check}. */
+    public CompatibilityReport check(Path file) {
+        return AdapterCompatibility.checkFile(base, file, refusals);
     }
 
     /** The adapters of the catalog by name, then resident versions that no name stands for. */

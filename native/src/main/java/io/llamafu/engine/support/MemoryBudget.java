@@ -2,16 +2,20 @@ package io.llamafu.engine.support;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineProvider.NeededMemory;
+import io.llamafu.engine.SharedEngines;
 import io.llamafu.gguf.ModelFile;
 
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** The option {@code memory-budget}. */
+/** The options {@code memory-budget} and {@code adapters.memory-budget}. */
 public final class MemoryBudget {
     private static final Pattern BLOCK = Pattern.compile("blk\\.(\\d{1,6})\\.");
+    /** Room for some adapters of a small model, or one of a large model, on a machine that has no memory left. */
+    private static final long LEAST_FOR_ADAPTERS = 64L << 20;
 
     private MemoryBudget() {}
 
@@ -54,6 +58,20 @@ public final class MemoryBudget {
                 .mapToLong(tensor -> tensor.getValue().byteSize())
                 .sum();
         return weights + keyValueBytes(options, file) / file.blockCount() * (file.blockCount() - first);
+    }
+
+    /**
+     * The most bytes of adapters in memory; 0 is no limit. Without the option it is half of the memory that heap and engines
+     * leave, because Flink and the JVM need some of it too. At least 64 MB, so that a full machine still answers.
+     *
+     * @param engine the memory of the engine that is being opened
+     */
+    public static long ofAdapters(EngineOptions options, EngineMetrics.Memory engine) {
+        return options.adapterMemoryBudget().orElseGet(() -> {
+            long gpu = options.gpuLayers() == 0 ? 0 : foretold(options).gpu();
+            long left = SharedEngines.bytesLeftFor(options) - (engine.total() - gpu);
+            return Math.max(LEAST_FOR_ADAPTERS, left / 2);
+        });
     }
 
     private static int layer(String tensor, int output) {

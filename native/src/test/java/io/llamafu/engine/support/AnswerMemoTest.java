@@ -6,6 +6,7 @@ import io.llamafu.engine.AppliedAdapter;
 import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.FinishReason;
 import io.llamafu.engine.SamplingOptions;
+import io.llamafu.testing.StubEngine;
 import org.junit.jupiter.api.Test;
 
 import java.util.ArrayList;
@@ -64,7 +65,14 @@ class AnswerMemoTest {
 
     private static CompletionResult completion(String text) {
         return new CompletionResult(
-                text, FinishReason.END_OF_GENERATION, 5, 2, 3, List.of(), new CompletionResult.Timings(1, 2, 3));
+                text,
+                FinishReason.END_OF_GENERATION,
+                5,
+                2,
+                3,
+                List.of(),
+                StubEngine.COMPUTATION,
+                new CompletionResult.Timings(1, 2, 3));
     }
 
     private static AnswerMemo.Question question(String prompt) {

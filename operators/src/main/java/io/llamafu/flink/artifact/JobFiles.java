@@ -30,12 +30,19 @@ public final class JobFiles implements AutoCloseable {
 
     private final Optional<URI> modelUri;
     private final Path model;
+    private final Optional<String> modelDigest;
     private final AdapterSource adapters;
     private final Runnable release;
 
-    private JobFiles(Optional<URI> modelUri, Path model, AdapterSource adapters, Runnable release) {
+    private JobFiles(
+            Optional<URI> modelUri,
+            Path model,
+            Optional<String> modelDigest,
+            AdapterSource adapters,
+            Runnable release) {
         this.modelUri = modelUri;
         this.model = model;
+        this.modelDigest = modelDigest;
         this.adapters = adapters;
         this.release = release;
     }
@@ -50,19 +57,19 @@ public final class JobFiles implements AutoCloseable {
     public static JobFiles acquire(ArtifactOptions options) {
         if (!options.isAnythingRemote()) {
             Path model = ((Location.Local) options.model()).path();
-            return new JobFiles(Optional.empty(), model, options.adapterSource(), () -> {});
+            return new JobFiles(Optional.empty(), model, Optional.empty(), options.adapterSource(), () -> {});
         }
         ArtifactCache.Settings settings =
                 options.cacheSettings(options.cacheFolder().prepare());
         AdapterSource adapters = options.adapterSource(settings);
         if (options.model() instanceof Location.Local local) {
-            return new JobFiles(Optional.empty(), local.path(), adapters, () -> {});
+            return new JobFiles(Optional.empty(), local.path(), Optional.empty(), adapters, () -> {});
         }
         URI uri = ((Location.Remote) options.model()).uri();
         Shared<ArtifactCache.Settings, ArtifactCache>.Share cache = ArtifactCache.shared(settings);
         try {
             ArtifactCache.Pin pin = fetch(cache.value(), uri);
-            return new JobFiles(Optional.of(uri), pin.content(), adapters, () -> {
+            return new JobFiles(Optional.of(uri), pin.content(), Optional.of(pin.digest()), adapters, () -> {
                 pin.close();
                 cache.close();
             });
@@ -92,6 +99,11 @@ public final class JobFiles implements AutoCloseable {
     /** The model file. */
     public Path model() {
         return model;
+    }
+
+    /** The SHA-256 of the model file, which the cache has verified; empty for a local file, whose digest the engine computes. */
+    public Optional<String> modelDigest() {
+        return modelDigest;
     }
 
     /** The source of the adapters; each engine opens it for itself. */

@@ -82,6 +82,7 @@ final class CompletionMetrics {
         gauge(group, "contextBytes", engine, metrics -> metrics.memory().context());
         gauge(group, "computeBytes", engine, metrics -> metrics.memory().compute());
         gauge(group, "adapterBytes", engine, metrics -> metrics.memory().adapters());
+        gauge(group, "adapterBudgetBytes", engine, EngineMetrics::adapterBudget);
     }
 
     private static double share(long part, long whole) {

@@ -8,6 +8,7 @@ import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.flink.LlamafuOptions;
+import io.llamafu.flink.Provenance;
 import io.llamafu.flink.artifact.JobFiles;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.metrics.MetricGroup;
@@ -118,7 +119,8 @@ public final class EngineClient implements AutoCloseable {
     }
 
     private SharedEngines.Lease acquire(JobFiles files) {
-        EngineOptions wanted = options.toEngineOptions(files.model(), files.adapters(), taskManager.gpu());
+        EngineOptions wanted =
+                options.toEngineOptions(files.model(), files.modelDigest(), files.adapters(), taskManager.gpu());
         try {
             return engines.apply(wanted);
         } catch (LlamafuException e) {
@@ -253,14 +255,16 @@ public final class EngineClient implements AutoCloseable {
             asked.answer.cancel(false);
             Optional<LlamafuException> error = Optional.ofNullable(failure).map(EngineClient::coded);
             asked.request.ifPresent(request -> metrics.outcome(request, error.map(LlamafuException::code)));
-            asked.outcome.complete(error.isPresent() ? failed(asked, error.get()) : answered(asked, answer));
+            Outcome outcome = error.isPresent() ? failed(asked, error.get()) : answered(asked, answer);
+            asked.outcome.complete(withPrompt(asked, outcome));
         } catch (Throwable e) {
             asked.outcome.completeExceptionally(coded(e));
         }
     }
 
     private Outcome answered(OpenRequest asked, CompletionResult answer) {
-        Outcome outcome = Outcome.answered(answer);
+        Provenance provenance = Provenances.of(answer.computation(), asked.question.promptTemplateDigest(), null);
+        Outcome outcome = Outcome.answered(answer, provenance);
         try {
             asked.question.check(answer);
         } catch (LlamafuException e) {
@@ -268,6 +272,12 @@ public final class EngineClient implements AutoCloseable {
         }
         metrics.completion(answer);
         return outcome;
+    }
+
+    private static Outcome withPrompt(OpenRequest asked, Outcome outcome) {
+        return asked.question.promptInOutput() && asked.request.isPresent()
+                ? outcome.withPrompt(asked.request.get().prompt().toString())
+                : outcome;
     }
 
     private Outcome failed(OpenRequest asked, LlamafuException error) {

@@ -21,7 +21,7 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
 /**
  * Loads the adapters of new routes into free memory of the engine that answers the router's records: the engine that a
  * client with the same options has open in this class loader. Evicts nothing. Does nothing without such a client, or
- * without {@code adapters.memory-budget}, because routes may name more adapters than there is memory for.
+ * if adapters have no budget, because routes may name more adapters than there is memory for.
  */
 @Internal
 public final class EnginePrefetch implements AdapterPrefetch {
@@ -75,8 +75,8 @@ public final class EnginePrefetch implements AdapterPrefetch {
     }
 
     /** An estimate before the files are read, because the adapters of a job are mostly of similar size. */
-    private boolean hasRoom(AdapterStack stack, EngineMetrics metrics) {
-        long budget = options.adaptersMemoryBudget();
+    private static boolean hasRoom(AdapterStack stack, EngineMetrics metrics) {
+        long budget = metrics.adapterBudget();
         long taken = metrics.memory().adapters();
         long each = metrics.residentAdapters() == 0 ? 0 : taken / metrics.residentAdapters();
         return budget > 0 && taken + each * stack.entries().size() <= budget;

@@ -60,8 +60,11 @@ record NativeMemory(List<SharedEngines.Usage> engines) {
         return sum(engine -> bytes.applyAsLong(engine.memory()));
     }
 
+    /** A default budget is taken from what is left, so it needs no memory of its own. */
     private static long adapters(SharedEngines.Usage engine) {
-        return Math.max(engine.memory().adapters(), engine.options().adapterMemoryBudget());
+        return Math.max(
+                engine.memory().adapters(),
+                engine.options().adapterMemoryBudget().orElse(0));
     }
 
     private long needed() {
@@ -69,8 +72,15 @@ record NativeMemory(List<SharedEngines.Usage> engines) {
     }
 
     private String adaptersNeed() {
-        boolean bounded = engines.stream().allMatch(engine -> engine.options().adapterMemoryBudget() > 0);
-        return bounded ? "adapters up to " + text(sum(NativeMemory::adapters)) : "and adapters, which have no budget";
+        if (engines.stream()
+                .anyMatch(engine -> engine.options().adapterMemoryBudget().orElse(1) == 0)) {
+            return "and adapters, which have no budget";
+        }
+        return engines.stream()
+                        .anyMatch(
+                                engine -> engine.options().adapterMemoryBudget().isEmpty())
+                ? "and adapters, for which adapters.memory-budget is not set"
+                : "adapters up to " + text(sum(NativeMemory::adapters));
     }
 
     /** The limit that is too small, with the figures and the cure; empty if there is none. */

@@ -23,6 +23,12 @@ public interface Question {
      */
     default void check(CompletionResult answer) {}
 
+    /** The SHA-256 of the template of its prompt. */
+    String promptTemplateDigest();
+
+    /** Whether the outcome has the prompt. */
+    boolean promptInOutput();
+
     /** How to handle a failure. */
     OnError onError();
 

@@ -9,10 +9,11 @@ import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.Completion;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.OnError;
-import io.llamafu.flink.ResolvedAdapter;
 import io.llamafu.flink.routing.PromptParts;
 import io.llamafu.flink.routing.RoutedRequest;
 import io.llamafu.flink.routing.Samplings;
+
+import javax.annotation.Nullable;
 
 /**
  * The question of a routed record.
@@ -39,6 +40,16 @@ record RecordQuestion(RoutedRequest record, LlamafuOptions options, SamplingOpti
     }
 
     @Override
+    public String promptTemplateDigest() {
+        return options.promptTemplate().digest();
+    }
+
+    @Override
+    public boolean promptInOutput() {
+        return options.promptInOutput();
+    }
+
+    @Override
     public OnError onError() {
         return options.onError();
     }
@@ -54,9 +65,10 @@ record RecordQuestion(RoutedRequest record, LlamafuOptions options, SamplingOpti
         Completion.Builder completion = Completion.newBuilder()
                 .setId(record.getId())
                 .setKey(record.getKey())
-                .setPrompt(record.getPrompt())
+                .setPrompt(prompt(outcome))
                 .setStack(record.getStack())
-                .setEventTime(record.getEventTime());
+                .setEventTime(record.getEventTime())
+                .setProvenance(outcome.provenance());
         if (outcome.completion() != null) {
             setAnswer(completion, outcome.completion());
         }
@@ -68,14 +80,19 @@ record RecordQuestion(RoutedRequest record, LlamafuOptions options, SamplingOpti
         return completion.build();
     }
 
+    /** A record that cannot be asked has at most what its template made of it. */
+    @Nullable
+    private String prompt(Outcome outcome) {
+        String inOutput = outcome.prompt() == null ? record.getPrompt() : outcome.prompt();
+        return options.promptInOutput() ? inOutput : null;
+    }
+
     private static void setAnswer(Completion.Builder completion, io.llamafu.engine.CompletionResult answer) {
         Timings timings = answer.timings();
         completion
                 .setText(answer.text())
                 .setFinishReason(answer.finishReason().name())
-                .setAdapters(answer.adapters().stream()
-                        .map(adapter -> new ResolvedAdapter(adapter.name(), adapter.scale(), adapter.digest()))
-                        .toList())
+                .setAdapters(Provenances.adapters(answer))
                 .setPromptTokens(answer.promptTokens())
                 .setCachedPromptTokens(answer.cachedPromptTokens())
                 .setGeneratedTokens(answer.generatedTokens())

@@ -5,6 +5,7 @@ import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterSource;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.adapter.LocalAdapters;
+import io.llamafu.adapter.Sha256;
 import io.llamafu.engine.AppliedAdapter;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.CompletionResult;
@@ -138,6 +139,7 @@ class JobFilesTest {
         JobFiles artifacts = acquire(new Location.Local(TinyModel.model()), new Location.Local(TinyModel.adapters()));
         try (artifacts) {
             assertThat(artifacts.model()).isEqualTo(TinyModel.model());
+            assertThat(artifacts.modelDigest()).as("the engine computes it").isEmpty();
             assertThat(artifacts.adapters()).isEqualTo(LocalAdapters.of(TinyModel.adapters()));
         }
         assertThat(temporary.resolve("cache")).doesNotExist();
@@ -360,6 +362,7 @@ class JobFilesTest {
                 JobFiles other = acquireIn(link.resolve("cache"))) {
             assertThat(engine(other)).as("one engine").isEqualTo(engine(one));
             assertThat(one.model()).exists();
+            assertThat(one.modelDigest()).contains(Sha256.of(TinyModel.model()));
         }
         assertThat(store.reads("base.gguf")).isEqualTo(1);
         assertThat(real.resolve("cache/sessions")).isEmptyDirectory();

@@ -59,6 +59,16 @@ class CompletionMetricsTest {
         }
 
         @Override
+        public String promptTemplateDigest() {
+            return "";
+        }
+
+        @Override
+        public boolean promptInOutput() {
+            return false;
+        }
+
+        @Override
         public OnError onError() {
             return OnError.EMIT;
         }
@@ -189,6 +199,7 @@ class CompletionMetricsTest {
         assertThat(gauge("contextBytes")).isEqualTo(200L);
         assertThat(gauge("computeBytes")).isEqualTo(30L);
         assertThat(gauge("adapterBytes")).isEqualTo(5L);
+        assertThat(gauge("adapterBudgetBytes")).isEqualTo(77L);
     }
 
     @Test

@@ -121,7 +121,10 @@ class EngineClientTest {
     }
 
     private EngineClient open(LlamafuOptions options) {
-        return open(options, OptionalInt.empty(), wanted -> engine.lease());
+        return open(options, OptionalInt.empty(), wanted -> {
+            engine.adapterBudget(wanted.adapterMemoryBudget().orElseThrow());
+            return engine.lease();
+        });
     }
 
     private static void prefetch(LlamafuOptions options, String... stacks) {
@@ -146,8 +149,7 @@ class EngineClientTest {
 
     @Test
     void routesTakeNoAdaptersPlaceAndNeedABudget() {
-        for (LlamafuOptions options : List.of(
-                budget("5 bytes"), LlamafuOptions.builder().model("base.gguf").build())) {
+        for (LlamafuOptions options : List.of(budget("5 bytes"), budget("0 bytes"))) {
             EngineClient client = open(options);
             prefetch(options, "medical+legal");
             client.close();

@@ -72,6 +72,17 @@ class NativeMemoryTest {
                 .hasValueSatisfying(warning -> assertThat(warning).contains("adapters, which have no budget"));
     }
 
+    /** It is half of what is left, so asking for more memory would only raise it. */
+    @Test
+    void defaultBudgetIsNotAskedFor() {
+        EngineOptions options = EngineOptions.builder(Path.of("base.gguf")).build();
+        NativeMemory engine = new NativeMemory(
+                List.of(new SharedEngines.Usage(options, new EngineMetrics.Memory(1000 * MB, 200 * MB, 50 * MB, MB))));
+        assertThat(engine.shortage(limits(4096, 1024, 1251, 512))).isEmpty();
+        assertThat(engine.shortage(limits(4096, 1024, 1250, 512))).hasValueSatisfying(warning -> assertThat(warning)
+                .contains("for which adapters.memory-budget is not set"));
+    }
+
     @Test
     void limitsOfThisProcessAreKnown() {
         NativeMemory.Limits limits = NativeMemory.Limits.of(new TaskManager.Memory(0, 0));

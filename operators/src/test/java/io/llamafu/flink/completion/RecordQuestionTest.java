@@ -1,13 +1,18 @@
 package io.llamafu.flink.completion;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.adapter.Sha256;
+import io.llamafu.engine.CompletionResult.Computation;
 import io.llamafu.engine.Prompt;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.Completion;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.OnError;
+import io.llamafu.flink.Provenance;
 import io.llamafu.flink.ResolvedAdapter;
 import io.llamafu.flink.routing.RequestSampling;
 import io.llamafu.flink.routing.RoutedRequest;
@@ -17,6 +22,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -42,12 +48,17 @@ class RecordQuestionTest {
     }
 
     private void open(OnError onError) {
+        open(onError, false);
+    }
+
+    private void open(OnError onError, boolean promptInOutput) {
         options = LlamafuOptions.builder()
                 .model("base.gguf")
                 .maxTokens(9)
                 .stop("END")
                 .timeout(Duration.ofSeconds(7))
                 .onError(onError)
+                .promptInOutput(promptInOutput)
                 .build();
         client = EngineClient.open(
                 options,
@@ -127,7 +138,6 @@ class RecordQuestionTest {
                 .isEqualTo(Completion.newBuilder()
                         .setId("1")
                         .setKey("tenant")
-                        .setPrompt("prompt of 1")
                         .setText("cardiology")
                         .setStack("medical:0.5")
                         .setAdapters(List.of(new ResolvedAdapter("medical", 0.5f, "digest of medical")))
@@ -139,7 +149,64 @@ class RecordQuestionTest {
                         .setFirstTokenMillis(2.5)
                         .setTotalMillis(3.5)
                         .setEventTime(42L)
+                        .setProvenance(Provenances.of(ScriptedEngine.COMPUTATION, Sha256.of("{text}"), null))
                         .build());
+    }
+
+    @Test
+    void provenanceTellsHowTheAnswerWasComputed() {
+        SamplingOptions sampling = SamplingOptions.builder()
+                .temperature(0.7f)
+                .seed(11)
+                .logitBias(Map.of(4, Float.NEGATIVE_INFINITY))
+                .grammar("root ::= \"a\"")
+                .build();
+
+        Provenance provenance = Provenances.of(
+                new Computation("model", "native: build", sampling, 9, List.of("END")), "template", "chat");
+
+        assertThat(provenance.getModelDigest()).isEqualTo("model");
+        assertThat(provenance.getPromptTemplateDigest()).isEqualTo("template");
+        assertThat(provenance.getChatTemplateDigest()).isEqualTo("chat");
+        assertThat(provenance.getEngine()).isEqualTo("native: build");
+        assertThat(provenance.getMaxTokens()).isEqualTo(9);
+        assertThat(provenance.getStop()).containsExactly("END");
+        assertThat(provenance.getSampling().getTemperature()).isEqualTo(0.7f);
+        assertThat(provenance.getSampling().getSeed()).isEqualTo(11);
+        assertThat(provenance.getSampling().getLogitBias()).isEqualTo(Map.of("4", Float.NEGATIVE_INFINITY));
+        assertThat(provenance.getSampling().getGrammarDigest()).isEqualTo(Sha256.of("root ::= \"a\""));
+    }
+
+    @Test
+    void provenanceIsJsonWithTheAdapters() throws IOException {
+        Result result = invoke(request("1", "medical:0.5"));
+        engine.answer(0, "cardiology");
+
+        JsonNode json = new ObjectMapper().readTree(result.outcome().provenanceAsJson());
+        assertThat(json.at("/adapters/0/name").asText()).isEqualTo("medical");
+        assertThat(json.at("/adapters/0/scale").asDouble()).isEqualTo(0.5);
+        assertThat(json.at("/adapters/0/digest").asText()).isEqualTo("digest of medical");
+        assertThat(json.at("/modelDigest").asText()).isEqualTo(ScriptedEngine.COMPUTATION.modelDigest());
+        assertThat(json.at("/sampling/seed").isInt()).isTrue();
+        assertThat(json.has("prompt")).isFalse();
+    }
+
+    @Test
+    void promptIsInTheOutputOnlyIfItIsAskedFor() throws IOException {
+        open(OnError.EMIT, true);
+        Result answered = invoke(request("1", ""));
+        engine.answer(0, "text");
+        Result failed = invoke(request("2", "missing"));
+        engine.fail(1, ErrorCode.ADAPTER_NOT_FOUND, "There is no adapter 'missing'.");
+
+        assertThat(answered.completion().getPrompt()).isEqualTo("prompt of 1");
+        assertThat(failed.completion().getPrompt()).isEqualTo("prompt of 2");
+        assertThat(failed.completion().getProvenance()).isNull();
+        assertThat(new ObjectMapper()
+                        .readTree(answered.outcome().provenanceAsJson())
+                        .at("/prompt")
+                        .asText())
+                .isEqualTo("prompt of 1");
     }
 
     @Test
@@ -314,9 +381,13 @@ class RecordQuestionTest {
             return asked.outcome().isDone();
         }
 
-        Completion completion() {
+        Outcome outcome() {
             assertThat(asked.outcome()).isCompleted();
-            return question.completion(asked.outcome().join());
+            return asked.outcome().join();
+        }
+
+        Completion completion() {
+            return question.completion(outcome());
         }
 
         Throwable failure() {

@@ -28,6 +28,7 @@ final class ScriptedEngine extends StubEngine {
     private int closedLeases;
     private boolean open = true;
     private boolean attended;
+    private long adapterBudget = 77;
 
     SharedEngines.Lease lease() {
         return new SharedEngines.Lease(this, false, () -> closedLeases++);
@@ -58,7 +59,14 @@ final class ScriptedEngine extends StubEngine {
                 .toList();
         answers.get(index)
                 .complete(new CompletionResult(
-                        text, FinishReason.END_OF_GENERATION, 7, 3, 5, adapters, new Timings(1.5, 2.5, 3.5)));
+                        text,
+                        FinishReason.END_OF_GENERATION,
+                        7,
+                        3,
+                        5,
+                        adapters,
+                        COMPUTATION,
+                        new Timings(1.5, 2.5, 3.5)));
     }
 
     void fail(int index, ErrorCode code, String message) {
@@ -98,10 +106,15 @@ final class ScriptedEngine extends StubEngine {
         return attended ? Duration.ZERO : super.unattendedFor();
     }
 
+    /** The most bytes of adapters; 0 is no limit. */
+    void adapterBudget(long bytes) {
+        adapterBudget = bytes;
+    }
+
     @Override
     public EngineMetrics metrics() {
         return new EngineMetrics(
-                0, 0, 0, 0, 0, 50, 4, 2, 16, 100, 64, 8192, 3, 6, 2, 1, 9, new Memory(1000, 200, 30, 5));
+                0, 0, 0, 0, 0, 50, 4, 2, 16, 100, 64, 8192, 3, 6, 2, 1, 9, adapterBudget, new Memory(1000, 200, 30, 5));
     }
 
     @Override

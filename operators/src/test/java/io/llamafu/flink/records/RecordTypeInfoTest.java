@@ -3,6 +3,14 @@ package io.llamafu.flink.records;
 import io.llamafu.flink.AdapterRoute;
 import io.llamafu.flink.Completion;
 import io.llamafu.flink.routing.RoutedRequest;
+import org.apache.avro.Schema;
+import org.apache.avro.generic.GenericDatumWriter;
+import org.apache.avro.generic.GenericRecord;
+import org.apache.avro.generic.GenericRecordBuilder;
+import org.apache.avro.io.BinaryEncoder;
+import org.apache.avro.io.DecoderFactory;
+import org.apache.avro.io.EncoderFactory;
+import org.apache.avro.specific.SpecificDatumReader;
 import org.apache.avro.specific.SpecificRecordBase;
 import org.apache.flink.api.common.serialization.SerializerConfigImpl;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
@@ -19,8 +27,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.net.URL;
+import java.util.List;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -65,6 +75,32 @@ class RecordTypeInfoTest {
 
         assertThat(resolve(tuple).isIncompatible()).isTrue();
         assertThat(resolve(completion).isIncompatible()).isTrue();
+    }
+
+    /** State of a job with completions, such as a window over them. */
+    @Test
+    void completionsWithoutProvenanceCanBeRead() throws IOException {
+        List<Schema.Field> fields = Completion.getClassSchema().getFields().stream()
+                .filter(field -> !field.name().equals("provenance"))
+                .map(field -> new Schema.Field(field, field.schema()))
+                .toList();
+        Schema before = Schema.createRecord(
+                "Completion", "", Completion.getClassSchema().getNamespace(), false, fields);
+        GenericRecord written = new GenericRecordBuilder(before)
+                .set("text", "cardiology")
+                .set("prompt", "a note")
+                .build();
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        BinaryEncoder encoder = EncoderFactory.get().binaryEncoder(bytes, null);
+        new GenericDatumWriter<GenericRecord>(before).write(written, encoder);
+        encoder.flush();
+
+        Completion read = new SpecificDatumReader<Completion>(before, Completion.getClassSchema())
+                .read(null, DecoderFactory.get().binaryDecoder(bytes.toByteArray(), null));
+
+        assertThat(read.getText()).isEqualTo("cardiology");
+        assertThat(read.getPrompt()).isEqualTo("a note");
+        assertThat(read.getProvenance()).isNull();
     }
 
     @Test
