@@ -1,0 +1,97 @@
+package io.llamafu.examples;
+
+import io.llamafu.engine.SamplingOptions;
+import io.llamafu.flink.Llamafu;
+import io.llamafu.grammar.LabelGrammar;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.Callable;
+
+/** Answers one text with several stacks in one batch, to see what adapters, scales and stacks change. */
+@Command(
+        name = "examples/run stacks",
+        description = {
+            "Answers one text with several stacks of adapters in one batch, with SmolLM2-135M-Instruct.",
+            "Exit code: 0 if every stack gave an answer."
+        },
+        mixinStandardHelpOptions = true,
+        showDefaultValues = true,
+        sortOptions = false)
+public final class StacksExample implements Callable<Integer> {
+    @Parameters(index = "0", paramLabel = "TEXT", description = "The text.")
+    private String text;
+
+    @Parameters(
+            index = "1..*",
+            arity = "1..*",
+            paramLabel = "STACK",
+            description = "Stacks such as 'sms', 'sms:0.5' or 'sms+reviews'; '' is the base model.")
+    private List<String> stacks;
+
+    @Option(
+            names = "--domain",
+            paramLabel = "NAME",
+            required = true,
+            description = "Ask the question of this domain of data/domains.jsonl; its labels are the possible answers.")
+    private String domainName;
+
+    @Option(
+            names = "--data",
+            paramLabel = "FOLDER",
+            defaultValue = "${sys:llamafu.examples:-examples}/data",
+            description = "The folder with domains.jsonl.")
+    private Path data;
+
+    @Mixin
+    private final RealModelOptions model = new RealModelOptions();
+
+    public static void main(String[] arguments) {
+        Examples.runAndExit("stacks", new StacksExample(), arguments);
+    }
+
+    @Override
+    public Integer call() throws Exception {
+        List<Answer> answers = run();
+        for (Answer answer : answers) {
+            String stack = answer.stack().isEmpty() ? "(base model)" : answer.stack();
+            System.out.println("%-24s %s".formatted(stack, answer.isError() ? answer.error() : answer.answer()));
+        }
+        return answers.stream().anyMatch(Answer::isError) ? 1 : 0;
+    }
+
+    /** In the order of the stacks. */
+    List<Answer> run() throws Exception {
+        Domain domain = domain();
+        String prompt = domain.question() + "\n" + text;
+        StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment();
+        env.setParallelism(1);
+        SamplingOptions sampling = SamplingOptions.greedy().withGrammar(LabelGrammar.of(domain.labels()));
+        return SmolLmExample.answersOf(
+                Llamafu.complete(env.fromData(stacks))
+                        .prompt(stack -> prompt)
+                        .stack(stack -> stack)
+                        .sampling(sampling)
+                        .with(model.toLlamafuOptions(SmolLmExample.SYSTEM, LabelGrammar.maxTokens(domain.labels())))
+                        .ordered()
+                        .build(),
+                "stacks",
+                stacks.size());
+    }
+
+    private Domain domain() throws IOException {
+        List<Domain> domains = JsonLines.of(Domain.class).readAll(data.resolve("domains.jsonl"));
+        return domains.stream()
+                .filter(domain -> domain.domain().equals(domainName))
+                .findFirst()
+                .orElseThrow(() -> new IOException("There is no domain '%s', only %s."
+                        .formatted(
+                                domainName, domains.stream().map(Domain::domain).toList())));
+    }
+}
