@@ -63,7 +63,12 @@ record ModelParameters(
             "ssm.time_step_rank",
             "wkv.head_size",
             "experts_per_group",
+            "full_attention_interval",
             "attention.output_group_count");
+    /** Architectures of which one block in four has attention and the others a state, whatever their heads say. */
+    private static final Set<String> INTERVALS = Set.of("qwen3next", "qwen35", "qwen35moe");
+
+    private static final int INTERVAL = 4;
     /** The kernel processes heads in blocks of this size, and beyond their end if they are not a multiple. */
     private static final int RWKV7_BLOCK = 64;
 
@@ -253,16 +258,29 @@ record ModelParameters(
                             "feed_forward_length", heads.keyValuesOf().size())
                     .orElseGet(() -> new long[heads.keyValuesOf().size()]);
             for (int block = 0; block < blockCount; block++) {
-                keyValues += heads.keyValuesOf().get(block);
+                long ofBlock = hasAttention(block) ? heads.keyValuesOf().get(block) : 0;
+                keyValues += ofBlock;
                 // in nemotron_h, a feed-forward network is a block of its own
                 boolean network = architecture.startsWith("nemotron_h") && feedForward[block] > 0;
-                withoutAttention += heads.keyValuesOf().get(block) == 0 && !network ? 1 : 0;
+                withoutAttention += ofBlock == 0 && !network ? 1 : 0;
             }
-            long width =
-                    keyValues == 0 ? 0 : (long) keyLength(embeddingLength, heads) + valueLength(embeddingLength, heads);
+            // values that are compressed together with the keys take no cells of their own
+            boolean compressed =
+                    optional("attention.key_length_mla", 0, MAX_LENGTH).orElse(0) > 0;
+            long width = keyValues == 0
+                    ? 0
+                    : (long) keyLength(embeddingLength, heads) + (compressed ? 0 : valueLength(embeddingLength, heads));
             int states = architecture.equals("falcon-h1") ? blockCount : withoutAttention;
             return new ModelMemory(
                     keyValues * width * Short.BYTES, states * stateLength(embeddingLength) * Float.BYTES);
+        }
+
+        private boolean hasAttention(int block) {
+            if (!INTERVALS.contains(architecture)) {
+                return true;
+            }
+            int interval = optional("full_attention_interval", 1, MAX_LENGTH).orElse(INTERVAL);
+            return (block + 1) % interval == 0;
         }
 
         /**
