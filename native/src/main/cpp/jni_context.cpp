@@ -7,6 +7,7 @@
 #include "token_sampler.h"
 
 #include "ggml-cpu.h"
+#include "llama-kv-cache-iswa.h"
 #include "llama.h"
 
 #include <algorithm>
@@ -78,6 +79,13 @@ public:
         return logits;
     }
 
+    /// Removes the cells of a sequence from a position on. Returns false, and removes nothing, if the sequence could not be
+    /// continued from there.
+    bool remove_cells(llama_seq_id sequence, llama_pos from) {
+        llama_synchronize(context_.get()); // the cells are zeroed, which must not race what a GPU still computes
+        return (from == 0 || can_continue(sequence, from)) && llama_memory_seq_rm(memory(), sequence, from, -1);
+    }
+
     /// Samples rows [0, rows) of the round; a row that fails gets token -1. Returns one line with code and message for
     /// each failed row.
     std::string sample(int32_t rows) {
@@ -99,6 +107,22 @@ public:
     }
 
 private:
+    /// Whether everything that a token at this position sees is still there: states of recurrent models have no earlier
+    /// version, and layers with a window overwrite what has left it.
+    bool can_continue(llama_seq_id sequence, llama_pos position) const {
+        const llama_model * model = llama_get_model(context_.get());
+        if (llama_model_is_recurrent(model) || llama_model_is_hybrid(model)) {
+            return false;
+        }
+        const llama_pos window = llama_model_n_swa(model);
+        if (window == 0) {
+            return true;
+        }
+        const llama_pos first = llama_memory_seq_pos_min(memory(), sequence); // in the layers with a window
+        return dynamic_cast<const llama_kv_cache_iswa *>(memory()) != nullptr && first >= 0
+            && first <= std::max(0, position - window);
+    }
+
     static std::string failure(const std::string & code, std::string message) {
         std::replace_if(message.begin(), message.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
         return code + ' ' + message + '\n';
@@ -221,9 +245,7 @@ JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_abort(JNIEnv *, jclass,
 JNIEXPORT jboolean JNICALL Java_io_llamafu_llamacpp_LlamaCpp_removeCells(
     JNIEnv * env, jclass, jlong context, jint sequence, jint from) {
     return guarded(env, jboolean{JNI_FALSE}, [&]() -> jboolean {
-        DecodeContext * decode = from_handle<DecodeContext>(context);
-        llama_synchronize(decode->get()); // the cells are zeroed, which must not race what a GPU still computes
-        return llama_memory_seq_rm(decode->memory(), sequence, from, -1);
+        return from_handle<DecodeContext>(context)->remove_cells(sequence, from);
     });
 }
 

@@ -78,6 +78,8 @@ llama_context_params context_params(const ContextSize & size) {
     params.n_threads_batch = size.threads;
     // Separate cells per sequence: attention reads only its own, which is faster for unrelated records.
     params.kv_unified = false;
+    // Layers with a sliding window keep the window and a batch, not all tokens.
+    params.swa_full = false;
     // Our nodes modify a result in host memory in place. The scheduler could compute the product before them on a GPU
     // that has a copy of the weights, and our change to the copy would be lost.
     params.op_offload = false;

@@ -169,21 +169,18 @@ JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_freeModel(JNIEnv * env,
 }
 
 /// {trained context, vocabulary size, weight bytes, parameters, 1 if it decodes token after token and each sees only those
-/// before it, 1 if a sequence's cached tokens can be cut at any position}
+/// before it}
 JNIEXPORT jlongArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_modelFigures(JNIEnv * env, jclass, jlong handle) {
     return guarded(env, static_cast<jlongArray>(nullptr), [&] {
         const llama_model * model = from_handle<llama_model>(handle);
         const bool decoder = llama_model_has_decoder(model) && !llama_model_has_encoder(model)
             && !llama_model_is_diffusion(model) && model->hparams.causal_attn;
-        const bool cuttable = !llama_model_is_recurrent(model) && !llama_model_is_hybrid(model)
-            && llama_model_n_swa(model) == 0;
-        return to_java_longs(env, std::array<jlong, 6>{
+        return to_java_longs(env, std::array<jlong, 5>{
             llama_model_n_ctx_train(model),
             llama_vocab_n_tokens(llama_model_get_vocab(model)),
             static_cast<jlong>(llama_model_size(model)),
             static_cast<jlong>(llama_model_n_params(model)),
             decoder,
-            cuttable,
         });
     });
 }

@@ -109,6 +109,7 @@ public:
             projection.refusal = "it is not a plain matrix product"; // NVFP4 scales its product after the adapters
         }
         if (!projection.refusal.empty()) {
+            require_unused(projection, w);
             return res;
         }
         return projection.on_cpu ? add_kernels(graph, projection, kind, cur, res)
@@ -123,7 +124,11 @@ public:
         if (kind == output_rows && ids->ne[1] != graph.n_outputs) {
             projection.refusal = "its rows are not the tokens of the batch";
         }
-        return projection.refusal.empty() ? add_masked(graph, projection, inputs.mask(graph, kind), cur, ids, res) : res;
+        if (!projection.refusal.empty()) {
+            require_unused(projection, w);
+            return res;
+        }
+        return add_masked(graph, projection, inputs.mask(graph, kind), cur, ids, res);
     }
 
     ggml_tensor * build_embd(const llm_graph_context & graph, ggml_tensor * w, ggml_tensor * tokens, ggml_tensor * res) override {
@@ -219,6 +224,15 @@ private:
         }
         adapters_in_graph_ |= !projection.on_cpu;
         return projection;
+    }
+
+    /// Graphs of other sizes could refuse a product that the first ones did not, and adapters of it may be in use.
+    void require_unused(const Projection & projection, const ggml_tensor * w) const {
+        for (AdapterIndex index = 0; index < resident_.size(); ++index) {
+            if (projection.of(index) != nullptr) {
+                throw std::runtime_error(std::string("an adapter changes '") + w->name + "', but " + projection.refusal);
+            }
+        }
     }
 
     ggml_tensor * add_kernels(const llm_graph_context & graph, const Projection & projection, RowKind kind, ggml_tensor * cur,

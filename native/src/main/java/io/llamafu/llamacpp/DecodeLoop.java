@@ -201,7 +201,7 @@ final class DecodeLoop {
         openRequests.proceeds(request.future(), System.nanoTime());
         int slot = sequence.slot().index();
         try {
-            int cached = model.figures().cuttable() ? sequence.reusableTokens() : 0;
+            int cached = sequence.reusableTokens();
             if (!context.removeCells(slot, cached)) {
                 cached = 0;
                 context.removeCells(slot, 0);

@@ -123,7 +123,10 @@ final class LlamaContext extends NativeHandle {
         release();
     }
 
-    /** Removes the cells of a sequence from a position on; returns false if only the whole sequence can be removed. */
+    /**
+     * Removes the cells of a sequence from a position on. Returns false, and removes nothing, if the rest could not be
+     * continued: it has a state that cannot go back, or layers with a window have lost the tokens before the position.
+     */
     boolean removeCells(int sequence, int fromPosition) {
         return LlamaCpp.removeCells(address, sequence, fromPosition);
     }

@@ -29,21 +29,14 @@ final class LlamaModel extends NativeHandle {
      * @param bytes size of the weights
      * @param parameters number of weights
      * @param decoder whether it generates each token from those before it, without an encoder
-     * @param cuttable whether a sequence's cells can be removed from any position on
      */
-    record Figures(
-            int trainedContext, int vocabularySize, long bytes, long parameters, boolean decoder, boolean cuttable) {}
+    record Figures(int trainedContext, int vocabularySize, long bytes, long parameters, boolean decoder) {}
 
     private LlamaModel(long address) {
         super(address);
         long[] values = LlamaCpp.modelFigures(address);
         this.figures = new Figures(
-                Math.toIntExact(values[0]),
-                Math.toIntExact(values[1]),
-                values[2],
-                values[3],
-                values[4] == 1,
-                values[5] == 1);
+                Math.toIntExact(values[0]), Math.toIntExact(values[1]), values[2], values[3], values[4] == 1);
         this.description = new String(LlamaCpp.modelDescription(address), UTF_8);
         this.vocabulary = new Vocabulary(LlamaCpp.vocabulary(address));
     }
