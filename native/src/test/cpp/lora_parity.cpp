@@ -6,6 +6,8 @@
 // itself by more than the tolerance when a prompt is decoded in other portions (Q8_0 base; BF16 and Q8_0 adapters in
 // the generic path and in experts), `coarse` bounds the difference instead. A wrong adapter, scale or row shows as a
 // difference above 0.1.
+//
+// With arguments, MODEL ADAPTER..., it compares these files instead: first each adapter alone, then random stacks of them.
 
 #include "lora_routing.h"
 #include "random_model.h"
@@ -17,6 +19,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <stdexcept>
 
@@ -27,6 +30,7 @@ namespace {
 constexpr int sequences = 16;
 constexpr int rounds = 4; // of 16 (prompt, stack) pairs, per model
 constexpr int adapter_count = 8;
+constexpr int batch_size = 128;
 constexpr double tolerance = 2e-3; // of max(logits) - min(logits)
 constexpr double coarse = 2e-2;
 
@@ -46,9 +50,18 @@ struct Model {
     std::vector<ggml_type> adapter_types;
 };
 
+/// An adapter's twin in `widened` has the same weights as F32; none has one if all are F32.
+struct Files {
+    std::string model;
+    std::vector<std::string> adapters;
+    std::vector<std::string> widened;
+};
+
+using Stack = std::vector<std::pair<int, float>>; // adapter index, scale
+
 struct Pair {
     std::vector<llama_token> prompt;
-    std::vector<std::pair<int, float>> stack; // adapter index, scale
+    Stack stack;
     std::vector<std::vector<float>> logits;  // upstream's, by position
     std::vector<std::vector<float>> widened; // upstream's with the weights as F32
 };
@@ -65,11 +78,13 @@ void require(bool condition, const std::string & message) {
     }
 }
 
-ContextPtr new_context(llama_model * model, int n_seq, bool unified, int threads) {
+/// Without `all_cells`, layers with a window keep the window and a ubatch, as the engine's do.
+ContextPtr new_context(llama_model * model, int n_seq, int cells, bool unified, int threads, bool all_cells) {
     llama_context_params params = llama_context_default_params();
-    params.n_ctx = 64 * n_seq;
-    params.n_batch = 64;
+    params.n_ctx = cells * n_seq;
+    params.n_batch = batch_size;
     params.n_ubatch = 8;
+    params.swa_full = all_cells;
     params.n_seq_max = n_seq;
     params.n_threads = params.n_threads_batch = threads;
     params.kv_unified = unified;
@@ -89,47 +104,68 @@ void compare(const float * actual, const std::vector<float> & expected, Result &
 
 class ParityTest {
 public:
-    ParityTest(const std::string & folder, const Model & model, uint32_t seed)
-        : shape_(model.shape), adapter_types_(model.adapter_types), random_(seed), model_(nullptr, llama_model_free) {
-        write_model(folder + "/model.gguf", shape_, seed);
-        model_ = { llama_model_load_from_file((folder + "/model.gguf").c_str(), llama_model_default_params()), llama_model_free };
-        require(model_ != nullptr, "the model does not load");
-        for (int i = 0; i < adapter_count; ++i) {
-            const std::string path = folder + "/adapter" + std::to_string(i) + ".gguf";
-            AdapterShape adapter = random_adapter(i);
-            write_adapter(path, shape_, adapter, seed * 100 + i);
-            paths_.push_back(path);
-            adapters_.push_back(load(path));
-            adapter.widened = true;
-            write_adapter(path + ".f32", shape_, adapter, seed * 100 + i);
-            widened_.push_back(load(path + ".f32"));
-        }
+    /// Of random stacks.
+    ParityTest(const Files & files, uint32_t seed) : ParityTest(files, seed, 64) {
         for (int i = 0; i < rounds * sequences; ++i) {
-            pairs_.push_back(random_pair());
+            pairs_.push_back({ random_prompt(between(4, 28)), random_stack(), {}, {} });
         }
         compute_expected();
     }
 
-    double adapter_effect() const { return effect_; }
+    /// Of each adapter alone, then of random stacks. The prompt of the first pair is longer than the cells of a layer with a
+    /// small window.
+    static ParityTest of_each(const Files & files) {
+        ParityTest test(files, 1, long_prompt + sequences);
+        while (test.pairs_.size() < files.adapters.size() + sequences / 4 || test.pairs_.size() % sequences != 0) {
+            const int index = test.pairs_.size();
+            const bool alone = index < int(files.adapters.size());
+            const int length = index == 0 ? long_prompt : test.between(4, 28);
+            test.pairs_.push_back({ test.random_prompt(length), alone ? Stack { { index, 1.0f } } : test.random_stack(), {}, {} });
+        }
+        test.compute_expected();
+        return test;
+    }
+
+    /// The greatest change of a logit by the stack of a pair, as a part of their spread.
+    const std::vector<double> & effects() const { return effects_; }
+    double adapter_effect() const { return *std::max_element(effects_.begin(), effects_.end()); }
     double upstream_noise() const { return noise_.worst; }
 
-    Result run(const Way & way, bool unified, int threads) {
-        ContextPtr context = new_context(model_.get(), sequences, unified, threads);
+    /// Answers `count` rounds of 16 pairs.
+    Result run(const Way & way, bool unified, int threads, size_t count) {
+        ContextPtr context = new_context(model_.get(), sequences, cells_, unified, threads, false);
         SequenceAdapters routing(context.get(), way.path, way.level);
         Result result;
-        for (int round = 0; round < (unified ? rounds : 1); ++round) {
+        for (size_t round = 0; round < count; ++round) {
             Pair * pairs = &pairs_[round * sequences];
             for (int seq = 0; seq < sequences; ++seq) {
                 llama_memory_seq_rm(llama_get_memory(context.get()), seq, -1, -1);
                 set(routing, seq, pairs[seq]);
             }
             decode_mixed(context.get(), pairs, way.path == LoraPath::generic, result);
-            replace_adapter(routing, pairs, round);
+            replace_adapter(routing, pairs, round % adapters_.size());
         }
         return result;
     }
 
+    size_t all_rounds() const { return pairs_.size() / sequences; }
+
 private:
+    static constexpr int long_prompt = 300;
+
+    ParityTest(const Files & files, uint32_t seed, int cells)
+        : cells_(cells), random_(seed), model_(llama_model_load_from_file(files.model.c_str(), llama_model_default_params()), llama_model_free),
+          paths_(files.adapters) {
+        require(model_ != nullptr, "the model does not load");
+        vocab_ = llama_vocab_n_tokens(llama_model_get_vocab(model_.get()));
+        for (const std::string & path : files.adapters) {
+            adapters_.push_back(load(path));
+        }
+        for (const std::string & path : files.widened) {
+            widened_.push_back(load(path));
+        }
+    }
+
     int between(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
 
     AdapterPtr load(const std::string & path) {
@@ -143,57 +179,49 @@ private:
         return values[between(0, values.size() - 1)];
     }
 
-    AdapterShape random_adapter(int index) {
-        AdapterShape adapter { one_of<int64_t>({ 2, 3, 4, 8, 16, 32, 80 }), one_of<float>({ 0, 8, 16 }), GGML_TYPE_F16, GGML_TYPE_F16, {} };
-        adapter.a_type = one_of(adapter_types_);
-        adapter.b_type = one_of(adapter_types_);
-        const std::vector<std::string> targets = targets_of(shape_);
-        for (const std::string & target : targets) {
-            // Upstream aborts when an adapter of a tied embedding reaches the output matrix.
-            const bool possible = target != "token_embd.weight" || !shape_.tied_output;
-            if (possible && (index == 0 || between(0, 2) > 0)) {
-                adapter.targets.push_back(target);
-            }
+    std::vector<llama_token> random_prompt(int length) {
+        std::vector<llama_token> prompt(length);
+        for (llama_token & token : prompt) {
+            token = between(0, vocab_ - 1);
         }
-        return adapter;
+        return prompt;
     }
 
-    Pair random_pair() {
-        Pair pair;
-        pair.prompt.resize(between(4, 28));
-        for (llama_token & token : pair.prompt) {
-            token = between(0, shape_.vocab - 1);
-        }
-        std::vector<int> order(adapter_count);
-        for (int i = 0; i < adapter_count; ++i) {
-            order[i] = i;
-        }
+    Stack random_stack() {
+        std::vector<int> order(paths_.size());
+        std::iota(order.begin(), order.end(), 0);
         std::shuffle(order.begin(), order.end(), random_);
-        for (int i = 0, n = between(0, 3); i < n; ++i) {
-            pair.stack.emplace_back(order[i], one_of<float>({ 1.0f, 0.5f, -0.7f, 0.0f, 1.6f }));
+        Stack stack;
+        for (int i = 0, n = between(0, std::min<int>(3, order.size())); i < n; ++i) {
+            stack.emplace_back(order[i], one_of<float>({ 1.0f, 0.5f, -0.7f, 0.0f, 1.6f }));
         }
-        return pair;
+        return stack;
     }
 
     void compute_expected() {
-        ContextPtr context = new_context(model_.get(), 1, true, 1);
+        ContextPtr context = new_context(model_.get(), 1, cells_, true, 1, true);
         for (Pair & pair : pairs_) {
             const std::vector<std::vector<float>> base = upstream_logits(context.get(), pair.prompt, {}, adapters_, 64);
             pair.logits = upstream_logits(context.get(), pair.prompt, pair.stack, adapters_, 64);
-            pair.widened = upstream_logits(context.get(), pair.prompt, pair.stack, widened_, 64);
-            const std::vector<std::vector<float>> again = upstream_logits(context.get(), pair.prompt, pair.stack, widened_, 1);
-            for (size_t pos = 0; pos < again.size(); ++pos) {
-                compare(again[pos].data(), pair.widened[pos], noise_);
+            const std::vector<AdapterPtr> & fine = widened_.empty() ? adapters_ : widened_;
+            pair.widened = widened_.empty() ? pair.logits : upstream_logits(context.get(), pair.prompt, pair.stack, fine, 64);
+            if (effects_.size() % 4 == 0) {
+                const std::vector<std::vector<float>> again = upstream_logits(context.get(), pair.prompt, pair.stack, fine, 1);
+                for (size_t pos = 0; pos < again.size(); ++pos) {
+                    compare(again[pos].data(), pair.widened[pos], noise_);
+                }
             }
             Result difference;
-            compare(base.back().data(), pair.logits.back(), difference);
-            effect_ = std::max(effect_, difference.worst);
+            for (size_t pos = 0; pos < base.size(); ++pos) {
+                compare(base[pos].data(), pair.logits[pos], difference);
+            }
+            effects_.push_back(difference.worst);
         }
         llama_set_adapters_lora(context.get(), nullptr, 0, nullptr);
     }
 
     std::vector<std::vector<float>> upstream_logits(llama_context * context, const std::vector<llama_token> & prompt,
-                                                    const std::vector<std::pair<int, float>> & stack, const std::vector<AdapterPtr> & loaded,
+                                                    const Stack & stack, const std::vector<AdapterPtr> & loaded,
                                                     size_t chunk) {
         std::vector<llama_adapter_lora *> adapters;
         std::vector<float> scales;
@@ -213,7 +241,7 @@ private:
             require(llama_decode(context, batch) == 0, "upstream's decode fails");
             for (int i = 0; i < batch.n_tokens; ++i) {
                 const float * row = llama_get_logits_ith(context, i);
-                logits.emplace_back(row, row + shape_.vocab);
+                logits.emplace_back(row, row + vocab_);
             }
         }
         llama_batch_free(batch);
@@ -241,14 +269,15 @@ private:
     /// tokens of all are put into the batch in random order.
     void decode_mixed(llama_context * context, Pair * pairs, bool generic, Result & result) {
         int done[sequences] = {};
-        llama_batch batch = llama_batch_init(64, 0, 1);
+        llama_batch batch = llama_batch_init(batch_size, 0, 1);
         for (int step = 0; ; ++step) {
             std::vector<int> deal;
             bool waiting = false;
             for (int seq = 0; seq < sequences; ++seq) {
                 const int left = pairs[seq].prompt.size() - done[seq];
                 waiting |= left > 0;
-                const int count = seq / 4 > step ? 0 : step % 3 == 2 ? 1 : between(0, 4);
+                const int most = left > 60 ? 30 : 4;
+                const int count = seq / 4 > step ? 0 : step % 3 == 2 ? 1 : between(0, most);
                 deal.insert(deal.end(), std::min(left, count), seq);
             }
             if (!waiting) {
@@ -291,17 +320,69 @@ private:
         adapters_[index] = load(paths_[index]);
     }
 
-    ModelShape shape_;
-    std::vector<ggml_type> adapter_types_;
+    const int cells_; // of a sequence
     std::mt19937 random_;
     ModelPtr model_;
+    int vocab_;
     std::vector<std::string> paths_;
     std::vector<AdapterPtr> adapters_;
     std::vector<AdapterPtr> widened_;
     std::vector<Pair> pairs_;
-    double effect_ = 0;
+    std::vector<double> effects_; // by pair
     Result noise_; // of upstream itself: the same tokens one by one
 };
+
+template <class T>
+T one_of(std::mt19937 & random, const std::vector<T> & values) {
+    return values[std::uniform_int_distribution<size_t>(0, values.size() - 1)(random)];
+}
+
+/// The first adapter changes every weight that it can.
+AdapterShape random_adapter(std::mt19937 & random, const Model & model, bool complete) {
+    AdapterShape adapter { one_of<int64_t>(random, { 2, 3, 4, 8, 16, 32, 80 }), one_of<float>(random, { 0, 8, 16 }), GGML_TYPE_F16, GGML_TYPE_F16, {} };
+    adapter.a_type = one_of(random, model.adapter_types);
+    adapter.b_type = one_of(random, model.adapter_types);
+    for (const std::string & target : targets_of(model.shape)) {
+        // Upstream aborts when an adapter of a tied embedding reaches the output matrix.
+        const bool possible = target != "token_embd.weight" || !model.shape.tied_output;
+        if (possible && (complete || one_of<int>(random, { 0, 1, 2 }) > 0)) {
+            adapter.targets.push_back(target);
+        }
+    }
+    return adapter;
+}
+
+Files random_files(const std::string & folder, const Model & model, uint32_t seed) {
+    std::mt19937 random(seed);
+    Files files { folder + "/model.gguf", {}, {} };
+    write_model(files.model, model.shape, seed);
+    for (int i = 0; i < adapter_count; ++i) {
+        AdapterShape adapter = random_adapter(random, model, i == 0);
+        files.adapters.push_back(folder + "/adapter" + std::to_string(i) + ".gguf");
+        write_adapter(files.adapters.back(), model.shape, adapter, seed * 100 + i);
+        adapter.widened = true;
+        files.widened.push_back(files.adapters.back() + ".f32");
+        write_adapter(files.widened.back(), model.shape, adapter, seed * 100 + i);
+    }
+    return files;
+}
+
+/// The best kernels and the generic path; a difference must be far below the effect of every adapter.
+int run_files(const Files & files) {
+    ParityTest test = ParityTest::of_each(files);
+    const double effect = *std::min_element(test.effects().begin(), test.effects().begin() + files.adapters.size());
+    const double allowed = std::max(tolerance, 2 * test.upstream_noise());
+    std::printf("each adapter changes the logits by at least %.1e of their spread; upstream differs from itself by %.1e\n", effect,
+                test.upstream_noise());
+    bool passed = true;
+    for (const Way & way : { Way { "kernels", LoraPath::automatic, best_cpu_level() }, Way { "generic", LoraPath::generic, CpuLevel::plain } }) {
+        const Result result = test.run(way, false, 1, test.all_rounds());
+        std::printf("%s: %d rows, max difference %.1e\n", way.name, result.compared, result.worst);
+        passed &= result.worst <= allowed && 5 * result.worst <= effect;
+    }
+    std::puts(passed ? "PASSED" : "FAILED");
+    return passed ? EXIT_SUCCESS : EXIT_FAILURE;
+}
 
 int run_all() {
     const std::vector<ggml_type> fine = { GGML_TYPE_F32, GGML_TYPE_F16 };
@@ -328,14 +409,15 @@ int run_all() {
     std::map<std::string, Result> totals;
     bool passed = true;
     for (size_t i = 0; i < models.size(); ++i) {
-        ParityTest test(folder, models[i], i + 1);
+        ParityTest test(random_files(folder, models[i], i + 1), i + 1);
         std::printf("%s: adapters change the logits by up to %.2f of their spread; upstream differs from itself by %.1e\n", models[i].name,
                     test.adapter_effect(), test.upstream_noise());
         passed &= test.adapter_effect() > 0.1;
         for (const Way & way : ways) {
             const bool is_coarse = models[i].shape.type == GGML_TYPE_Q8_0 || (way.path == LoraPath::generic && models[i].adapter_types == all);
             for (const bool unified : { true, false }) {
-                const Result result = test.run(way, unified, i == 0 && !unified && way.level == best_cpu_level() ? 2 : 1);
+                const int threads = i == 0 && !unified && way.level == best_cpu_level() ? 2 : 1;
+                const Result result = test.run(way, unified, threads, unified ? test.all_rounds() : 1);
                 std::printf("    %-8s %-10s %5d rows, max difference %.1e%s\n", way.name, unified ? "unified" : "per stream", result.compared,
                             result.worst, is_coarse ? " (coarse)" : "");
                 passed &= result.worst <= (is_coarse ? coarse : tolerance);
@@ -356,7 +438,7 @@ int run_all() {
 
 } // namespace
 
-int main() {
+int main(int argc, char ** argv) {
     std::setvbuf(stdout, nullptr, _IOLBF, 0);
     llama_log_set([](ggml_log_level level, const char * text, void *) {
         if (level == GGML_LOG_LEVEL_ERROR) {
@@ -365,6 +447,9 @@ int main() {
     }, nullptr);
     llama_backend_init();
     try {
+        if (argc > 2) {
+            return run_files({ argv[1], { argv + 2, argv + argc }, {} });
+        }
         return run_all();
     } catch (const std::exception & error) {
         std::fprintf(stderr, "%s\n", error.what());

@@ -15,6 +15,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 
 /**
  * A tiny model with random weights for each family of architectures, with its particularities: separate head widths,
@@ -26,6 +27,25 @@ public enum ArchitectureModel {
         model.attention(16, 16);
         model.eachBlock(ArchitectureModel::gatedFeedForward);
     }),
+    /** Head width twice the embedding width per head, as in Mistral Nemo. */
+    MISTRAL("llama", Kind.ATTENTION, model -> {
+        model.attention(32, 32);
+        model.eachBlock(ArchitectureModel::gatedFeedForward);
+    }),
+    MIXTRAL("llama", Kind.ATTENTION, model -> {
+        model.attention(16, 16);
+        model.experts();
+        model.eachBlock(block -> block.experts(Model.INNER));
+    }),
+    /** Positions beyond the original context are scaled, and so is attention there. */
+    MISTRAL3(Kind.ATTENTION, model -> {
+        model.attention(32, 32);
+        model.text("rope.scaling.type", "yarn");
+        model.number("rope.scaling.factor", 16);
+        model.integer("rope.scaling.original_context_length", 128);
+        model.number("attention.temperature_scale", 0.1f);
+        model.eachBlock(ArchitectureModel::gatedFeedForward);
+    }),
     QWEN2(Kind.ATTENTION, model -> {
         model.attention(16, 16);
         model.eachBlock(block -> {
@@ -33,6 +53,18 @@ public enum ArchitectureModel {
             block.bias("attn_k", 32);
             block.bias("attn_v", 32);
             gatedFeedForward(block);
+        });
+    }),
+    /** Experts for each token, and one for all. */
+    QWEN2MOE(Kind.ATTENTION, model -> {
+        model.attention(16, 16);
+        model.experts();
+        model.integer("expert_feed_forward_length", 32);
+        model.integer("expert_shared_feed_forward_length", 48);
+        model.eachBlock(block -> {
+            block.experts(32);
+            block.sharedExpert(48);
+            block.vectors("ffn_gate_inp_shexp", Model.WIDTH);
         });
     }),
     /** Head width twice the embedding width per head, as in Qwen3-0.6B. */
@@ -45,17 +77,41 @@ public enum ArchitectureModel {
     }),
     QWEN3MOE(Kind.ATTENTION, model -> {
         model.attention(32, 32);
-        model.integer("expert_count", 4);
-        model.integer("expert_used_count", 2);
+        model.experts();
         model.integer("expert_feed_forward_length", 32);
         model.eachBlock(block -> {
             block.headNorms(32);
-            block.norm("ffn_norm", Model.WIDTH);
-            block.matrix("ffn_gate_inp", Model.WIDTH, 4);
-            block.matrix("ffn_gate_exps", Model.WIDTH, 32, 4);
-            block.matrix("ffn_down_exps", 32, Model.WIDTH, 4);
-            block.matrix("ffn_up_exps", Model.WIDTH, 32, 4);
+            block.experts(32);
         });
+    }),
+    /** Three of four layers have a state that a gated delta rule changes, the others gated attention. */
+    QWEN35(Kind.RECURRENT, model -> {
+        model.heads();
+        model.integer("attention.key_length", 32);
+        model.integer("attention.value_length", 32);
+        model.integer("rope.dimension_count", 16);
+        model.integers("rope.dimension_sections", 3, 3, 2, 0);
+        model.integer("full_attention_interval", 4);
+        model.stateSpace(64, 4, 2);
+        for (int index = 0; index < 4; index++) {
+            Block block = model.block(index);
+            block.norm("attn_norm", Model.WIDTH);
+            block.norm("post_attention_norm", Model.WIDTH);
+            if (index == 3) {
+                block.matrix("attn_q", Model.WIDTH, 2 * Model.HEADS * 32);
+                block.matrix("attn_k", Model.WIDTH, Model.KEY_VALUE_HEADS * 32);
+                block.matrix("attn_v", Model.WIDTH, Model.KEY_VALUE_HEADS * 32);
+                block.matrix("attn_output", Model.HEADS * 32, Model.WIDTH);
+                block.headNorms(32);
+            } else {
+                block.deltaRule(64, 4, 2);
+            }
+            feedForward(block);
+        }
+    }),
+    GEMMA(Kind.ATTENTION, model -> {
+        model.attention(32, 32);
+        model.eachBlock(ArchitectureModel::gatedFeedForward);
     }),
     /** Every other layer has a window. */
     GEMMA2(Kind.WINDOW, model -> {
@@ -76,6 +132,70 @@ public enum ArchitectureModel {
             block.norm("post_attention_norm", Model.WIDTH);
             block.norm("post_ffw_norm", Model.WIDTH);
             gatedFeedForward(block);
+        });
+    }),
+    /**
+     * Every other layer has a window and narrower heads, the last two share keys and values with the first two, and each
+     * layer gets an embedding of its own.
+     */
+    GEMMA4(Kind.WINDOW, model -> {
+        int each = 16;
+        model.heads();
+        model.integer("attention.key_length", 32);
+        model.integer("attention.value_length", 32);
+        model.integer("attention.key_length_swa", 16);
+        model.integer("attention.value_length_swa", 16);
+        model.integer("rope.dimension_count", 32);
+        model.integer("rope.dimension_count_swa", 16);
+        model.integer("attention.sliding_window", 32);
+        model.integers("attention.sliding_window_pattern", 1, 0, 1, 0);
+        model.integer("attention.shared_kv_layers", 2);
+        model.integer("embedding_length_per_layer_input", each);
+        model.number("final_logit_softcapping", 30);
+        model.random("per_layer_token_embd.weight", 1, 4 * each, Model.VOCABULARY);
+        model.random("per_layer_model_proj.weight", 1.0 / 8, Model.WIDTH, 4 * each);
+        model.norm("per_layer_proj_norm.weight", each);
+        model.norm("rope_freqs.weight", 16);
+        for (int index = 0; index < 4; index++) {
+            Block block = model.block(index);
+            int width = index % 2 == 0 ? 16 : 32;
+            block.norm("attn_norm", Model.WIDTH);
+            block.projections(width, width);
+            block.headNorms(width);
+            block.norm("post_attention_norm", Model.WIDTH);
+            gatedFeedForward(block);
+            block.norm("post_ffw_norm", Model.WIDTH);
+            block.matrix("inp_gate", Model.WIDTH, each);
+            block.matrix("proj", each, Model.WIDTH);
+            block.norm("post_norm", Model.WIDTH);
+        }
+    }),
+    /** Three of four layers have a window; attention and feed-forward network side by side. */
+    COHERE2(Kind.WINDOW, model -> {
+        model.attention(16, 16);
+        model.layerNorm();
+        model.integer("attention.sliding_window", 32);
+        model.number("logit_scale", 1);
+        model.eachBlock(ArchitectureModel::feedForward);
+    }),
+    /** Every other layer has a window; experts and router have biases, and attention can go nowhere. */
+    GPT_OSS("gpt-oss", Kind.WINDOW, model -> {
+        model.attention(16, 16);
+        model.integer("attention.sliding_window", 32);
+        model.experts();
+        model.integer("expert_feed_forward_length", 32);
+        model.eachBlock(block -> {
+            block.bias("attn_q", 64);
+            block.bias("attn_k", 32);
+            block.bias("attn_v", 32);
+            block.bias("attn_output", Model.WIDTH);
+            block.vectors("attn_sinks", Model.HEADS);
+            block.norm("post_attention_norm", Model.WIDTH);
+            block.expertMatrices(32);
+            block.bias("ffn_gate_inp", Model.EXPERTS);
+            block.bias("ffn_gate_exps", 32, Model.EXPERTS);
+            block.bias("ffn_down_exps", Model.WIDTH, Model.EXPERTS);
+            block.bias("ffn_up_exps", 32, Model.EXPERTS);
         });
     }),
     PHI3(Kind.ATTENTION, model -> {
@@ -99,8 +219,70 @@ public enum ArchitectureModel {
         model.number("attention.scale", 0.25f);
         model.eachBlock(ArchitectureModel::gatedFeedForward);
     }),
+    SMOLLM3(Kind.ATTENTION, model -> {
+        model.attention(16, 16);
+        model.eachBlock(ArchitectureModel::gatedFeedForward);
+    }),
+    /** Norms behind attention and feed-forward network, none before them. */
+    OLMO2(Kind.ATTENTION, model -> {
+        model.heads();
+        model.eachBlock(block -> {
+            block.projections(16, 16);
+            block.norm("attn_q_norm", Model.WIDTH);
+            block.norm("attn_k_norm", Model.KEY_VALUE_HEADS * 16);
+            block.norm("post_attention_norm", Model.WIDTH);
+            feedForward(block);
+            block.norm("post_ffw_norm", Model.WIDTH);
+        });
+    }),
+    GLM4(Kind.ATTENTION, model -> {
+        model.attention(16, 16);
+        model.integer("rope.dimension_count", 8);
+        model.eachBlock(block -> {
+            block.norm("post_attention_norm", Model.WIDTH);
+            block.norm("ffn_norm", Model.WIDTH);
+            block.matrix("ffn_up", Model.WIDTH, 2 * Model.INNER);
+            block.matrix("ffn_down", Model.INNER, Model.WIDTH);
+            block.norm("post_ffw_norm", Model.WIDTH);
+        });
+    }),
+    /** Compressed keys and values; the first layer without experts. */
+    DEEPSEEK2(Kind.ATTENTION, model -> {
+        model.integer("attention.head_count", Model.HEADS);
+        model.integer("attention.head_count_kv", 1);
+        model.integer("attention.q_lora_rank", 32);
+        model.integer("attention.kv_lora_rank", 32);
+        model.integer("attention.key_length", 48);
+        model.integer("attention.value_length", 32);
+        model.integer("attention.key_length_mla", 32);
+        model.integer("attention.value_length_mla", 16);
+        model.integer("rope.dimension_count", 16);
+        model.integer("leading_dense_block_count", 1);
+        model.experts();
+        model.integer("expert_feed_forward_length", 32);
+        model.integer("expert_shared_count", 1);
+        model.integer("expert_gating_func", 2);
+        for (int index = 0; index < 4; index++) {
+            Block block = model.block(index);
+            block.norm("attn_norm", Model.WIDTH);
+            block.matrix("attn_q_a", Model.WIDTH, 32);
+            block.norm("attn_q_a_norm", 32);
+            block.matrix("attn_q_b", 32, Model.HEADS * 32);
+            block.matrix("attn_kv_a_mqa", Model.WIDTH, 48);
+            block.norm("attn_kv_a_norm", 32);
+            block.matrix("attn_k_b", 16, 32, Model.HEADS);
+            block.matrix("attn_v_b", 32, 16, Model.HEADS);
+            block.matrix("attn_output", Model.HEADS * 16, Model.WIDTH);
+            if (index == 0) {
+                gatedFeedForward(block);
+            } else {
+                block.experts(32);
+                block.sharedExpert(32);
+            }
+        }
+    }),
     /** Attention and a state space in each layer. */
-    FALCON_H1("falcon-h1", Kind.RECURRENT, 4, model -> {
+    FALCON_H1("falcon-h1", Kind.RECURRENT, model -> {
         model.attention(16, 16);
         model.stateSpace(64, 4, 1);
         model.eachBlock(block -> {
@@ -110,7 +292,7 @@ public enum ArchitectureModel {
         });
     }),
     /** A state space, attention and a feed-forward network, each in separate layers. */
-    NEMOTRON_H("nemotron_h", Kind.RECURRENT, 4, model -> {
+    NEMOTRON_H("nemotron_h", Kind.RECURRENT, model -> {
         model.integer("attention.head_count", Model.HEADS);
         model.integers("attention.head_count_kv", 0, 0, 2, 0);
         model.integers("feed_forward_length", 0, Model.INNER, 0, 0);
@@ -129,6 +311,48 @@ public enum ArchitectureModel {
             } else {
                 block.secondStateSpace(64, 4, 2);
             }
+        }
+    }),
+    /** A state space or attention, and experts, in each layer. */
+    GRANITE_HYBRID("granitehybrid", Kind.RECURRENT, model -> {
+        model.integer("attention.head_count", Model.HEADS);
+        model.integers("attention.head_count_kv", 0, 0, 2, 0);
+        model.stateSpace(2 * Model.WIDTH, 4, 1);
+        model.experts();
+        model.integer("expert_shared_feed_forward_length", 48);
+        model.number("logit_scale", 8);
+        model.number("embedding_scale", 12);
+        model.number("residual_scale", 0.22f);
+        model.number("attention.scale", 0.25f);
+        for (int index = 0; index < 4; index++) {
+            Block block = model.block(index);
+            block.norm("attn_norm", Model.WIDTH);
+            if (index == 2) {
+                block.projections(16, 16);
+            } else {
+                block.secondStateSpace(2 * Model.WIDTH, 4, 1);
+            }
+            block.experts(Model.INNER);
+            block.sharedExpert(48);
+        }
+    }),
+    /** A short convolution or attention in each layer. */
+    LFM2(Kind.RECURRENT, model -> {
+        model.integer("attention.head_count", Model.HEADS);
+        model.integers("attention.head_count_kv", 0, 0, 2, 0);
+        model.integer("shortconv.l_cache", 3);
+        for (int index = 0; index < 4; index++) {
+            Block block = model.block(index);
+            block.norm("attn_norm", Model.WIDTH);
+            if (index == 2) {
+                block.projections(16, 16);
+                block.headNorms(16);
+            } else {
+                block.matrix("shortconv.conv", 3, Model.WIDTH);
+                block.matrix("shortconv.in_proj", Model.WIDTH, 3 * Model.WIDTH);
+                block.matrix("shortconv.out_proj", Model.WIDTH, Model.WIDTH);
+            }
+            gatedFeedForward(block);
         }
     }),
     MAMBA(Kind.RECURRENT, model -> {
@@ -196,11 +420,11 @@ public enum ArchitectureModel {
         });
     }),
     /** An encoder: every token sees all others. */
-    EUROBERT("eurobert", Kind.ENCODER, 4, model -> {
+    EUROBERT("eurobert", Kind.ENCODER, model -> {
         model.attention(16, 16);
         model.eachBlock(ArchitectureModel::gatedFeedForward);
     }),
-    MODERN_BERT("modern-bert", Kind.ENCODER, 4, model -> {
+    MODERN_BERT("modern-bert", Kind.ENCODER, model -> {
         model.heads();
         model.integer("attention.sliding_window", 64);
         model.number("attention.layer_norm_epsilon", 1e-5f);
@@ -215,7 +439,7 @@ public enum ArchitectureModel {
         });
     }),
     /** A decoder's tensors, as an embedding model in which every token sees all others. */
-    LLAMA_WITHOUT_ORDER("llama", Kind.ENCODER, 4, model -> {
+    LLAMA_WITHOUT_ORDER("llama", Kind.ENCODER, model -> {
         model.attention(16, 16);
         model.flag("attention.causal", false);
         model.eachBlock(ArchitectureModel::gatedFeedForward);
@@ -246,11 +470,25 @@ public enum ArchitectureModel {
         this("", kind, blocks, content);
     }
 
+    ArchitectureModel(String architecture, Kind kind, Consumer<Model> content) {
+        this(architecture, kind, 4, content);
+    }
+
     ArchitectureModel(String architecture, Kind kind, int blocks, Consumer<Model> content) {
         this.architecture = architecture.isEmpty() ? name().toLowerCase(Locale.ROOT) : architecture;
         this.kind = kind;
         this.blocks = blocks;
         this.content = content;
+    }
+
+    /** The token of byte 0; those of the others follow in order. */
+    public static int firstByte() {
+        return Model.CONTROLS.size();
+    }
+
+    /** Those that can generate. */
+    public static Stream<ArchitectureModel> decoders() {
+        return Arrays.stream(values()).filter(model -> model.kind != Kind.ENCODER);
     }
 
     /** The value of {@code general.architecture}. */
@@ -260,6 +498,14 @@ public enum ArchitectureModel {
 
     public Kind kind() {
         return kind;
+    }
+
+    /** Whether the file has no output matrix, so that the embeddings of tokens serve as one. */
+    private boolean isTied() {
+        return switch (this) {
+            case GEMMA, GEMMA2, GEMMA3, GEMMA4, COHERE2, SMOLLM3, LFM2 -> true;
+            default -> false;
+        };
     }
 
     /** The dimensions of its tensors by name, the row length first. */
@@ -301,9 +547,11 @@ public enum ArchitectureModel {
         static final int KEY_VALUE_HEADS = 2;
         static final int STATE = 16;
         static final int KERNEL = 4;
+        static final int EXPERTS = 4;
         private static final int CONTEXT = 2048;
         private static final int BYTES = 256;
         private static final List<String> CONTROLS = List.of("<unk>", "<s>", "</s>");
+        static final int VOCABULARY = BYTES + 3;
         /** {@code LLAMA_TOKEN_TYPE_NORMAL}, {@code LLAMA_TOKEN_TYPE_CONTROL} and {@code LLAMA_TOKEN_TYPE_BYTE}. */
         private static final int NORMAL = 1;
 
@@ -325,11 +573,12 @@ public enum ArchitectureModel {
             integer("context_length", CONTEXT);
             integer("embedding_length", WIDTH);
             preTokenizer.ifPresentOrElse(this::addGpt2Vocabulary, this::addVocabulary);
-            random("token_embd.weight", 1, WIDTH, CONTROLS.size() + BYTES);
-            if (model != GEMMA2) { // its output matrix is that of the embeddings
-                random("output.weight", 1.0 / 8, WIDTH, CONTROLS.size() + BYTES);
+            // each token of a tied model would otherwise be followed by itself
+            random("token_embd.weight", model.isTied() ? 1.0 / 16 : 1, WIDTH, VOCABULARY);
+            if (!model.isTied()) {
+                random("output.weight", 1.0 / 8, WIDTH, VOCABULARY);
             }
-            norm("output_norm.weight", WIDTH);
+            norm(model == LFM2 ? "token_embd_norm.weight" : "output_norm.weight", WIDTH);
             model.content.accept(this);
             if (hasRmsEpsilon) {
                 number("attention.layer_norm_rms_epsilon", 1e-5f);
@@ -384,6 +633,10 @@ public enum ArchitectureModel {
             writer.float32(architecture + "." + key, value);
         }
 
+        void text(String key, String value) {
+            writer.string(architecture + "." + key, value);
+        }
+
         void flag(String key, boolean value) {
             writer.bool(architecture + "." + key, value);
         }
@@ -416,9 +669,19 @@ public enum ArchitectureModel {
             }
         }
 
-        void rwkv(int headSize) {
+        /** Two of four for each token. */
+        void experts() {
+            integer("expert_count", EXPERTS);
+            integer("expert_used_count", 2);
+        }
+
+        void layerNorm() {
             hasRmsEpsilon = false;
             number("attention.layer_norm_epsilon", 1e-5f);
+        }
+
+        void rwkv(int headSize) {
+            layerNorm();
             integer("wkv.head_size", headSize);
             norm("token_embd_norm.weight", WIDTH);
             constant("token_embd_norm.bias", 0, WIDTH);
@@ -472,8 +735,8 @@ public enum ArchitectureModel {
             norm("attn_k_norm", width);
         }
 
-        void bias(String name, int length) {
-            model.random(prefix + name + ".bias", 0.1, length);
+        void bias(String name, int... dimensions) {
+            model.random(prefix + name + ".bias", 0.1, dimensions);
         }
 
         void constant(String name, float value, int... dimensions) {
@@ -493,6 +756,38 @@ public enum ArchitectureModel {
             matrix("attn_k", Model.WIDTH, Model.KEY_VALUE_HEADS * keys);
             matrix("attn_v", Model.WIDTH, Model.KEY_VALUE_HEADS * values);
             matrix("attn_output", Model.HEADS * values, Model.WIDTH);
+        }
+
+        void experts(int inner) {
+            norm("ffn_norm", Model.WIDTH);
+            expertMatrices(inner);
+        }
+
+        void expertMatrices(int inner) {
+            matrix("ffn_gate_inp", Model.WIDTH, Model.EXPERTS);
+            matrix("ffn_gate_exps", Model.WIDTH, inner, Model.EXPERTS);
+            matrix("ffn_down_exps", inner, Model.WIDTH, Model.EXPERTS);
+            matrix("ffn_up_exps", Model.WIDTH, inner, Model.EXPERTS);
+        }
+
+        void sharedExpert(int inner) {
+            matrix("ffn_gate_shexp", Model.WIDTH, inner);
+            matrix("ffn_down_shexp", inner, Model.WIDTH);
+            matrix("ffn_up_shexp", Model.WIDTH, inner);
+        }
+
+        /** The linear attention of Qwen 3.5. */
+        void deltaRule(int inner, int heads, int groups) {
+            int convolved = inner + 2 * groups * Model.STATE;
+            matrix("attn_qkv", Model.WIDTH, convolved);
+            matrix("attn_gate", Model.WIDTH, inner);
+            matrix("ssm_conv1d", Model.KERNEL, convolved);
+            bias("ssm_dt", heads);
+            constant("ssm_a", -1, heads);
+            matrix("ssm_beta", Model.WIDTH, heads);
+            matrix("ssm_alpha", Model.WIDTH, heads);
+            norm("ssm_norm", Model.STATE);
+            matrix("ssm_out", inner, Model.WIDTH);
         }
 
         /** As in Mamba 2. */

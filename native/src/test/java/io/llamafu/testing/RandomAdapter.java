@@ -52,11 +52,11 @@ public record RandomAdapter(
         return writer;
     }
 
-    /** Token embeddings look up a row of A, so their A is transposed. */
+    /** Embeddings look up a row of A, so their A is transposed. */
     private void addPair(GgufWriter writer, String name, List<Long> matrix, long ofRank) {
         List<Long> a = new ArrayList<>(matrix);
         List<Long> b = new ArrayList<>(matrix);
-        if (name.equals("token_embd.weight")) {
+        if (name.endsWith("token_embd.weight")) {
             a.set(0, ofRank);
             b.set(1, matrix.get(0));
         } else {
