@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Builds libllamafu.so in two stages and puts it, with build.properties, where Maven packs it into the jar.
-#   Stage 1 compiles the patched llama.cpp into static libraries in the cache, keyed by everything that they depend on.
-#   Stage 2 compiles src/main/cpp and links both into one library, in target/native; and the test programs
-#   lora_parity, split_parity and stack_parity.
+#   Stage 1 compiles the patched llama.cpp into static libraries in the cache, keyed by everything that they depend on, and
+#   puts its Jinja engine beside them.
+#   Stage 2 compiles src/main/cpp and the Jinja engine and links all into one library, in target/native; and the test
+#   programs lora_parity, split_parity and stack_parity.
 # Nothing is done when no input changed. See docs/native-build.md.
 set -euo pipefail
 
@@ -153,10 +154,10 @@ checkout_patched_source() {
     if [[ $(git -C "$folder" rev-parse --verify --quiet 'HEAD^{tree}' 2>/dev/null || true) != "$LLAMA_CPP_TREE" ]]; then
         rm -rf "$folder"
         git clone --quiet --shared --no-checkout --config core.autocrlf=false "$source" "$folder" >>"$log" 2>&1 \
-            && git -C "$folder" sparse-checkout set cmake ggml include src vendor >>"$log" 2>&1 \
             || fail_with_log "cannot clone $source into $folder"
     fi
-    git -C "$folder" reset --quiet --hard >>"$log" 2>&1 && git -C "$folder" clean -fdq >>"$log" 2>&1 \
+    git -C "$folder" sparse-checkout set cmake common ggml include src vendor >>"$log" 2>&1 \
+        && git -C "$folder" reset --quiet --hard >>"$log" 2>&1 && git -C "$folder" clean -fdq >>"$log" 2>&1 \
         || fail_with_log "cannot check out llama.cpp in $folder"
     for patch in "$script_dir"/patches/*.patch; do
         [[ -e $patch ]] || continue
@@ -183,6 +184,7 @@ compile_llama_cpp() {
     mkdir "$staging/lib"
     find "$work/build" -name 'lib*.a' -exec cp {} "$staging/lib/" \;
     (cd "$work/source" && find include src ggml/include ggml/src \( -name '*.h' -o -name '*.inc' \) -exec cp --parents {} "$staging/" \;)
+    (cd "$work/source" && cp --parents common/json.h common/unicode.* common/jinja/*.{h,cpp} "$staging/")
     cp "$work/build/src/llama-version.h" "$staging/src/"
     mv "$staging" "$llama_cpp"
 }

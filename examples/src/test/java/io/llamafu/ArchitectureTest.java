@@ -37,6 +37,7 @@ class ArchitectureTest {
     private static final String FLINK_API = "io.llamafu.flink";
     private static final String ARTIFACT = "io.llamafu.flink.artifact";
     private static final String FLINK_ROOMS = "io.llamafu.flink.*..";
+    private static final String CHAT = "io.llamafu.chat";
     private static final String TABLE = "io.llamafu.flink.table";
     private static final String CLUSTER = "io.llamafu.examples.cluster";
     private static final String EXAMPLES = "io.llamafu.examples..";
@@ -108,10 +109,18 @@ class ArchitectureTest {
     }
 
     @Test
+    void chat() {
+        ArchRule rule = mayUse(CHAT, ROOT, ADAPTER, ENGINE, LLAMACPP, CHAT)
+                .because(
+                        "a template makes a prompt, whichever engine reads it; of llama.cpp it needs the library alone");
+        rule.check(CLASSES);
+    }
+
+    @Test
     void nativeKnowsNothingOfFlink() {
         ArchRule rule = noClasses()
                 .that()
-                .resideInAnyPackage(ROOT, GGUF, ADAPTER, PEFT, ENGINE, SUPPORT, GRAMMAR, LLAMACPP)
+                .resideInAnyPackage(ROOT, GGUF, ADAPTER, PEFT, ENGINE, SUPPORT, GRAMMAR, LLAMACPP, CHAT)
                 .should()
                 .dependOnClassesThat()
                 .resideInAPackage("org.apache.flink..")
@@ -121,7 +130,7 @@ class ArchitectureTest {
 
     @Test
     void flinkUsesEnginesThroughTheirInterface() {
-        ArchRule rule = mayUse("io.llamafu.flink..", ROOT, ADAPTER, ENGINE, GRAMMAR, "io.llamafu.flink..")
+        ArchRule rule = mayUse("io.llamafu.flink..", ROOT, ADAPTER, ENGINE, GRAMMAR, CHAT, "io.llamafu.flink..")
                 .because("any engine can answer");
         rule.check(CLASSES);
     }
@@ -162,7 +171,7 @@ class ArchitectureTest {
 
     @Test
     void examplesAreWrittenAsUsersWould() {
-        ArchRule rule = mayUse("io.llamafu.examples", ROOT, ADAPTER, PEFT, ENGINE, GRAMMAR, FLINK_API, EXAMPLES)
+        ArchRule rule = mayUse("io.llamafu.examples", ROOT, ADAPTER, PEFT, ENGINE, GRAMMAR, CHAT, FLINK_API, EXAMPLES)
                 .because("an example shows what users may rely on");
         rule.check(CLASSES);
     }

@@ -18,6 +18,10 @@ public enum ErrorCode {
     PROMPT_TOO_LONG,
     /** The answer ended before its JSON was closed or its label complete. */
     ANSWER_INCOMPLETE,
+    /** The chat template is missing, malformed, or cannot render what every conversation of the job contains. */
+    CHAT_TEMPLATE_INVALID,
+    /** The chat template refuses this conversation, or takes too much work to render it. */
+    CHAT_TEMPLATE_FAILED,
     /** The model file does not exist or is not a readable regular file. */
     MODEL_NOT_FOUND,
     /** The model file is not a GGUF model that this version can validate. */

@@ -71,6 +71,10 @@ public record CompletionRequest(
                 prompt, adapters, SamplingOptions.greedy(), DEFAULT_MAX_TOKENS, List.of(), DEFAULT_TIMEOUT);
     }
 
+    public CompletionRequest withPrompt(Prompt newPrompt) {
+        return new CompletionRequest(newPrompt, adapters, sampling, maxTokens, stop, timeout, patience);
+    }
+
     public CompletionRequest withSampling(SamplingOptions newSampling) {
         return new CompletionRequest(prompt, adapters, newSampling, maxTokens, stop, timeout, patience);
     }

@@ -39,6 +39,19 @@ public record CompletionResult(
         return cachedPromptTokens == promptTokens;
     }
 
+    /** This result with a part of its text. */
+    public CompletionResult withText(String newText) {
+        return new CompletionResult(
+                newText,
+                finishReason,
+                promptTokens,
+                cachedPromptTokens,
+                generatedTokens,
+                adapters,
+                computation,
+                timings);
+    }
+
     /** This result for another, identical request. */
     public CompletionResult repeated(Timings ofTheOther) {
         return new CompletionResult(

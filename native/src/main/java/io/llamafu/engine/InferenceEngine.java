@@ -100,6 +100,11 @@ public interface InferenceEngine extends AutoCloseable {
         return Duration.ofNanos(Long.MAX_VALUE);
     }
 
+    /** What the model's file says about conversations. */
+    default ModelChat modelChat() {
+        return ModelChat.NONE;
+    }
+
     /** The current state of the engine; cheap enough to poll. */
     EngineMetrics metrics();
 

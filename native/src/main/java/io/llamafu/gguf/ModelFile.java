@@ -88,6 +88,21 @@ public record ModelFile(
         return ModelVocabulary.special(gguf, "eos");
     }
 
+    /** The chat template, in Jinja; empty if there is none or it is longer than 1 MiB. */
+    public Optional<String> chatTemplate() {
+        return gguf.metadata().get("tokenizer.chat_template") instanceof GgufValue.Text template
+                ? Optional.of(template.value())
+                : Optional.empty();
+    }
+
+    /**
+     * Texts of the special tokens by the names that chat templates have for them, such as {@code bos_token}. They are read
+     * from the file again.
+     */
+    public Map<String, String> specialTokens() {
+        return ModelVocabulary.specialTokens(gguf);
+    }
+
     private static void checkType(GgufFile gguf) {
         Optional<String> type = gguf.findString("general.type");
         if (type.isPresent() && !type.get().equals("model")) {

@@ -1,9 +1,11 @@
 package io.llamafu.gguf;
 
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -86,6 +88,10 @@ final class ModelVocabulary {
             "gemma4", new long[] {-1, -1},
             "rwkv", new long[] {-1, -1});
 
+    /** By the names in keys of GGUF. */
+    private static final Map<String, String> NAMES_IN_TEMPLATES =
+            Map.of("bos", "bos_token", "eos", "eos_token", "unknown", "unk_token", "padding", "pad_token");
+
     private final GgufFile gguf;
 
     private ModelVocabulary(GgufFile gguf) {
@@ -161,6 +167,25 @@ final class ModelVocabulary {
         long[] defaults = DEFAULT_SPECIALS.get(gguf.string(MODEL));
         return Math.toIntExact(
                 gguf.findInteger("tokenizer.ggml." + name + "_token_id").orElse(defaults[name.equals("bos") ? 0 : 1]));
+    }
+
+    /** The texts of the special tokens by their names in chat templates. */
+    static Map<String, String> specialTokens(GgufFile gguf) {
+        long[] defaults = DEFAULT_SPECIALS.getOrDefault(gguf.string(MODEL), new long[] {-1, -1});
+        Map<Long, List<String>> names = new HashMap<>();
+        NAMES_IN_TEMPLATES.forEach((special, name) -> {
+            long byDefault = special.equals("bos") ? defaults[0] : special.equals("eos") ? defaults[1] : -1;
+            long id = gguf.findInteger("tokenizer.ggml.%s_token_id".formatted(special))
+                    .orElse(byDefault);
+            names.computeIfAbsent(id, unused -> new ArrayList<>()).add(name);
+        });
+        Map<String, String> texts = new HashMap<>();
+        GgufArrays.forEachString(gguf, TOKENS, MAX_TOKEN_BYTES, (index, bytes, length) -> {
+            for (String name : names.getOrDefault(index, List.of())) {
+                texts.put(name, new String(bytes, 0, length, StandardCharsets.UTF_8));
+            }
+        });
+        return texts;
     }
 
     private int tokenCount() {

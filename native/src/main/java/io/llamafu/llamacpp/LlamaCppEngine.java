@@ -19,6 +19,7 @@ import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
+import io.llamafu.engine.ModelChat;
 import io.llamafu.engine.Prompt;
 import io.llamafu.engine.support.AdapterInventory;
 import io.llamafu.engine.support.AnswerMemo;
@@ -70,6 +71,7 @@ public final class LlamaCppEngine implements InferenceEngine {
     private final AnswerMemo memo;
     private final String modelDigest;
     private final String build;
+    private final ModelChat chat;
     /** Shared by {@code submit}, exclusive in {@code close}: after close no request is on its way to the loop. */
     private final ReadWriteLock gate = new ReentrantReadWriteLock();
 
@@ -83,7 +85,8 @@ public final class LlamaCppEngine implements InferenceEngine {
             LlamaContext context,
             int maxSequenceTokens,
             GgufFile base,
-            String modelDigest) {
+            String modelDigest,
+            ModelChat chat) {
         this.model = model;
         this.watch = watch;
         this.maxSequenceTokens = maxSequenceTokens;
@@ -93,6 +96,7 @@ public final class LlamaCppEngine implements InferenceEngine {
         this.memo = new AnswerMemo(options.answerMemo());
         this.modelDigest = modelDigest;
         this.build = LlamaCppEngineProvider.NAME + ": " + NativeLibrary.build();
+        this.chat = chat;
         Function<String, Optional<String>> refusals = context.refusals();
         this.adapters = new AdapterCache(
                 source,
@@ -135,10 +139,11 @@ public final class LlamaCppEngine implements InferenceEngine {
     private static LlamaCppEngine openOver(AdapterSource.Session source, EngineOptions options) {
         ModelWatch watch = ModelWatch.of(options.model(), options.modelLoading());
         ModelFile file = ModelFile.read(options.model());
+        ModelChat chat = new ModelChat(file.chatTemplate(), file.specialTokens());
         int maxSequenceTokens = SequenceTokens.of(options, file);
         checkBudgetBeforeLoading(options, maxSequenceTokens);
         try (ModelDigest digest = ModelDigest.start(options)) {
-            return load(source, options, watch, file, maxSequenceTokens, digest);
+            return load(source, options, watch, file, chat, maxSequenceTokens, digest);
         }
     }
 
@@ -147,6 +152,7 @@ public final class LlamaCppEngine implements InferenceEngine {
             EngineOptions options,
             ModelWatch watch,
             ModelFile file,
+            ModelChat chat,
             int maxSequenceTokens,
             ModelDigest digest) {
         long start = System.nanoTime();
@@ -168,7 +174,8 @@ public final class LlamaCppEngine implements InferenceEngine {
             // which may have read another file than the load
             watch.requireUnchangedByLoad();
             LlamaCppEngine engine =
-                    new LlamaCppEngine(options, source, model, watch, context, maxSequenceTokens, file.gguf(), sha256);
+                    new LlamaCppEngine(
+                            options, source, model, watch, context, maxSequenceTokens, file.gguf(), sha256, chat);
             engine.loop.start();
             LOG.info(
                     "Opened {} ({}, SHA-256 {}) in {} ms: {} sequences of {} tokens, {} threads, {}, adapters {}.",
@@ -372,6 +379,11 @@ public final class LlamaCppEngine implements InferenceEngine {
 
     private static LlamafuException coded(Throwable failure) {
         return LlamafuException.of(failure, ErrorCode.ENGINE_FAILED, "Preparing the request failed");
+    }
+
+    @Override
+    public ModelChat modelChat() {
+        return chat;
     }
 
     @Override

@@ -8,7 +8,7 @@ import java.nio.file.Path;
 import java.util.Optional;
 
 /** Loads {@code libllamafu} on first use. Every class with native methods calls {@link #load()} before it uses one. */
-final class NativeLibrary {
+public final class NativeLibrary {
     /** Absolute path of a library to load instead of the one in the jar, without fallback. */
     static final String OVERRIDE_PROPERTY = "llamafu.native.library";
 
@@ -24,7 +24,7 @@ final class NativeLibrary {
      * @throws LlamafuException {@code NATIVE_LIBRARY_UNAVAILABLE} or {@code UNSUPPORTED_CPU}
      */
     @SuppressWarnings("StaticAssignmentOfThrowable") // it is the cause of every later failure
-    static synchronized void load() {
+    public static synchronized void load() {
         if (loaded) {
             return;
         }
@@ -61,7 +61,7 @@ final class NativeLibrary {
      * Whether there is a library for this platform, in the jar or named by {@value #OVERRIDE_PROPERTY}. It may still fail to
      * load: a broken installation is an error, never a reason to switch to another engine.
      */
-    static boolean isPackaged() {
+    public static boolean isPackaged() {
         return loader().hasLibrary();
     }
 

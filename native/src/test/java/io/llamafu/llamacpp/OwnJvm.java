@@ -12,11 +12,11 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** A JVM whose own memory is constant, so that growth is native memory. */
-final class OwnJvm {
+public final class OwnJvm {
     private OwnJvm() {}
 
     /** Runs a class, which must end successfully, and returns the last line that it prints. */
-    static String run(Class<?> main, List<String> arguments, int timeoutMinutes) throws Exception {
+    public static String run(Class<?> main, List<String> arguments, int timeoutMinutes) throws Exception {
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-Xms128m",
@@ -34,12 +34,12 @@ final class OwnJvm {
     }
 
     /** Of this process, in bytes. */
-    static long residentBytes() {
+    public static long residentBytes() {
         return status("VmRSS:");
     }
 
     /** The peak of this process. */
-    static long peakResidentBytes() {
+    public static long peakResidentBytes() {
         return status("VmHWM:");
     }
 

@@ -8,6 +8,7 @@ import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
+import io.llamafu.engine.ModelChat;
 import io.llamafu.engine.Prompt;
 
 import java.nio.file.Path;
@@ -72,6 +73,11 @@ public abstract class ForwardingEngine implements InferenceEngine {
     @Override
     public Duration unattendedFor() {
         return engine.unattendedFor();
+    }
+
+    @Override
+    public ModelChat modelChat() {
+        return engine.modelChat();
     }
 
     @Override

@@ -1,10 +1,13 @@
 package io.llamafu.flink;
 
 import io.llamafu.adapter.AdapterCatalog;
+import io.llamafu.chat.ChatVariables;
+import io.llamafu.chat.Thinking;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.EngineOptions.ModelLoading;
+import io.llamafu.flink.options.ChatOptions;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.configuration.ConfigOption;
@@ -167,6 +170,39 @@ public final class LlamafuConfigOptions {
                     + " tokens. Only for texts that are whole prompts: whoever writes such a text can end the"
                     + " user's turn and speak for the system.");
 
+    public static final ConfigOption<String> CHAT_TEMPLATE = ConfigOptions.key("chat-template")
+            .stringType()
+            .defaultValue(ChatOptions.AUTO)
+            .withDescription(
+                    "The template that makes a conversation of a prompt, in which the prompt is the user's turn:"
+                            + " 'model' is the one in the model's file, 'auto' the same if there is one, and 'none' sends"
+                            + " prompts as they are. Or the name of a family, such as chatml, or a Jinja file: a path or"
+                            + " URI. 'auto' is 'none' with control-tokens-in-text, and for a prompt-template that has"
+                            + " control strings of the model's template.");
+
+    public static final ConfigOption<String> SYSTEM_PROMPT = ConfigOptions.key("system-prompt")
+            .stringType()
+            .defaultValue("")
+            .withDescription("What the model is told before all else. Needs a chat template.");
+
+    public static final ConfigOption<String> CHAT_EXAMPLES = ConfigOptions.key("chat-examples")
+            .stringType()
+            .defaultValue("")
+            .withDescription(
+                    "Turns before that of the user, as examples: a JSON array of what users and assistants say,"
+                            + " alternately. Needs a chat template.");
+
+    public static final ConfigOption<Thinking> THINKING = ConfigOptions.key("thinking")
+            .enumType(Thinking.class)
+            .defaultValue(Thinking.KEEP)
+            .withDescription("'keep' leaves the thinking of a model in its answer, 'drop' takes it out, 'off' tells the"
+                    + " chat template that the model should not think.");
+
+    public static final ConfigOption<String> CHAT_DATE = ConfigOptions.key("chat-date")
+            .stringType()
+            .defaultValue(ChatVariables.DEFAULT_DATE.toString())
+            .withDescription("The date that chat templates print as today's, such as 2024-07-26.");
+
     public static final ConfigOption<Integer> MAX_TOKENS = ConfigOptions.key("max-tokens")
             .intType()
             .defaultValue(CompletionRequest.DEFAULT_MAX_TOKENS)
@@ -267,6 +303,11 @@ public final class LlamafuConfigOptions {
     private static final List<ConfigOption<?>> OF_A_CALL = List.of(
             PROMPT_TEMPLATE,
             CONTROL_TOKENS_IN_TEXT,
+            CHAT_TEMPLATE,
+            SYSTEM_PROMPT,
+            CHAT_EXAMPLES,
+            THINKING,
+            CHAT_DATE,
             MAX_TOKENS,
             TEMPERATURE,
             TOP_K,

@@ -6,6 +6,7 @@ import io.llamafu.adapter.AdapterCatalog;
 import io.llamafu.adapter.AdapterSource;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.adapter.LocalAdapters;
+import io.llamafu.chat.Thinking;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
@@ -15,6 +16,7 @@ import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.artifact.ArtifactOptions;
 import io.llamafu.flink.artifact.CacheFolder;
 import io.llamafu.flink.artifact.Location;
+import io.llamafu.flink.options.ChatOptions;
 import io.llamafu.flink.options.TextList;
 import io.llamafu.grammar.JsonSchemaGrammar;
 import org.apache.flink.annotation.Internal;
@@ -28,6 +30,8 @@ import org.apache.flink.configuration.ReadableConfig;
 import java.io.Serializable;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.LocalDate;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -125,7 +129,7 @@ public final class LlamafuOptions implements Serializable {
             toEngineOptions(Path.of(""), new LocalAdapters(Optional.empty(), Map.of()), OptionalInt.empty());
             sampling();
             promptTemplate();
-            controlTokensInText();
+            chat();
             promptInOutput();
             onError();
             require(maxTokens() >= 1, LlamafuConfigOptions.MAX_TOKENS, "1 or more");
@@ -347,6 +351,26 @@ public final class LlamafuOptions implements Serializable {
         return configuration.get(LlamafuConfigOptions.CONTROL_TOKENS_IN_TEXT);
     }
 
+    /** How prompts become conversations. */
+    @Internal
+    public ChatOptions chat() {
+        String template = configuration.get(LlamafuConfigOptions.CHAT_TEMPLATE);
+        if (controlTokensInText()) {
+            if (!template.equals(ChatOptions.AUTO) && !template.equals(ChatOptions.NONE)) {
+                throw invalid(
+                        "control-tokens-in-text is true, but chat-template is '%s', which writes the control tokens itself: leave one of them out."
+                                .formatted(template));
+            }
+            template = ChatOptions.NONE;
+        }
+        return ChatOptions.parse(
+                template,
+                configuration.get(LlamafuConfigOptions.SYSTEM_PROMPT),
+                configuration.get(LlamafuConfigOptions.CHAT_EXAMPLES),
+                configuration.get(LlamafuConfigOptions.THINKING),
+                configuration.get(LlamafuConfigOptions.CHAT_DATE));
+    }
+
     public PromptTemplate promptTemplate() {
         return new PromptTemplate(configuration.get(LlamafuConfigOptions.PROMPT_TEMPLATE));
     }
@@ -496,6 +520,35 @@ public final class LlamafuOptions implements Serializable {
         /** Puts the prompt into each {@link Completion}, where it is personal data more often than the answer. */
         public Builder promptInOutput(boolean output) {
             return set(LlamafuConfigOptions.PROMPT_IN_OUTPUT, output);
+        }
+
+        /** {@link LlamafuConfigOptions#CHAT_TEMPLATE}. */
+        public Builder chatTemplate(String template) {
+            return set(LlamafuConfigOptions.CHAT_TEMPLATE, template);
+        }
+
+        public Builder systemPrompt(String prompt) {
+            return set(LlamafuConfigOptions.SYSTEM_PROMPT, prompt);
+        }
+
+        /** Adds an example: what a user says and how the assistant answers. */
+        public Builder chatExample(String user, String assistant) {
+            String key = LlamafuConfigOptions.CHAT_EXAMPLES.key();
+            List<String> turns =
+                    new ArrayList<>(TextList.parse(key, configuration.get(LlamafuConfigOptions.CHAT_EXAMPLES)));
+            turns.add(checkNotNull(user, "user is null"));
+            turns.add(checkNotNull(assistant, "assistant is null"));
+            return set(LlamafuConfigOptions.CHAT_EXAMPLES, TextList.format(turns));
+        }
+
+        /** {@link LlamafuConfigOptions#THINKING}. */
+        public Builder thinking(Thinking thinking) {
+            return set(LlamafuConfigOptions.THINKING, thinking);
+        }
+
+        /** {@link LlamafuConfigOptions#CHAT_DATE}. */
+        public Builder chatDate(LocalDate date) {
+            return set(LlamafuConfigOptions.CHAT_DATE, date.toString());
         }
 
         public Builder maxTokens(int tokens) {

@@ -4,6 +4,9 @@ import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.adapter.LocalAdapters;
+import io.llamafu.chat.ChatMessage;
+import io.llamafu.chat.ChatVariables;
+import io.llamafu.chat.Thinking;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.EngineOptions.ModelLoading;
@@ -11,6 +14,7 @@ import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.artifact.ArtifactOptions;
 import io.llamafu.flink.artifact.CacheFolder;
 import io.llamafu.flink.artifact.Location;
+import io.llamafu.flink.options.ChatOptions;
 import io.llamafu.grammar.JsonSchemaGrammar;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
@@ -23,11 +27,13 @@ import org.junit.jupiter.params.provider.CsvSource;
 import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.LocalDate;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.Set;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -57,6 +63,8 @@ class LlamafuOptionsTest {
             Map.entry("prompt-template", "Q: {text}\nA:"),
             Map.entry("control-tokens-in-text", "true"),
             Map.entry("max-tokens", "32"),
+            Map.entry("thinking", "drop"),
+            Map.entry("chat-date", "2026-02-28"),
             Map.entry("temperature", "0.7"),
             Map.entry("top-k", "20"),
             Map.entry("top-p", "0.9"),
@@ -80,6 +88,8 @@ class LlamafuOptionsTest {
         assertThat(options.sampling()).isEqualTo(SamplingOptions.greedy());
         assertThat(options.promptTemplate()).isEqualTo(new PromptTemplate("{text}"));
         assertThat(options.controlTokensInText()).isFalse();
+        assertThat(options.chat())
+                .isEqualTo(new ChatOptions("auto", "", List.of(), Thinking.KEEP, ChatVariables.DEFAULT_DATE));
         assertThat(options.parallelSequences()).isEqualTo(16);
         assertThat(options.maxTokens()).isEqualTo(256);
         assertThat(options.stop()).isEmpty();
@@ -90,8 +100,9 @@ class LlamafuOptionsTest {
 
     @Test
     void everyPropertyIsMapped() {
-        // json-schema excludes grammar; it has its own test
-        assertThat(LlamafuConfigOptions.all().stream().map(ConfigOption::key).filter(key -> !key.equals("json-schema")))
+        // json-schema excludes grammar, and a chat template control-tokens-in-text; they have their own tests
+        Set<String> excluded = Set.of("json-schema", "chat-template", "system-prompt", "chat-examples");
+        assertThat(LlamafuConfigOptions.all().stream().map(ConfigOption::key).filter(key -> !excluded.contains(key)))
                 .containsExactlyInAnyOrderElementsOf(EVERY_PROPERTY.keySet());
 
         assertEveryProperty(LlamafuOptions.fromMap(EVERY_PROPERTY));
@@ -123,6 +134,8 @@ class LlamafuOptionsTest {
                 .idleTimeout(Duration.ofSeconds(5))
                 .promptTemplate("Q: {text}\nA:")
                 .controlTokensInText(true)
+                .thinking(Thinking.DROP)
+                .chatDate(LocalDate.of(2026, 2, 28))
                 .maxTokens(32)
                 .temperature(0.7f)
                 .topK(20)
@@ -180,11 +193,61 @@ class LlamafuOptionsTest {
                         .build());
         assertThat(options.promptTemplate().render("Why?")).hasToString("Q: Why?\nA:");
         assertThat(options.controlTokensInText()).isTrue();
+        assertThat(options.chat())
+                .isEqualTo(new ChatOptions("none", "", List.of(), Thinking.DROP, LocalDate.of(2026, 2, 28)));
         assertThat(options.maxTokens()).isEqualTo(32);
         assertThat(options.stop()).containsExactly("END", "###");
         assertThat(options.timeout()).isEqualTo(Duration.ofSeconds(30));
         assertThat(options.onError()).isEqualTo(OnError.EMIT);
         assertThat(options.promptInOutput()).isTrue();
+    }
+
+    @Test
+    void chatOptionsAreMapped() {
+        ChatOptions expected = new ChatOptions(
+                "chatml",
+                "Be brief;",
+                List.of(ChatMessage.user("Hi; [you]"), ChatMessage.assistant("Ho\n")),
+                Thinking.OFF,
+                ChatVariables.DEFAULT_DATE);
+
+        LlamafuOptions built = LlamafuOptions.builder()
+                .model("base.gguf")
+                .chatTemplate("chatml")
+                .systemPrompt("Be brief;")
+                .chatExample("Hi; [you]", "Ho\n")
+                .thinking(Thinking.OFF)
+                .build();
+        assertThat(built.chat()).isEqualTo(expected);
+        assertThat(LlamafuOptions.fromMap(built.toMap()).chat()).isEqualTo(expected);
+        assertThat(LlamafuOptions.fromMap(Map.of(
+                                "model", "base.gguf",
+                                "chat-template", "chatml",
+                                "system-prompt", "Be brief;",
+                                "chat-examples", "[\"Hi; [you]\", \"Ho\\n\"]",
+                                "thinking", "off"))
+                        .chat())
+                .isEqualTo(expected);
+    }
+
+    @Test
+    void chatOptionsThatContradictOthersAreRefused() {
+        Map<Map<String, String>, String> refused = Map.of(
+                Map.of("chat-template", "chatlm"), "one of the families chatml, llama3",
+                Map.of("chat-template", "none", "system-prompt", "Be brief."), "system-prompt has no place",
+                Map.of("chat-template", "none", "chat-examples", "a;b"), "chat-examples has no place",
+                Map.of("chat-examples", "a;b;c"), "chat-examples has 3 texts",
+                Map.of("chat-date", "28.2.2026"), "chat-date is '28.2.2026'",
+                Map.of("chat-template", "model", "control-tokens-in-text", "true"), "leave one of them out",
+                Map.of("thinking", "maybe"), "thinking");
+        refused.forEach((options, message) -> {
+            Map<String, String> all = new HashMap<>(options);
+            all.put("model", "base.gguf");
+            assertThatThrownBy(() -> LlamafuOptions.fromMap(all))
+                    .hasMessageContaining(message)
+                    .isInstanceOfSatisfying(
+                            LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_OPTION));
+        });
     }
 
     @Test

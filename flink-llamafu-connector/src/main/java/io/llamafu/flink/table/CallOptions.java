@@ -4,6 +4,7 @@ import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.adapter.Sha256;
+import io.llamafu.chat.ChatFamily;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.SharedEngines;
@@ -14,6 +15,7 @@ import io.llamafu.flink.PromptTemplate;
 import io.llamafu.flink.completion.EngineClient;
 import io.llamafu.flink.completion.Question;
 import io.llamafu.flink.completion.TaskManager;
+import io.llamafu.flink.options.ChatOptions;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.metrics.MetricGroup;
 import org.apache.flink.table.functions.FunctionContext;
@@ -104,6 +106,11 @@ final class CallOptions implements Serializable {
         }
 
         @Override
+        public ChatOptions chat() {
+            return settings.options().chat();
+        }
+
+        @Override
         public OnError onError() {
             return settings.options().onError();
         }
@@ -190,6 +197,11 @@ final class CallOptions implements Serializable {
         if (!changeable.contains(key)) {
             throw invalid("A call of %s cannot set '%s'. It can set: %s."
                     .formatted(user, key, String.join(", ", new TreeSet<>(changeable))));
+        }
+        if (key.equals(LlamafuConfigOptions.CHAT_TEMPLATE.key()) && ChatOptions.isFile(value)) {
+            throw invalid(
+                    "A call of %s cannot set chat-template to '%s': it can set auto, model, none, or one of the families %s. Only the options of a query name files."
+                            .formatted(user, value, String.join(", ", ChatFamily.optionNames())));
         }
     }
 

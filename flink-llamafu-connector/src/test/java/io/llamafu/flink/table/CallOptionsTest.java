@@ -34,6 +34,21 @@ class CallOptionsTest {
     }
 
     @Test
+    void callChoosesAChatTemplateByNameAndNeverAFile() {
+        CallOptions options = options();
+
+        assertThat(options.settings(Map.of("chat-template", "chatml"))
+                        .options()
+                        .chat()
+                        .template())
+                .isEqualTo("chatml");
+        for (String file : List.of("/etc/passwd", "s3://bucket/chat.jinja", "chat.jinja")) {
+            assertThatThrownBy(() -> options.settings(Map.of("chat-template", file)))
+                    .hasMessageContaining("cannot set chat-template to '%s'".formatted(file));
+        }
+    }
+
+    @Test
     void callChangesItsOwnSettingsOnly() {
         CallOptions options = options();
 

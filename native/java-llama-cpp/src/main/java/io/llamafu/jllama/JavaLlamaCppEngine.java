@@ -19,6 +19,7 @@ import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
+import io.llamafu.engine.ModelChat;
 import io.llamafu.engine.Prompt;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.engine.support.AdapterInventory;
@@ -114,6 +115,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     private final ModelLoader loader;
     private final OpenRequests openRequests = new OpenRequests();
     private final AnswerMemo memo;
+    private final ModelChat chat;
     private final ExecutorService workers;
     private final ScheduledExecutorService deadlines;
     private final Queue<Integer> freeSlots = new ConcurrentLinkedQueue<>();
@@ -137,6 +139,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         Map<String, Integer> controlTokens = file.controlTokens();
         this.tokenizer = new PromptTokenizer(file, controlTokens);
         this.misread = misread(file, controlTokens);
+        this.chat = new ModelChat(file.chatTemplate(), file.specialTokens());
         this.catalog = catalog;
         this.files = files;
         this.inventory = new AdapterInventory(catalog, file.gguf(), tensor -> Optional.empty());
@@ -209,6 +212,11 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     private ModelGeneration counted(ModelGeneration generation) {
         adapterLoads.addAndGet(generation.adapterCount());
         return generation;
+    }
+
+    @Override
+    public ModelChat modelChat() {
+        return chat;
     }
 
     @Override

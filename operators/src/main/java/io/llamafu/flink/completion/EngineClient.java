@@ -2,6 +2,7 @@ package io.llamafu.flink.completion;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.chat.ChatFormat;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.EngineOptions;
@@ -18,6 +19,7 @@ import org.slf4j.LoggerFactory;
 import javax.annotation.Nullable;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
@@ -56,6 +58,8 @@ public final class EngineClient implements AutoCloseable {
     private final CompletionMetrics metrics;
     private final Set<OpenRequest> open = ConcurrentHashMap.newKeySet();
     private final Set<ErrorCode> logged = ConcurrentHashMap.newKeySet();
+    /** The contents of chat templates by location. */
+    private final Map<String, String> templateFiles = new ConcurrentHashMap<>();
 
     private volatile Share share;
 
@@ -67,7 +71,7 @@ public final class EngineClient implements AutoCloseable {
         this.options = checkNotNull(options, "options is null");
         this.taskManager = checkNotNull(taskManager, "taskManager is null");
         this.engines = checkNotNull(engines, "engines is null");
-        this.share = openShare();
+        this.share = checked(openShare());
         this.metrics = new CompletionMetrics(group, this::openEngine);
     }
 
@@ -87,8 +91,12 @@ public final class EngineClient implements AutoCloseable {
         return client;
     }
 
-    /** The engine, and the files it was opened with. */
-    private record Share(JobFiles files, SharedEngines.Lease lease) {
+    /** The engine, the files it was opened with, and the chat templates for its model. */
+    private record Share(JobFiles files, SharedEngines.Lease lease, ChatFormats chats) {
+        Share(JobFiles files, SharedEngines.Lease lease, Map<String, String> templateFiles) {
+            this(files, lease, new ChatFormats(lease.engine().modelChat(), templateFiles));
+        }
+
         InferenceEngine engine() {
             return lease.engine();
         }
@@ -107,13 +115,23 @@ public final class EngineClient implements AutoCloseable {
         taskManager.classLoader().beforeClosing("llamafu-engines", () -> SharedEngines.closeAll(CLOSE_PATIENCE));
         JobFiles files = JobFiles.acquire(options.artifacts(taskManager.temporaryFolder()));
         try {
-            SharedEngines.Lease lease = acquire(files);
-            if (lease.opened()) {
-                NativeMemory.warnIfShort(taskManager);
-            }
-            return new Share(files, lease);
+            return new Share(files, acquire(files), templateFiles);
         } catch (RuntimeException | Error e) {
             files.close();
+            throw e;
+        }
+    }
+
+    /** Checks a new share, and closes it if the job cannot use it. */
+    private Share checked(Share opened) {
+        try {
+            if (opened.lease().opened()) {
+                NativeMemory.warnIfShort(taskManager);
+            }
+            opened.chats().check(options.chat(), opened.lease().opened());
+            return opened;
+        } catch (RuntimeException | Error e) {
+            opened.close();
             throw e;
         }
     }
@@ -142,13 +160,17 @@ public final class EngineClient implements AutoCloseable {
      * Blocks while the model loads.
      */
     public InferenceEngine engine() {
+        return openShareAnewIfFailed().engine();
+    }
+
+    private Share openShareAnewIfFailed() {
         Share before = share;
         if (!before.engine().isOpen()) {
             LOG.warn("The engine has failed and is opened anew.");
-            share = openShare();
+            share = checked(openShare());
             before.close();
         }
-        return share.engine();
+        return share;
     }
 
     /** Asks without waiting. Does not throw: every failure, also of the question, becomes the outcome. */
@@ -172,26 +194,38 @@ public final class EngineClient implements AutoCloseable {
     public final class OpenRequest {
         private final Question question;
         private final Optional<CompletionRequest> request;
+        private final Optional<ChatFormat> chat;
         private final CompletableFuture<CompletionResult> answer;
         private final CompletableFuture<Outcome> outcome = new CompletableFuture<>();
 
         private OpenRequest(Question question) {
             this.question = question;
             CompletionRequest submitted = null;
+            Optional<ChatFormat> format = Optional.empty();
             CompletableFuture<CompletionResult> answered;
             try {
-                submitted = question.request();
-                answered = engine().submit(submitted);
+                CompletionRequest wanted = question.request();
+                submitted = wanted;
+                Share used = openShareAnewIfFailed();
+                format = used.chats().of(question.chat(), wanted.prompt());
+                submitted = format.map(chosen -> chosen.apply(wanted)).orElse(wanted);
+                answered = used.engine().submit(submitted);
             } catch (RuntimeException e) {
                 answered = CompletableFuture.failedFuture(e);
             }
             this.request = Optional.ofNullable(submitted);
+            this.chat = format;
             this.answer = answered;
         }
 
         /** Fails with a {@link LlamafuException} if {@code on-error} is {@code fail}. */
         public CompletableFuture<Outcome> outcome() {
             return outcome;
+        }
+
+        /** The SHA-256 of the chat template that rendered the prompt, if one did. */
+        public Optional<String> templateDigest() {
+            return chat.map(format -> format.template().digest());
         }
 
         private Duration timeout() {
@@ -263,15 +297,19 @@ public final class EngineClient implements AutoCloseable {
     }
 
     private Outcome answered(OpenRequest asked, CompletionResult answer) {
-        Provenance provenance = Provenances.of(answer.computation(), asked.question.promptTemplateDigest(), null);
-        Outcome outcome = Outcome.answered(answer, provenance);
+        CompletionResult shown;
         try {
-            asked.question.check(answer);
+            shown = asked.question.chat().thinking().apply(asked.request.orElseThrow(), answer);
+            asked.question.check(shown);
         } catch (LlamafuException e) {
             return failed(asked, e);
         }
-        metrics.completion(answer);
-        return outcome;
+        metrics.completion(shown);
+        Provenance provenance = Provenances.of(
+                answer.computation(),
+                asked.question.promptTemplateDigest(),
+                asked.templateDigest().orElse(null));
+        return Outcome.answered(shown, provenance);
     }
 
     private static Outcome withPrompt(OpenRequest asked, Outcome outcome) {

@@ -3,6 +3,7 @@ package io.llamafu.flink.completion;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.CompletionResult;
 import io.llamafu.flink.OnError;
+import io.llamafu.flink.options.ChatOptions;
 import org.apache.flink.annotation.Internal;
 
 /** A request for a record, to be asked by an {@link EngineClient}. */
@@ -28,6 +29,9 @@ public interface Question {
 
     /** Whether the outcome has the prompt. */
     boolean promptInOutput();
+
+    /** How its prompt becomes a conversation. */
+    ChatOptions chat();
 
     /** How to handle a failure. */
     OnError onError();

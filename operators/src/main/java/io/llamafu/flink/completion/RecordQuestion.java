@@ -9,6 +9,7 @@ import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.Completion;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.OnError;
+import io.llamafu.flink.options.ChatOptions;
 import io.llamafu.flink.routing.PromptParts;
 import io.llamafu.flink.routing.RoutedRequest;
 import io.llamafu.flink.routing.Samplings;
@@ -47,6 +48,11 @@ record RecordQuestion(RoutedRequest record, LlamafuOptions options, SamplingOpti
     @Override
     public boolean promptInOutput() {
         return options.promptInOutput();
+    }
+
+    @Override
+    public ChatOptions chat() {
+        return options.chat();
     }
 
     @Override

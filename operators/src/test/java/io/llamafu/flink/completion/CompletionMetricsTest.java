@@ -8,6 +8,7 @@ import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.OnError;
+import io.llamafu.flink.options.ChatOptions;
 import org.apache.flink.metrics.Meter;
 import org.apache.flink.metrics.View;
 import org.apache.flink.metrics.testutils.MetricListener;
@@ -66,6 +67,11 @@ class CompletionMetricsTest {
         @Override
         public boolean promptInOutput() {
             return false;
+        }
+
+        @Override
+        public ChatOptions chat() {
+            return LlamafuOptions.builder().model("base.gguf").build().chat();
         }
 
         @Override

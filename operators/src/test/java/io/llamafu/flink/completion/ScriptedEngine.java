@@ -10,6 +10,7 @@ import io.llamafu.engine.CompletionResult.Timings;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineMetrics.Memory;
 import io.llamafu.engine.FinishReason;
+import io.llamafu.engine.ModelChat;
 import io.llamafu.engine.Prompt;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.testing.StubEngine;
@@ -25,6 +26,7 @@ final class ScriptedEngine extends StubEngine {
     private final List<CompletableFuture<CompletionResult>> answers = new ArrayList<>();
     private final List<AdapterStack> preloads = new ArrayList<>();
     private final List<CompletableFuture<List<AppliedAdapter>>> preloaded = new ArrayList<>();
+    private ModelChat chat = ModelChat.NONE;
     private int closedLeases;
     private boolean open = true;
     private boolean attended;
@@ -32,6 +34,16 @@ final class ScriptedEngine extends StubEngine {
 
     SharedEngines.Lease lease() {
         return new SharedEngines.Lease(this, false, () -> closedLeases++);
+    }
+
+    /** The chat template of the model. */
+    void chat(ModelChat newChat) {
+        chat = newChat;
+    }
+
+    @Override
+    public ModelChat modelChat() {
+        return chat;
     }
 
     @Override
