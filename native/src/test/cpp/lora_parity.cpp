@@ -391,10 +391,12 @@ int run_all() {
         { "d64 F32", { 64, 2, 4, 2, 160, 300, GGML_TYPE_F32 }, fine },
         { "d128 F16", { 128, 3, 4, 1, 352, 512, GGML_TYPE_F16 }, fine },
         { "d128 F16, fused qkv", { 128, 2, 4, 2, 256, 333, GGML_TYPE_F16, false, true }, fine },
-        { "d64 F16, 4 experts", { 64, 2, 4, 2, 96, 300, GGML_TYPE_F16, false, false, 4 }, fine },
+        // all experts for each token: rounding could choose others of nearly equal weight, which changes everything after
+        { "d64 F16, 4 of 4 experts", { 64, 2, 4, 2, 96, 300, GGML_TYPE_F16, false, false, 4, 4 }, fine },
         { "d96 F32, any type", { 96, 2, 3, 3, 192, 300, GGML_TYPE_F32 }, all },
         { "d256 F16 tied, any type", { 256, 4, 8, 4, 512, 400, GGML_TYPE_F16, true }, all },
         { "d128 Q8_0, any type", { 128, 2, 4, 2, 256, 320, GGML_TYPE_Q8_0 }, all },
+        { "d64 F32, 2 of 4 experts", { 64, 2, 4, 2, 96, 300, GGML_TYPE_F32, false, false, 4 }, { GGML_TYPE_F32 } },
     };
     std::vector<Way> ways = { { "plain", LoraPath::cpu, CpuLevel::plain }, { "generic", LoraPath::generic, CpuLevel::plain } };
     if (best_cpu_level() >= CpuLevel::avx2) {

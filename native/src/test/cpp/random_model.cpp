@@ -125,7 +125,7 @@ void write_model(const std::string & path, const ModelShape & m, uint64_t seed) 
     gguf_set_val_f32(gguf, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
     if (m.experts) {
         gguf_set_val_u32(gguf, "llama.expert_count", m.experts);
-        gguf_set_val_u32(gguf, "llama.expert_used_count", 2);
+        gguf_set_val_u32(gguf, "llama.expert_used_count", m.experts_used);
     }
 
     Random random(seed);

@@ -20,6 +20,7 @@ struct ModelShape {
     bool tied_output = false;
     bool fused_qkv = false;
     int64_t experts = 0;
+    int64_t experts_used = 2; // for each token
 };
 
 struct AdapterShape {
