@@ -173,9 +173,8 @@ public final class LlamaCppEngine implements InferenceEngine {
             String sha256 = digest.await();
             // which may have read another file than the load
             watch.requireUnchangedByLoad();
-            LlamaCppEngine engine =
-                    new LlamaCppEngine(
-                            options, source, model, watch, context, maxSequenceTokens, file.gguf(), sha256, chat);
+            LlamaCppEngine engine = new LlamaCppEngine(
+                    options, source, model, watch, context, maxSequenceTokens, file.gguf(), sha256, chat);
             engine.loop.start();
             LOG.info(
                     "Opened {} ({}, SHA-256 {}) in {} ms: {} sequences of {} tokens, {} threads, {}, adapters {}.",
