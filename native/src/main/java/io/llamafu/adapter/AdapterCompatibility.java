@@ -39,6 +39,9 @@ public final class AdapterCompatibility {
     private static final String INVOCATION_TOKENS = "adapter.alora.invocation_tokens";
     private static final String ARCHITECTURE = "general.architecture";
     private static final Pattern LAYER = Pattern.compile("blk\\.(\\d{1,9})\\.");
+    /** Names of the copies that Unsloth trains on. */
+    private static final String QUANTIZED_FOR_TRAINING = "(-unsloth)?-bnb-4bit$";
+
     /** The most characters of a text from a file in a message. */
     private static final int MOST_CHARACTERS = 64;
 
@@ -111,6 +114,7 @@ public final class AdapterCompatibility {
 
     /** Whether it may be a name of the base, whose parts are written with or without blanks, hyphens and a quantization. */
     private boolean isName(String name) {
+        String trainedOn = name.replaceFirst(QUANTIZED_FOR_TRAINING, "");
         String parts = Stream.of("general.basename", "general.size_label", "general.finetune")
                 .flatMap(key -> text(base, key).stream())
                 .collect(Collectors.joining());
@@ -119,7 +123,7 @@ public final class AdapterCompatibility {
                         parts,
                         text(base, "general.base_model.0.name").orElse(""),
                         String.valueOf(base.path().getFileName()))
-                .anyMatch(known -> letters(known).contains(letters(name)));
+                .anyMatch(known -> letters(known).contains(letters(trainedOn)));
     }
 
     private static String letters(String name) {

@@ -30,7 +30,7 @@ class ChatAnswersTest {
                     engine.modelChat().template().orElseThrow(),
                     engine.modelChat().specialTokens());
             Prompt prompt =
-                    template.render(List.of(ChatMessage.user("What is the capital of France?")), ChatVariables.DEFAULT);
+                    template.render(List.of(ChatMessage.user("What is the capital of France? Answer in one sentence.")), ChatVariables.DEFAULT);
 
             CompletionResult answer = engine.submit(CompletionRequest.of(prompt, AdapterStack.base()))
                     .join();

@@ -60,7 +60,7 @@ class AdapterMergeParityTest {
             assertThat(Double.parseDouble(printed[1])).as("effect of the stack").isGreaterThan(0.01);
             assertThat(Double.parseDouble(printed[0]))
                     .as("difference of the merged adapter")
-                    .isLessThan(type == GgufTensorType.F32 ? 1e-5 : 2e-3);
+                    .isLessThan(type == GgufTensorType.F32 ? 1e-4 : 2e-3);
         }
     }
 

@@ -152,13 +152,13 @@ class RealParityTest {
             int mostSteps) {
         List<Answer> ordered =
                 answers.stream().sorted(Comparator.comparingInt(Answer::number)).toList();
-        Agreement agreement = new Agreement(
-                "%s | %s | %s".formatted(name, weights, sequences == 1 ? "alone" : "mixed, " + sequences));
-        try (ForcedDecoding decoding =
+        String decoding = sequences == 1 ? "alone" : "mixed, " + Math.min(sequences, answers.size());
+        Agreement agreement = new Agreement("%s | %s | %s".formatted(name, weights, decoding));
+        try (ForcedDecoding forced =
                 ForcedDecoding.open(options(model, sequences).build(), adapters)) {
             for (int from = 0; from < ordered.size(); from += sequences) {
                 List<Answer> batch = ordered.subList(from, Math.min(from + sequences, ordered.size()));
-                decoding.run(
+                forced.run(
                         batch.stream().map(answer -> forced(answer, mostSteps)).toList(),
                         (sequence, step, logits) -> agreement.add(batch.get(sequence), step, logits));
             }
