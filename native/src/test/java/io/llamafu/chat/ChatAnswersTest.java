@@ -29,8 +29,9 @@ class ChatAnswersTest {
             ChatTemplate template = ChatTemplate.of(
                     engine.modelChat().template().orElseThrow(),
                     engine.modelChat().specialTokens());
-            Prompt prompt =
-                    template.render(List.of(ChatMessage.user("What is the capital of France? Answer in one sentence.")), ChatVariables.DEFAULT);
+            Prompt prompt = template.render(
+                    List.of(ChatMessage.user("What is the capital of France? Answer in one sentence.")),
+                    ChatVariables.DEFAULT);
 
             CompletionResult answer = engine.submit(CompletionRequest.of(prompt, AdapterStack.base()))
                     .join();
