@@ -116,11 +116,7 @@ class AdapterCompatibilityTest {
     @Test
     void nameOfTheBaseMayBeWrittenInOtherWays() throws IOException {
         for (String name : List.of(
-                "tiny-notes",
-                "Tiny Notes",
-                "tiny_notes",
-                "unsloth/tiny-notes-unsloth-bnb-4bit",
-                "tiny-notes-bnb-4bit")) {
+                "tiny-notes", "Tiny Notes", "tiny_notes", "tiny-notes-unsloth-bnb-4bit", "tiny-notes-bnb-4bit")) {
             assertThat(check(lora().string("general.base_model.0.name", name)).isOfAnotherBase())
                     .as(name)
                     .isFalse();
