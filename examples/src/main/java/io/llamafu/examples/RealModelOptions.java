@@ -33,7 +33,7 @@ final class RealModelOptions {
     @Option(names = "--threads", paramLabel = "N", defaultValue = "2", description = "CPU threads of the model.")
     private int threads;
 
-    /** Options with the model's turns around each text, fetching the model first if it is needed. */
+    /** Options under which each text is the user's turn, fetching the model first if it is needed. */
     LlamafuOptions toLlamafuOptions(String system, int maxTokens) throws IOException, InterruptedException {
         if (model == null) {
             model = fetch(Path.of(System.getProperty("llamafu.examples", "examples")));
@@ -42,8 +42,8 @@ final class RealModelOptions {
         return LlamafuOptions.builder()
                 .model(model.toUri().toString())
                 .adapters(adapters.toUri().toString())
-                .promptTemplate("<|im_start|>system\n" + system + "<|im_end|>\n<|im_start|>user\n{text}<|im_end|>\n"
-                        + "<|im_start|>assistant\n")
+                .chatTemplate("model")
+                .systemPrompt(system)
                 .threads(threads)
                 .maxTokens(maxTokens)
                 .answerMemo(MemorySize.ZERO)

@@ -262,8 +262,8 @@ class MlPredictIT {
             delimiter = '|',
             quoteCharacter = '"',
             value = {
-                "max-token | 3 | 'max-token' | async, grammar",
-                "model | other.gguf | 'model' | async, grammar",
+                "max-token | 3 | 'max-token' | async, chat-date",
+                "model | other.gguf | 'model' | async, chat-date",
                 "max-tokens | 0 | max-tokens is 0 | 1 or more",
                 "on-error | emit | on-error is 'emit' | It can be: fail, null",
                 "labels | a;b | 'labels' | text_generation",
