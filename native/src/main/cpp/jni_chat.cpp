@@ -125,7 +125,8 @@ jinja::value message(const std::pair<std::string, std::string> & from, bool cont
 
 jinja::value date(const jinja::func_args & args, std::time_t now) {
     args.ensure_vals<jinja::value_string>();
-    const std::string format = args.get_pos(0)->as_string().str();
+    const jinja::string given = args.get_pos(0)->as_string();
+    const std::string format = given.str();
     std::tm utc = {};
     gmtime_r(&now, &utc);
     std::array<char, 256> text;
@@ -133,7 +134,11 @@ jinja::value date(const jinja::func_args & args, std::time_t now) {
     if (length == 0 && !format.empty()) {
         throw std::runtime_error("strftime_now('" + format + "') is empty or longer than 255 bytes");
     }
-    return jinja::mk_val<jinja::value_string>(std::string(text.data(), length));
+    auto result = jinja::mk_val<jinja::value_string>(std::string(text.data(), length));
+    if (std::any_of(given.parts.begin(), given.parts.end(), [](const auto & part) { return part.is_input; })) {
+        result->val_str.mark_input(); // what a format repeats of a message
+    }
+    return result;
 }
 
 void set_variables(jinja::context & context, const Conversation & conversation) {

@@ -106,6 +106,7 @@ class ChatTemplateMarksTest {
                 "{{ {'k': c}.values() | list | first }}{{ {'k': c} | dictsort }}{% for k, v in {c: c}.items() %}{{ k }}{{ v }}{% endfor %}",
                 "{{ {'k': c}.get('k') }}{{ {'k': c}['k'] }}{{ [c][-1] }}{{ (c, c)[0] }}{{ [c].pop() }}",
                 "{{ messages | selectattr('role', 'equalto', 'user') | map(attribute='content') | list }}",
+                "{{ strftime_now(c) }}{{ strftime_now('%Y ' + c) }}",
             })
     void noBuiltinMakesTrustedTextOfContent(String expression) {
         String content = CONTROL.replace("", "@").toLowerCase(Locale.ROOT);
