@@ -125,8 +125,8 @@ jinja::value message(const std::pair<std::string, std::string> & from, bool cont
 
 jinja::value date(const jinja::func_args & args, std::time_t now) {
     args.ensure_vals<jinja::value_string>();
-    const jinja::string given = args.get_pos(0)->as_string();
-    const std::string format = given.str();
+    const jinja::value given = args.get_pos(0);
+    const std::string format = given->as_string().str();
     std::tm utc = {};
     gmtime_r(&now, &utc);
     std::array<char, 256> text;
@@ -135,7 +135,7 @@ jinja::value date(const jinja::func_args & args, std::time_t now) {
         throw std::runtime_error("strftime_now('" + format + "') is empty or longer than 255 bytes");
     }
     auto result = jinja::mk_val<jinja::value_string>(std::string(text.data(), length));
-    if (std::any_of(given.parts.begin(), given.parts.end(), [](const auto & part) { return part.is_input; })) {
+    if (jinja::holds_input(*given)) {
         result->val_str.mark_input(); // what a format repeats of a message
     }
     return result;
