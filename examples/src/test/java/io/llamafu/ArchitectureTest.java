@@ -49,11 +49,11 @@ class ArchitectureTest {
             .withImportOptions(List.of(new ImportOption.DoNotIncludeTests(), new OwnClasses()))
             .importPackages(ROOT);
 
-    /** In the installed jar, relocated classes have our package name as a prefix. */
+    /** Neither relocated classes of the installed jar, which have our package name as a prefix, nor other modules' tests. */
     static final class OwnClasses implements ImportOption {
         @Override
         public boolean includes(Location location) {
-            return !location.contains("/io/llamafu/shaded/");
+            return !location.contains("/io/llamafu/shaded/") && !location.contains("-tests.jar!");
         }
     }
 
