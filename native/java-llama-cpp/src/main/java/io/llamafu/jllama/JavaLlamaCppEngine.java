@@ -21,28 +21,23 @@ import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
 import io.llamafu.engine.ModelChat;
 import io.llamafu.engine.Prompt;
-import io.llamafu.engine.SamplingOptions;
 import io.llamafu.engine.support.AdapterInventory;
 import io.llamafu.engine.support.AnswerMemo;
 import io.llamafu.engine.support.MemoryBudget;
 import io.llamafu.engine.support.OpenRequests;
 import io.llamafu.engine.support.Preload;
-import io.llamafu.engine.support.RequestCheck;
 import io.llamafu.engine.support.SequenceTokens;
 import io.llamafu.gguf.ModelFile;
-import io.llamafu.grammar.GrammarSyntax;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Queue;
-import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentLinkedQueue;
@@ -52,7 +47,6 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.LongAdder;
 
 import static java.util.Objects.requireNonNull;
@@ -76,77 +70,48 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     private static final Duration CLOSE_TIMEOUT = Duration.ofMinutes(2);
     private static final long DEADLINE_CHECK_MILLIS = 10;
     private static final int FILE_THREADS = 2;
-    /** The names by which llama.cpp b4916 knows control tokens that end an answer. */
-    private static final Set<String> END_NAMES = Set.of(
-            "<|eot_id|>",
-            "<|eom_id|>",
-            "<|im_end|>",
-            "<|end|>",
-            "<|endoftext|>",
-            "<|end_of_text|>",
-            "<end_of_turn>",
-            "<EOT>",
-            "_<EOT>",
-            "<|fim_pad|>",
-            "<fim-pad>",
-            "<fim_pad>",
-            "<PAD>",
-            "<|fim_repo|>",
-            "<|repo_name|>",
-            "<fim-repo>",
-            "<REPO>",
-            "<|file_sep|>");
-    /** Two adapters of alpha / rank 4 at scale 100; {@code EngineContractTest} checks that they corrupt no slot. */
-    static final double MOST_STRENGTH = 800;
 
     private final EngineOptions options;
     private final ModelFile file;
     private final int sequenceTokens;
-    private final int longestToken;
     private final PromptTokenizer tokenizer;
-    /** Control tokens that a grammar of the library takes for the characters of their names. */
-    private final Set<Integer> misread;
+    private final RequestLimits limits;
 
     private final AdapterCatalog catalog;
     /** Looks adapters up, and reads their files. */
     private final ExecutorService files;
 
     private final AdapterInventory inventory;
-    private final ModelLoader loader;
+    private final LoadedModel model;
     private final OpenRequests openRequests = new OpenRequests();
     private final AnswerMemo memo;
     private final ModelChat chat;
     private final ExecutorService workers;
     private final ScheduledExecutorService deadlines;
     private final Queue<Integer> freeSlots = new ConcurrentLinkedQueue<>();
-    private final Object loading = new Object();
 
     private final LongAdder promptTokens = new LongAdder();
     private final LongAdder generatedTokens = new LongAdder();
-    private final AtomicLong adapterLoads = new AtomicLong();
 
     private final long adapterBudget;
-
-    private volatile ModelGeneration current;
-    private volatile boolean closed;
 
     private JavaLlamaCppEngine(EngineOptions options, ModelFile file, AdapterCatalog catalog, ExecutorService files) {
         this.options = options;
         this.file = file;
         this.sequenceTokens = SequenceTokens.of(options, file);
         this.memo = new AnswerMemo(options.answerMemo());
-        this.longestToken = file.longestToken();
         Map<String, Integer> controlTokens = file.controlTokens();
         this.tokenizer = new PromptTokenizer(file, controlTokens);
-        this.misread = misread(file, controlTokens);
+        this.limits = new RequestLimits(file, sequenceTokens, controlTokens);
         this.chat = new ModelChat(file.chatTemplate(), file.specialTokens());
         this.catalog = catalog;
         this.files = files;
         this.inventory = new AdapterInventory(catalog, file.gguf(), tensor -> Optional.empty());
         this.adapterBudget = MemoryBudget.ofAdapters(options, memory(0));
-        this.loader = new ModelLoader(options, file, catalog, sequenceTokens, adapterBudget);
-        try (OpenStack preloaded = Preload.await(open(Preload.together(options.adapterPreload())))) {
-            this.current = counted(loader.load(preloaded.files()));
+        ModelLoader loader = new ModelLoader(options, file, catalog, sequenceTokens, adapterBudget);
+        try (OpenStack preloaded =
+                Preload.await(catalog.open(Preload.together(options.adapterPreload()), adapter -> true))) {
+            this.model = new LoadedModel(loader, preloaded.files());
         }
         for (int slot = 0; slot < options.parallelSequences(); slot++) {
             freeSlots.add(slot);
@@ -183,7 +148,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
                 options.parallelSequences(),
                 engine.sequenceTokens,
                 options.threads(),
-                engine.current.adapterCount());
+                engine.model.adapterCount());
         return engine;
     }
 
@@ -206,12 +171,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
 
     /** The versions of a stack; the files of those that the model was loaded without are pinned. */
     private CompletableFuture<OpenStack> open(AdapterStack stack) {
-        return catalog.open(stack, adapter -> current == null || !current.hasAll(List.of(adapter)));
-    }
-
-    private ModelGeneration counted(ModelGeneration generation) {
-        adapterLoads.addAndGet(generation.adapterCount());
-        return generation;
+        return catalog.open(stack, adapter -> !model.hasAll(List.of(adapter)));
     }
 
     @Override
@@ -225,7 +185,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         long now = System.nanoTime();
         CompletableFuture<CompletionResult> future = openRequests.open(request.timeout(), request.patience(), now);
         try {
-            check(request);
+            limits.check(request);
             openAndQueue(request, future, now);
         } catch (RuntimeException e) {
             future.completeExceptionally(coded(e));
@@ -259,29 +219,6 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         }
     }
 
-    private void check(CompletionRequest request) {
-        TextLimits.check(RequestCheck.utf8(request), request.prompt().toString(), sequenceTokens, longestToken);
-        SamplingOptions sampling = request.sampling();
-        if (!sampling.grammar().isEmpty()) {
-            GrammarSyntax.check(sampling.grammar(), GrammarSyntax.Version.B4916);
-            // llama.cpp b4916 ends the process if no token is allowed
-            if (sampling.logitBias().containsValue(Float.NEGATIVE_INFINITY)) {
-                throw new LlamafuException(
-                        ErrorCode.INVALID_OPTION,
-                        "A grammar and a logit bias that bans tokens cannot be combined in the engine %s; use the engine native, or a finite bias."
-                                .formatted(NAME));
-            }
-        }
-        for (int token : sampling.logitBias().keySet()) {
-            if (token >= file.vocabularySize()) {
-                throw new LlamafuException(
-                        ErrorCode.INVALID_OPTION,
-                        "logit-bias names token %d, but the model has %d tokens."
-                                .formatted(token, file.vocabularySize()));
-            }
-        }
-    }
-
     /** Runs on a worker. */
     private void serve(
             CompletionRequest request,
@@ -311,7 +248,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
 
     /** Whether an adapter that the model lacks was published again while the request was in line. */
     private boolean isReplaced(List<AdapterFile> adapters) {
-        return !current.hasAll(adapters) && !adapters.stream().allMatch(AdapterFile::isUnchanged);
+        return !model.hasAll(adapters) && !adapters.stream().allMatch(AdapterFile::isUnchanged);
     }
 
     private static AnswerMemo.Question question(CompletionRequest request, List<AdapterFile> adapters) {
@@ -353,10 +290,11 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
             long submittedNanos,
             int slot) {
         long startedNanos = System.nanoTime();
-        ModelGeneration generation = acquire(adapters);
+        ModelGeneration generation = model.acquire(adapters);
         try {
-            checkStrength(request.adapters(), adapters, generation);
-            PromptTokenizer.Tokenized prompt = checkedPrompt(generation.model(), request);
+            limits.checkStrength(request.adapters(), adapters, generation);
+            PromptTokenizer.Tokenized prompt = tokenizer.tokenize(generation.model(), request.prompt());
+            limits.checkPrompt(prompt.tokens());
             SlotAnswer answer = new SlotAnswer(
                     request,
                     adapters,
@@ -367,78 +305,12 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
                     submittedNanos,
                     startedNanos);
             promptTokens.add(prompt.tokens());
-            Set<Integer> unwanted = request.sampling().grammar().isEmpty() ? Set.of() : misread;
-            boolean complete = answer.receiveAll(slot, unwanted, future);
+            boolean complete = answer.receiveAll(slot, limits.unwanted(request), future);
             generatedTokens.add(answer.generatedTokens());
             return complete ? Optional.of(answer.completion()) : Optional.empty();
         } finally {
             generation.release();
         }
-    }
-
-    /** The current model, or a new one if it lacks an adapter. */
-    private ModelGeneration acquire(List<AdapterFile> adapters) {
-        ModelGeneration generation = current;
-        if (generation.hasAll(adapters) && generation.acquire()) {
-            return generation;
-        }
-        synchronized (loading) {
-            if (closed) {
-                throw LlamafuException.engineClosed();
-            }
-            if (!current.hasAll(adapters)) {
-                LOG.info("Loading the model again, for adapters that it was not loaded with.");
-                ModelGeneration previous = current;
-                current = counted(loader.load(adapters));
-                previous.retire();
-            }
-            if (!current.acquire()) {
-                throw LlamafuException.engineClosed();
-            }
-            return current;
-        }
-    }
-
-    /**
-     * Stacks that are too strong produce infinities, which stay in the cells of a slot and corrupt all later answers.
-     */
-    private static void checkStrength(AdapterStack stack, List<AdapterFile> adapters, ModelGeneration generation) {
-        double strength = 0;
-        for (int i = 0; i < adapters.size(); i++) {
-            AdapterFile adapter = adapters.get(i);
-            strength += Math.abs(adapter.scaleOf(stack.entries().get(i))) * generation.strength(adapter);
-        }
-        if (strength > MOST_STRENGTH) {
-            throw new LlamafuException(
-                    ErrorCode.INVALID_REQUEST,
-                    "The adapters %s have a strength (scale * alpha / rank, added up) of %s, but the engine %s accepts at most %s; lower their scales or use the engine native."
-                            .formatted(stack, strength, NAME, MOST_STRENGTH));
-        }
-    }
-
-    private PromptTokenizer.Tokenized checkedPrompt(BoundModel model, CompletionRequest request) {
-        PromptTokenizer.Tokenized prompt = tokenizer.tokenize(model, request.prompt());
-        if (prompt.tokens() == 0) {
-            throw new LlamafuException(ErrorCode.INVALID_REQUEST, "The prompt has no tokens; give it a text.");
-        }
-        if (prompt.tokens() >= sequenceTokens) {
-            throw new LlamafuException(
-                    ErrorCode.PROMPT_TOO_LONG,
-                    "The prompt has %d tokens, but a sequence holds %d with its answer; shorten it or raise context-size (the model was trained for %d)."
-                            .formatted(prompt.tokens(), sequenceTokens, file.contextLength()));
-        }
-        return prompt;
-    }
-
-    /** All but those that end the answer, which a grammar of the library allows at its end only. */
-    private static Set<Integer> misread(ModelFile file, Map<String, Integer> controlTokens) {
-        Set<Integer> misread = new HashSet<>();
-        controlTokens.forEach((text, token) -> {
-            if (!END_NAMES.contains(text) && token != file.endOfSequence()) {
-                misread.add(token);
-            }
-        });
-        return misread;
     }
 
     private LlamafuException coded(Throwable failure) {
@@ -462,7 +334,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         String text = prompt.toString();
         Utf8.requireEncodable(text, "The text");
         TextLimits.checkWords(text);
-        ModelGeneration generation = acquire(List.of());
+        ModelGeneration generation = model.acquire(List.of());
         try {
             return TextLimits.withLargeStack(() -> tokenizer.tokenize(generation.model(), prompt))
                     .tokens();
@@ -473,15 +345,15 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
 
     @Override
     public List<LoadedAdapter> adapters() {
-        return inventory.list(current.adapters());
+        return inventory.list(model.adapters());
     }
 
-    /** Loads the model again with these adapters, if it was loaded without them. */
     @Override
     public CompatibilityReport check(Path file) {
         return inventory.check(file);
     }
 
+    /** Loads the model again with these adapters, if it was loaded without them. */
     @Override
     public CompletableFuture<List<AppliedAdapter>> preload(AdapterStack stack) {
         return open(stack).thenApplyAsync(open -> load(stack, open), workers).handle((resolved, failure) -> {
@@ -494,7 +366,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
 
     private List<AppliedAdapter> load(AdapterStack stack, OpenStack open) {
         try (open) {
-            acquire(open.files()).release();
+            model.acquire(open.files()).release();
             return resolved(stack, open.files());
         }
     }
@@ -524,7 +396,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
 
     @Override
     public boolean isOpen() {
-        return !closed;
+        return !model.isClosed();
     }
 
     @Override
@@ -535,7 +407,6 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     @Override
     public EngineMetrics metrics() {
         int active = options.parallelSequences() - freeSlots.size();
-        ModelGeneration generation = current;
         return new EngineMetrics(
                 openRequests.submittedCount(),
                 openRequests.completedCount(),
@@ -549,13 +420,13 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
                 (long) active * sequenceTokens,
                 0,
                 (long) options.parallelSequences() * sequenceTokens,
-                generation.adapterCount(),
-                adapterLoads.get(),
+                model.adapterCount(),
+                model.adapterLoads(),
                 0,
                 0,
                 memo.hits(),
                 adapterBudget,
-                memory(generation.adapterBytes()));
+                memory(model.adapterBytes()));
     }
 
     private EngineMetrics.Memory memory(long adapterBytes) {
@@ -569,12 +440,8 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
      */
     @Override
     public void close() {
-        synchronized (loading) {
-            if (closed) {
-                return;
-            }
-            closed = true;
-            current.retire();
+        if (!model.close()) {
+            return;
         }
         memo.close();
         catalog.close();

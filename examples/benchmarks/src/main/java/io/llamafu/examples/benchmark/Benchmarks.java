@@ -18,6 +18,7 @@ import picocli.CommandLine.Command;
             CancelBenchmark.class,
             AffinityBenchmark.class,
             SqlBenchmark.class,
+            LabelTemplateBenchmark.class,
             GenerateModels.class
         },
         synopsisSubcommandLabel = "NAME",

@@ -33,20 +33,8 @@ final class ServerCompetitor implements Competitor {
 
     @Override
     public List<Times> answer(List<Query> queries) throws Exception {
-        List<HttpRequest> requests = new ArrayList<>();
-        for (Query query : queries) {
-            requests.add(HttpRequest.newBuilder(completion)
-                    .header("Content-Type", "application/json")
-                    .POST(HttpRequest.BodyPublishers.ofString(body(query)))
-                    .build());
-        }
         List<Long> sent = new ArrayList<>();
-        List<CompletableFuture<Reply>> replies = new ArrayList<>();
-        for (HttpRequest request : requests) {
-            sent.add(System.nanoTime());
-            replies.add(client.sendAsync(request, HttpResponse.BodyHandlers.ofString(StandardCharsets.UTF_8))
-                    .thenApply(response -> reply(response, System.nanoTime())));
-        }
+        List<CompletableFuture<Reply>> replies = send(queries, "", sent);
         List<Times> times = new ArrayList<>();
         for (int index = 0; index < queries.size(); index++) {
             times.add(times(sent.get(index), replies.get(index).get(), queries.get(index)));
@@ -54,7 +42,35 @@ final class ServerCompetitor implements Competitor {
         return times;
     }
 
-    private String body(Query query) throws IOException {
+    /** Sends all queries at once and waits for the texts of the answers, which follow a grammar. */
+    List<String> answers(List<Query> queries, String grammar) throws Exception {
+        List<String> texts = new ArrayList<>();
+        for (CompletableFuture<Reply> reply : send(queries, grammar, new ArrayList<>())) {
+            texts.add(json.readTree(reply.get().body()).path("content").asText());
+        }
+        return texts;
+    }
+
+    /** @param sent gets the time of each request */
+    private List<CompletableFuture<Reply>> send(List<Query> queries, String grammar, List<Long> sent)
+            throws IOException {
+        List<HttpRequest> requests = new ArrayList<>();
+        for (Query query : queries) {
+            requests.add(HttpRequest.newBuilder(completion)
+                    .header("Content-Type", "application/json")
+                    .POST(HttpRequest.BodyPublishers.ofString(body(query, grammar)))
+                    .build());
+        }
+        List<CompletableFuture<Reply>> replies = new ArrayList<>();
+        for (HttpRequest request : requests) {
+            sent.add(System.nanoTime());
+            replies.add(client.sendAsync(request, HttpResponse.BodyHandlers.ofString(StandardCharsets.UTF_8))
+                    .thenApply(response -> reply(response, System.nanoTime())));
+        }
+        return replies;
+    }
+
+    private String body(Query query, String grammar) throws IOException {
         ObjectNode body = json.createObjectNode()
                 .put("prompt", query.prompt())
                 .put("n_predict", query.tokens())
@@ -62,6 +78,9 @@ final class ServerCompetitor implements Competitor {
                 .put("cache_prompt", true)
                 .put("stream", false);
         body.putArray("samplers").add("temperature");
+        if (!grammar.isEmpty()) {
+            body.put("grammar", grammar);
+        }
         ArrayNode lora = body.putArray("lora");
         if (query.adapter() != NO_ADAPTER) {
             lora.addObject().put("id", query.adapter()).put("scale", 1.0);
