@@ -151,8 +151,10 @@ final class LabelTemplateBenchmark implements Callable<Integer> {
 
     private void report() throws IOException {
         StringBuilder table = new StringBuilder(
-                "| model | engine | adapters | rows/s | ms after the first token | cached | other answers |\n"
-                        + "|---|---|--:|--:|--:|--:|--:|\n");
+                """
+                | model | engine | adapters | rows/s | ms after the first token | cached | other answers |
+                |---|---|--:|--:|--:|--:|--:|
+                """);
         BarChart chart = new BarChart("Labelling, rows per second on %d CPU threads".formatted(options.threads()));
         String group = null;
         for (Row row : results) {
