@@ -13,6 +13,8 @@ from models import HERE
 
 RANDOM = {"random-8": 8, "random-16": 16}
 TRAINED = ["triage", "formal"]
+# The stack of each model that is compared too.
+PAIRS = {"smollm2-135m-instruct": "random-8+triage", "gemma3-270m": "random-8+random-16"}
 DEVIATION_A = 0.04
 DEVIATION_B = 0.02
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 HERE = Path(__file__).parent
 NAMES = ["smollm2-135m-instruct", "gemma3-270m"]
 CONTROL = 3
+USER_DEFINED = 4
 
 
 def find_file(name):
@@ -85,6 +86,8 @@ class SentencePieces:
         proto.normalizer_spec.escape_whitespaces = True
         rows = zip(*(fields[f"tokenizer.ggml.{key}"].contents() for key in ("tokens", "scores", "token_type")))
         for index, (token, score, kind) in enumerate(rows):
+            if kind == USER_DEFINED:
+                token = token.replace(" ", "▁")  # which llama.cpp's converter has undone
             proto.pieces.add(piece=token, score=score, type=2 if index == 3 else kind)  # the others have GGUF's numbers
         self.processor = SentencePieceProcessor(model_proto=proto.SerializeToString())
         self.ends = {1}

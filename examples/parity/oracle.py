@@ -1,6 +1,7 @@
 """
 Writes what transformers and peft answer to expected/MODEL.json.gz: python oracle.py [MODEL...]
-For each of ten prompts, without an adapter and with each of four, 50 greedy steps with the ten greatest logits of each.
+For each of ten prompts, without an adapter, with each of four and with a stack of two, 50 greedy steps with the ten greatest
+logits of each.
 """
 
 import gzip
@@ -13,7 +14,7 @@ import torch
 import transformers
 from peft import PeftModel
 
-from adapters import RANDOM, TRAINED, trained_folder, write_random
+from adapters import PAIRS, RANDOM, TRAINED, trained_folder, write_random
 from models import HERE, find_file, load_model, load_tokenizer, named_on_command_line, sha256
 from prompts import prompts
 
@@ -69,10 +70,10 @@ def write(name):
     tokens = [tokenizer.encode(text) for text in texts]
     model, adapters = load_adapters(name, load_model(file))
     answers = []
-    for stack in [""] + adapters:
+    for stack in [""] + adapters + [PAIRS[name]]:
         for prompt, given in enumerate(tokens):
             if stack:
-                model.set_adapter(stack)
+                model.base_model.set_adapter(stack.split("+"))
                 steps = greedy_steps(model, given)
             else:
                 with model.disable_adapter():

@@ -1,6 +1,7 @@
 package io.llamafu.llamacpp;
 
 import io.llamafu.adapter.AdapterInfo;
+import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.Prompt;
 import io.llamafu.gguf.GgufKind;
@@ -30,10 +31,10 @@ public final class ForcedDecoding implements AutoCloseable {
     /**
      * A sequence.
      *
-     * @param adapter its name; empty for the base model
+     * @param stack as it is written; empty for the base model. An adapter without a scale has the scale 1
      * @param continuation the tokens that follow the prompt: step i, of as many steps as there are tokens, sees the first i
      */
-    public record Forced(String adapter, List<Integer> prompt, List<Integer> continuation) {
+    public record Forced(String stack, List<Integer> prompt, List<Integer> continuation) {
         public Forced {
             prompt = List.copyOf(prompt);
             continuation = List.copyOf(continuation);
@@ -57,7 +58,7 @@ public final class ForcedDecoding implements AutoCloseable {
      * Opens a model.
      *
      * @param options of the model and the context
-     * @param adapters files by name, each of an adapter at scale 1
+     * @param adapters files by name
      */
     public static ForcedDecoding open(EngineOptions options, Map<String, Path> adapters) {
         LlamaModel model = LlamaModel.load(options);
@@ -80,7 +81,7 @@ public final class ForcedDecoding implements AutoCloseable {
     public void run(List<Forced> sequences, LogitsVisitor visitor) {
         for (int sequence = 0; sequence < sequences.size(); sequence++) {
             Forced forced = sequences.get(sequence);
-            context.setAdapters(sequence, stack(forced.adapter()));
+            context.setAdapters(sequence, adapters(forced.stack()));
             int last = forced.prompt().size() - 1;
             for (int position = 0; position <= last; position++) {
                 if (context.batch().free() == 0) {
@@ -127,11 +128,12 @@ public final class ForcedDecoding implements AutoCloseable {
         context.batch().clear();
     }
 
-    private List<ScaledAdapter> stack(String adapter) {
-        return adapter.isEmpty()
-                ? List.of()
-                : List.of(new ScaledAdapter(
-                        Optional.ofNullable(adapters.get(adapter)).orElseThrow(), 1));
+    private List<ScaledAdapter> adapters(String stack) {
+        return AdapterStack.parse(stack).entries().stream()
+                .map(entry -> new ScaledAdapter(
+                        Optional.ofNullable(adapters.get(entry.name())).orElseThrow(),
+                        entry.scale().orElse(1f)))
+                .toList();
     }
 
     /** The tokens of a text without control tokens, with the beginning-of-sequence token where the model has one. */

@@ -15,6 +15,7 @@ final class Agreement {
     private int logits;
     private double sum;
     private double greatest;
+    private double widestTie;
 
     Agreement(String title) {
         this.title = title;
@@ -33,6 +34,7 @@ final class Agreement {
         int best = best(ours);
         if (best != expected.tokens().get(0)) {
             disagreements.add(describe(answer, number, ours, best));
+            widestTie = Math.max(widestTie, expected.logits().get(0) - expectedLogit(expected, best));
         }
     }
 
@@ -40,25 +42,24 @@ final class Agreement {
     private static String describe(Answer answer, int number, float[] ours, int best) {
         Step expected = answer.steps().get(number);
         int theirs = expected.tokens().get(0);
-        String expectedLogit = "below the ten best";
-        for (int place = 0; place < expected.tokens().size(); place++) {
-            if (expected.tokens().get(place) == best) {
-                expectedLogit =
-                        String.format(Locale.ROOT, "%.4f", expected.logits().get(place));
-            }
-        }
         return String.format(
                 Locale.ROOT,
-                "prompt %d, stack '%s', step %d: expected token %d at %.4f over %d at %s; ours %.4f and %.4f",
+                "prompt %d, stack '%s', step %d: expected token %d at %.4f over %d at %.4f; ours %.4f and %.4f",
                 answer.number(),
                 answer.stack(),
                 number,
                 theirs,
                 expected.logits().get(0),
                 best,
-                expectedLogit,
+                expectedLogit(expected, best),
                 ours[theirs],
                 ours[best]);
+    }
+
+    /** Minus infinity if it is not among the greatest. */
+    private static double expectedLogit(Step expected, int token) {
+        int place = expected.tokens().indexOf(token);
+        return place < 0 ? Double.NEGATIVE_INFINITY : expected.logits().get(place);
     }
 
     private static int best(float[] logits) {
@@ -74,6 +75,11 @@ final class Agreement {
     /** The part of the steps whose greatest logit is that of the expected token. */
     double share() {
         return 1 - (double) disagreements.size() / steps;
+    }
+
+    /** How far apart the two tokens of a disagreement are in the other implementation, at most. */
+    double widestTie() {
+        return widestTie;
     }
 
     List<String> disagreements() {

@@ -2,6 +2,7 @@ package io.llamafu.peft;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.llamafu.adapter.AdapterStack;
 
 import java.io.IOException;
 import java.io.InputStream;
@@ -14,7 +15,8 @@ import java.util.stream.StreamSupport;
 import java.util.zip.GZIPInputStream;
 
 /**
- * What transformers and peft answer with a model: greedy steps for ten prompts, without an adapter and with each of four.
+ * What transformers and peft answer with a model: greedy steps for ten prompts, without an adapter, with each of
+ * four and with a stack of two.
  * {@code examples/parity} writes it.
  *
  * @param sha256 of the GGUF file that the weights came from
@@ -26,7 +28,7 @@ record ExpectedAnswers(String sha256, List<Answer> answers) {
     /**
      * An answer.
      *
-     * @param stack the adapter; empty for the base model
+     * @param stack as it is written; empty for the base model
      * @param number of the prompt
      * @param text up to the end of the answer; the steps go on after it
      */
@@ -67,9 +69,18 @@ record ExpectedAnswers(String sha256, List<Answer> answers) {
         return tokenized(readJson(model + ".tokens.json.gz"));
     }
 
-    /** The adapters, and the empty stack. */
+    /** The stacks, with the empty one. */
     List<String> stacks() {
         return answers.stream().map(Answer::stack).distinct().toList();
+    }
+
+    /** The adapters of all stacks. */
+    List<String> adapters() {
+        return stacks().stream()
+                .flatMap(stack -> AdapterStack.parse(stack).entries().stream())
+                .map(AdapterStack.Entry::name)
+                .distinct()
+                .toList();
     }
 
     /** The answers of every prompt, each with another stack than the one before. */
