@@ -6,6 +6,7 @@ import org.junit.jupiter.api.io.TempDir;
 import javax.tools.JavaCompiler;
 import javax.tools.ToolProvider;
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -15,7 +16,7 @@ import java.util.regex.Pattern;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** The Java of {@code docs/adapters.md} compiles. */
+/** The Java of {@code docs/adapters.md} and of the tutorial compiles. */
 class GuideSnippetsTest {
     private static final Pattern SNIPPET = Pattern.compile("(?ms)^```java\\n(.*?)^```");
 
@@ -47,18 +48,30 @@ class GuideSnippetsTest {
     @TempDir
     Path folder;
 
-    @Test
-    void snippetsCompile() throws Exception {
-        List<String> snippets = SNIPPET.matcher(Files.readString(Path.of("../docs/adapters.md")))
+    private static List<String> snippets(String page) throws IOException {
+        return SNIPPET.matcher(Files.readString(Path.of("../docs").resolve(page)))
                 .results()
                 .map((MatchResult found) -> found.group(1))
                 .toList();
+    }
+
+    @Test
+    void snippetsCompile() throws Exception {
+        List<String> snippets = snippets("adapters.md");
         assertThat(snippets).hasSizeGreaterThanOrEqualTo(4);
         for (int index = 0; index < snippets.size(); index++) {
             Path source = folder.resolve("Snippet" + index + ".java");
             Files.writeString(source, FRAME.formatted(index, snippets.get(index)));
             assertThat(compile(source)).as(snippets.get(index)).isEmpty();
         }
+    }
+
+    @Test
+    void jobOfTheTutorialCompiles() throws Exception {
+        assertThat(snippets("tutorial.md")).hasSize(1);
+        Path source = Files.writeString(
+                folder.resolve("FirstJob.java"), snippets("tutorial.md").get(0));
+        assertThat(compile(source)).isEmpty();
     }
 
     /** The compiler's messages; empty on success. */

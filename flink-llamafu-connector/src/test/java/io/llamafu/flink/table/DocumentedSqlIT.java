@@ -36,10 +36,11 @@ import java.util.stream.Stream;
 import static org.apache.flink.api.common.RuntimeExecutionMode.BATCH;
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** The SQL and Java of docs/sql.md run as written there, except for the folder of the models. */
+/** The SQL of the tutorial, and the SQL and Java of docs/sql.md, run as written there, except for the folder of the models. */
 @Timeout(value = 180, unit = TimeUnit.SECONDS)
 class DocumentedSqlIT {
     private static final Path PAGE = Path.of("../docs/sql.md");
+    private static final Path TUTORIAL = Path.of("../docs/tutorial.md");
     private static final Pattern SET = Pattern.compile("SET '(.+)' =\\s+'(.+)'");
     private static final List<Row> TICKETS = IntStream.range(0, 5)
             .mapToObj(id -> Row.of(id, Notes.text(id), List.of("medical", "").get(id % 2)))
@@ -65,10 +66,10 @@ class DocumentedSqlIT {
         }
     }
 
-    private List<String> blocks(String language) throws IOException {
+    private List<String> blocks(Path page, String language) throws IOException {
         List<String> blocks = new ArrayList<>();
         Matcher fences = Pattern.compile("^```%s\\n(.*?)^```".formatted(language), Pattern.MULTILINE | Pattern.DOTALL)
-                .matcher(Files.readString(PAGE));
+                .matcher(Files.readString(page));
         while (fences.find()) {
             blocks.add(fences.group(1).replace("/models/", folder + "/"));
         }
@@ -92,30 +93,41 @@ class DocumentedSqlIT {
     @EnumSource(names = {"STREAMING", "BATCH"})
     void statementsRun(RuntimeExecutionMode mode) throws IOException {
         int queries = 0;
-        for (String block : blocks("sql")) {
-            Sql sql = tickets(mode, new Configuration());
-            for (String statement : Arrays.stream(block.split(";\\s*(?:--.*)?\\n"))
-                    .map(String::strip)
-                    .toList()) {
-                Matcher set = SET.matcher(statement);
-                if (set.matches()) {
-                    sql.env().getConfig().getConfiguration().setString(set.group(1), set.group(2));
-                } else if (statement.startsWith("SELECT")) {
-                    assertThat(sql.rows(statement)).as(statement).isNotEmpty().allSatisfy(row -> assertThat(
-                                    row.getField(1))
-                            .isNotNull());
-                    queries++;
-                } else {
-                    sql.execute(statement);
-                }
-            }
+        for (String block : blocks(PAGE, "sql")) {
+            queries += run(tickets(mode, new Configuration()), block);
         }
         assertThat(queries).isGreaterThanOrEqualTo(4);
     }
 
     @Test
+    void tutorialRunsInOneSession() throws IOException {
+        Sql session = tickets(RuntimeExecutionMode.STREAMING, new Configuration());
+        assertThat(run(session, String.join("", blocks(TUTORIAL, "sql")))).isGreaterThanOrEqualTo(4);
+    }
+
+    /** Returns the number of queries, all of which have answers. */
+    private static int run(Sql sql, String statements) {
+        int queries = 0;
+        for (String statement : Arrays.stream(statements.split(";\\s*(?:--.*)?\\n"))
+                .map(commented -> commented.replaceAll("(?m)^--.*$", "").strip())
+                .toList()) {
+            Matcher set = SET.matcher(statement);
+            if (set.matches()) {
+                sql.env().getConfig().getConfiguration().setString(set.group(1), set.group(2));
+            } else if (statement.startsWith("SELECT")) {
+                assertThat(sql.rows(statement)).as(statement).isNotEmpty().allSatisfy(row -> assertThat(row.getField(1))
+                        .isNotNull());
+                queries++;
+            } else {
+                sql.execute(statement);
+            }
+        }
+        return queries;
+    }
+
+    @Test
     void javaCompilesAndRuns() throws Exception {
-        String snippet = String.join("", blocks("java"));
+        String snippet = String.join("", blocks(PAGE, "java"));
         Path source = Files.writeString(
                 folder.resolve("Documented.java"),
                 """
