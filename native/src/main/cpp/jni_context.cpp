@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -29,7 +30,7 @@ struct FreeThreadpool {
 class DecodeContext {
 public:
     DecodeContext(llama_model * model, llama_context_params params, bool mixed, char * batch, char * round)
-        : capacity_(params.n_batch), sequences_(params.n_seq_max) {
+        : capacity_(params.n_batch), sequences_(params.n_seq_max), outputs_(params.n_outputs_max) {
         params.abort_callback = [](void * data) { return static_cast<std::atomic<bool> *>(data)->load(); };
         params.abort_callback_data = &aborted_;
         create(model, params);
@@ -62,6 +63,7 @@ public:
     llama_memory_t memory() const { return llama_get_memory(context_.get()); }
     SequenceAdapters * sequence_adapters() { return adapters_ ? &*adapters_ : nullptr; }
     const std::map<std::string, std::string> & products() const { return products_; }
+    uint32_t most_outputs() const { return outputs_; }
     std::atomic<bool> & aborted() { return aborted_; }
 
     int32_t decode(int32_t tokens) {
@@ -164,6 +166,7 @@ private:
     // Destroyed in reverse order: the adapters, then the context, then the threads it computes on.
     size_t capacity_;
     size_t sequences_;
+    uint32_t outputs_;
     std::atomic<bool> aborted_{false};
     std::unique_ptr<ggml_threadpool, FreeThreadpool> pool_;
     ContextPointer context_;
@@ -177,6 +180,31 @@ private:
     const int32_t * round_index_ = nullptr;
     int32_t * round_token_ = nullptr;
 };
+
+std::vector<float> logits_of(const float * logits, const std::vector<jint> & tokens) {
+    std::vector<float> values;
+    for (const jint token : tokens) {
+        values.push_back(logits[token]);
+    }
+    return values;
+}
+
+/// The logarithm of the sum of exp(logit).
+float log_sum(const float * logits, int32_t size) {
+    const float most = *std::max_element(logits, logits + size);
+    double sum = 0;
+    for (int32_t i = 0; i < size; i++) {
+        sum += static_cast<double>(std::exp(logits[i] - most));
+    }
+    return most + static_cast<float>(std::log(sum));
+}
+
+void set_floats(JNIEnv * env, jfloatArray array, const std::vector<float> & values) {
+    env->SetFloatArrayRegion(array, 0, static_cast<jsize>(values.size()), values.data());
+    if (env->ExceptionCheck() == JNI_TRUE) {
+        throw JavaExceptionPending();
+    }
+}
 
 char * address_of(JNIEnv * env, jobject buffer, size_t needed) {
     void * address = env->GetDirectBufferAddress(buffer);
@@ -195,7 +223,8 @@ JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_createContext(JNIEnv *
     jobject round) {
     return guarded(env, jlong{0}, [&] {
         const llama_context_params params = context_params({static_cast<uint32_t>(cells_per_sequence),
-            static_cast<uint32_t>(max_sequences), static_cast<uint32_t>(batch_size), threads});
+            static_cast<uint32_t>(max_sequences), static_cast<uint32_t>(batch_size), threads,
+            vocabulary_of(from_handle<llama_model>(model))});
         char * batch_address = address_of(env, batch, params.n_batch * (3 * sizeof(int32_t) + 1));
         char * round_address = address_of(env, round, params.n_seq_max * (sizeof(jlong) + 2 * sizeof(int32_t)));
         try {
@@ -211,6 +240,10 @@ JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_freeContext(JNIEnv * en
     guarded(env, [&] { delete from_handle<DecodeContext>(context); });
 }
 
+JNIEXPORT jint JNICALL Java_io_llamafu_llamacpp_LlamaCpp_mostOutputs(JNIEnv *, jclass, jlong context) {
+    return static_cast<jint>(from_handle<DecodeContext>(context)->most_outputs());
+}
+
 JNIEXPORT jint JNICALL Java_io_llamafu_llamacpp_LlamaCpp_decode(JNIEnv * env, jclass, jlong context, jint tokens) {
     return guarded(env, jint{-3}, [&] { return from_handle<DecodeContext>(context)->decode(tokens); });
 }
@@ -220,6 +253,50 @@ JNIEXPORT jbyteArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_sample(
     return guarded(env, static_cast<jbyteArray>(nullptr), [&] {
         const std::string failures = from_handle<DecodeContext>(context)->sample(rows);
         return failures.empty() ? nullptr : to_java(env, failures);
+    });
+}
+
+JNIEXPORT jint JNICALL Java_io_llamafu_llamacpp_LlamaCpp_choose(JNIEnv * env, jclass, jlong context, jlong sampler,
+    jint batch_row, jintArray candidates, jfloatArray chosen_from) {
+    return guarded(env, jint{-1}, [&] {
+        const std::vector<jint> tokens = to_vector(env, candidates);
+        const float * logits = from_handle<DecodeContext>(context)->logits(batch_row);
+        const AbortGuard guard;
+        const llama_token token = from_handle<TokenSampler>(sampler)->choose_among(logits, tokens);
+        set_floats(env, chosen_from, logits_of(logits, tokens));
+        return jint{token};
+    });
+}
+
+JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_acceptTokens(
+    JNIEnv * env, jclass, jlong sampler, jintArray tokens, jint from) {
+    guarded(env, [&] {
+        const std::vector<jint> accepted = to_vector(env, tokens);
+        const AbortGuard guard;
+        for (size_t i = static_cast<size_t>(from); i < accepted.size(); i++) {
+            from_handle<TokenSampler>(sampler)->accept(accepted[i]);
+        }
+    });
+}
+
+JNIEXPORT jfloatArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_logProbabilities(
+    JNIEnv * env, jclass, jlong context, jint batch_row, jintArray tokens) {
+    return guarded(env, static_cast<jfloatArray>(nullptr), [&] {
+        const DecodeContext * decode = from_handle<DecodeContext>(context);
+        const float * logits = decode->logits(batch_row);
+        const int32_t size = llama_vocab_n_tokens(llama_model_get_vocab(llama_get_model(decode->get())));
+        require_finite(logits, size);
+        std::vector<float> values = logits_of(logits, to_vector(env, tokens));
+        const float all = log_sum(logits, size);
+        for (float & value : values) {
+            value -= all;
+        }
+        jfloatArray result = env->NewFloatArray(static_cast<jsize>(values.size()));
+        if (result == nullptr) {
+            throw JavaExceptionPending();
+        }
+        set_floats(env, result, values);
+        return result;
     });
 }
 
@@ -305,7 +382,7 @@ JNIEXPORT jlongArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_memory(JNIEnv * e
     });
 }
 
-JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_createSampler(JNIEnv * env, jclass, jlong model,
+JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_createSampler(JNIEnv * env, jclass, jlong model, jlong grammars,
     jbyteArray sampling_numbers, jintArray bias_tokens, jfloatArray biases, jbyteArray grammar) {
     return guarded(env, jlong{0}, [&] {
         const std::vector<jint> tokens = to_vector(env, bias_tokens);
@@ -315,7 +392,31 @@ JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_createSampler(JNIEnv *
             logit_bias.push_back({tokens[i], values[i]});
         }
         return to_handle(new TokenSampler(llama_model_get_vocab(from_handle<llama_model>(model)),
-            to_struct<SamplingNumbers>(env, sampling_numbers), logit_bias, to_string(env, grammar)));
+            *from_handle<GrammarCache>(grammars), to_struct<SamplingNumbers>(env, sampling_numbers), logit_bias, to_string(env, grammar)));
+    });
+}
+
+JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_createGrammars(JNIEnv * env, jclass, jlong model) {
+    return guarded(env, jlong{0}, [&] {
+        return to_handle(new GrammarCache(llama_model_get_vocab(from_handle<llama_model>(model))));
+    });
+}
+
+JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_freeGrammars(JNIEnv * env, jclass, jlong grammars) {
+    guarded(env, [&] { delete from_handle<GrammarCache>(grammars); });
+}
+
+JNIEXPORT jintArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_takeForced(
+    JNIEnv * env, jclass, jlong sampler, jint most) {
+    return guarded(env, static_cast<jintArray>(nullptr), [&] {
+        const AbortGuard guard;
+        const std::vector<llama_token> & tokens = from_handle<TokenSampler>(sampler)->take_forced(static_cast<size_t>(most));
+        jintArray result = env->NewIntArray(static_cast<jsize>(tokens.size()));
+        if (result == nullptr) {
+            throw JavaExceptionPending();
+        }
+        env->SetIntArrayRegion(result, 0, static_cast<jsize>(tokens.size()), tokens.data());
+        return result;
     });
 }
 

@@ -8,6 +8,7 @@
 #include "llama-ext.h"
 #include "llama.h"
 
+#include <algorithm>
 #include <memory>
 
 namespace llamafu {
@@ -49,6 +50,10 @@ struct Cancellation {
 
 } // namespace
 
+uint32_t vocabulary_of(const llama_model * model) {
+    return static_cast<uint32_t>(llama_vocab_n_tokens(llama_model_get_vocab(model)));
+}
+
 llama_model_params model_params(const Placement & placement) {
     llama_model_params params = llama_model_default_params();
     params.load_mode = placement.map ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
@@ -67,13 +72,20 @@ llama_model_params model_params(const Placement & placement) {
     return params;
 }
 
+uint32_t most_outputs(const ContextSize & size) {
+    constexpr size_t most_bytes = size_t{8} << 20; // the logits of a large vocabulary would need more memory than a model
+    constexpr uint32_t most_more = 48;
+    const size_t more = most_bytes / (sizeof(float) * std::max(size.vocabulary, uint32_t{1}));
+    return std::min(size.sequences + std::min(static_cast<uint32_t>(more), most_more), size.batch);
+}
+
 llama_context_params context_params(const ContextSize & size) {
     llama_context_params params = llama_context_default_params();
     params.n_seq_max = size.sequences;
     params.n_ctx = size.cells_per_sequence * size.sequences;
     params.n_batch = size.batch;
     params.n_ubatch = size.batch;
-    params.n_outputs_max = size.sequences;
+    params.n_outputs_max = most_outputs(size);
     params.n_threads = size.threads;
     params.n_threads_batch = size.threads;
     // Separate cells per sequence: attention reads only its own, which is faster for unrelated records.
@@ -139,7 +151,7 @@ JNIEXPORT jlongArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_memoryNeeded(JNIE
         AbortGuard guard;
         ContextPointer context(llama_init_from_model(model.get(),
             context_params({static_cast<uint32_t>(cells_per_sequence), static_cast<uint32_t>(sequences),
-                static_cast<uint32_t>(batch), threads})));
+                static_cast<uint32_t>(batch), threads, vocabulary_of(model.get())})));
         if (context == nullptr) {
             throw CodedError("MODEL_LOAD_FAILED", "llama.cpp cannot compute with the model " + file + "; "
                 + (guard.message().empty() ? "its log lines say why." : guard.message()));

@@ -18,13 +18,20 @@ struct Placement {
 /// Throws INVALID_OPTION if a GPU is requested and there is none.
 llama_model_params model_params(const Placement & placement);
 
+/// The number of tokens of its vocabulary.
+uint32_t vocabulary_of(const llama_model * model);
+
 /// The sizes that a context's memory and compute buffers are allocated for.
 struct ContextSize {
     uint32_t cells_per_sequence;
     uint32_t sequences;
     uint32_t batch;
     int32_t threads;
+    uint32_t vocabulary; ///< tokens of the model
 };
+
+/// How many rows of a step may have logits: one for each sequence, and some for sequences that score several tokens at once.
+uint32_t most_outputs(const ContextSize & size);
 
 llama_context_params context_params(const ContextSize & size);
 

@@ -1,6 +1,7 @@
 #pragma once
 
-#include "llama-grammar.h"
+#include "grammar_automaton.h"
+
 #include "llama.h"
 
 #include <memory>
@@ -36,34 +37,45 @@ struct SamplingNumbers {
 constexpr const char * sampling_layout = &(LLAMAFU_SAMPLING_NUMBERS(LLAMAFU_DESCRIBED))[1];
 #undef LLAMAFU_DESCRIBED
 
+/// Throws CodedError NON_FINITE_LOGITS when one of the logits is no finite number.
+void require_finite(const float * logits, int32_t size);
+
 /// Chooses the tokens of one sequence. Used by one thread at a time.
 class TokenSampler {
 public:
-    /// Throws CodedError INVALID_GRAMMAR.
-    TokenSampler(const llama_vocab * vocab, const SamplingNumbers & numbers,
+    /// Throws CodedError INVALID_GRAMMAR. The cache must outlive the sampler.
+    TokenSampler(const llama_vocab * vocab, GrammarCache & grammars, const SamplingNumbers & numbers,
         const std::vector<llama_logit_bias> & logit_bias, const std::string & grammar);
 
     /// The next token for a row of n_vocab logits. Throws CodedError NON_FINITE_LOGITS when one of them is no finite number,
     /// ENGINE_FAILED when the grammar or the bias allows no token, GRAMMAR_TOO_COMPLEX when the grammar takes too many steps.
     llama_token sample(const float * logits);
 
+    /// The tokens that follow the last one, or begin the answer, because the grammar allows nothing else. The sampler has
+    /// taken them already. None if there are more than `most`.
+    const std::vector<llama_token> & take_forced(size_t most);
+
+    /// The next token among some, for a row of n_vocab logits; the grammar is not asked. Throws as `sample` does.
+    llama_token choose_among(const float * logits, const std::vector<llama_token> & tokens);
+
+    /// Takes a token of the answer that it did not choose; the grammar is not told.
+    void accept(llama_token token);
+
 private:
     struct Free {
         void operator()(llama_sampler * sampler) const { llama_sampler_free(sampler); }
     };
-    struct FreeGrammar {
-        void operator()(llama_grammar * grammar) const { llama_grammar_free_impl(grammar); }
-    };
     using Sampler = std::unique_ptr<llama_sampler, Free>;
 
     llama_token sample_within_steps(const float * logits);
+    llama_token likeliest(const float * logits);
+    llama_token likeliest_allowed(const float * logits);
     void load(const float * logits);
+    void adjust();
     void constrain();
-    void drop_impossible();
     void choose();
     void normalize();
-    bool grammar_allows(llama_token token);
-    bool is_misread(llama_token token) const;
+    bool grammar_allows(llama_token token) { return automaton_->after(state_, token) != GrammarAutomaton::dead; }
 
     const llama_vocab * vocab_;
     int32_t vocab_size_;
@@ -71,10 +83,13 @@ private:
     bool mirostat_;
     bool typical_;
     bool argmax_only_ = false; ///< greedy and no logit is changed: needs no candidate array
+    bool has_bias_;
     Sampler adjust_;   ///< logit bias and penalties
-    std::unique_ptr<llama_grammar, FreeGrammar> grammar_; ///< null without one
-    unsigned char lead_ = 0; ///< the last byte of the last token if it is E0 or F0, else 0
+    GrammarCache & grammars_;
+    std::shared_ptr<GrammarAutomaton> automaton_; ///< null without a grammar
+    int32_t state_ = GrammarAutomaton::start;
     uint64_t grammar_steps_; ///< left for the next token
+    std::vector<llama_token> forced_;
     Sampler choice_;   ///< ends in greedy, dist or mirostat
     std::vector<llama_token_data> candidates_;
     llama_token_data_array current_{};

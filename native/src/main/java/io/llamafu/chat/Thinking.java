@@ -36,12 +36,12 @@ public enum Thinking {
     }
 
     /**
-     * A result as the user should see it. An answer that follows a grammar has no thinking before it.
+     * A result as the user should see it. An answer that is a label or follows a grammar has no thinking before it.
      *
      * @throws LlamafuException with {@link ErrorCode#ANSWER_INCOMPLETE} if the model has not finished thinking
      */
     public CompletionResult apply(CompletionRequest request, CompletionResult result) {
-        if (!request.sampling().grammar().isEmpty()) {
+        if (request.labels().isPresent() || !request.sampling().grammar().isEmpty()) {
             return result;
         }
         String answer = answer(request.prompt().toString(), result.text())

@@ -5,6 +5,7 @@ import io.llamafu.adapter.AdapterStack;
 
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 
 import static java.util.Objects.requireNonNull;
 
@@ -22,6 +23,7 @@ import static java.util.Objects.requireNonNull;
  *     request fails with {@link ErrorCode#DEADLINE_EXCEEDED} and its sequence is freed
  * @param patience how long after {@code submit} the request may take in total, waits included, before it fails in the same
  *     way; for callers that cannot wait for the line to move
+ * @param labels makes the answer one of some texts; excludes a grammar
  */
 public record CompletionRequest(
         Prompt prompt,
@@ -30,7 +32,8 @@ public record CompletionRequest(
         int maxTokens,
         List<String> stop,
         Duration timeout,
-        Duration patience) {
+        Duration patience,
+        Optional<LabelChoice> labels) {
 
     /** The default limit on generated tokens. */
     public static final int DEFAULT_MAX_TOKENS = 256;
@@ -47,9 +50,10 @@ public record CompletionRequest(
         stop = List.copyOf(stop);
         requireNonNull(timeout, "timeout is null");
         requireNonNull(patience, "patience is null");
+        requireNonNull(labels, "labels is null");
     }
 
-    /** A request with endless patience. */
+    /** A request with endless patience, and without labels. */
     public CompletionRequest(
             Prompt prompt,
             AdapterStack adapters,
@@ -57,7 +61,7 @@ public record CompletionRequest(
             int maxTokens,
             List<String> stop,
             Duration timeout) {
-        this(prompt, adapters, sampling, maxTokens, stop, timeout, ENDLESS_PATIENCE);
+        this(prompt, adapters, sampling, maxTokens, stop, timeout, ENDLESS_PATIENCE, Optional.empty());
     }
 
     /** A greedy request with the default limits, whose prompt has no control tokens. */
@@ -72,26 +76,31 @@ public record CompletionRequest(
     }
 
     public CompletionRequest withPrompt(Prompt newPrompt) {
-        return new CompletionRequest(newPrompt, adapters, sampling, maxTokens, stop, timeout, patience);
+        return new CompletionRequest(newPrompt, adapters, sampling, maxTokens, stop, timeout, patience, labels);
     }
 
     public CompletionRequest withSampling(SamplingOptions newSampling) {
-        return new CompletionRequest(prompt, adapters, newSampling, maxTokens, stop, timeout, patience);
+        return new CompletionRequest(prompt, adapters, newSampling, maxTokens, stop, timeout, patience, labels);
     }
 
     public CompletionRequest withMaxTokens(int newMaxTokens) {
-        return new CompletionRequest(prompt, adapters, sampling, newMaxTokens, stop, timeout, patience);
+        return new CompletionRequest(prompt, adapters, sampling, newMaxTokens, stop, timeout, patience, labels);
     }
 
     public CompletionRequest withStop(String... newStop) {
-        return new CompletionRequest(prompt, adapters, sampling, maxTokens, List.of(newStop), timeout, patience);
+        return new CompletionRequest(
+                prompt, adapters, sampling, maxTokens, List.of(newStop), timeout, patience, labels);
     }
 
     public CompletionRequest withTimeout(Duration newTimeout) {
-        return new CompletionRequest(prompt, adapters, sampling, maxTokens, stop, newTimeout, patience);
+        return new CompletionRequest(prompt, adapters, sampling, maxTokens, stop, newTimeout, patience, labels);
     }
 
     public CompletionRequest withPatience(Duration newPatience) {
-        return new CompletionRequest(prompt, adapters, sampling, maxTokens, stop, timeout, newPatience);
+        return new CompletionRequest(prompt, adapters, sampling, maxTokens, stop, timeout, newPatience, labels);
+    }
+
+    public CompletionRequest withLabels(Optional<LabelChoice> newLabels) {
+        return new CompletionRequest(prompt, adapters, sampling, maxTokens, stop, timeout, patience, newLabels);
     }
 }

@@ -15,10 +15,12 @@ final class DecodeBatch {
     private final IntBuffer sequences;
     private final int outputsAt;
     private final int capacity;
+    private int mostOutputs;
     private int rows;
 
     DecodeBatch(int capacity) {
         this.capacity = capacity;
+        this.mostOutputs = capacity;
         int column = capacity * Integer.BYTES;
         this.memory = ByteBuffer.allocateDirect(3 * column + capacity).order(ByteOrder.nativeOrder());
         this.tokens = memory.slice(0, column).order(ByteOrder.nativeOrder()).asIntBuffer();
@@ -46,6 +48,15 @@ final class DecodeBatch {
         sequences.put(row, sequence);
         memory.put(outputsAt + row, (byte) (output ? 1 : 0));
         return row;
+    }
+
+    /** Fewer rows may have outputs than there can be rows. */
+    void limitOutputs(int most) {
+        mostOutputs = most;
+    }
+
+    int mostOutputs() {
+        return mostOutputs;
     }
 
     int rows() {

@@ -201,15 +201,12 @@ final class DecodeLoop {
         openRequests.proceeds(request.future(), System.nanoTime());
         int slot = sequence.slot().index();
         try {
-            int cached = sequence.reusableTokens();
-            if (!context.removeCells(slot, cached)) {
-                cached = 0;
-                context.removeCells(slot, 0);
-            }
+            int cached = context.keepCells(slot, sequence.reusableTokens());
             if (context.isMixed()) {
                 context.setAdapters(slot, request.adapters().scaled());
             }
             sequence.startAfter(cached);
+            request.begin(model.vocabulary());
             promptTokens.addAndGet(sequence.prompt().length - cached);
         } catch (LlamafuException e) {
             fail(sequence, e);
@@ -220,7 +217,9 @@ final class DecodeLoop {
         List<Sequence> sampled = scheduler.fill(group, context.batch());
         context.round().clear();
         for (Sequence sequence : sampled) {
-            context.round().add(requests.get(sequence).sampler(), sequence.outputRow());
+            if (requests.get(sequence).isSampled()) {
+                context.round().add(requests.get(sequence).sampler(), sequence.outputRow());
+            }
         }
         try {
             if (!context.isMixed()) {
@@ -244,16 +243,24 @@ final class DecodeLoop {
     /** @param failures of the rows without a token, in order */
     private void settle(List<Sequence> sampled, Iterator<LlamafuException> failures) {
         long now = System.nanoTime();
-        for (int row = 0; row < sampled.size(); row++) {
-            Sequence sequence = sampled.get(row);
-            int token = context.round().token(row);
-            if (token < 0) {
-                fail(sequence, failures.hasNext() ? failures.next() : withoutReason());
+        int row = 0;
+        for (Sequence sequence : sampled) {
+            PreparedRequest request = requests.get(sequence);
+            try {
+                if (request.isSampled()) {
+                    int token = context.round().token(row++);
+                    if (token < 0) {
+                        throw failures.hasNext() ? failures.next() : withoutReason();
+                    }
+                    request.accept(token, model.vocabulary(), now);
+                } else {
+                    request.readLabels(context, now);
+                }
+            } catch (LlamafuException e) {
+                fail(sequence, e);
                 continue;
             }
-            PreparedRequest request = requests.get(sequence);
-            request.accept(token, model.vocabulary(), now);
-            generatedTokens.incrementAndGet();
+            generatedTokens.addAndGet(request.countNewTokens());
             if (request.isFinished()) {
                 leaveSlot(sequence);
                 request.future().complete(request.result(now));

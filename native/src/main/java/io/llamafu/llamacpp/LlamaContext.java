@@ -56,6 +56,7 @@ final class LlamaContext extends NativeHandle {
                     mixed,
                     batch.memory(),
                     round.memory());
+            batch.limitOutputs(LlamaCpp.mostOutputs(address));
             return new LlamaContext(model, address, batch, round, mixed);
         } catch (RuntimeException | Error e) {
             model.release();
@@ -102,6 +103,31 @@ final class LlamaContext extends NativeHandle {
         return failures == null ? List.of() : failures(new String(failures, UTF_8));
     }
 
+    /**
+     * Chooses among some tokens, with all options of the sampler but its grammar.
+     *
+     * @param logits gets the logits of the candidates, in their order
+     * @return one of the candidates
+     * @throws LlamafuException with NON_FINITE_LOGITS, or ENGINE_FAILED if the options leave none
+     */
+    int choose(TokenSampler sampler, int batchRow, int[] candidates, float[] logits) {
+        long samplerAddress = sampler.acquire();
+        try {
+            return LlamaCpp.choose(address, samplerAddress, batchRow, candidates, logits);
+        } finally {
+            sampler.release();
+        }
+    }
+
+    /**
+     * The logarithms of the probabilities that the model gives to some tokens, among all of its vocabulary.
+     *
+     * @throws LlamafuException with NON_FINITE_LOGITS
+     */
+    float[] logProbabilities(int batchRow, int[] tokens) {
+        return LlamaCpp.logProbabilities(address, batchRow, tokens);
+    }
+
     /** The logits of a row of the last batch whose output was wanted. Copies them all: for tests and reports. */
     float[] logits(int batchRow) {
         return LlamaCpp.logits(address, batchRow);
@@ -129,6 +155,19 @@ final class LlamaContext extends NativeHandle {
      */
     boolean removeCells(int sequence, int fromPosition) {
         return LlamaCpp.removeCells(address, sequence, fromPosition);
+    }
+
+    /**
+     * Keeps the first cells of a sequence and removes the others.
+     *
+     * @return how many were kept: {@code count}, or none if the sequence cannot be continued after that many
+     */
+    int keepCells(int sequence, int count) {
+        if (removeCells(sequence, count)) {
+            return count;
+        }
+        removeCells(sequence, 0);
+        return 0;
     }
 
     /** Sets the adapters of all sequences. */

@@ -80,11 +80,23 @@ final class LlamaCpp {
 
     static native void freeContext(long context);
 
+    /** How many rows of a batch may have outputs. */
+    static native int mostOutputs(long context);
+
     /** Returns the code of a {@link DecodeStatus}. */
     static native int decode(long context, int tokens);
 
     /** Null, or in UTF-8 one line for each row with token -1: the name of an error code and a message. */
     static native byte[] sample(long context, int rows);
+
+    /** Returns one of the candidates, and writes their logits. */
+    static native int choose(long context, long sampler, int batchRow, int[] candidates, float[] logits);
+
+    /** Takes tokens of the answer from an index on, which the sampler did not choose. */
+    static native void acceptTokens(long sampler, int[] tokens, int from);
+
+    /** Of these tokens, among the whole vocabulary. */
+    static native float[] logProbabilities(long context, int batchRow, int[] tokens);
 
     /** The logits of a row of the batch whose output was wanted, one for each token of the vocabulary. */
     static native float[] logits(long context, int batchRow);
@@ -108,7 +120,15 @@ final class LlamaCpp {
 
     /** See {@link PackedSampling} for the numbers. */
     static native long createSampler(
-            long model, byte[] samplingNumbers, int[] biasTokens, float[] biases, byte[] grammar);
+            long model, long grammars, byte[] samplingNumbers, int[] biasTokens, float[] biases, byte[] grammar);
+
+    /** The tokens that follow because the grammar allows nothing else; the sampler has taken them. None if there are more. */
+    static native int[] takeForced(long sampler, int most);
+
+    /** What the samplers of a model know of its grammars. It must outlive them. */
+    static native long createGrammars(long model);
+
+    static native void freeGrammars(long grammars);
 
     static native void freeSampler(long sampler);
 }

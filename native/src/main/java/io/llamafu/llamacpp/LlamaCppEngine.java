@@ -18,6 +18,7 @@ import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.LabelChoice;
 import io.llamafu.engine.LoadedAdapter;
 import io.llamafu.engine.ModelChat;
 import io.llamafu.engine.Prompt;
@@ -33,6 +34,8 @@ import io.llamafu.gguf.GgufFile;
 import io.llamafu.gguf.GgufKind;
 import io.llamafu.gguf.GgufReader;
 import io.llamafu.gguf.ModelFile;
+import io.llamafu.grammar.LabelGrammar;
+import io.llamafu.llamacpp.LabelTokenizer.LabelledPrompt;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -41,6 +44,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReadWriteLock;
@@ -69,6 +73,10 @@ public final class LlamaCppEngine implements InferenceEngine {
     private final OpenRequests openRequests;
     private final DecodeLoop loop;
     private final AnswerMemo memo;
+    private final LabelTokenizer labelTokenizer;
+    /** The tokens that end an answer. */
+    private final int[] ends;
+
     private final String modelDigest;
     private final String build;
     private final ModelChat chat;
@@ -94,6 +102,8 @@ public final class LlamaCppEngine implements InferenceEngine {
         this.openRequests = new OpenRequests();
         this.loop = new DecodeLoop(options, model, context, maxSequenceTokens, openRequests);
         this.memo = new AnswerMemo(options.answerMemo());
+        this.labelTokenizer = new LabelTokenizer(model);
+        this.ends = model.vocabulary().endsOfGeneration();
         this.modelDigest = modelDigest;
         this.build = LlamaCppEngineProvider.NAME + ": " + NativeLibrary.build();
         this.chat = chat;
@@ -309,7 +319,10 @@ public final class LlamaCppEngine implements InferenceEngine {
                                     request.adapters().entries().size(),
                                     maxAdapters));
         }
-        int maxTokens = Math.min(request.maxTokens(), maxSequenceTokens - prompt.length);
+        Optional<LabelledPrompt> labelled = request.labels().map(choice -> {
+            Set<String> unused = LabelGrammar.distinct(choice.labels());
+            return labelTokenizer.tokenize(request.prompt(), prompt, choice.labels(), maxSequenceTokens);
+        });
         TokenSampler sampler = TokenSampler.create(model, request.sampling(), maxSequenceTokens);
         CompletableFuture<AdapterCache.Lease> adapterLease = adapters.lease(request.adapters(), turn(future));
         // an overdue or cancelled request stops waiting for its adapters
@@ -319,10 +332,35 @@ public final class LlamaCppEngine implements InferenceEngine {
                 sampler.close();
                 future.completeExceptionally(coded(failure));
             } else {
-                Sequence sequence = new Sequence(prompt, lease.resolved(), maxTokens, submittedNanos);
-                queue(new PreparedRequest(request, sequence, sampler, lease, computation(request), future));
+                queue(prepared(request, prompt, labelled, sampler, lease, future, submittedNanos));
             }
         });
+    }
+
+    private PreparedRequest prepared(
+            CompletionRequest request,
+            int[] prompt,
+            Optional<LabelledPrompt> labelled,
+            TokenSampler sampler,
+            AdapterCache.Lease lease,
+            CompletableFuture<CompletionResult> future,
+            long submittedNanos) {
+        int[] computed = labelled.map(known -> known.commonTokens(prompt)).orElse(prompt);
+        int maxTokens = Math.min(request.maxTokens(), maxSequenceTokens - prompt.length);
+        Sequence sequence = new Sequence(computed, lease.resolved(), maxTokens, submittedNanos);
+        Optional<LabelDecoding> labels = labelled.map(
+                known -> labels(known, prompt.length, request.labels().orElseThrow(), sampler, sequence));
+        return new PreparedRequest(request, prompt, labels, sequence, sampler, lease, computation(request), future);
+    }
+
+    private LabelDecoding labels(
+            LabelledPrompt prompt, int promptTokens, LabelChoice choice, TokenSampler sampler, Sequence sequence) {
+        if (choice.scoring() == LabelChoice.Scoring.EXACT) {
+            LabelScoring scoring = new LabelScoring(prompt, promptTokens, choice, ends);
+            scoring.begin(sequence);
+            return scoring;
+        }
+        return new LabelPath(prompt, promptTokens, choice, sampler, ends);
     }
 
     private CompletionResult.Computation computation(CompletionRequest request) {
@@ -331,7 +369,8 @@ public final class LlamaCppEngine implements InferenceEngine {
                 build,
                 request.sampling().effective(maxSequenceTokens),
                 request.maxTokens(),
-                request.stop());
+                request.stop(),
+                request.labels());
     }
 
     private AdapterCache.Turn turn(CompletableFuture<CompletionResult> future) {
@@ -363,12 +402,13 @@ public final class LlamaCppEngine implements InferenceEngine {
         CompletionRequest request = prepared.request();
         Sequence sequence = prepared.sequence();
         AnswerMemo.Question question = new AnswerMemo.Question(
-                IntBuffer.wrap(sequence.prompt()),
-                (long) Integer.BYTES * sequence.prompt().length,
+                IntBuffer.wrap(prepared.promptTokens()),
+                (long) Integer.BYTES * prepared.promptTokens().length,
                 sequence.stack(),
                 request.sampling(),
                 request.maxTokens(),
-                request.stop());
+                request.stop(),
+                request.labels());
         AnswerMemo.Asker asker = new AnswerMemo.Asker(
                 prepared.future(), sequence.submittedNanos(), () -> loop.add(prepared), prepared::dispose);
         if (memo.mustAsk(question, asker)) {

@@ -20,6 +20,7 @@ final class LlamaModel extends NativeHandle {
     private final Figures figures;
     private final String description;
     private final Vocabulary vocabulary;
+    private final long grammars;
 
     /**
      * llama.cpp's figures of a model.
@@ -39,6 +40,7 @@ final class LlamaModel extends NativeHandle {
                 Math.toIntExact(values[0]), Math.toIntExact(values[1]), values[2], values[3], values[4] == 1);
         this.description = new String(LlamaCpp.modelDescription(address), UTF_8);
         this.vocabulary = new Vocabulary(LlamaCpp.vocabulary(address));
+        this.grammars = LlamaCpp.createGrammars(address);
     }
 
     /**
@@ -106,6 +108,11 @@ final class LlamaModel extends NativeHandle {
         return vocabulary;
     }
 
+    /** The address of what its samplers know of grammars; valid as long as the model is. */
+    long grammars() {
+        return grammars;
+    }
+
     /**
      * Tokens of a prompt, with the beginning-of-sequence token where the model has one.
      *
@@ -135,6 +142,7 @@ final class LlamaModel extends NativeHandle {
 
     @Override
     void free(long address) {
+        LlamaCpp.freeGrammars(grammars);
         LlamaCpp.freeModel(address);
     }
 }

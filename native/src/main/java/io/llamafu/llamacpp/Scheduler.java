@@ -18,7 +18,7 @@ import java.util.function.Predicate;
  * sequences, without a model. One thread owns it.
  *
  * <p>The {@link WaitingLine} chooses the sequence for the next free slot. A slot has cells for a whole sequence, so a running
- * sequence is never preempted. In every step each generating sequence gets a row for its next token; the rest of the batch
+ * sequence is never preempted. In every step each generating sequence gets rows for its next tokens; the rest of the batch
  * prefills prompts, the oldest first.
  */
 final class Scheduler {
@@ -121,12 +121,12 @@ final class Scheduler {
     /**
      * Fills a batch from a group.
      *
-     * @return the sequences that get a token from it, see {@link Sequence#outputRow}; the next call fills the list anew
+     * @return the sequences with output rows in it, see {@link Sequence#outputRow}; the next call fills the list anew
      */
     List<Sequence> fill(List<Sequence> group, DecodeBatch batch) {
         batch.clear();
         sampled.clear();
-        plan(group, batch.free());
+        plan(group, batch.free(), batch.mostOutputs());
         bySlot.clear();
         bySlot.addAll(group);
         bySlot.sort(BY_SLOT);
@@ -136,20 +136,29 @@ final class Scheduler {
         return sampled;
     }
 
-    /** One row for each generating sequence, the rest for prompts in the order of their admission. */
-    private static void plan(List<Sequence> group, int capacity) {
+    /**
+     * The outstanding tokens of each generating sequence, at least one, and the rest for prompts in the order of their
+     * admission. Rows of outputs are limited too; one for each sequence is always possible.
+     */
+    private static void plan(List<Sequence> group, int capacity, int mostOutputs) {
         int free = capacity;
+        int spareOutputs = mostOutputs - group.size();
         for (Sequence sequence : group) {
             if (!sequence.isPrefilling()) {
                 sequence.planRows(1);
                 free--;
             }
         }
-        for (Sequence sequence : group) {
-            if (sequence.isPrefilling()) {
-                int rows = Math.min(sequence.prompt().length - sequence.computedTokens(), free);
-                sequence.planRows(rows);
-                free -= rows;
+        for (boolean prefilling : new boolean[] {false, true}) {
+            for (Sequence sequence : group) {
+                if (sequence.isPrefilling() == prefilling) {
+                    int planned = prefilling ? 0 : 1;
+                    int rows = Math.min(sequence.outstanding(), planned + free);
+                    rows -= Math.max(0, sequence.outputsWithin(rows) - 1 - spareOutputs);
+                    spareOutputs -= Math.max(0, sequence.outputsWithin(rows) - 1);
+                    free -= rows - planned;
+                    sequence.planRows(rows);
+                }
             }
         }
     }
@@ -158,11 +167,13 @@ final class Scheduler {
         for (int i = 0; i < sequence.plannedRows(); i++) {
             int position = sequence.computedTokens();
             int token = sequence.advance();
-            boolean output = !sequence.isPrefilling();
+            boolean output = sequence.isOutput();
             int row = batch.add(token, position, sequence.slot().index(), output);
             if (output) {
+                if (sequence.outputRows() == 0) {
+                    sampled.add(sequence);
+                }
                 sequence.outputAt(row);
-                sampled.add(sequence);
             }
         }
     }

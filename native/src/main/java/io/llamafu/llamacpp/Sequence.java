@@ -2,6 +2,7 @@ package io.llamafu.llamacpp;
 
 import io.llamafu.engine.AppliedAdapter;
 
+import java.util.Arrays;
 import java.util.List;
 
 import static java.util.Objects.requireNonNull;
@@ -9,6 +10,10 @@ import static java.util.Objects.requireNonNull;
 /**
  * A prompt and how far its answer is: first waiting, then in a slot, being prefilled and decoded. Plain data for the
  * {@link Scheduler}, whose thread owns it; a {@link PreparedRequest} has what is needed to compute it.
+ *
+ * <p>Its tokens are those of the prompt and those that were appended since. Tokens without a cell are outstanding: the rest of
+ * the prompt, or what the last step appended, which may be several tokens. They are computed in order, as many at a time as a
+ * batch has room for.
  */
 final class Sequence {
     private final int[] prompt;
@@ -17,12 +22,19 @@ final class Sequence {
     private final long submittedNanos;
 
     private Slot slot;
+    /** The first {@code length} are in use. */
+    private int[] tokens;
+
+    private int length;
     private int cachedTokens;
     private int computedTokens;
-    private int generatedTokens;
-    private int lastToken;
+    private int decodeSteps;
     private int plannedRows;
+    /** The position from which on every row is an output; the row of the last token always is. */
+    private int outputFrom = Integer.MAX_VALUE;
+
     private int outputRow;
+    private int outputRows;
     private long admittedNanos;
     private long firstTokenNanos;
 
@@ -36,6 +48,8 @@ final class Sequence {
     Sequence(int[] prompt, List<AppliedAdapter> stack, int maxTokens, long submittedNanos) {
         this.prompt = requireNonNull(prompt, "prompt is null");
         this.stack = requireNonNull(stack, "stack is null");
+        this.tokens = prompt;
+        this.length = prompt.length;
         this.maxTokens = maxTokens;
         this.submittedNanos = submittedNanos;
     }
@@ -90,47 +104,104 @@ final class Sequence {
         return computedTokens;
     }
 
+    /** How many tokens it has, with and without a cell. */
+    int length() {
+        return length;
+    }
+
+    /** How many of its tokens have no cell yet. */
+    int outstanding() {
+        return length - computedTokens;
+    }
+
     /** The number of its tokens that the next batch computes. */
     void planRows(int rows) {
         plannedRows = rows;
+        outputRows = 0;
     }
 
     int plannedRows() {
         return plannedRows;
     }
 
-    /** Gives its next token a cell, and returns it: of the prompt while prefilling, else the one sampled last. */
+    /** Gives its next token a cell, and returns it. */
     int advance() {
-        int token = isPrefilling() ? prompt[computedTokens] : lastToken;
+        int token = tokens[computedTokens];
         slot.append(token);
         computedTokens++;
         return token;
     }
 
-    /** The row of the batch that its next token is sampled from. */
-    void outputAt(int row) {
-        outputRow = row;
+    /** Makes the rows of all tokens from a position on outputs, not only that of the last one. */
+    void wantOutputFrom(int position) {
+        outputFrom = position;
     }
 
+    /** How many of its next rows are outputs. */
+    int outputsWithin(int rows) {
+        int end = computedTokens + rows;
+        int wanted = Math.max(0, end - Math.max(computedTokens, outputFrom));
+        return rows > 0 && end == length ? Math.max(1, wanted) : wanted;
+    }
+
+    /** Whether the logits of the row that was added last are wanted. */
+    boolean isOutput() {
+        return computedTokens == length || computedTokens > outputFrom;
+    }
+
+    /** Its last output row of the batch; those before it are its neighbors. */
+    void outputAt(int row) {
+        outputRow = row;
+        outputRows++;
+    }
+
+    /** The last of its rows in the batch whose logits are wanted. */
     int outputRow() {
         return outputRow;
     }
 
-    /** Takes a sampled token. */
-    void accept(int token, long nowNanos) {
-        if (generatedTokens++ == 0) {
+    /** How many of its rows in the batch have logits that are wanted. */
+    int outputRows() {
+        return outputRows;
+    }
+
+    /** A step was read, whose rows are sound. */
+    void confirm(long nowNanos) {
+        if (decodeSteps++ == 0) {
             firstTokenNanos = nowNanos;
         }
-        lastToken = token;
         slot.confirm();
     }
 
+    /** Adds tokens to be computed. */
+    void append(int... appended) {
+        int needed = length + appended.length;
+        if (needed > tokens.length || tokens == prompt) {
+            tokens = Arrays.copyOf(tokens, Math.max(needed, length + length / 4 + 16));
+        }
+        System.arraycopy(appended, 0, tokens, length, appended.length);
+        length = needed;
+    }
+
+    /** Drops the tokens from a position on; those without a cell are computed again. */
+    void goBackTo(int newLength, int cells) {
+        length = newLength;
+        computedTokens = cells;
+        slot.keep(cells, stack);
+    }
+
+    /** How many steps were read. */
+    int decodeSteps() {
+        return decodeSteps;
+    }
+
+    /** How many tokens were appended to the prompt. */
     int generatedTokens() {
-        return generatedTokens;
+        return length - prompt.length;
     }
 
     boolean isFull() {
-        return generatedTokens == maxTokens;
+        return generatedTokens() >= maxTokens;
     }
 
     long admittedNanos() {

@@ -9,11 +9,15 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 /** The sampler chain of one sequence, with its random state and its position in the grammar. */
 final class TokenSampler extends NativeHandle {
-    private final LlamaModel model;
+    private static final int[] NONE = {};
 
-    private TokenSampler(long address, LlamaModel model) {
+    private final LlamaModel model;
+    private final boolean hasGrammar;
+
+    private TokenSampler(long address, LlamaModel model, boolean hasGrammar) {
         super(address);
         this.model = model;
+        this.hasGrammar = hasGrammar;
     }
 
     /**
@@ -36,14 +40,41 @@ final class TokenSampler extends NativeHandle {
         try {
             long address = LlamaCpp.createSampler(
                     modelAddress,
+                    model.grammars(),
                     PackedSampling.pack(options.effective(maxSequenceTokens)),
                     tokens,
                     biases,
                     options.grammar().getBytes(UTF_8));
-            return new TokenSampler(address, model);
+            return new TokenSampler(address, model, !options.grammar().isEmpty());
         } catch (RuntimeException | Error e) {
             model.release();
             throw e;
+        }
+    }
+
+    /**
+     * The tokens that follow the last one, or begin the answer, because the grammar allows no other text. It has taken them.
+     *
+     * @param most none if there are more
+     * @throws io.llamafu.LlamafuException with GRAMMAR_TOO_COMPLEX
+     */
+    int[] takeForced(int most) {
+        if (!hasGrammar) {
+            return NONE;
+        }
+        long address = acquire();
+        try {
+            return LlamaCpp.takeForced(address, most);
+        } finally {
+            release();
+        }
+    }
+
+    /** Takes tokens of the answer, from an index on, that it did not choose. */
+    void accept(int[] tokens, int from) {
+        if (from < tokens.length) {
+            LlamaCpp.acceptTokens(acquire(), tokens, from);
+            release();
         }
     }
 

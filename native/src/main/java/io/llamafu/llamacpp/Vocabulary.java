@@ -4,6 +4,7 @@ import io.llamafu.engine.support.AnswerText;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.stream.IntStream;
 
 /**
  * The text of every token, copied once from the model to save a native call per token.
@@ -29,6 +30,13 @@ final class Vocabulary {
 
     boolean isEndOfGeneration(int token) {
         return data[endsAt + token] != 0;
+    }
+
+    /** The tokens that end an answer. */
+    int[] endsOfGeneration() {
+        return IntStream.range(0, offsets.length - 1)
+                .filter(this::isEndOfGeneration)
+                .toArray();
     }
 
     /** Appends the bytes of a token; control tokens have none. */

@@ -6,6 +6,7 @@ import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
 
 import java.util.List;
+import java.util.Optional;
 
 import static io.llamafu.engine.Answers.MEDICAL;
 import static io.llamafu.engine.Answers.PROMPT;
@@ -90,6 +91,25 @@ interface TextContract extends EngineUnderTest {
                                 .withMaxTokens(LabelGrammar.maxTokens(labels)));
                 assertThat(answer.text()).isEqualTo(label);
                 assertThat(answer.finishReason()).isEqualTo(FinishReason.END_OF_GENERATION);
+            }
+        }
+    }
+
+    @Test
+    default void answerIsAWholeLabelWhateverTheLimitsAre() throws Exception {
+        List<String> labels = List.of("cardiology; routine", "cardiology", "no such department", "</s>");
+        for (AdapterStack stack : List.of(AdapterStack.base(), MEDICAL)) {
+            CompletionResult answer = answer(
+                    engine(),
+                    CompletionRequest.of(PROMPT, stack)
+                            .withMaxTokens(1)
+                            .withStop("o")
+                            .withLabels(Optional.of(LabelChoice.of(labels))));
+            assertThat(answer.text()).isIn(labels);
+            assertThat(answer.finishReason()).isEqualTo(FinishReason.END_OF_GENERATION);
+            assertThat(answer.labels()).isEmpty();
+            if (stack.equals(MEDICAL)) {
+                assertThat(answer.text()).isEqualTo("cardiology; routine");
             }
         }
     }

@@ -115,9 +115,76 @@ class SchedulerTest {
         assertThat(added.get(0).outputRow()).isEqualTo(39);
         assertThat(added.get(1).computedTokens()).isEqualTo(10);
 
-        added.get(0).accept(300, 0);
+        added.get(0).confirm(0);
+        added.get(0).append(300);
         assertThat(scheduler.fill(scheduler.running(), batch)).containsExactly(added.get(0), added.get(1));
         assertThat(batch.rows()).isEqualTo(1 + 30 + 19);
+    }
+
+    @Test
+    void forcedTokensAreComputedInOneStepAndInSeveralWhereTheBatchIsFull() {
+        Scheduler scheduler = new Scheduler(2, MAX_TOKENS, LoraBatching.MIXED, 9);
+        List<Sequence> added = add(scheduler, "medical", 2);
+        scheduler.admit(0).forEach(sequence -> sequence.startAfter(0));
+        scheduler.fill(scheduler.running(), new DecodeBatch(200));
+        added.forEach(sequence -> sequence.confirm(0));
+        added.get(0).append(300, 301, 302, 303);
+        added.get(1).append(300, 301, 302);
+        DecodeBatch small = new DecodeBatch(5);
+
+        assertThat(scheduler.fill(scheduler.running(), small))
+                .as("one token of the other has no row left to be computed with its last")
+                .containsExactly(added.get(0));
+        assertThat(small.rows()).isEqualTo(5);
+        assertThat(added.get(0).outputRows()).isEqualTo(1);
+        added.get(0).confirm(0);
+        added.get(0).append(304);
+
+        assertThat(scheduler.fill(scheduler.running(), small)).containsExactly(added.get(0), added.get(1));
+        assertThat(small.rows()).isEqualTo(1 + 2);
+    }
+
+    @Test
+    void everyRowFromAPositionOnIsAnOutputWhereThatIsWanted() {
+        Scheduler scheduler = new Scheduler(1, MAX_TOKENS, LoraBatching.MIXED, 9);
+        Sequence sequence = add(scheduler, "medical", 1).get(0);
+        sequence.wantOutputFrom(39);
+        sequence.append(300, 301);
+        scheduler.admit(0).forEach(admitted -> admitted.startAfter(0));
+
+        assertThat(scheduler.fill(scheduler.running(), new DecodeBatch(41))).containsExactly(sequence);
+        assertThat(sequence.outputRows()).isEqualTo(2);
+        assertThat(sequence.outputRow()).isEqualTo(40);
+        assertThat(scheduler.fill(scheduler.running(), new DecodeBatch(41))).containsExactly(sequence);
+        assertThat(sequence.outputRows()).isEqualTo(1);
+
+        sequence.goBackTo(40, 40);
+        sequence.wantOutputFrom(40);
+        sequence.append(305, 306);
+        assertThat(scheduler.fill(scheduler.running(), new DecodeBatch(41))).containsExactly(sequence);
+        assertThat(sequence.outputRows()).isEqualTo(2);
+        assertThat(sequence.computedTokens()).isEqualTo(42);
+    }
+
+    @Test
+    void outputsAreNoMoreThanTheContextHasRoomFor() {
+        Scheduler scheduler = new Scheduler(3, MAX_TOKENS, LoraBatching.MIXED, 9);
+        List<Sequence> added = add(scheduler, "medical", 3);
+        added.forEach(sequence -> {
+            sequence.wantOutputFrom(39);
+            sequence.append(300, 301, 302, 303);
+        });
+        scheduler.admit(0).forEach(sequence -> sequence.startAfter(0));
+        DecodeBatch batch = new DecodeBatch(200);
+        batch.limitOutputs(5);
+        int outputs = 0;
+        for (int step = 0; step < 4; step++) {
+            scheduler.fill(scheduler.running(), batch);
+            int ofStep = added.stream().mapToInt(Sequence::outputRows).sum();
+            assertThat(ofStep).isLessThanOrEqualTo(5);
+            outputs += ofStep;
+        }
+        assertThat(outputs).isEqualTo(3 * 5);
     }
 
     @Test
@@ -137,7 +204,8 @@ class SchedulerTest {
         scheduler.admit(0).forEach(sequence -> sequence.startAfter(0));
         scheduler.fill(scheduler.running(), new DecodeBatch(200));
         Sequence second = first.get(1);
-        second.accept(300, 0);
+        second.confirm(0);
+        second.append(300);
         scheduler.finish(second);
         scheduler.finish(first.get(2));
 

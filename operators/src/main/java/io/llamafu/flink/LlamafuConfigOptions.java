@@ -7,6 +7,7 @@ import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.EngineOptions.ModelLoading;
+import io.llamafu.engine.LabelChoice.Scoring;
 import io.llamafu.flink.options.ChatOptions;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
@@ -175,10 +176,10 @@ public final class LlamafuConfigOptions {
             .defaultValue(ChatOptions.AUTO)
             .withDescription(
                     "The template that makes a conversation of a prompt, in which the prompt is the user's turn:"
-                            + " 'model' is the one in the model's file, 'auto' the same if there is one, and 'none' sends"
-                            + " prompts as they are. Or the name of a family, such as chatml, or a Jinja file: a path or"
-                            + " URI. 'auto' is 'none' with control-tokens-in-text, and for a prompt-template that has"
-                            + " control strings of the model's template.");
+                        + " 'model' is the one in the model's file, 'auto' the same if there is one, and 'none' sends"
+                        + " prompts as they are. Or the name of a family, such as chatml, or a Jinja file: a path or"
+                        + " URI. 'auto' is 'none' with control-tokens-in-text, and for a prompt-template that has"
+                        + " control strings of the model's template.");
 
     public static final ConfigOption<String> SYSTEM_PROMPT = ConfigOptions.key("system-prompt")
             .stringType()
@@ -258,6 +259,44 @@ public final class LlamafuConfigOptions {
             .defaultValue("")
             .withDescription("A JSON schema that every answer must satisfy. Cannot be set together with 'grammar'.");
 
+    public static final ConfigOption<List<String>> LABELS = ConfigOptions.key("labels")
+            .stringType()
+            .asList()
+            .defaultValues()
+            .withDescription("Texts of which every answer is one: a JSON array, or texts separated by ';', each taken"
+                    + " exactly. 'max-tokens' and 'stop' then have no effect. Cannot be set together with 'grammar'"
+                    + " or 'json-schema'.");
+
+    public static final ConfigOption<Scoring> SCORING = ConfigOptions.key("scoring")
+            .enumType(Scoring.class)
+            .defaultValue(Scoring.NONE)
+            .withDescription("How the probability of a label is computed: 'none', along the 'path' to it, which costs"
+                    + " nothing, or of all labels, which is 'exact'.");
+
+    public static final ConfigOption<Double> MIN_CONFIDENCE = ConfigOptions.key("min-confidence")
+            .doubleType()
+            .defaultValue(0.0)
+            .withDescription("The least probability of a label, from 0 to 1; below it, the answer is the"
+                    + " 'abstain-label'. Needs 'scoring'.");
+
+    public static final ConfigOption<String> ABSTAIN_LABEL = ConfigOptions.key("abstain-label")
+            .stringType()
+            .defaultValue("")
+            .withDescription("The answer for records whose label is less probable than 'min-confidence'.");
+
+    public static final ConfigOption<String> CALIBRATION = ConfigOptions.key("calibration")
+            .stringType()
+            .defaultValue("")
+            .withDescription("The temperature that divides the log-probabilities of labels: STACK=NUMBER for"
+                    + " a stack, NUMBER for all others, separated by ';', as in 'medical=1.4;=0.9;1.1'. 1 leaves the"
+                    + " probabilities as they are.");
+
+    public static final ConfigOption<Boolean> MULTI_LABEL = ConfigOptions.key("multi-label")
+            .booleanType()
+            .defaultValue(false)
+            .withDescription("Whether the answer is any subset of 'labels', as a JSON array in their order. Cannot be"
+                    + " combined with 'scoring'.");
+
     public static final ConfigOption<Duration> TIMEOUT = ConfigOptions.key("timeout")
             .durationType()
             .defaultValue(CompletionRequest.DEFAULT_TIMEOUT)
@@ -318,6 +357,12 @@ public final class LlamafuConfigOptions {
             STOP,
             GRAMMAR,
             JSON_SCHEMA,
+            LABELS,
+            SCORING,
+            MIN_CONFIDENCE,
+            ABSTAIN_LABEL,
+            CALIBRATION,
+            MULTI_LABEL,
             TIMEOUT,
             ON_ERROR,
             PROMPT_IN_OUTPUT);

@@ -11,14 +11,17 @@ import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.EngineOptions.ModelLoading;
+import io.llamafu.engine.LabelChoice.Scoring;
 import io.llamafu.engine.Prompt;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.artifact.ArtifactOptions;
 import io.llamafu.flink.artifact.CacheFolder;
 import io.llamafu.flink.artifact.Location;
 import io.llamafu.flink.options.ChatOptions;
+import io.llamafu.flink.options.LabelOptions;
 import io.llamafu.flink.options.TextList;
 import io.llamafu.grammar.JsonSchemaGrammar;
+import io.llamafu.grammar.LabelGrammar;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.configuration.ConfigOption;
@@ -63,10 +66,18 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
 public final class LlamafuOptions implements Serializable {
     private static final long serialVersionUID = 1L;
 
-    private static final ConfigOption<String> STOP_AS_WRITTEN =
-            ConfigOptions.key(LlamafuConfigOptions.STOP.key()).stringType().defaultValue("");
+    private static final ConfigOption<String> STOP_AS_WRITTEN = asWritten(LlamafuConfigOptions.STOP);
+    private static final ConfigOption<String> LABELS_AS_WRITTEN = asWritten(LlamafuConfigOptions.LABELS);
+    private static final List<ConfigOption<List<String>>> TEXT_LISTS =
+            List.of(LlamafuConfigOptions.STOP, LlamafuConfigOptions.LABELS);
+
+    private static ConfigOption<String> asWritten(ConfigOption<?> list) {
+        return ConfigOptions.key(list.key()).stringType().defaultValue("");
+    }
 
     private final Configuration configuration;
+    /** Read from the configuration when it is first needed, because every record needs it. */
+    private transient volatile LabelOptions labels;
 
     private LlamafuOptions(Configuration configuration) {
         this.configuration = configuration;
@@ -94,9 +105,13 @@ public final class LlamafuOptions implements Serializable {
     private static Map<String, String> writtenLists(Configuration configuration) {
         Properties values = new Properties();
         configuration.addAllToProperties(values);
-        return values.get(LlamafuConfigOptions.STOP.key()) instanceof List<?> stop
-                ? Map.of(LlamafuConfigOptions.STOP.key(), TextList.format(texts(stop)))
-                : Map.of();
+        Map<String, String> written = new HashMap<>();
+        for (ConfigOption<List<String>> option : TEXT_LISTS) {
+            if (values.get(option.key()) instanceof List<?> list) {
+                written.put(option.key(), TextList.format(texts(list)));
+            }
+        }
+        return written;
     }
 
     private static List<String> texts(List<?> values) {
@@ -127,6 +142,7 @@ public final class LlamafuOptions implements Serializable {
             }
             artifacts(Path.of(""));
             toEngineOptions(Path.of(""), new LocalAdapters(Optional.empty(), Map.of()), OptionalInt.empty());
+            labels().check();
             sampling();
             promptTemplate();
             chat();
@@ -324,6 +340,15 @@ public final class LlamafuOptions implements Serializable {
     private String grammar() {
         String grammar = configuration.get(LlamafuConfigOptions.GRAMMAR);
         String jsonSchema = configuration.get(LlamafuConfigOptions.JSON_SCHEMA);
+        LabelOptions chosen = labels();
+        if (!chosen.labels().isEmpty()) {
+            if (!grammar.isEmpty() || !jsonSchema.isEmpty()) {
+                throw invalid(
+                        "The options 'labels' and '%s' are both set, but an answer can follow one only: leave one out."
+                                .formatted(grammar.isEmpty() ? "json-schema" : "grammar"));
+            }
+            return chosen.multiLabel() ? LabelGrammar.subsetsOf(chosen.labels()) : "";
+        }
         if (jsonSchema.isEmpty()) {
             return grammar;
         }
@@ -337,7 +362,29 @@ public final class LlamafuOptions implements Serializable {
     /** A request with the limits of these options. */
     @Internal
     public CompletionRequest toRequest(Prompt prompt, AdapterStack adapters, SamplingOptions sampling) {
-        return new CompletionRequest(applyControlTokens(prompt), adapters, sampling, maxTokens(), stop(), timeout());
+        return new CompletionRequest(applyControlTokens(prompt), adapters, sampling, maxTokens(), stop(), timeout())
+                .withLabels(labels().choice(adapters));
+    }
+
+    /** How records get labels. */
+    @Internal
+    public LabelOptions labels() {
+        LabelOptions known = labels;
+        if (known == null) {
+            known = readLabels();
+            labels = known;
+        }
+        return known;
+    }
+
+    private LabelOptions readLabels() {
+        return LabelOptions.parse(
+                TextList.parse(LlamafuConfigOptions.LABELS.key(), configuration.get(LABELS_AS_WRITTEN)),
+                configuration.get(LlamafuConfigOptions.SCORING),
+                configuration.get(LlamafuConfigOptions.MIN_CONFIDENCE),
+                configuration.get(LlamafuConfigOptions.ABSTAIN_LABEL),
+                configuration.get(LlamafuConfigOptions.CALIBRATION),
+                configuration.get(LlamafuConfigOptions.MULTI_LABEL));
     }
 
     /** The prompt, with control tokens anywhere if these options allow them in the texts of records. */
@@ -592,6 +639,32 @@ public final class LlamafuOptions implements Serializable {
             return set(LlamafuConfigOptions.JSON_SCHEMA, schema);
         }
 
+        /** Makes every answer one of these texts. */
+        public Builder labels(List<String> labels) {
+            return set(LABELS_AS_WRITTEN, TextList.format(labels));
+        }
+
+        /** {@link LlamafuConfigOptions#SCORING}. */
+        public Builder scoring(Scoring scoring) {
+            return set(LlamafuConfigOptions.SCORING, scoring);
+        }
+
+        /** Answers whose label is less probable than this, from 0 to 1, are the abstain label. Needs a scoring. */
+        public Builder minConfidence(double probability, String abstainLabel) {
+            return set(LlamafuConfigOptions.MIN_CONFIDENCE, probability)
+                    .set(LlamafuConfigOptions.ABSTAIN_LABEL, abstainLabel);
+        }
+
+        /** {@link LlamafuConfigOptions#CALIBRATION}. */
+        public Builder calibration(String calibration) {
+            return set(LlamafuConfigOptions.CALIBRATION, calibration);
+        }
+
+        /** {@link LlamafuConfigOptions#MULTI_LABEL}. */
+        public Builder multiLabel(boolean anySubset) {
+            return set(LlamafuConfigOptions.MULTI_LABEL, anySubset);
+        }
+
         public Builder timeout(Duration timeout) {
             return set(LlamafuConfigOptions.TIMEOUT, timeout);
         }
@@ -603,8 +676,8 @@ public final class LlamafuOptions implements Serializable {
         /** Sets any option of {@link LlamafuConfigOptions}. */
         public <V> Builder set(ConfigOption<V> option, V value) {
             checkNotNull(option, "option is null");
-            if (option.key().equals(LlamafuConfigOptions.STOP.key()) && value instanceof List<?> strings) {
-                return set(STOP_AS_WRITTEN, TextList.format(texts(strings)));
+            if (TEXT_LISTS.contains(option) && value instanceof List<?> strings) {
+                return set(asWritten(option), TextList.format(texts(strings)));
             }
             configuration.set(option, checkNotNull(value, "%s is null", option.key()));
             return this;

@@ -10,12 +10,16 @@ import io.llamafu.chat.Thinking;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.EngineOptions.ModelLoading;
+import io.llamafu.engine.LabelChoice;
+import io.llamafu.engine.LabelChoice.Scoring;
+import io.llamafu.engine.Prompt;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.artifact.ArtifactOptions;
 import io.llamafu.flink.artifact.CacheFolder;
 import io.llamafu.flink.artifact.Location;
 import io.llamafu.flink.options.ChatOptions;
 import io.llamafu.grammar.JsonSchemaGrammar;
+import io.llamafu.grammar.LabelGrammar;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.MemorySize;
@@ -100,8 +104,18 @@ class LlamafuOptionsTest {
 
     @Test
     void everyPropertyIsMapped() {
-        // json-schema excludes grammar, and a chat template control-tokens-in-text; they have their own tests
-        Set<String> excluded = Set.of("json-schema", "chat-template", "system-prompt", "chat-examples");
+        // json-schema and labels exclude grammar, and a chat template control-tokens-in-text; they have their own tests
+        Set<String> excluded = Set.of(
+                "json-schema",
+                "chat-template",
+                "system-prompt",
+                "chat-examples",
+                "labels",
+                "scoring",
+                "min-confidence",
+                "abstain-label",
+                "calibration",
+                "multi-label");
         assertThat(LlamafuConfigOptions.all().stream().map(ConfigOption::key).filter(key -> !excluded.contains(key)))
                 .containsExactlyInAnyOrderElementsOf(EVERY_PROPERTY.keySet());
 
@@ -273,6 +287,66 @@ class LlamafuOptionsTest {
                         .sampling()
                         .grammar())
                 .isEqualTo(grammar);
+    }
+
+    @Test
+    void labelsHaveTheCalibrationOfTheirStack() {
+        LlamafuOptions options = LlamafuOptions.fromMap(Map.of(
+                "model", "base.gguf",
+                "labels", "a;b c",
+                "scoring", "path",
+                "min-confidence", "0.6",
+                "abstain-label", "none",
+                "calibration", "medical=1.5;=0.5;2"));
+
+        assertThat(choice(options, "medical"))
+                .isEqualTo(new LabelChoice(List.of("a", "b c"), Scoring.PATH, 1.5, 0.6, "none"));
+        assertThat(choice(options, "").calibration()).isEqualTo(0.5);
+        assertThat(choice(options, "legal").calibration()).isEqualTo(2);
+        assertThat(choice(
+                        LlamafuOptions.builder()
+                                .model("base.gguf")
+                                .labels(List.of("a;b", " c"))
+                                .build(),
+                        ""))
+                .isEqualTo(LabelChoice.of(List.of("a;b", " c")));
+    }
+
+    private static LabelChoice choice(LlamafuOptions options, String stack) {
+        return options.toRequest(Prompt.text("x"), AdapterStack.parse(stack), options.sampling())
+                .labels()
+                .orElseThrow();
+    }
+
+    @Test
+    void subsetOfLabelsIsAGrammar() {
+        LlamafuOptions options = LlamafuOptions.builder()
+                .model("base.gguf")
+                .labels(List.of("a", "b"))
+                .multiLabel(true)
+                .build();
+
+        assertThat(options.sampling().grammar()).isEqualTo(LabelGrammar.subsetsOf(List.of("a", "b")));
+        assertThat(options.labels().choice(AdapterStack.base())).isEmpty();
+    }
+
+    @Test
+    void labelsThatContradictAreRefused() {
+        Map<String, String> labels = Map.of("model", "base.gguf", "labels", "a;b");
+        assertInvalid(with(labels, "grammar", "root ::= \"x\""), "'labels' and 'grammar' are both set");
+        assertInvalid(with(labels, "json-schema", "{\"type\": \"null\"}"), "'labels' and 'json-schema'");
+        assertInvalid(with(labels, "min-confidence", "0.5"), "scoring");
+        assertInvalid(with(with(labels, "scoring", "exact"), "min-confidence", "0.5"), "abstain-label");
+        assertInvalid(with(labels, "min-confidence", "1.5"), "from 0 to 1");
+        assertInvalid(with(labels, "calibration", "medical"), "'medical'");
+        assertInvalid(with(labels, "calibration", "medical=0"), "from 0.001");
+        assertInvalid(with(with(labels, "scoring", "path"), "multi-label", "true"), "no probabilities");
+    }
+
+    private static Map<String, String> with(Map<String, String> options, String key, String value) {
+        Map<String, String> more = new HashMap<>(options);
+        more.put(key, value);
+        return more;
     }
 
     @Test

@@ -31,7 +31,7 @@ import java.util.stream.Collectors;
 public final class LlamafuModelProvider implements AsyncPredictRuntimeProvider, PredictRuntimeProvider {
 
     private static final ConfigOption<String> LABELS_AS_WRITTEN =
-            ConfigOptions.key(LlamafuTableOptions.LABELS.key()).stringType().noDefaultValue();
+            ConfigOptions.key(LlamafuConfigOptions.LABELS.key()).stringType().noDefaultValue();
 
     /** Options of CONFIG that Flink reads. */
     private static final Set<ConfigOption<?>> OF_FLINK = Set.of(
@@ -102,7 +102,6 @@ public final class LlamafuModelProvider implements AsyncPredictRuntimeProvider, 
 
     private Map<String, String> changes(Map<String, String> config) {
         Set<String> ours = CallOptions.keys(LlamafuConfigOptions.ofACall(), Set.of(LlamafuConfigOptions.TIMEOUT));
-        ours.add(LlamafuTableOptions.LABELS.key());
         Set<String> valid = new TreeSet<>(ours);
         valid.addAll(CallOptions.keys(OF_FLINK, Set.of()));
         Map<String, String> changes = new HashMap<>();
@@ -120,11 +119,10 @@ public final class LlamafuModelProvider implements AsyncPredictRuntimeProvider, 
 
     private static OutputFormat format(ModelTask kind, WrittenOptions written) {
         Set<ConfigOption<?>> contradicting = new HashSet<>(fixed(kind));
-        if (kind != ModelTask.CLASSIFICATION) {
-            contradicting.add(LlamafuTableOptions.LABELS);
-        }
-        if (kind == ModelTask.EXTRACTION) {
-            contradicting.remove(LlamafuConfigOptions.JSON_SCHEMA);
+        switch (kind) {
+            case TEXT_GENERATION -> {}
+            case CLASSIFICATION -> contradicting.remove(LlamafuConfigOptions.LABELS);
+            case EXTRACTION -> contradicting.remove(LlamafuConfigOptions.JSON_SCHEMA);
         }
         List<String> set = contradicting.stream()
                 .filter(written::has)
@@ -144,7 +142,7 @@ public final class LlamafuModelProvider implements AsyncPredictRuntimeProvider, 
             case TEXT_GENERATION -> new OutputFormat.Text();
             case CLASSIFICATION ->
                 OutputFormat.Label.of(
-                        TextList.parse(LlamafuTableOptions.LABELS.key(), required(kind, written, LABELS_AS_WRITTEN)));
+                        TextList.parse(LlamafuConfigOptions.LABELS.key(), required(kind, written, LABELS_AS_WRITTEN)));
             case EXTRACTION -> OutputFormat.Json.of(required(kind, written, LlamafuConfigOptions.JSON_SCHEMA));
         };
     }
@@ -162,7 +160,7 @@ public final class LlamafuModelProvider implements AsyncPredictRuntimeProvider, 
 
     private static Set<ConfigOption<?>> fixed(ModelTask kind) {
         return switch (kind) {
-            case TEXT_GENERATION -> Set.of();
+            case TEXT_GENERATION -> LlamafuTableOptions.OF_A_TEXT;
             case CLASSIFICATION -> LlamafuTableOptions.OF_LABELS;
             case EXTRACTION -> LlamafuTableOptions.OF_A_SCHEMA;
         };

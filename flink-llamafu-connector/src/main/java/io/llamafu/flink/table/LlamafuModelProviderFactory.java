@@ -33,7 +33,6 @@ public final class LlamafuModelProviderFactory implements ModelProviderFactory {
     private static List<ConfigOption<?>> options() {
         List<ConfigOption<?>> options = new ArrayList<>(LlamafuConfigOptions.all());
         options.add(LlamafuTableOptions.TASK);
-        options.add(LlamafuTableOptions.LABELS);
         return List.copyOf(options);
     }
 

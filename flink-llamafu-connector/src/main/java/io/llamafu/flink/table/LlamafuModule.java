@@ -35,6 +35,7 @@ public final class LlamafuModule implements Module {
         add(LlmFunctionName.LLM_COMPLETE, new LlmComplete(options));
         add(LlmFunctionName.LLM_TRY_COMPLETE, new LlmTryComplete(options));
         add(LlmFunctionName.LLM_CLASSIFY, new LlmClassify(options));
+        add(LlmFunctionName.LLM_CLASSIFY_SCORES, new LlmClassifyScores(options));
         add(LlmFunctionName.LLM_EXTRACT, new LlmExtract(options));
         add(LlmFunctionName.LLM_TOKENS, new LlmTokens(options));
         add(LlmFunctionName.LLM_ADAPTERS, new LlmAdapters(options));

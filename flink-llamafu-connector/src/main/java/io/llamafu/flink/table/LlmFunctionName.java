@@ -13,6 +13,7 @@ enum LlmFunctionName {
     LLM_COMPLETE,
     LLM_TRY_COMPLETE,
     LLM_CLASSIFY,
+    LLM_CLASSIFY_SCORES,
     LLM_EXTRACT,
     LLM_TOKENS,
     LLM_ADAPTERS;
@@ -29,10 +30,12 @@ enum LlmFunctionName {
 
     private Set<ConfigOption<?>> fixed() {
         return switch (this) {
-            case LLM_TRY_COMPLETE -> Set.of(LlamafuConfigOptions.ON_ERROR);
+            case LLM_TRY_COMPLETE ->
+                LlamafuTableOptions.with(LlamafuTableOptions.OF_A_TEXT, LlamafuConfigOptions.ON_ERROR);
             case LLM_CLASSIFY -> LlamafuTableOptions.OF_LABELS;
+            case LLM_CLASSIFY_SCORES -> LlamafuTableOptions.OF_SCORES;
             case LLM_EXTRACT -> LlamafuTableOptions.OF_A_SCHEMA;
-            case LLM_COMPLETE, LLM_TOKENS, LLM_ADAPTERS -> Set.of();
+            case LLM_COMPLETE, LLM_TOKENS, LLM_ADAPTERS -> LlamafuTableOptions.OF_A_TEXT;
         };
     }
 
@@ -44,7 +47,7 @@ enum LlmFunctionName {
     void checkConstants(CallContext call) {
         switch (this) {
             case LLM_COMPLETE -> constant(call, 1).ifPresent(AdapterStack::parse);
-            case LLM_CLASSIFY -> constant(call, 2).ifPresent(AdapterStack::parse);
+            case LLM_CLASSIFY, LLM_CLASSIFY_SCORES -> constant(call, 2).ifPresent(AdapterStack::parse);
             case LLM_EXTRACT -> {
                 constant(call, 1).ifPresent(OutputFormat.Json::of);
                 constant(call, 2).ifPresent(AdapterStack::parse);

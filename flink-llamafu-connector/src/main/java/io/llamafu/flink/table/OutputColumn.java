@@ -3,8 +3,10 @@ package io.llamafu.flink.table;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.CompletionResult;
+import io.llamafu.engine.LabelScores;
 import io.llamafu.flink.completion.Outcome;
 import org.apache.flink.table.types.logical.BigIntType;
+import org.apache.flink.table.types.logical.DoubleType;
 import org.apache.flink.table.types.logical.IntType;
 import org.apache.flink.table.types.logical.LogicalType;
 import org.apache.flink.table.types.logical.VarCharType;
@@ -25,7 +27,11 @@ enum OutputColumn {
     ADAPTERS,
     LATENCY_MS,
     /** What a later reader needs to repeat the answer, as JSON. */
-    PROVENANCE;
+    PROVENANCE,
+    /** Of the label, over all labels. */
+    PROBABILITY,
+    RUNNER_UP,
+    RUNNER_UP_PROBABILITY;
 
     String column() {
         return name().toLowerCase(Locale.ROOT);
@@ -33,9 +39,10 @@ enum OutputColumn {
 
     LogicalType type() {
         return switch (this) {
-            case ANSWER, ERROR, ERROR_CODE, FINISH_REASON, ADAPTERS, PROVENANCE -> VarCharType.STRING_TYPE;
+            case ANSWER, ERROR, ERROR_CODE, FINISH_REASON, ADAPTERS, PROVENANCE, RUNNER_UP -> VarCharType.STRING_TYPE;
             case PROMPT_TOKENS, GENERATED_TOKENS -> new IntType();
             case LATENCY_MS -> new BigIntType();
+            case PROBABILITY, RUNNER_UP_PROBABILITY -> new DoubleType();
         };
     }
 
@@ -44,11 +51,12 @@ enum OutputColumn {
         return this == ERROR || this == ERROR_CODE;
     }
 
-    /** A String, an Integer, a Long, or null. */
+    /** A String, an Integer, a Long, a Double, or null. */
     @Nullable
     Object of(Outcome outcome) {
         CompletionResult completion = outcome.completion();
         LlamafuException error = outcome.error();
+        LabelScores scores = completion == null ? null : completion.labels().orElse(null);
         return switch (this) {
             case ANSWER -> of(completion, CompletionResult::text);
             case ERROR -> of(error, LlamafuException::getMessage);
@@ -60,6 +68,9 @@ enum OutputColumn {
             case LATENCY_MS ->
                 of(completion, known -> Math.round(known.timings().totalMillis()));
             case PROVENANCE -> outcome.provenanceAsJson();
+            case PROBABILITY -> of(scores, LabelScores::probability);
+            case RUNNER_UP -> of(scores, known -> known.runnerUp().orElse(null));
+            case RUNNER_UP_PROBABILITY -> of(scores, LabelScores::runnerUpProbability);
         };
     }
 

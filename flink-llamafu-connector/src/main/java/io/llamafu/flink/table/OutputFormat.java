@@ -6,12 +6,16 @@ import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.FinishReason;
+import io.llamafu.engine.LabelChoice.Scoring;
 import io.llamafu.engine.Prompt;
+import io.llamafu.flink.options.LabelOptions;
 import io.llamafu.grammar.JsonSchemaGrammar;
 import io.llamafu.grammar.LabelGrammar;
 
 import java.io.Serializable;
 import java.util.List;
+import java.util.Optional;
+import java.util.Set;
 
 /** The required form of an answer: any text, a label, or JSON. */
 sealed interface OutputFormat extends Serializable {
@@ -37,29 +41,43 @@ sealed interface OutputFormat extends Serializable {
     }
 
     /**
-     * One of the labels.
+     * One of the labels, or with {@code multi-label} a subset of them.
      *
      * @param labels one or more
-     * @param grammar that allows only these
-     * @param maxTokens enough for the longest label
+     * @param scoring unless the options have one
      */
-    record Label(List<String> labels, String grammar, int maxTokens) implements OutputFormat {
+    record Label(List<String> labels, Scoring scoring) implements OutputFormat {
         static Label of(List<String> labels) {
-            String grammar = LabelGrammar.of(labels);
-            return new Label(List.copyOf(labels), grammar, LabelGrammar.maxTokens(labels));
+            return of(labels, Scoring.NONE);
+        }
+
+        static Label of(List<String> labels, Scoring scoring) {
+            Set<String> unused = LabelGrammar.distinct(labels);
+            return new Label(List.copyOf(labels), scoring);
         }
 
         @Override
         public CompletionRequest request(CallSettings settings, Prompt prompt, AdapterStack stack) {
-            return settings.request(prompt, stack)
-                    .withSampling(settings.sampling().withGrammar(grammar))
-                    .withMaxTokens(maxTokens)
-                    .withStop();
+            LabelOptions options = settings.options().labels();
+            CompletionRequest request = settings.request(prompt, stack).withStop();
+            if (options.multiLabel()) {
+                if (scoring != Scoring.NONE) {
+                    throw new LlamafuException(
+                            ErrorCode.INVALID_OPTION,
+                            "multi-label is true, but subsets of labels have no probabilities; use LLM_CLASSIFY.");
+                }
+                return request.withLabels(Optional.empty())
+                        .withSampling(settings.sampling().withGrammar(LabelGrammar.subsetsOf(labels)))
+                        .withMaxTokens(LabelGrammar.maxTokensOfSubset(labels));
+            }
+            Scoring chosen = options.scoring() == Scoring.NONE ? scoring : options.scoring();
+            return request.withSampling(settings.sampling().withGrammar(""))
+                    .withLabels(Optional.of(options.choice(labels, chosen, stack)));
         }
 
         @Override
         public void check(CompletionResult answer) {
-            if (!labels.contains(answer.text())) {
+            if (answer.finishReason() != FinishReason.END_OF_GENERATION) {
                 throw new LlamafuException(
                         ErrorCode.ANSWER_INCOMPLETE,
                         "The answer '%s' ended before it was one of the labels (%s); shorten the text or raise context-size."
@@ -81,6 +99,7 @@ sealed interface OutputFormat extends Serializable {
         @Override
         public CompletionRequest request(CallSettings settings, Prompt prompt, AdapterStack stack) {
             return settings.request(prompt, stack)
+                    .withLabels(Optional.empty())
                     .withSampling(settings.sampling().withGrammar(grammar))
                     .withStop();
         }

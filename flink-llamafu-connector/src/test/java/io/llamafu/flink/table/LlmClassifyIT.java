@@ -153,7 +153,54 @@ class LlmClassifyIT {
                 () -> classify(
                         List.of(Notes.text(0).repeat(24)),
                         "LLM_CLASSIFY(text, %s)".formatted(array(List.of("long ".repeat(100))))),
-                ErrorCode.ANSWER_INCOMPLETE,
+                ErrorCode.PROMPT_TOO_LONG,
                 "context-size");
+    }
+
+    @Test
+    void scoresAreARowOfTheLabelAndTheNextOne() {
+        List<String> answers = Notes.texts().stream()
+                .map(text -> Notes.answer(text, "medical"))
+                .distinct()
+                .toList();
+        String call = "LLM_CLASSIFY_SCORES(text, %s, 'medical')".formatted(array(answers));
+
+        assertThat(classify(Notes.texts().subList(0, 20), call)).hasSize(20).allSatisfy(row -> {
+            Row scores = row.getFieldAs(1);
+            assertThat(scores.getField("label")).isEqualTo(Notes.answer(row.getFieldAs(0), "medical"));
+            assertThat(scores.<Double>getFieldAs("probability")).isBetween(0.5, 1.0);
+            assertThat(scores.<String>getFieldAs("runner_up")).isIn(answers).isNotEqualTo(scores.getField("label"));
+            assertThat(scores.<Double>getFieldAs("runner_up_probability"))
+                    .isBetween(0.0, 1 - scores.<Double>getFieldAs("probability") + 1e-9);
+        });
+    }
+
+    @Test
+    void answerThatIsNotSureIsTheAbstainLabel() {
+        String options = "MAP['scoring', 'path', 'min-confidence', '0.99', 'abstain-label', '?', 'calibration', '50']";
+
+        assertThat(classify(List.of("text"), "LLM_CLASSIFY(text, ARRAY['a', 'b'], '', %s)".formatted(options)))
+                .allSatisfy(row -> assertThat(row.getField(1)).isEqualTo("?"));
+        Sql.assertFails(
+                () -> classify(List.of("text"), "LLM_CLASSIFY(text, ARRAY['a'], '', MAP['min-confidence', '0.5'])"),
+                ErrorCode.INVALID_OPTION,
+                "scoring");
+    }
+
+    @Test
+    void anySubsetOfTheLabelsIsAnArray() {
+        assertThat(classify(
+                        List.of("text", "other"),
+                        "LLM_CLASSIFY(text, ARRAY['a', 'b', 'c'], '', MAP['multi-label', 'true'])"))
+                .allSatisfy(row -> assertThat(row.<String>getFieldAs(1))
+                        .isIn(
+                                "[]",
+                                "[\"a\"]",
+                                "[\"b\"]",
+                                "[\"c\"]",
+                                "[\"a\",\"b\"]",
+                                "[\"a\",\"c\"]",
+                                "[\"b\",\"c\"]",
+                                "[\"a\",\"b\",\"c\"]"));
     }
 }

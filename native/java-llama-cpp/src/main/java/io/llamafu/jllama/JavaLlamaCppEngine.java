@@ -185,8 +185,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         long now = System.nanoTime();
         CompletableFuture<CompletionResult> future = openRequests.open(request.timeout(), request.patience(), now);
         try {
-            limits.check(request);
-            openAndQueue(request, future, now);
+            openAndQueue(limits.checked(request), future, now);
         } catch (RuntimeException e) {
             future.completeExceptionally(coded(e));
         }
@@ -258,7 +257,8 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
                 resolved(request.adapters(), adapters),
                 request.sampling(),
                 request.maxTokens(),
-                request.stop());
+                request.stop(),
+                request.labels());
     }
 
     /** Runs on a worker. There are as many slots as workers, so one is free. */
@@ -307,7 +307,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
             promptTokens.add(prompt.tokens());
             boolean complete = answer.receiveAll(slot, limits.unwanted(request), future);
             generatedTokens.add(answer.generatedTokens());
-            return complete ? Optional.of(answer.completion()) : Optional.empty();
+            return complete ? Optional.of(RequestLimits.whole(request, answer.completion())) : Optional.empty();
         } finally {
             generation.release();
         }

@@ -5,13 +5,18 @@ import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterFile;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.CompletionResult;
+import io.llamafu.engine.FinishReason;
+import io.llamafu.engine.LabelChoice;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.engine.support.RequestCheck;
 import io.llamafu.gguf.ModelFile;
 import io.llamafu.grammar.GrammarSyntax;
+import io.llamafu.grammar.LabelGrammar;
 
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 
@@ -69,10 +74,43 @@ final class RequestLimits {
         return request.sampling().grammar().isEmpty() ? Set.of() : misread;
     }
 
-    /** What can be checked before the prompt has tokens and the stack its files. */
-    void check(CompletionRequest request) {
+    /** The request as the library can answer it, after what can be checked before the prompt has tokens and the stack its files. */
+    CompletionRequest checked(CompletionRequest request) {
         TextLimits.check(RequestCheck.utf8(request), request.prompt().toString(), sequenceTokens, longestToken);
-        SamplingOptions sampling = request.sampling();
+        CompletionRequest known = withGrammarOfLabels(request);
+        check(known.sampling());
+        return known;
+    }
+
+    /** The library knows grammars, but neither trees of labels nor probabilities. */
+    private static CompletionRequest withGrammarOfLabels(CompletionRequest request) {
+        if (request.labels().isEmpty()) {
+            return request;
+        }
+        LabelChoice choice = request.labels().get();
+        if (choice.scoring() != LabelChoice.Scoring.NONE) {
+            throw new LlamafuException(
+                    ErrorCode.INVALID_OPTION,
+                    "scoring is '%s', but the engine %s does not know the probabilities of tokens; use the engine native, or scoring = none."
+                            .formatted(choice.scoring().name().toLowerCase(Locale.ROOT), JavaLlamaCppEngine.NAME));
+        }
+        return request.withSampling(request.sampling().withGrammar(LabelGrammar.of(choice.labels())))
+                .withMaxTokens(LabelGrammar.maxTokens(choice.labels()))
+                .withStop();
+    }
+
+    /** Refuses the answer of a label that did not fit. */
+    static CompletionResult whole(CompletionRequest request, CompletionResult result) {
+        if (request.labels().isPresent() && result.finishReason() != FinishReason.END_OF_GENERATION) {
+            throw new LlamafuException(
+                    ErrorCode.PROMPT_TOO_LONG,
+                    "The prompt has %d tokens, so its sequence has no room for the label that begins '%s'; shorten it or raise context-size."
+                            .formatted(result.promptTokens(), result.text()));
+        }
+        return result;
+    }
+
+    private void check(SamplingOptions sampling) {
         if (!sampling.grammar().isEmpty()) {
             GrammarSyntax.check(sampling.grammar(), GrammarSyntax.Version.B4916);
             // llama.cpp b4916 ends the process if no token is allowed

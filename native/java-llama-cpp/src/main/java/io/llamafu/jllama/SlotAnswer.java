@@ -140,7 +140,8 @@ final class SlotAnswer {
                         JavaLlamaCppEngine.BUILD,
                         request.sampling().effective(sequenceTokens),
                         request.maxTokens(),
-                        request.stop()),
+                        request.stop(),
+                        request.labels()),
                 new CompletionResult.Timings(
                         millisSinceSubmit(startedNanos),
                         millisSinceSubmit(firstTokenNanos),

@@ -7,6 +7,7 @@ import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineContractTest;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.LabelChoice;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.testing.TinyModel;
@@ -59,6 +60,15 @@ class JavaLlamaCppEngineTest extends EngineContractTest {
                 .build();
         assertThat(failure(engine().submit(CompletionRequest.of(PROMPT, MEDICAL).withSampling(sampling)))
                         .code())
+                .isEqualTo(ErrorCode.INVALID_OPTION);
+    }
+
+    @Test
+    void scoringIsRefusedWithTheEngineThatKnowsIt() throws Exception {
+        LabelChoice choice = LabelChoice.of(List.of("a", "b"), LabelChoice.Scoring.PATH);
+        assertThat(failure(engine().submit(CompletionRequest.of(PROMPT, MEDICAL).withLabels(Optional.of(choice)))))
+                .hasMessageContaining("use the engine native")
+                .extracting(LlamafuException::code)
                 .isEqualTo(ErrorCode.INVALID_OPTION);
     }
 

@@ -3,6 +3,7 @@ package io.llamafu.engine.support;
 import io.llamafu.Futures;
 import io.llamafu.engine.AppliedAdapter;
 import io.llamafu.engine.CompletionResult;
+import io.llamafu.engine.LabelChoice;
 import io.llamafu.engine.SamplingOptions;
 
 import java.util.HashMap;
@@ -32,6 +33,8 @@ public final class AnswerMemo {
     /** A rough size of the objects of an entry besides its texts and tokens. */
     private static final long BYTES_OF_AN_ENTRY = 400;
 
+    private static final long BYTES_OF_A_SCORE = 24;
+
     private final long mostBytes;
     /** The least recently used first. */
     private final LinkedHashMap<Question, CompletionResult> answers = new LinkedHashMap<>(16, 0.75f, true);
@@ -54,17 +57,35 @@ public final class AnswerMemo {
             List<AppliedAdapter> adapters,
             SamplingOptions sampling,
             int maxTokens,
-            List<String> stop) {
+            List<String> stop,
+            Optional<LabelChoice> labels) {
         public Question {
             requireNonNull(prompt, "prompt is null");
             adapters = List.copyOf(adapters);
             requireNonNull(sampling, "sampling is null");
             stop = List.copyOf(stop);
+            requireNonNull(labels, "labels is null");
+        }
+
+        /** Without labels. */
+        public Question(
+                Object prompt,
+                long promptBytes,
+                List<AppliedAdapter> adapters,
+                SamplingOptions sampling,
+                int maxTokens,
+                List<String> stop) {
+            this(prompt, promptBytes, adapters, sampling, maxTokens, stop, Optional.empty());
         }
 
         private long bytes() {
+            // the labels are mostly one object of many questions, but each record of a job may have its own
             long texts = sampling.grammar().length()
-                    + stop.stream().mapToLong(String::length).sum();
+                    + stop.stream().mapToLong(String::length).sum()
+                    + labels.stream()
+                            .flatMap(choice -> choice.labels().stream())
+                            .mapToLong(String::length)
+                            .sum();
             return BYTES_OF_AN_ENTRY + promptBytes + 2 * texts + BYTES_OF_AN_ENTRY * adapters.size();
         }
     }
@@ -189,7 +210,11 @@ public final class AnswerMemo {
     }
 
     private static long bytes(Question question, CompletionResult completion) {
-        return question.bytes() + 2L * completion.text().length();
+        long scores = completion
+                .labels()
+                .map(known -> BYTES_OF_A_SCORE * known.probabilities().size())
+                .orElse(0L);
+        return question.bytes() + 2L * completion.text().length() + scores;
     }
 
     private void askNext(Question question, Group group) {

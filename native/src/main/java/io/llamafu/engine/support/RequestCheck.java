@@ -26,6 +26,9 @@ public final class RequestCheck {
             Utf8.requireEncodable(stop, "A stop string");
         }
         Utf8.requireEncodable(request.sampling().grammar(), "The grammar");
+        require(
+                request.labels().isEmpty() || request.sampling().grammar().isEmpty(),
+                "The request has both labels and a grammar, but an answer can follow one only; leave one out.");
         return Utf8.encode(request.prompt().toString(), "The prompt");
     }
 

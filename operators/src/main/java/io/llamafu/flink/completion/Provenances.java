@@ -3,16 +3,20 @@ package io.llamafu.flink.completion;
 import io.llamafu.adapter.Sha256;
 import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.CompletionResult.Computation;
+import io.llamafu.engine.LabelChoice;
 import io.llamafu.engine.SamplingOptions;
+import io.llamafu.flink.AppliedLabels;
 import io.llamafu.flink.AppliedSampling;
 import io.llamafu.flink.Provenance;
 import io.llamafu.flink.ResolvedAdapter;
+import io.llamafu.flink.options.TextList;
 import org.apache.avro.Schema;
 import org.apache.avro.generic.GenericData;
 
 import javax.annotation.Nullable;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Collectors;
 
@@ -28,7 +32,17 @@ final class Provenances {
                 sampling(computation.sampling()),
                 computation.maxTokens(),
                 computation.stop(),
-                computation.engine());
+                computation.engine(),
+                computation.labels().map(Provenances::labels).orElse(null));
+    }
+
+    private static AppliedLabels labels(LabelChoice choice) {
+        return new AppliedLabels(
+                Sha256.of(TextList.format(choice.labels())),
+                choice.scoring().name().toLowerCase(Locale.ROOT),
+                choice.calibration(),
+                choice.minConfidence(),
+                choice.abstainLabel());
     }
 
     /** Of an answer, as Avro writes records. */

@@ -104,6 +104,12 @@ record RecordQuestion(RoutedRequest record, LlamafuOptions options, SamplingOpti
                 .setGeneratedTokens(answer.generatedTokens())
                 .setQueueMillis(timings.queueMillis())
                 .setFirstTokenMillis(timings.firstTokenMillis())
-                .setTotalMillis(timings.totalMillis());
+                .setTotalMillis(timings.totalMillis())
+                .setDecodeSteps(answer.decodeSteps());
+        answer.labels().ifPresent(scores -> completion
+                .setLabel(scores.label())
+                .setProbability(scores.probability())
+                .setRunnerUp(scores.runnerUp().orElse(null))
+                .setRunnerUpProbability(scores.runnerUpProbability()));
     }
 }

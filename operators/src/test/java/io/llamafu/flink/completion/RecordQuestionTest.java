@@ -148,6 +148,7 @@ class RecordQuestionTest {
                         .setQueueMillis(1.5)
                         .setFirstTokenMillis(2.5)
                         .setTotalMillis(3.5)
+                        .setDecodeSteps(5)
                         .setEventTime(42L)
                         .setProvenance(Provenances.of(ScriptedEngine.COMPUTATION, Sha256.of("{text}"), null))
                         .build());

@@ -6,6 +6,7 @@ import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.LabelChoice;
 import io.llamafu.grammar.LabelGrammar;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -22,6 +23,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
@@ -76,7 +78,24 @@ final class LabelTemplateBenchmark implements Callable<Integer> {
 
     /** A form of the engine that is compared with the others. */
     private enum Form {
-        SLOTS("prefix cache of each slot, grammar");
+        SLOTS("prefix cache of each slot, grammar") {
+            @Override
+            CompletionRequest constrain(CompletionRequest request, List<String> labels) {
+                return request.withSampling(request.sampling().withGrammar(LabelGrammar.of(labels)));
+            }
+        },
+        TREES("prefix cache of each slot, label trees") {
+            @Override
+            CompletionRequest constrain(CompletionRequest request, List<String> labels) {
+                return request.withLabels(Optional.of(LabelChoice.of(labels, LabelChoice.Scoring.PATH)));
+            }
+        },
+        EXACT("prefix cache of each slot, exact scores") {
+            @Override
+            CompletionRequest constrain(CompletionRequest request, List<String> labels) {
+                return request.withLabels(Optional.of(LabelChoice.of(labels, LabelChoice.Scoring.EXACT)));
+            }
+        };
 
         private final String title;
 
@@ -88,9 +107,7 @@ final class LabelTemplateBenchmark implements Callable<Integer> {
             return engine;
         }
 
-        CompletionRequest constrain(CompletionRequest request, List<String> labels) {
-            return request.withSampling(request.sampling().withGrammar(LabelGrammar.of(labels)));
-        }
+        abstract CompletionRequest constrain(CompletionRequest request, List<String> labels);
     }
 
     /** Rows of one round: their labels, and how fast they came. */

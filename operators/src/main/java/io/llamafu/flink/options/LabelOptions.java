@@ -1,0 +1,119 @@
+package io.llamafu.flink.options;
+
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.LabelChoice;
+import io.llamafu.engine.LabelChoice.Scoring;
+import io.llamafu.grammar.LabelGrammar;
+import org.apache.flink.annotation.Internal;
+
+import java.util.HashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+
+import static org.apache.flink.util.Preconditions.checkNotNull;
+
+/**
+ * How records get labels, as the options say.
+ *
+ * @param labels empty if answers are no labels
+ * @param calibration temperatures by stack
+ * @param otherCalibration the temperature of all other stacks
+ * @param multiLabel whether an answer is a subset of the labels
+ */
+@Internal
+public record LabelOptions(
+        List<String> labels,
+        Scoring scoring,
+        double minConfidence,
+        String abstainLabel,
+        Map<AdapterStack, Double> calibration,
+        double otherCalibration,
+        boolean multiLabel) {
+    private static final String CALIBRATION = "calibration";
+
+    public LabelOptions {
+        labels = List.copyOf(labels);
+        checkNotNull(scoring, "scoring is null");
+        checkNotNull(abstainLabel, "abstainLabel is null");
+        calibration = Map.copyOf(calibration);
+    }
+
+    /**
+     * Parses the written forms.
+     *
+     * @param calibration a {@link TextList} of {@code STACK=TEMPERATURE}, and {@code TEMPERATURE} for the other stacks
+     * @throws LlamafuException with INVALID_OPTION
+     */
+    public static LabelOptions parse(
+            List<String> labels,
+            Scoring scoring,
+            double minConfidence,
+            String abstainLabel,
+            String calibration,
+            boolean multiLabel) {
+        Map<AdapterStack, Double> byStack = new HashMap<>();
+        double others = 1;
+        for (String entry : TextList.parse(CALIBRATION, calibration)) {
+            int equals = entry.lastIndexOf('=');
+            double temperature = temperature(entry, entry.substring(equals + 1));
+            if (equals < 0) {
+                others = temperature;
+            } else {
+                byStack.put(AdapterStack.parse(entry.substring(0, equals)), temperature);
+            }
+        }
+        return new LabelOptions(labels, scoring, minConfidence, abstainLabel, byStack, others, multiLabel);
+    }
+
+    private static double temperature(String entry, String number) {
+        try {
+            double temperature = Double.parseDouble(number);
+            // which has the range
+            LabelChoice unused = new LabelChoice(List.of(), Scoring.NONE, temperature, 0, "");
+            return temperature;
+        } catch (NumberFormatException e) {
+            throw new LlamafuException(
+                    ErrorCode.INVALID_OPTION,
+                    "calibration has '%s', but must be numbers such as 1.4, or stacks with a number such as medical=1.4, separated by ';'."
+                            .formatted(entry),
+                    e);
+        }
+    }
+
+    /**
+     * Checks the options together.
+     *
+     * @throws LlamafuException with INVALID_OPTION, or the code of a label that cannot be answered
+     */
+    public void check() {
+        LabelChoice unusedChoice = choice(labels, scoring, AdapterStack.base());
+        if (multiLabel && scoring != Scoring.NONE) {
+            throw new LlamafuException(
+                    ErrorCode.INVALID_OPTION,
+                    "multi-label is true, but scoring is '%s', and subsets of labels have no probabilities: leave one of them out."
+                            .formatted(scoring.name().toLowerCase(Locale.ROOT)));
+        }
+        if (!labels.isEmpty()) {
+            String unusedGrammar = multiLabel ? LabelGrammar.subsetsOf(labels) : LabelGrammar.of(labels);
+        }
+    }
+
+    /** What requests of a stack must be answered with; empty if that is no single label. */
+    public Optional<LabelChoice> choice(AdapterStack stack) {
+        return labels.isEmpty() || multiLabel ? Optional.empty() : Optional.of(choice(labels, scoring, stack));
+    }
+
+    /** The same for other labels and another scoring. */
+    public LabelChoice choice(List<String> otherLabels, Scoring otherScoring, AdapterStack stack) {
+        return new LabelChoice(
+                otherLabels,
+                otherScoring,
+                calibration.getOrDefault(stack, otherCalibration),
+                minConfidence,
+                abstainLabel);
+    }
+}
