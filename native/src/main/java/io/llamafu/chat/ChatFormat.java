@@ -32,7 +32,7 @@ public record ChatFormat(
     /**
      * The prompt in which a text is the user's turn, and the assistant's begins.
      *
-     * @throws LlamafuException as {@link ChatTemplate#render}
+     * @throws io.llamafu.LlamafuException as {@link ChatTemplate#render}
      */
     public Prompt prompt(String text) {
         List<ChatMessage> messages = new ArrayList<>();
