@@ -144,17 +144,21 @@ SortedTokens::SortedTokens(const llama_vocab * vocab)
             && (attributes & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)) == 0;
         if (is_text) {
             is_text_[static_cast<size_t>(token)] = true;
-            entries_.push_back({token, 0});
+            entries_.push_back({token, 0, 0, 0});
         }
     }
     std::sort(entries_.begin(), entries_.end(), [&](const Entry & left, const Entry & right) {
         return std::tie(bytes(left.token), left.token) < std::tie(bytes(right.token), right.token);
     });
-    for (size_t i = 1; i < entries_.size(); i++) {
-        const std::string & before = bytes(entries_[i - 1].token);
-        const std::string & text = bytes(entries_[i].token);
+    std::string before;
+    for (Entry & entry : entries_) {
+        const std::string & text = bytes(entry.token);
         const auto mismatch = std::mismatch(before.begin(), before.end(), text.begin(), text.end());
-        entries_[i].shared = static_cast<size_t>(mismatch.second - text.begin());
+        entry.shared = static_cast<uint32_t>(mismatch.second - text.begin());
+        entry.begin = static_cast<uint32_t>(text_.size());
+        text_ += text;
+        entry.end = static_cast<uint32_t>(text_.size());
+        before = text;
     }
     line_feed_ = tokens_of(vocab, "\n");
 }
@@ -386,11 +390,10 @@ std::vector<uint64_t> GrammarAutomaton::compute_mask(int32_t id) {
         if (is_dead && entry.shared >= path.size()) {
             continue; // it begins with the bytes that are not allowed
         }
-        const std::string & bytes = tokens_->bytes(entry.token);
         path.resize(entry.shared + 1);
         is_dead = false;
-        for (size_t i = entry.shared; i < bytes.size() && !is_dead; i++) {
-            const int32_t next = step(path.back(), static_cast<uint8_t>(bytes[i]));
+        for (size_t i = entry.begin + entry.shared; i < entry.end && !is_dead; i++) {
+            const int32_t next = step(path.back(), static_cast<uint8_t>(tokens_->text()[i]));
             is_dead = next == dead;
             if (!is_dead) {
                 path.push_back(next);

@@ -20,7 +20,9 @@ class SortedTokens {
 public:
     struct Entry {
         llama_token token;
-        size_t shared; ///< leading bytes in common with the entry before
+        uint32_t shared; ///< leading bytes in common with the entry before
+        uint32_t begin;  ///< of its bytes among those of all entries
+        uint32_t end;
     };
 
     explicit SortedTokens(const llama_vocab * vocab);
@@ -28,6 +30,8 @@ public:
     const llama_vocab * vocab() const { return vocab_; }
     size_t vocab_size() const { return is_text_.size(); }
     const std::vector<Entry> & entries() const { return entries_; }
+    /// The bytes of all entries one after the other, so that a walk over them reads memory in order.
+    const std::string & text() const { return text_; }
     const std::string & bytes(llama_token token) const;
     /// Control tokens have names, which answers leave out.
     bool is_text(llama_token token) const { return is_text_[static_cast<size_t>(token)]; }
@@ -39,6 +43,7 @@ public:
 private:
     const llama_vocab * vocab_;
     std::vector<Entry> entries_;
+    std::string text_;
     std::vector<bool> is_text_;
     std::vector<llama_token> ends_;
     std::vector<llama_token> line_feed_;
