@@ -4,18 +4,25 @@ import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.InferenceEngine;
-import io.llamafu.flink.PromptTemplate;
+import io.llamafu.engine.SamplingOptions;
+import io.llamafu.flink.LlamafuOptions;
+import io.llamafu.flink.completion.ChatFormats;
 
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.CompletableFuture;
 
 /**
- * Asks a stack for texts whose answers are known.
+ * Asks a stack for texts whose answers are known, as a job with these options would.
  *
- * @param maxTokens of an answer
+ * @param chats of the engine's model
  */
-record AdapterTrial(InferenceEngine engine, PromptTemplate template, int maxTokens, List<LabelledText> texts) {
+record AdapterTrial(
+        InferenceEngine engine,
+        ChatFormats chats,
+        LlamafuOptions options,
+        SamplingOptions sampling,
+        List<LabelledText> texts) {
 
     /**
      * The result of a stack.
@@ -39,13 +46,12 @@ record AdapterTrial(InferenceEngine engine, PromptTemplate template, int maxToke
     /** The first steps of an engine are slower. */
     Score warmUp(int count) {
         List<LabelledText> first = texts.subList(0, Math.min(count, texts.size()));
-        return new AdapterTrial(engine, template, maxTokens, first).run(AdapterStack.parse(""));
+        return new AdapterTrial(engine, chats, options, sampling, first).run(AdapterStack.parse(""));
     }
 
     Score run(AdapterStack stack) {
         List<CompletableFuture<CompletionResult>> answers = texts.stream()
-                .map(text -> engine.submit(CompletionRequest.of(template.render(text.text()), stack)
-                        .withMaxTokens(maxTokens)))
+                .map(text -> engine.submit(request(text.text(), stack)))
                 .toList();
         int right = 0;
         double millis = 0;
@@ -57,5 +63,12 @@ record AdapterTrial(InferenceEngine engine, PromptTemplate template, int maxToke
             tokens += answer.generatedTokens() - 1;
         }
         return new Score(right, texts.size(), tokens == 0 ? Double.NaN : millis / tokens);
+    }
+
+    private CompletionRequest request(String text, AdapterStack stack) {
+        CompletionRequest request = options.toRequest(options.promptTemplate().render(text), stack, sampling);
+        return chats.of(options.chat(), request.prompt())
+                .map(format -> format.apply(request))
+                .orElse(request);
     }
 }

@@ -10,8 +10,11 @@ import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.ModelLoading;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
+import io.llamafu.engine.SamplingOptions;
 import io.llamafu.engine.SharedEngines;
-import io.llamafu.flink.PromptTemplate;
+import io.llamafu.flink.LlamafuOptions;
+import io.llamafu.flink.completion.ChatFormats;
+import io.llamafu.grammar.LabelGrammar;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -23,6 +26,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -65,6 +69,27 @@ public final class CheckAdapter implements Callable<Integer> {
             defaultValue = "{text}",
             description = "The prompt around {text}. Default: ${DEFAULT-VALUE}.")
     private String template;
+
+    @Option(
+            names = "--chat-template",
+            paramLabel = "TEMPLATE",
+            defaultValue = "auto",
+            description =
+                    "As the option chat-template of a job: auto, model, none, a family or a file. Default: ${DEFAULT-VALUE}.")
+    private String chatTemplate;
+
+    @Option(
+            names = "--system-prompt",
+            paramLabel = "TEXT",
+            defaultValue = "",
+            description = "As the option system-prompt of a job.")
+    private String systemPrompt;
+
+    @Option(
+            names = "--label",
+            paramLabel = "LABEL",
+            description = "A possible answer; may be repeated. A grammar then lets nothing else through.")
+    private List<String> labels = new ArrayList<>();
 
     @Option(
             names = "--scale",
@@ -213,7 +238,13 @@ public final class CheckAdapter implements Callable<Integer> {
     }
 
     private void evaluate(InferenceEngine engine, String name, List<LabelledText> texts, PrintWriter out) {
-        AdapterTrial trial = new AdapterTrial(engine, new PromptTemplate(template), maxTokens, texts);
+        LlamafuOptions job = job();
+        ChatFormats chats = new ChatFormats(engine.modelChat(), new HashMap<>());
+        chats.check(job.chat(), true);
+        SamplingOptions sampling = labels.isEmpty()
+                ? SamplingOptions.greedy()
+                : SamplingOptions.greedy().withGrammar(LabelGrammar.of(labels));
+        AdapterTrial trial = new AdapterTrial(engine, chats, job, sampling, texts);
         AdapterTrial.Score unused = trial.warmUp(sequences);
         AdapterTrial.Score base = trial.run(AdapterStack.parse(""));
         AdapterTrial.Score adapter =
@@ -224,6 +255,17 @@ public final class CheckAdapter implements Callable<Integer> {
                 "adapter",
                 String.format(
                         Locale.ROOT, "%s, %.2f times the base", adapter, adapter.tokenMillis() / base.tokenMillis()));
+    }
+
+    /** Of a job that asks the questions. */
+    private LlamafuOptions job() {
+        return LlamafuOptions.builder()
+                .model(model.toUri().toString())
+                .promptTemplate(template)
+                .chatTemplate(chatTemplate)
+                .systemPrompt(systemPrompt)
+                .maxTokens(maxTokens)
+                .build();
     }
 
     private static void print(PrintWriter out, String key, String value) {

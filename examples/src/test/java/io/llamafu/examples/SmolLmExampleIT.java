@@ -3,13 +3,19 @@ package io.llamafu.examples;
 import io.llamafu.testing.RealModels;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine;
 
 import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -19,6 +25,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 class SmolLmExampleIT {
     private static final Path DATA = Path.of(System.getProperty("llamafu.examples"), "data");
     private static final double MARGIN = 0.10;
+    private static final int TEXTS = 20;
+
+    @TempDir
+    private Path folder;
 
     @Test
     void adaptersOfTheDomainsAnswerBetterThanTheBaseAndThanOneAdapterForAll() throws Exception {
@@ -32,6 +42,46 @@ class SmolLmExampleIT {
         double own = report.runs().get(0).mean();
         assertThat(own).isGreaterThanOrEqualTo(report.runs().get(1).mean() + MARGIN);
         assertThat(own).isGreaterThanOrEqualTo(report.runs().get(2).mean() + MARGIN);
+    }
+
+    /** With the system prompt, the turns and the labels of a job. */
+    @Test
+    void checkAdapterAsksAsAJobWould() throws Exception {
+        String question = JsonLines.of(Domain.class).readAll(DATA.resolve("domains.jsonl")).stream()
+                .filter(domain -> domain.domain().equals("sms"))
+                .map(Domain::question)
+                .findFirst()
+                .orElseThrow();
+        Path texts = folder.resolve("texts.jsonl");
+        Files.write(
+                texts,
+                JsonLines.of(DomainText.class).readAll(DATA.resolve("texts.jsonl")).stream()
+                        .filter(text -> text.domain().equals("sms"))
+                        .limit(TEXTS)
+                        .map(text -> JsonLines.write(new LabelledText(question + "\n" + text.text(), text.label())))
+                        .toList());
+        StringWriter output = new StringWriter();
+
+        int exitCode = new CommandLine(new CheckAdapter())
+                .setOut(new PrintWriter(output, true))
+                .execute(
+                        DATA.resolveSibling("models/real/sms.gguf").toString(),
+                        "--model=" + RealModels.smolLm2(),
+                        "--eval=" + texts,
+                        "--system-prompt=" + SmolLmExample.SYSTEM,
+                        "--label=ham",
+                        "--label=spam",
+                        "--threads=2");
+
+        assertThat(exitCode).as("%s", output).isZero();
+        assertThat(right("adapter", output)).as("%s", output).isGreaterThanOrEqualTo(right("base", output) + 4);
+    }
+
+    private static int right(String stack, StringWriter output) {
+        Matcher score =
+                Pattern.compile(stack + " +(\\d+) of " + TEXTS + " right").matcher(output.toString());
+        assertThat(score.find()).as("%s", output).isTrue();
+        return Integer.parseInt(score.group(1));
     }
 
     @Test

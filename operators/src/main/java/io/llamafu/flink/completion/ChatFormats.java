@@ -10,6 +10,7 @@ import io.llamafu.engine.Prompt;
 import io.llamafu.flink.LlamafuConfigOptions;
 import io.llamafu.flink.artifact.SmallFile;
 import io.llamafu.flink.options.ChatOptions;
+import org.apache.flink.annotation.Internal;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -22,7 +23,8 @@ import java.util.regex.Pattern;
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
 /** The chat templates that the requests of one {@link EngineClient} use. Thread-safe. */
-final class ChatFormats {
+@Internal
+public final class ChatFormats {
     private static final Logger LOG = LoggerFactory.getLogger(ChatFormats.class);
 
     private static final String PROBE = "Why is the sky blue?";
@@ -35,7 +37,12 @@ final class ChatFormats {
 
     private final Map<String, Optional<ChatTemplate>> templates = new ConcurrentHashMap<>();
 
-    ChatFormats(ModelChat model, Map<String, String> files) {
+    /**
+     * Of a model.
+     *
+     * @param files the contents of templates by location; they are added when they are read
+     */
+    public ChatFormats(ModelChat model, Map<String, String> files) {
         this.model = checkNotNull(model, "model is null");
         this.files = checkNotNull(files, "files is null");
     }
@@ -45,7 +52,7 @@ final class ChatFormats {
      *
      * @throws LlamafuException with CHAT_TEMPLATE_INVALID, and the codes of a file that cannot be read
      */
-    Optional<ChatFormat> of(ChatOptions options, Prompt prompt) {
+    public Optional<ChatFormat> of(ChatOptions options, Prompt prompt) {
         return of(options).filter(format -> !options.isAuto() || !writesTurns(prompt, format.template()));
     }
 
@@ -121,7 +128,7 @@ final class ChatFormats {
      * @param loudly whether to log which template is used
      * @throws LlamafuException with CHAT_TEMPLATE_INVALID, and the codes of a file that cannot be read
      */
-    void check(ChatOptions options, boolean loudly) {
+    public void check(ChatOptions options, boolean loudly) {
         Optional<ChatFormat> format = explained(options, () -> of(options));
         if (format.isPresent()) {
             Prompt unused = explained(options, () -> format.get().prompt(PROBE));
