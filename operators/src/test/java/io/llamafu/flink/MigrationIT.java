@@ -1,6 +1,7 @@
 package io.llamafu.flink;
 
 import io.llamafu.engine.CompletionRequest;
+import io.llamafu.engine.Prompt;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.testing.Await;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
@@ -28,6 +29,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
@@ -44,6 +46,7 @@ import static org.assertj.core.api.Assertions.assertThat;
  *   <li>routes without variants, without rules, and requests without their own scales, sampling and limits
  *   <li>with them
  *   <li>with route histories that separate future changes from those in force
+ *   <li>and prompts that say which of their parts may hold control tokens
  * </ol>
  *
  * <p>A change of {@code src/main/avro} that touches state needs a folder with the next number, written by
@@ -51,7 +54,7 @@ import static org.assertj.core.api.Assertions.assertThat;
  */
 @Timeout(value = 120, unit = TimeUnit.SECONDS)
 class MigrationIT {
-    private static final int WRITTEN_VERSION = 3;
+    private static final int WRITTEN_VERSION = 4;
     /** The savepoints keep the time at which a key was last used. */
     private static final Duration TTL = Duration.ofDays(36_500);
 
@@ -74,6 +77,10 @@ class MigrationIT {
 
         boolean hasRules() {
             return version >= 2;
+        }
+
+        boolean hasPromptParts() {
+            return version >= 4;
         }
 
         @Override
@@ -110,8 +117,43 @@ class MigrationIT {
         assertGoesOn(written, !written.ttl());
     }
 
+    static Stream<Written> oneOfEachVersion() {
+        return savepoints().filter(written -> written.location().endsWith("processing-time-hashmap"));
+    }
+
+    /** A prompt is kept whole, so that a record in flight has the one that the job before gave it. */
+    @ParameterizedTest
+    @MethodSource("oneOfEachVersion")
+    void promptsInFlightKeepTheirParts(Written written) throws Exception {
+        WatchedLeases leases = WatchedLeases.open();
+        LlamafuOptions options =
+                Notes.options().promptTemplate("### Note:\n{text}\n").build();
+
+        assertThat(restore(written, written.ttl(), options, leases)).isEqualTo(expected(written));
+
+        Prompt before = Notes.options().build().promptTemplate().render(Notes.text(0));
+        List<Prompt> inFlight = leases.requests().stream()
+                .map(CompletionRequest::prompt)
+                .filter(prompt -> prompt.toString().equals(before.toString()))
+                .toList();
+        assertThat(inFlight)
+                .hasSize(2)
+                .containsOnly(written.hasPromptParts() ? before : Prompt.text(before.toString()));
+    }
+
     private void assertGoesOn(Written written, boolean ttl) throws Exception {
         WatchedLeases leases = WatchedLeases.open();
+
+        assertThat(restore(written, ttl, Notes.options().build(), leases)).isEqualTo(expected(written));
+
+        if (written.hasRules()) {
+            assertThat(leases.requests()).anySatisfy(MigrationIT::assertSaysWhatTheRecordSaid);
+        }
+    }
+
+    /** The stacks that answer, by record. */
+    private Map<String, String> restore(Written written, boolean ttl, LlamafuOptions options, WatchedLeases leases)
+            throws Exception {
         Configuration configuration = configuration(written.backend());
         configuration.set(
                 StateRecoveryOptions.SAVEPOINT_PATH, copy(written).toUri().toString());
@@ -133,15 +175,11 @@ class MigrationIT {
                 probes.filter(ticket -> false).map(ticket -> new RouteRule("", "", 0, "", null, 0L)));
 
         Map<String, String> stacks = new TreeMap<>();
-        complete(streams, written, ttl, leases)
+        complete(streams, written, ttl, options, leases)
                 .build()
                 .executeAndCollect(MOST_RESULTS)
                 .forEach(completion -> stacks.put(completion.getId(), completion.getStack()));
-
-        assertThat(stacks).isEqualTo(expected(written));
-        if (written.hasRules()) {
-            assertThat(leases.requests()).anySatisfy(MigrationIT::assertSaysWhatTheRecordSaid);
-        }
+        return stacks;
     }
 
     private static Map<String, String> expected(Written written) {
@@ -189,7 +227,12 @@ class MigrationIT {
     void writeSavepoints(Written written) throws Exception {
         WatchedLeases leases = WatchedLeases.closed();
         StreamExecutionEnvironment env = environment(configuration(written.backend()), 1);
-        complete(steps(written).streams(env), written, written.ttl(), leases)
+        complete(
+                        steps(written).streams(env),
+                        written,
+                        written.ttl(),
+                        Notes.options().build(),
+                        leases)
                 .build()
                 .sinkTo(new DiscardingSink<>());
         JobClient job = env.executeAsync();
@@ -238,13 +281,17 @@ class MigrationIT {
     }
 
     private static CompletionBuilder<Ticket> complete(
-            SavepointSteps.Streams streams, Written written, boolean ttl, WatchedLeases leases) {
+            SavepointSteps.Streams streams,
+            Written written,
+            boolean ttl,
+            LlamafuOptions options,
+            WatchedLeases leases) {
         CompletionBuilder<Ticket> builder = new CompletionBuilder<>(streams.tickets(), leases)
                 .keyBy(Ticket::tenant)
                 .id(Ticket::id)
                 .prompt(Ticket::text)
                 .routes(streams.routes())
-                .with(Notes.options().build());
+                .with(options);
         if (written.hasRules()) {
             builder.rules(streams.rules())
                     .scales(ticket -> ticket.id().equals("in flight") ? Map.of("medical", 0.5f) : null)
