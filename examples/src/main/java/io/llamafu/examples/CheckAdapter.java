@@ -46,6 +46,8 @@ import java.util.stream.Collectors;
 public final class CheckAdapter implements Callable<Integer> {
     private static final String SUFFIX = ".gguf";
     private static final String CARD_SUFFIX = ".json";
+    /** All texts are asked at once, so the last one waits for all others. */
+    private static final Duration PATIENCE = Duration.ofHours(1);
     /** In place of one that is malformed. */
     private static final String ANY_NAME = "adapter";
 
@@ -265,6 +267,7 @@ public final class CheckAdapter implements Callable<Integer> {
                 .chatTemplate(chatTemplate)
                 .systemPrompt(systemPrompt)
                 .maxTokens(maxTokens)
+                .timeout(PATIENCE)
                 .build();
     }
 
