@@ -87,7 +87,11 @@ class CallOptionsTest {
     @Test
     void callThatChangesWhatItMayNotIsRefusedWithTheListOfWhatItMay() {
         for (String key : List.of("model", "adapters", "engine", "stop", "max-token")) {
-            assertInvalid(Map.of(key, "x"), "'" + key + "'", "It can set: ", "grammar, json-schema, max-tokens, min-p");
+            assertInvalid(
+                    Map.of(key, "x"),
+                    "'" + key + "'",
+                    "It can set: ",
+                    "grammar, json-schema, labels, max-tokens, min-confidence, min-p");
         }
         assertInvalid(Map.of("on-error", "emit"), "on-error is 'emit'", "It can be: fail, null");
         assertInvalid(Map.of("max-tokens", "many"), "max-tokens", "many");

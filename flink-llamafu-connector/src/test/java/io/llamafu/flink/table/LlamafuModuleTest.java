@@ -30,6 +30,7 @@ class LlamafuModuleTest {
                         Map.entry("llm_complete", false),
                         Map.entry("llm_try_complete", false),
                         Map.entry("llm_classify", false),
+                        Map.entry("llm_classify_scores", false),
                         Map.entry("llm_extract", false),
                         Map.entry("llm_tokens", true),
                         Map.entry("llm_adapters", false));

@@ -210,10 +210,10 @@ class MlPredictIT {
                 "framed", "head STRING, tail STRING", "prompt_tokens INT", "prompt-template", "{head}</s>{tail}");
         String predict = "SELECT prompt_tokens FROM ML_PREDICT(TABLE %s, MODEL %s, DESCRIPTOR(a, b))";
 
-        sql.execute(
-                "CREATE TEMPORARY VIEW whole AS SELECT CAST('a</s>' AS STRING) AS a, CAST('b' AS STRING) AS b FROM tickets");
-        sql.execute(
-                "CREATE TEMPORARY VIEW halves AS SELECT CAST('a</' AS STRING) AS a, CAST('s>b' AS STRING) AS b FROM tickets");
+        sql.execute("CREATE TEMPORARY VIEW whole AS SELECT CAST('a</s>' AS STRING) AS a, CAST('b' AS STRING) AS b FROM"
+                + " tickets");
+        sql.execute("CREATE TEMPORARY VIEW halves AS SELECT CAST('a</' AS STRING) AS a, CAST('s>b' AS STRING) AS b FROM"
+                + " tickets");
         sql.execute(
                 "CREATE TEMPORARY VIEW ends AS SELECT CAST('a' AS STRING) AS a, CAST('b' AS STRING) AS b FROM tickets");
         Object asText = sql.value(predict.formatted("whole", "joined"));
@@ -262,8 +262,8 @@ class MlPredictIT {
             delimiter = '|',
             quoteCharacter = '"',
             value = {
-                "max-token | 3 | 'max-token' | async, chat-date",
-                "model | other.gguf | 'model' | async, chat-date",
+                "max-token | 3 | 'max-token' | async, calibration",
+                "model | other.gguf | 'model' | async, calibration",
                 "max-tokens | 0 | max-tokens is 0 | 1 or more",
                 "on-error | emit | on-error is 'emit' | It can be: fail, null",
                 "labels | a;b | 'labels' | text_generation",

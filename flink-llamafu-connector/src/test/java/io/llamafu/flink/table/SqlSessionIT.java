@@ -78,6 +78,7 @@ class SqlSessionIT {
                         "llm_complete",
                         "llm_try_complete",
                         "llm_classify",
+                        "llm_classify_scores",
                         "llm_extract",
                         "llm_tokens",
                         "llm_adapters");
