@@ -176,10 +176,10 @@ public final class LlamafuConfigOptions {
             .defaultValue(ChatOptions.AUTO)
             .withDescription(
                     "The template that makes a conversation of a prompt, in which the prompt is the user's turn:"
-                        + " 'model' is the one in the model's file, 'auto' the same if there is one, and 'none' sends"
-                        + " prompts as they are. Or the name of a family, such as chatml, or a Jinja file: a path or"
-                        + " URI. 'auto' is 'none' with control-tokens-in-text, and for a prompt-template that has"
-                        + " control strings of the model's template.");
+                            + " 'model' is the one in the model's file, 'auto' the same if there is one, and 'none' sends"
+                            + " prompts as they are. Or the name of a family, such as chatml, or a Jinja file: a path or"
+                            + " URI. 'auto' is 'none' with control-tokens-in-text, and for a prompt-template that has"
+                            + " control strings of the model's template.");
 
     public static final ConfigOption<String> SYSTEM_PROMPT = ConfigOptions.key("system-prompt")
             .stringType()
