@@ -4,6 +4,7 @@
 #include "jni_support.h"
 #include "loading.h"
 #include "lora_routing.h"
+#include "prefix_cells.h"
 #include "token_sampler.h"
 
 #include "ggml-cpu.h"
@@ -56,6 +57,7 @@ public:
                 refusal.clear(); // llama.cpp's own adapters, which all sequences share, have no such limits
             }
         }
+        cells_.emplace(context_.get());
         lay_out(batch, round);
     }
 
@@ -86,6 +88,30 @@ public:
     bool remove_cells(llama_seq_id sequence, llama_pos from) {
         llama_synchronize(context_.get()); // the cells are zeroed, which must not race what a GPU still computes
         return (from == 0 || can_continue(sequence, from)) && llama_memory_seq_rm(memory(), sequence, from, -1);
+    }
+
+    const PrefixCells & cells() const { return *cells_; }
+
+    /// Replaces the cells of `target` by the first `count` of `source`. Returns false, and changes nothing, if `target` could
+    /// not be continued from them.
+    bool copy_cells(llama_seq_id source, llama_seq_id target, llama_pos count) {
+        llama_synchronize(context_.get());
+        const bool possible = cells_->can_copy() && llama_memory_seq_pos_max(memory(), source) >= count - 1
+            && can_continue(source, count);
+        if (possible) {
+            cells_->copy(source, target, count);
+        }
+        return possible;
+    }
+
+    bool park_cells(llama_seq_id source, llama_pos count, llama_seq_id holder, uint32_t first) {
+        llama_synchronize(context_.get());
+        return cells_->can_park() && cells_->park(source, count, holder, first);
+    }
+
+    void unpark_cells(llama_seq_id holder, uint32_t first, const std::vector<llama_token> & tokens, llama_seq_id target) {
+        llama_synchronize(context_.get());
+        cells_->unpark(holder, first, tokens, target);
     }
 
     /// Samples rows [0, rows) of the round; a row that fails gets token -1. Returns one line with code and message for
@@ -171,6 +197,7 @@ private:
     std::unique_ptr<ggml_threadpool, FreeThreadpool> pool_;
     ContextPointer context_;
     std::optional<SequenceAdapters> adapters_;
+    std::optional<PrefixCells> cells_;
     std::map<std::string, std::string> products_;
 
     std::vector<int32_t> sequence_counts_;
@@ -323,6 +350,33 @@ JNIEXPORT jboolean JNICALL Java_io_llamafu_llamacpp_LlamaCpp_removeCells(
     JNIEnv * env, jclass, jlong context, jint sequence, jint from) {
     return guarded(env, jboolean{JNI_FALSE}, [&]() -> jboolean {
         return from_handle<DecodeContext>(context)->remove_cells(sequence, from);
+    });
+}
+
+/// How cells can be reused, besides by the sequence that has them: 0 not, 1 as copies, 2 also parked.
+JNIEXPORT jint JNICALL Java_io_llamafu_llamacpp_LlamaCpp_cellSharing(JNIEnv *, jclass, jlong context) {
+    const PrefixCells & cells = from_handle<DecodeContext>(context)->cells();
+    return cells.can_copy() + cells.can_park();
+}
+
+JNIEXPORT jboolean JNICALL Java_io_llamafu_llamacpp_LlamaCpp_copyCells(
+    JNIEnv * env, jclass, jlong context, jint source, jint target, jint count) {
+    return guarded(env, jboolean{JNI_FALSE}, [&]() -> jboolean {
+        return from_handle<DecodeContext>(context)->copy_cells(source, target, count);
+    });
+}
+
+JNIEXPORT jboolean JNICALL Java_io_llamafu_llamacpp_LlamaCpp_parkCells(
+    JNIEnv * env, jclass, jlong context, jint source, jint count, jint holder, jint first) {
+    return guarded(env, jboolean{JNI_FALSE}, [&]() -> jboolean {
+        return from_handle<DecodeContext>(context)->park_cells(source, count, holder, first);
+    });
+}
+
+JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_unparkCells(
+    JNIEnv * env, jclass, jlong context, jint holder, jint first, jintArray tokens, jint target) {
+    guarded(env, [&] {
+        from_handle<DecodeContext>(context)->unpark_cells(holder, first, to_vector(env, tokens), target);
     });
 }
 

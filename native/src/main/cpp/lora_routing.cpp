@@ -344,9 +344,6 @@ private:
 
     /// A tensor without a projection would be ignored and give wrong answers, so every tensor must have one.
     void check(const llama_adapter_lora & adapter) const {
-        if (!adapter.alora_invocation_tokens.empty()) {
-            throw std::invalid_argument("an activated LoRA (aLoRA) cannot be set per sequence");
-        }
         if (adapter.ab_map.empty()) {
             throw std::invalid_argument("the adapter has no tensors");
         }

@@ -37,7 +37,7 @@ public:
     SequenceAdapters & operator=(const SequenceAdapters &) = delete;
 
     /// Scales of an adapter that is named twice add up. Throws std::invalid_argument, and changes nothing, when the
-    /// sequence is out of range or when an adapter cannot be served: aLoRA, a weight type without kernel, or a tensor that
+    /// sequence is out of range or when an adapter cannot be served: a weight type without kernel, or a tensor that
     /// the model does not multiply row by row.
     void set(llama_seq_id sequence, const std::vector<ScaledAdapter> & stack);
 

@@ -1,6 +1,7 @@
 // Compares per-sequence LoRA with llama_set_adapters_lora: on random models, sixteen sequences with different stacks
 // are prefilled and decoded together in shuffled batches; their logits must equal those that upstream computes for each
-// sequence alone.
+// sequence alone. Some stacks begin in the middle of a prompt, as those of activated adapters (aLoRA) do; upstream then decodes
+// the tokens before without adapters.
 // ggml rounds the activations to the type of the weights (BF16, Q8_0); our kernels do not. They are therefore compared
 // with upstream's results for the same weights stored as F32. Where ggml rounds so coarsely that upstream differs from
 // itself by more than the tolerance when a prompt is decoded in other portions (Q8_0 base; BF16 and Q8_0 adapters in
@@ -62,6 +63,7 @@ using Stack = std::vector<std::pair<int, float>>; // adapter index, scale
 struct Pair {
     std::vector<llama_token> prompt;
     Stack stack;
+    int activation; // the first position that the stack applies to
     std::vector<std::vector<float>> logits;  // upstream's, by position
     std::vector<std::vector<float>> widened; // upstream's with the weights as F32
 };
@@ -107,7 +109,8 @@ public:
     /// Of random stacks.
     ParityTest(const Files & files, uint32_t seed) : ParityTest(files, seed, 64) {
         for (int i = 0; i < rounds * sequences; ++i) {
-            pairs_.push_back({ random_prompt(between(4, 28)), random_stack(), {}, {} });
+            const int length = between(4, 28);
+            pairs_.push_back({ random_prompt(length), random_stack(), i % 3 == 0 ? between(1, length - 1) : 0, {}, {} });
         }
         compute_expected();
     }
@@ -120,7 +123,7 @@ public:
             const int index = test.pairs_.size();
             const bool alone = index < int(files.adapters.size());
             const int length = index == 0 ? long_prompt : test.between(4, 28);
-            test.pairs_.push_back({ test.random_prompt(length), alone ? Stack { { index, 1.0f } } : test.random_stack(), {}, {} });
+            test.pairs_.push_back({ test.random_prompt(length), alone ? Stack { { index, 1.0f } } : test.random_stack(), 0, {}, {} });
         }
         test.compute_expected();
         return test;
@@ -140,9 +143,11 @@ public:
             Pair * pairs = &pairs_[round * sequences];
             for (int seq = 0; seq < sequences; ++seq) {
                 llama_memory_seq_rm(llama_get_memory(context.get()), seq, -1, -1);
-                set(routing, seq, pairs[seq]);
+                if (pairs[seq].activation > 0) {
+                    routing.set(seq, {});
+                }
             }
-            decode_mixed(context.get(), pairs, way.path == LoraPath::generic, result);
+            decode_mixed(context.get(), routing, pairs, way.path == LoraPath::generic, result);
             replace_adapter(routing, pairs, round % adapters_.size());
         }
         return result;
@@ -201,12 +206,12 @@ private:
     void compute_expected() {
         ContextPtr context = new_context(model_.get(), 1, cells_, true, 1, true);
         for (Pair & pair : pairs_) {
-            const std::vector<std::vector<float>> base = upstream_logits(context.get(), pair.prompt, {}, adapters_, 64);
-            pair.logits = upstream_logits(context.get(), pair.prompt, pair.stack, adapters_, 64);
+            const std::vector<std::vector<float>> base = upstream_logits(context.get(), pair.prompt, {}, 0, adapters_, 64);
+            pair.logits = upstream_logits(context.get(), pair.prompt, pair.stack, pair.activation, adapters_, 64);
             const std::vector<AdapterPtr> & fine = widened_.empty() ? adapters_ : widened_;
-            pair.widened = widened_.empty() ? pair.logits : upstream_logits(context.get(), pair.prompt, pair.stack, fine, 64);
+            pair.widened = widened_.empty() ? pair.logits : upstream_logits(context.get(), pair.prompt, pair.stack, pair.activation, fine, 64);
             if (effects_.size() % 4 == 0) {
-                const std::vector<std::vector<float>> again = upstream_logits(context.get(), pair.prompt, pair.stack, fine, 1);
+                const std::vector<std::vector<float>> again = upstream_logits(context.get(), pair.prompt, pair.stack, pair.activation, fine, 1);
                 for (size_t pos = 0; pos < again.size(); ++pos) {
                     compare(again[pos].data(), pair.widened[pos], noise_);
                 }
@@ -221,7 +226,7 @@ private:
     }
 
     std::vector<std::vector<float>> upstream_logits(llama_context * context, const std::vector<llama_token> & prompt,
-                                                    const Stack & stack, const std::vector<AdapterPtr> & loaded,
+                                                    const Stack & stack, size_t activation, const std::vector<AdapterPtr> & loaded,
                                                     size_t chunk) {
         std::vector<llama_adapter_lora *> adapters;
         std::vector<float> scales;
@@ -229,13 +234,14 @@ private:
             adapters.push_back(loaded[adapter].get());
             scales.push_back(scale);
         }
-        llama_set_adapters_lora(context, adapters.data(), adapters.size(), scales.data());
         llama_memory_clear(llama_get_memory(context), true);
         std::vector<std::vector<float>> logits;
         llama_batch batch = llama_batch_init(prompt.size(), 0, 1);
-        for (size_t first = 0; first < prompt.size(); first += chunk) {
+        for (size_t first = 0, end; first < prompt.size(); first = end) {
+            end = std::min(first < activation ? activation : prompt.size(), first + chunk);
+            llama_set_adapters_lora(context, adapters.data(), first < activation ? 0 : adapters.size(), scales.data());
             batch.n_tokens = 0;
-            for (size_t i = first; i < std::min(prompt.size(), first + chunk); ++i) {
+            for (size_t i = first; i < end; ++i) {
                 add(batch, prompt[i], i, 0, true);
             }
             require(llama_decode(context, batch) == 0, "upstream's decode fails");
@@ -267,14 +273,18 @@ private:
 
     /// Sequences join at different steps; each step gives a sequence a chunk of its prompt or a single token, and the
     /// tokens of all are put into the batch in random order.
-    void decode_mixed(llama_context * context, Pair * pairs, bool generic, Result & result) {
+    void decode_mixed(llama_context * context, SequenceAdapters & routing, Pair * pairs, bool generic, Result & result) {
         int done[sequences] = {};
         llama_batch batch = llama_batch_init(batch_size, 0, 1);
         for (int step = 0; ; ++step) {
             std::vector<int> deal;
             bool waiting = false;
             for (int seq = 0; seq < sequences; ++seq) {
-                const int left = pairs[seq].prompt.size() - done[seq];
+                const int activation = pairs[seq].activation;
+                if (done[seq] == activation) {
+                    set(routing, seq, pairs[seq]);
+                }
+                const int left = (done[seq] < activation ? activation : int(pairs[seq].prompt.size())) - done[seq];
                 waiting |= left > 0;
                 const int most = left > 60 ? 30 : 4;
                 const int count = seq / 4 > step ? 0 : step % 3 == 2 ? 1 : between(0, most);

@@ -21,6 +21,11 @@ final class AdapterSummary {
         line("rank", info.ranks().stream().map(String::valueOf).collect(Collectors.joining(", ")));
         line("alpha", String.valueOf((float) info.alpha()));
         line("modules", String.join(", ", info.targetModules()));
+        if (!info.invocationTokens().isEmpty()) {
+            line(
+                    "invocation",
+                    "%d tokens (aLoRA)".formatted(info.invocationTokens().size()));
+        }
         line("tensors", "%d %s".formatted(tensors, type));
         line("bytes", String.valueOf(bytes));
         line("sha256", digest);

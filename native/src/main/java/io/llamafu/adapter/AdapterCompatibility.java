@@ -36,7 +36,7 @@ import static java.util.Objects.requireNonNull;
 public final class AdapterCompatibility {
     private static final Set<GgufTensorType> SUPPORTED =
             EnumSet.of(GgufTensorType.F32, GgufTensorType.F16, GgufTensorType.BF16, GgufTensorType.Q8_0);
-    private static final String INVOCATION_TOKENS = "adapter.alora.invocation_tokens";
+    private static final String VOCABULARY = "tokenizer.ggml.tokens";
     private static final String ARCHITECTURE = "general.architecture";
     private static final Pattern LAYER = Pattern.compile("blk\\.(\\d{1,9})\\.");
     /** Names of the copies that Unsloth trains on. */
@@ -167,9 +167,9 @@ public final class AdapterCompatibility {
             incompatible(ARCHITECTURE, "'" + baseArchitecture + "'", describe(architecture));
         }
         checkAlpha();
-        if (adapter.metadata().containsKey(INVOCATION_TOKENS)) {
-            invalid(INVOCATION_TOKENS, "absent: activated LoRA (aLoRA) is not supported", "present");
-        }
+        long vocabulary = base.metadata().get(VOCABULARY) instanceof GgufValue.Array tokens ? tokens.count() : 0;
+        InvocationTokens.problem(adapter, vocabulary)
+                .ifPresent(problem -> invalid(InvocationTokens.KEY, InvocationTokens.expected(vocabulary), problem));
     }
 
     private void expectText(String key, String expected) {

@@ -17,6 +17,7 @@ import java.util.stream.Collectors;
  * @param alpha the trained scale: the effect is alpha / rank; 0 means that it is not divided by the rank
  * @param ranks every rank in the file, ascending; usually one
  * @param targetModules the adapted modules, such as {@code attn_q}, ascending
+ * @param invocationTokens the tokens from which an activated adapter (aLoRA) applies; empty for an ordinary one
  * @param parameters number of trained weights
  * @param tensorBytes bytes of weights
  */
@@ -25,18 +26,20 @@ public record AdapterInfo(
         double alpha,
         List<Long> ranks,
         List<String> targetModules,
+        List<Integer> invocationTokens,
         long parameters,
         long tensorBytes) {
     static final String ALPHA = "adapter.lora.alpha";
 
     /** For an adapter whose file is not here, or cannot be read. */
-    public static final AdapterInfo NONE = new AdapterInfo("", 0, List.of(), List.of(), 0, 0);
+    public static final AdapterInfo NONE = new AdapterInfo("", 0, List.of(), List.of(), List.of(), 0, 0);
 
     private static final Pattern LAYER = Pattern.compile("^blk\\.\\d+\\.");
 
     public AdapterInfo {
         ranks = List.copyOf(ranks);
         targetModules = List.copyOf(targetModules);
+        invocationTokens = List.copyOf(invocationTokens);
     }
 
     /**
@@ -56,6 +59,7 @@ public record AdapterInfo(
                 adapter.findFloat(ALPHA).orElse(0.0),
                 List.copyOf(ranks),
                 List.copyOf(modules),
+                InvocationTokens.of(adapter),
                 adapter.tensors().values().stream().collect(Collectors.summingLong(GgufTensor::elements)),
                 adapter.tensorBytes());
     }

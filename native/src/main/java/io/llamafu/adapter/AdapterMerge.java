@@ -180,11 +180,17 @@ public final class AdapterMerge {
         GgufFile gguf = GgufReader.read(file.path(), GgufKind.ADAPTER);
         CompatibilityReport report = AdapterCompatibility.check(base, gguf);
         report.requireCompatible(file.name());
+        AdapterInfo info = AdapterInfo.of(gguf);
+        if (!info.invocationTokens().isEmpty()) {
+            throw invalid(
+                    "'%s' is an activated LoRA (aLoRA), which applies only from its invocation on, so it cannot be merged; leave it out of the stack."
+                            .formatted(file.name()));
+        }
         float scale = file.scaleOf(entry);
         if (scale == 0) {
             notes.add("'%s' has the scale 0 and was left out.".formatted(file.name()));
         } else {
-            sources.add(new Source(file, gguf, scale, AdapterInfo.of(gguf).alpha(), report.trainedOn()));
+            sources.add(new Source(file, gguf, scale, info.alpha(), report.trainedOn()));
         }
     }
 

@@ -7,6 +7,8 @@ package io.llamafu.engine;
  * @param completions requests answered with a text
  * @param errors requests answered with a coded error
  * @param promptTokens prompt tokens prefilled
+ * @param cachedPromptTokens prompt tokens taken from earlier prompts; 0 if unknown
+ * @param prefixHits prompts that began with such tokens; 0 if unknown
  * @param generatedTokens tokens sampled
  * @param decodeSteps calls of the model
  * @param waitingRequests requests without a sequence slot
@@ -28,6 +30,8 @@ public record EngineMetrics(
         long completions,
         long errors,
         long promptTokens,
+        long cachedPromptTokens,
+        long prefixHits,
         long generatedTokens,
         long decodeSteps,
         int waitingRequests,

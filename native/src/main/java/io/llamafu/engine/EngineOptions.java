@@ -44,6 +44,7 @@ import static java.util.Objects.requireNonNull;
  * @param loraBatching whether sequences with different stacks share a batch
  * @param maxAdaptersPerBatch the most distinct adapters among the running sequences, 1 or more; every step reads the
  *     weights of each
+ * @param prefixSharing whether prompts that begin alike, under the same stack, share the prefill of that beginning
  * @param answerMemo the most JVM heap for stored answers, in bytes, so that the model is asked once for identical
  *     requests; 0 is off
  * @param idleTimeout how long {@link SharedEngines} keeps the engine after its last user
@@ -66,6 +67,7 @@ public record EngineOptions(
         List<AdapterStack> adapterPreload,
         LoraBatching loraBatching,
         int maxAdaptersPerBatch,
+        boolean prefixSharing,
         long answerMemo,
         Duration idleTimeout) {
 
@@ -177,6 +179,7 @@ public record EngineOptions(
         private List<AdapterStack> adapterPreload = List.of();
         private LoraBatching loraBatching = LoraBatching.MIXED;
         private int maxAdaptersPerBatch = 128;
+        private boolean prefixSharing = true;
         private long answerMemo = 0;
         private Duration idleTimeout = Duration.ofSeconds(60);
 
@@ -277,6 +280,11 @@ public record EngineOptions(
             return this;
         }
 
+        public Builder prefixSharing(boolean prefixSharing) {
+            this.prefixSharing = prefixSharing;
+            return this;
+        }
+
         public Builder answerMemo(long bytes) {
             this.answerMemo = bytes;
             return this;
@@ -306,6 +314,7 @@ public record EngineOptions(
                     adapterPreload,
                     loraBatching,
                     maxAdaptersPerBatch,
+                    prefixSharing,
                     answerMemo,
                     idleTimeout);
         }

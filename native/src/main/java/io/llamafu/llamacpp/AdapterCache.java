@@ -145,6 +145,14 @@ final class AdapterCache implements AutoCloseable {
             return scaled;
         }
 
+        /** Where they change a prompt. */
+        AdapterSpans spans(int[] prompt) {
+            List<List<Integer>> invocations = scaled.stream()
+                    .map(one -> one.adapter().info().invocationTokens())
+                    .toList();
+            return AdapterSpans.of(resolved, invocations, prompt);
+        }
+
         /** Idempotent. */
         void release() {
             List<ResidentAdapter> released;

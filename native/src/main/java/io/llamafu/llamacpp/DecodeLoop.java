@@ -47,6 +47,8 @@ final class DecodeLoop {
     private long lastSweep;
 
     private final AtomicLong promptTokens = new AtomicLong();
+    private final AtomicLong prefixHits = new AtomicLong();
+    private final AtomicLong cachedPromptTokens = new AtomicLong();
     private final AtomicLong generatedTokens = new AtomicLong();
     private final AtomicLong decodeSteps = new AtomicLong();
     private volatile int activeSequences;
@@ -65,7 +67,11 @@ final class DecodeLoop {
         this.openRequests = openRequests;
         this.memory = context.memory();
         this.scheduler = new Scheduler(
-                options.parallelSequences(), maxSequenceTokens, options.loraBatching(), options.maxAdaptersPerBatch());
+                options.parallelSequences(),
+                maxSequenceTokens,
+                options.loraBatching(),
+                options.maxAdaptersPerBatch(),
+                options.prefixSharing() ? context.sharing() : PrefixCache.Sharing.NONE);
         this.thread = DaemonThreads.named("llamafu-decode").newThread(this::run);
     }
 
@@ -179,7 +185,8 @@ final class DecodeLoop {
     }
 
     private void step() {
-        scheduler.admit(System.nanoTime()).forEach(this::prepareSlot);
+        scheduler.admit(System.nanoTime()).forEach(this::enterSlot);
+        scheduler.unstarted().stream().filter(scheduler::mayStart).forEach(this::start);
         activeSequences = scheduler.running().size();
         for (List<Sequence> group : scheduler.groups()) {
             decode(group);
@@ -195,25 +202,62 @@ final class DecodeLoop {
         usedCells = cells;
     }
 
-    /** Sets the adapters of a sequence in the context, and removes the cells that its prompt cannot use. */
-    private void prepareSlot(Sequence sequence) {
-        PreparedRequest request = requests.get(sequence);
-        openRequests.proceeds(request.future(), System.nanoTime());
-        int slot = sequence.slot().index();
-        try {
-            int cached = context.keepCells(slot, sequence.reusableTokens());
-            if (context.isMixed()) {
-                context.setAdapters(slot, request.adapters().scaled());
+    /** The adapters that the slot had before may be freed from now on. */
+    private void enterSlot(Sequence sequence) {
+        openRequests.proceeds(requests.get(sequence).future(), System.nanoTime());
+        if (context.isMixed()) {
+            try {
+                setAdapters(sequence);
+            } catch (LlamafuException e) {
+                fail(sequence, e);
             }
+        }
+    }
+
+    private void setAdapters(Sequence sequence) {
+        context.setAdapters(sequence.slot().index(), requests.get(sequence).nextAdapters());
+    }
+
+    /** Fills the cells of a sequence with the longest prefix of its prompt that there is. */
+    private void start(Sequence sequence) {
+        try {
+            int cached = takePrefix(sequence);
             sequence.startAfter(cached);
-            request.begin(model.vocabulary());
+            requests.get(sequence).begin(model.vocabulary());
             promptTokens.addAndGet(sequence.prompt().length - cached);
+            cachedPromptTokens.addAndGet(cached);
+            if (cached >= PrefixCache.SHORTEST) {
+                prefixHits.incrementAndGet();
+            }
         } catch (LlamafuException e) {
             fail(sequence, e);
         }
     }
 
+    /** Returns the number of cells that the sequence has now. */
+    private int takePrefix(Sequence sequence) {
+        PrefixCache prefixes = scheduler.prefixes();
+        Slot slot = sequence.slot();
+        PrefixCache.Prefix prefix = prefixes.longest(sequence);
+        prefixes.park(slot, prefix)
+                .filter(parked -> context.parkCells(
+                        slot.index(), parked.length(), parked.holder().index(), parked.firstCell()))
+                .ifPresent(parked -> parked.holder().park(parked));
+        slot.makeRoom(prefix.tokens());
+        if (prefix.source() != slot && prefix.source().copyTo(context, slot, prefix.tokens())) {
+            prefixes.use(prefix);
+            return prefix.tokens();
+        }
+        return context.keepCells(slot.index(), prefixes.inPlace(sequence, slot));
+    }
+
     private void decode(List<Sequence> group) {
+        try {
+            applyAdapters(group);
+        } catch (LlamafuException e) {
+            failAll(group, e);
+            return;
+        }
         List<Sequence> sampled = scheduler.fill(group, context.batch());
         context.round().clear();
         for (Sequence sequence : sampled) {
@@ -222,9 +266,6 @@ final class DecodeLoop {
             }
         }
         try {
-            if (!context.isMixed()) {
-                context.setAdapters(requests.get(group.get(0)).adapters().scaled());
-            }
             if (!context.decode()) {
                 return; // aborted: the engine is closing and every future is complete
             }
@@ -232,11 +273,28 @@ final class DecodeLoop {
             decodeSteps.incrementAndGet();
             settle(sampled, failures.iterator());
         } catch (LlamafuException e) {
-            LogRelay.relay();
-            LOG.warn("A decode step of {} sequences failed.", group.size(), e);
-            for (Sequence sequence : List.copyOf(group)) {
-                fail(sequence, e);
+            failAll(group, e);
+        }
+    }
+
+    /** Activated adapters begin in the middle of a sequence. */
+    private void applyAdapters(List<Sequence> group) {
+        if (!context.isMixed()) {
+            context.setAdapters(requests.get(group.get(0)).nextAdapters());
+            return;
+        }
+        for (Sequence sequence : group) {
+            if (sequence.spans().nextStart(0) != AdapterSpans.NEVER) {
+                setAdapters(sequence);
             }
+        }
+    }
+
+    private void failAll(List<Sequence> group, LlamafuException failure) {
+        LogRelay.relay();
+        LOG.warn("A decode step of {} sequences failed.", group.size(), failure);
+        for (Sequence sequence : List.copyOf(group)) {
+            fail(sequence, failure);
         }
     }
 
@@ -285,7 +343,7 @@ final class DecodeLoop {
     private void fail(Sequence sequence, LlamafuException failure) {
         PreparedRequest request = requests.get(sequence);
         leaveSlot(sequence);
-        sequence.slot().keep(0, List.of());
+        sequence.slot().forget();
         request.future().completeExceptionally(failure);
         request.dispose();
     }
@@ -297,6 +355,8 @@ final class DecodeLoop {
                 openRequests.completedCount(),
                 openRequests.failedCount(),
                 promptTokens.get(),
+                cachedPromptTokens.get(),
+                prefixHits.get(),
                 generatedTokens.get(),
                 decodeSteps.get(),
                 Math.max(0, openRequests.count() - active),

@@ -170,6 +170,36 @@ final class LlamaContext extends NativeHandle {
         return 0;
     }
 
+    /** What the memory of the model permits. */
+    PrefixCache.Sharing sharing() {
+        return switch (LlamaCpp.cellSharing(address)) {
+            case 0 -> PrefixCache.Sharing.IN_PLACE;
+            case 1 -> PrefixCache.Sharing.COPIES;
+            default -> PrefixCache.Sharing.PARKED;
+        };
+    }
+
+    /**
+     * Replaces the cells of a sequence by the first of another. Returns false, and changes nothing, if the rest could not be
+     * continued, see {@link #removeCells}.
+     */
+    boolean copyCells(int source, int target, int count) {
+        return LlamaCpp.copyCells(address, source, target, count);
+    }
+
+    /**
+     * Copies the first cells of a sequence to cells from {@code first} on of another, which must be unused. Returns false, and
+     * the copy is worthless, if a value is not finite: attention may read it in other sequences.
+     */
+    boolean parkCells(int source, int count, int holder, int first) {
+        return LlamaCpp.parkCells(address, source, count, holder, first);
+    }
+
+    /** Replaces the cells of a sequence by parked ones. */
+    void unparkCells(int holder, int first, int[] tokens, int target) {
+        LlamaCpp.unparkCells(address, holder, first, tokens, target);
+    }
+
     /** Sets the adapters of all sequences. */
     void setAdapters(List<ScaledAdapter> adapters) {
         LlamaCpp.setContextAdapters(address, addresses(adapters), scales(adapters));

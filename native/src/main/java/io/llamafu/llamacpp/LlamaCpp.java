@@ -106,6 +106,21 @@ final class LlamaCpp {
     /** Removes the cells of a sequence from a position on; false if only the whole sequence can be removed. */
     static native boolean removeCells(long context, int sequence, int fromPosition);
 
+    /** What can be done with the cells of a sequence: 0 nothing, 1 copy them, 2 also park them. */
+    static native int cellSharing(long context);
+
+    /** Replaces the cells of a sequence by the first of another; false, with nothing changed, if that is impossible. */
+    static native boolean copyCells(long context, int source, int target, int count);
+
+    /**
+     * Copies the first cells of a sequence to cells of another that llama.cpp takes for empty; false, with a worthless copy, if
+     * they are not finite.
+     */
+    static native boolean parkCells(long context, int source, int count, int holder, int first);
+
+    /** Replaces the cells of a sequence by parked ones. */
+    static native void unparkCells(long context, int holder, int first, int[] tokens, int target);
+
     static native void setContextAdapters(long context, long[] adapters, float[] scales);
 
     static native void setSequenceAdapters(long context, int sequence, long[] adapters, float[] scales);

@@ -199,6 +199,11 @@ public final class LlamaCppEngine implements InferenceEngine {
                     engine.adapters.budget() == 0
                             ? "without a limit"
                             : "up to %d bytes".formatted(engine.adapters.budget()));
+            if (options.prefixSharing() && !context.sharing().copies()) {
+                LOG.info(
+                        "Prompts share no prefixes: the memory of {} cannot be cut or copied. A slot may still reuse its own cells.",
+                        options.model());
+            }
             return engine;
         } catch (RuntimeException | Error e) {
             if (context != null) {
@@ -347,7 +352,7 @@ public final class LlamaCppEngine implements InferenceEngine {
             long submittedNanos) {
         int[] computed = labelled.map(known -> known.commonTokens(prompt)).orElse(prompt);
         int maxTokens = Math.min(request.maxTokens(), maxSequenceTokens - prompt.length);
-        Sequence sequence = new Sequence(computed, lease.resolved(), maxTokens, submittedNanos);
+        Sequence sequence = new Sequence(computed, lease.spans(prompt), maxTokens, submittedNanos);
         Optional<LabelDecoding> labels = labelled.map(
                 known -> labels(known, prompt.length, request.labels().orElseThrow(), sampler, sequence));
         return new PreparedRequest(request, prompt, labels, sequence, sampler, lease, computation(request), future);

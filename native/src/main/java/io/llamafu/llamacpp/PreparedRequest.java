@@ -5,7 +5,10 @@ import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.FinishReason;
 import io.llamafu.engine.LabelChoice;
 import io.llamafu.engine.support.AnswerText;
+import io.llamafu.llamacpp.LlamaContext.ScaledAdapter;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -73,8 +76,15 @@ final class PreparedRequest {
         return sampler;
     }
 
-    AdapterCache.Lease adapters() {
-        return adapters;
+    /** The adapters that compute the next token of the sequence. */
+    List<ScaledAdapter> nextAdapters() {
+        List<ScaledAdapter> next = new ArrayList<>();
+        for (int place = 0; place < adapters.scaled().size(); place++) {
+            if (sequence.spans().applies(place, sequence.computedTokens())) {
+                next.add(adapters.scaled().get(place));
+            }
+        }
+        return next;
     }
 
     CompletableFuture<CompletionResult> future() {

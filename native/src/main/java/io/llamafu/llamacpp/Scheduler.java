@@ -22,12 +22,6 @@ import java.util.function.Predicate;
  * prefills prompts, the oldest first.
  */
 final class Scheduler {
-    /**
-     * A shorter common prefix does not influence the choice of a slot. llama.cpp computes neighboring slots together, so a
-     * slot far from the others costs more than the prefill of a few tokens.
-     */
-    static final int SHORTEST_PREFIX = 32;
-
     /** How often the longest waiting sequence may be overtaken by those of less busy stacks, for each slot. */
     static final int PATIENCE_PER_SLOT = 2;
 
@@ -36,6 +30,7 @@ final class Scheduler {
             Comparator.comparingInt(sequence -> sequence.slot().index());
 
     private final LoraBatching loraBatching;
+    private final PrefixCache prefixes;
     private final TreeSet<Slot> freeSlots = new TreeSet<>(Comparator.comparingInt(Slot::index));
     private final WaitingLine waiting;
     private final List<Sequence> running = new ArrayList<>();
@@ -47,12 +42,12 @@ final class Scheduler {
      *
      * @param maxAdapters the most distinct adapters of the running sequences
      */
-    Scheduler(int slots, int maxSequenceTokens, LoraBatching loraBatching, int maxAdapters) {
+    Scheduler(
+            int slots, int maxSequenceTokens, LoraBatching loraBatching, int maxAdapters, PrefixCache.Sharing sharing) {
         this.loraBatching = loraBatching;
+        this.prefixes = new PrefixCache(sharing, slots, maxSequenceTokens);
         this.waiting = new WaitingLine(maxAdapters, PATIENCE_PER_SLOT * slots);
-        for (int index = 0; index < slots; index++) {
-            freeSlots.add(new Slot(index, maxSequenceTokens));
-        }
+        this.freeSlots.addAll(prefixes.slots());
     }
 
     void add(Sequence sequence) {
@@ -76,7 +71,7 @@ final class Scheduler {
                 break;
             }
             Sequence sequence = next.get();
-            Slot slot = bestSlot(sequence.prompt(), sequence.stack());
+            Slot slot = bestSlot(sequence);
             freeSlots.remove(slot);
             sequence.admit(slot, nowNanos);
             running.add(sequence);
@@ -85,13 +80,15 @@ final class Scheduler {
         return admitted;
     }
 
-    /** The free slot with the longest prefix of the prompt, if that is long enough; else the first. */
-    private Slot bestSlot(int[] prompt, List<AppliedAdapter> adapters) {
-        Slot first = freeSlots.first();
-        Slot best = first;
-        int longest = SHORTEST_PREFIX - 1;
+    /**
+     * The free slot with the longest prefix of the prompt, if that is long enough; else the first. llama.cpp computes
+     * neighboring slots together, so a slot far from the others costs more than the prefill of a few tokens.
+     */
+    private Slot bestSlot(Sequence sequence) {
+        Slot best = freeSlots.first();
+        int longest = PrefixCache.SHORTEST - 1;
         for (Slot slot : freeSlots) {
-            int common = slot.commonPrefix(prompt, adapters);
+            int common = prefixes.inPlace(sequence, slot);
             if (common > longest) {
                 best = slot;
                 longest = common;
@@ -100,19 +97,58 @@ final class Scheduler {
         return best;
     }
 
+    PrefixCache prefixes() {
+        return prefixes;
+    }
+
+    /** The admitted sequences that are to be started next. The others wait for a prefix, see {@link #mayStart}. */
+    List<Sequence> unstarted() {
+        return running.stream().filter(sequence -> !sequence.isStarted()).toList();
+    }
+
+    /**
+     * Whether a sequence has nothing to wait for. It waits while one that was admitted before it prefills more of its prompt
+     * than any cells hold: that one is ahead of it in every batch, so waiting delays it by less than computing the same again.
+     */
+    boolean mayStart(Sequence sequence) {
+        if (!prefixes.sharing().copies()) {
+            return true;
+        }
+        if (sequence.awaited() == null || !prefills(sequence.awaited())) {
+            int held = prefixes.longest(sequence).tokens();
+            sequence.await(running.stream()
+                    .takeWhile(earlier -> earlier != sequence)
+                    .filter(Scheduler::isPrefilling)
+                    .filter(earlier -> earlier.willHold(sequence) >= held + PrefixCache.SHORTEST)
+                    .max(Comparator.comparingInt(earlier -> earlier.willHold(sequence)))
+                    .orElse(null));
+        }
+        return sequence.awaited() == null;
+    }
+
+    private boolean prefills(Sequence sequence) {
+        return isPrefilling(sequence) && running.contains(sequence);
+    }
+
+    /** Its cells can be used by others when a token was sampled from them. */
+    private static boolean isPrefilling(Sequence sequence) {
+        return sequence.decodeSteps() == 0;
+    }
+
     /** The slots without a running sequence. */
     Collection<Slot> freeSlots() {
         return freeSlots;
     }
 
-    /** The running sequences that share a decode call: all of them, or those of one stack. */
+    /** The started sequences that share a decode call: all of them, or those with the same adapters for their next tokens. */
     Collection<List<Sequence>> groups() {
+        List<Sequence> started = running.stream().filter(Sequence::isStarted).toList();
         if (loraBatching == LoraBatching.MIXED) {
-            return running.isEmpty() ? List.of() : List.of(running);
+            return started.isEmpty() ? List.of() : List.of(started);
         }
         Map<List<AppliedAdapter>, List<Sequence>> byStack = new LinkedHashMap<>();
-        for (Sequence sequence : running) {
-            byStack.computeIfAbsent(sequence.stack(), stack -> new ArrayList<>())
+        for (Sequence sequence : started) {
+            byStack.computeIfAbsent(sequence.nextAdapters(), adapters -> new ArrayList<>())
                     .add(sequence);
         }
         return byStack.values();
@@ -138,7 +174,8 @@ final class Scheduler {
 
     /**
      * The outstanding tokens of each generating sequence, at least one, and the rest for prompts in the order of their
-     * admission. Rows of outputs are limited too; one for each sequence is always possible.
+     * admission. All rows of a sequence have the same adapters. Rows of outputs are limited too; one for each sequence is
+     * always possible.
      */
     private static void plan(List<Sequence> group, int capacity, int mostOutputs) {
         int free = capacity;
@@ -153,7 +190,7 @@ final class Scheduler {
             for (Sequence sequence : group) {
                 if (sequence.isPrefilling() == prefilling) {
                     int planned = prefilling ? 0 : 1;
-                    int rows = Math.min(sequence.outstanding(), planned + free);
+                    int rows = Math.min(sequence.nextRows(), planned + free);
                     rows -= Math.max(0, sequence.outputsWithin(rows) - 1 - spareOutputs);
                     spareOutputs -= Math.max(0, sequence.outputsWithin(rows) - 1);
                     free -= rows - planned;
@@ -164,6 +201,7 @@ final class Scheduler {
     }
 
     private void addRows(Sequence sequence, DecodeBatch batch) {
+        sequence.slot().makeRoom(sequence.computedTokens() + sequence.plannedRows());
         for (int i = 0; i < sequence.plannedRows(); i++) {
             int position = sequence.computedTokens();
             int token = sequence.advance();

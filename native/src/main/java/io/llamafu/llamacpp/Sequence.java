@@ -17,7 +17,7 @@ import static java.util.Objects.requireNonNull;
  */
 final class Sequence {
     private final int[] prompt;
-    private final List<AppliedAdapter> stack;
+    private final AdapterSpans spans;
     private final int maxTokens;
     private final long submittedNanos;
 
@@ -26,6 +26,8 @@ final class Sequence {
     private int[] tokens;
 
     private int length;
+    private Sequence awaited;
+    private boolean started;
     private int cachedTokens;
     private int computedTokens;
     private int decodeSteps;
@@ -41,13 +43,13 @@ final class Sequence {
     /**
      * A sequence that waits.
      *
-     * @param stack the adapters that answer; sequences with equal stacks compute the same
+     * @param spans the adapters that answer; sequences whose spans agree compute the same
      * @param maxTokens the most tokens to generate, as many as the context leaves or fewer
      * @param submittedNanos as in {@link System#nanoTime()}
      */
-    Sequence(int[] prompt, List<AppliedAdapter> stack, int maxTokens, long submittedNanos) {
+    Sequence(int[] prompt, AdapterSpans spans, int maxTokens, long submittedNanos) {
         this.prompt = requireNonNull(prompt, "prompt is null");
-        this.stack = requireNonNull(stack, "stack is null");
+        this.spans = requireNonNull(spans, "spans is null");
         this.tokens = prompt;
         this.length = prompt.length;
         this.maxTokens = maxTokens;
@@ -58,8 +60,18 @@ final class Sequence {
         return prompt;
     }
 
+    /** The adapters that change it. */
     List<AppliedAdapter> stack() {
-        return stack;
+        return spans.applied();
+    }
+
+    AdapterSpans spans() {
+        return spans;
+    }
+
+    /** The adapters that compute its next token. */
+    List<AppliedAdapter> nextAdapters() {
+        return spans.at(computedTokens);
     }
 
     int maxTokens() {
@@ -76,23 +88,40 @@ final class Sequence {
 
     void admit(Slot admittedTo, long nowNanos) {
         slot = admittedTo;
+        slot.promise(prompt.length);
         admittedNanos = nowNanos;
     }
 
-    /** How many leading tokens of the prompt its slot holds already. The last token is always computed. */
-    int reusableTokens() {
-        return Math.min(slot.commonPrefix(prompt, stack), prompt.length - 1);
+    /** Waits for a sequence that computes the beginning of its prompt; null ends that. */
+    void await(Sequence other) {
+        awaited = other;
     }
 
-    /** Keeps that many cells of its slot, and starts after them. */
+    Sequence awaited() {
+        return awaited;
+    }
+
+    /** Starts after the cells that its slot has now: the first ones of its prompt. */
     void startAfter(int cached) {
-        slot.keep(cached, stack);
+        started = true;
+        slot.keep(prompt, cached, spans);
         cachedTokens = cached;
         computedTokens = cached;
     }
 
+    /** Whether it is decoded; before that it has a slot, but no cells. */
+    boolean isStarted() {
+        return started;
+    }
+
     boolean isPrefilling() {
         return computedTokens < prompt.length;
+    }
+
+    /** How many leading tokens of another prompt its cells will hold when its own prompt is prefilled. */
+    int willHold(Sequence other) {
+        int common = Slot.commonPrefix(prompt, prompt.length, spans, other.prompt, other.spans);
+        return Math.min(common, other.prompt.length - 1);
     }
 
     int cachedTokens() {
@@ -112,6 +141,11 @@ final class Sequence {
     /** How many of its tokens have no cell yet. */
     int outstanding() {
         return length - computedTokens;
+    }
+
+    /** How many of those have the same adapters as the first of them. */
+    int nextRows() {
+        return Math.min(outstanding(), spans.nextStart(computedTokens) - computedTokens);
     }
 
     /** The number of its tokens that the next batch computes. */
@@ -187,7 +221,7 @@ final class Sequence {
     void goBackTo(int newLength, int cells) {
         length = newLength;
         computedTokens = cells;
-        slot.keep(cells, stack);
+        slot.cut(cells);
     }
 
     /** How many steps were read. */

@@ -47,6 +47,7 @@ class AdapterCompatibilityTest {
                         16,
                         List.of(4L),
                         List.of("attn_k", "attn_output", "attn_q", "attn_v", "ffn_down", "ffn_gate", "ffn_up"),
+                        List.of(),
                         35_840,
                         71_680));
     }
@@ -58,7 +59,7 @@ class AdapterCompatibilityTest {
                 .string("general.architecture", "qwen2")
                 .string("adapter.type", "dora")
                 .float32("adapter.lora.alpha", Float.POSITIVE_INFINITY)
-                .uint32s("adapter.alora.invocation_tokens", new int[] {1})
+                .uint32s("adapter.alora.invocation_tokens", new int[] {1, 2_000_000_000})
                 .tensor("blk.0.attn_q.weight.lora_a", GgufTensorType.F64, List.of(64L, 4L), zeros(64 * 4 * 8))
                 .tensor("blk.0.attn_q.weight.lora_b", GgufTensorType.F32, List.of(8L, 128L), zeros(8 * 128 * 4))
                 .tensor("blk.9.attn_q.weight.lora_a", GgufTensorType.F32, List.of(128L, 4L), zeros(128 * 4 * 4))
@@ -70,7 +71,7 @@ class AdapterCompatibilityTest {
                         "adapter.type: expected 'lora', but is 'dora'",
                         "general.architecture: expected 'llama', but is 'qwen2'",
                         "adapter.lora.alpha: expected a FLOAT32 from -65504 to 65504, but is FLOAT32 Infinity",
-                        "adapter.alora.invocation_tokens: expected absent: activated LoRA (aLoRA) is not supported, but is present",
+                        "adapter.alora.invocation_tokens: expected an array of 1 to 1024 UINT32 tokens below 1024, but is one with 2000000000",
                         "blk.0.attn_q.weight.lora_a: expected one of the types [F32, F16, Q8_0, BF16], but is F64",
                         "blk.0.attn_norm.weight: expected a name that ends with .lora_a or .lora_b, but is a tensor that llama.cpp would not apply",
                         "layers: expected 4, blk.0 to blk.3, but is an adapter of blk.9",

@@ -342,6 +342,21 @@ class AdapterMergeTest {
     }
 
     @Test
+    void activatedAdapterIsNotMerged() throws IOException {
+        write("medical", AdapterMergeTest::attention, 8, GgufTensorType.F32, 1);
+        new RandomAdapter("llama", AdapterMergeTest::attention, OptionalDouble.of(8), GgufTensorType.F32, 0.1, 2)
+                .writer(matrices(ArchitectureModel.LLAMA))
+                .uint32s("adapter.alora.invocation_tokens", new int[] {3, 4})
+                .write(adapters.resolve("activated.gguf"));
+
+        assertFails(
+                () -> merge("medical:1+activated:1", GgufTensorType.F32),
+                ErrorCode.INVALID_REQUEST,
+                "'activated' is an activated LoRA (aLoRA)");
+        assertThat(out).doesNotExist();
+    }
+
+    @Test
     void noInputIsReplaced() throws IOException {
         write("one", AdapterMergeTest::attention, 16, GgufTensorType.F16, 1);
         byte[] one = Files.readAllBytes(adapters.resolve("one.gguf"));

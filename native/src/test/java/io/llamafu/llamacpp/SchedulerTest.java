@@ -3,6 +3,7 @@ package io.llamafu.llamacpp;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.AppliedAdapter;
 import io.llamafu.engine.EngineOptions.LoraBatching;
+import io.llamafu.llamacpp.PrefixCache.Sharing;
 import org.junit.jupiter.api.Test;
 
 import java.util.HashSet;
@@ -26,7 +27,22 @@ class SchedulerTest {
         List<AppliedAdapter> adapters = AdapterStack.parse(stack).entries().stream()
                 .map(entry -> new AppliedAdapter(entry.name(), entry.scale().orElse(1f), "digest of " + entry.name()))
                 .toList();
-        return new Sequence(prompt, adapters, 100, clock++);
+        return new Sequence(prompt, AdapterSpans.of(adapters), 100, clock++);
+    }
+
+    private static Scheduler scheduler(int slots, LoraBatching batching, int maxAdapters) {
+        return new Scheduler(slots, MAX_TOKENS, batching, maxAdapters, Sharing.IN_PLACE);
+    }
+
+    /** Admits what it can, and starts it as the decode loop does. */
+    private static List<Sequence> start(Scheduler scheduler) {
+        List<Sequence> admitted = scheduler.admit(0);
+        admitted.forEach(sequence -> sequence.startAfter(reusable(scheduler, sequence)));
+        return admitted;
+    }
+
+    private static int reusable(Scheduler scheduler, Sequence sequence) {
+        return scheduler.prefixes().longest(sequence).tokens();
     }
 
     private List<Sequence> add(Scheduler scheduler, String stack, int count) {
@@ -45,7 +61,7 @@ class SchedulerTest {
 
     @Test
     void oneStackIsServedInTheOrderOfArrival() {
-        Scheduler scheduler = new Scheduler(3, MAX_TOKENS, LoraBatching.MIXED, 9);
+        Scheduler scheduler = scheduler(3, LoraBatching.MIXED, 9);
         List<Sequence> added = add(scheduler, "medical", 5);
 
         assertThat(scheduler.admit(0)).isEqualTo(added.subList(0, 3));
@@ -55,7 +71,7 @@ class SchedulerTest {
 
     @Test
     void floodOfOneStackDoesNotHoldUpAnother() {
-        Scheduler scheduler = new Scheduler(4, MAX_TOKENS, LoraBatching.MIXED, 9);
+        Scheduler scheduler = scheduler(4, LoraBatching.MIXED, 9);
         List<Sequence> flood = add(scheduler, "medical", 50);
         scheduler.admit(0);
         List<Sequence> late = add(scheduler, "legal", 1);
@@ -67,7 +83,7 @@ class SchedulerTest {
     @Test
     void longestWaitingIsOvertakenABoundedNumberOfTimes() {
         int slots = 2;
-        Scheduler scheduler = new Scheduler(slots, MAX_TOKENS, LoraBatching.MIXED, 9);
+        Scheduler scheduler = scheduler(slots, LoraBatching.MIXED, 9);
         List<Sequence> busy = add(scheduler, "medical", 2);
         scheduler.admit(0);
         Sequence longest = add(scheduler, "medical", 1).get(0);
@@ -87,7 +103,7 @@ class SchedulerTest {
 
     @Test
     void adaptersOfABatchAreLimitedAndNobodyStarves() {
-        Scheduler scheduler = new Scheduler(4, MAX_TOKENS, LoraBatching.MIXED, 2);
+        Scheduler scheduler = scheduler(4, LoraBatching.MIXED, 2);
         Set<Sequence> waiting = new HashSet<>();
         for (int i = 0; i < 10; i++) {
             for (String stack : List.of("medical", "legal+formal", "finance", "", "formal:0.5")) {
@@ -105,10 +121,10 @@ class SchedulerTest {
 
     @Test
     void promptsShareWhatDecodingLeavesOfABatch() {
-        Scheduler scheduler = new Scheduler(3, MAX_TOKENS, LoraBatching.MIXED, 9);
+        Scheduler scheduler = scheduler(3, LoraBatching.MIXED, 9);
         DecodeBatch batch = new DecodeBatch(50);
         List<Sequence> added = add(scheduler, "medical", 3);
-        scheduler.admit(0).forEach(sequence -> sequence.startAfter(0));
+        start(scheduler);
 
         assertThat(scheduler.fill(scheduler.running(), batch)).containsExactly(added.get(0));
         assertThat(batch.rows()).isEqualTo(50);
@@ -123,9 +139,9 @@ class SchedulerTest {
 
     @Test
     void forcedTokensAreComputedInOneStepAndInSeveralWhereTheBatchIsFull() {
-        Scheduler scheduler = new Scheduler(2, MAX_TOKENS, LoraBatching.MIXED, 9);
+        Scheduler scheduler = scheduler(2, LoraBatching.MIXED, 9);
         List<Sequence> added = add(scheduler, "medical", 2);
-        scheduler.admit(0).forEach(sequence -> sequence.startAfter(0));
+        start(scheduler);
         scheduler.fill(scheduler.running(), new DecodeBatch(200));
         added.forEach(sequence -> sequence.confirm(0));
         added.get(0).append(300, 301, 302, 303);
@@ -146,11 +162,11 @@ class SchedulerTest {
 
     @Test
     void everyRowFromAPositionOnIsAnOutputWhereThatIsWanted() {
-        Scheduler scheduler = new Scheduler(1, MAX_TOKENS, LoraBatching.MIXED, 9);
+        Scheduler scheduler = scheduler(1, LoraBatching.MIXED, 9);
         Sequence sequence = add(scheduler, "medical", 1).get(0);
         sequence.wantOutputFrom(39);
         sequence.append(300, 301);
-        scheduler.admit(0).forEach(admitted -> admitted.startAfter(0));
+        start(scheduler);
 
         assertThat(scheduler.fill(scheduler.running(), new DecodeBatch(41))).containsExactly(sequence);
         assertThat(sequence.outputRows()).isEqualTo(2);
@@ -168,13 +184,13 @@ class SchedulerTest {
 
     @Test
     void outputsAreNoMoreThanTheContextHasRoomFor() {
-        Scheduler scheduler = new Scheduler(3, MAX_TOKENS, LoraBatching.MIXED, 9);
+        Scheduler scheduler = scheduler(3, LoraBatching.MIXED, 9);
         List<Sequence> added = add(scheduler, "medical", 3);
         added.forEach(sequence -> {
             sequence.wantOutputFrom(39);
             sequence.append(300, 301, 302, 303);
         });
-        scheduler.admit(0).forEach(sequence -> sequence.startAfter(0));
+        start(scheduler);
         DecodeBatch batch = new DecodeBatch(200);
         batch.limitOutputs(5);
         int outputs = 0;
@@ -189,19 +205,19 @@ class SchedulerTest {
 
     @Test
     void groupedStepsKeepStacksApart() {
-        Scheduler scheduler = new Scheduler(4, MAX_TOKENS, LoraBatching.GROUPED, 9);
+        Scheduler scheduler = scheduler(4, LoraBatching.GROUPED, 9);
         List<Sequence> medical = add(scheduler, "medical", 2);
         List<Sequence> legal = add(scheduler, "legal", 2);
-        scheduler.admit(0);
+        start(scheduler);
 
         assertThat(scheduler.groups()).containsExactlyInAnyOrder(medical, legal);
     }
 
     @Test
     void longPrefixDecidesTheSlotAndAShortOneDoesNot() {
-        Scheduler scheduler = new Scheduler(3, MAX_TOKENS, LoraBatching.MIXED, 9);
+        Scheduler scheduler = scheduler(3, LoraBatching.MIXED, 9);
         List<Sequence> first = add(scheduler, "medical", 3);
-        scheduler.admit(0).forEach(sequence -> sequence.startAfter(0));
+        start(scheduler);
         scheduler.fill(scheduler.running(), new DecodeBatch(200));
         Sequence second = first.get(1);
         second.confirm(0);
@@ -215,15 +231,15 @@ class SchedulerTest {
         scheduler.admit(0);
 
         assertThat(alike.slot()).isSameAs(second.slot());
-        assertThat(alike.reusableTokens()).isEqualTo(39);
-        assertThat(other.reusableTokens()).isZero();
+        assertThat(reusable(scheduler, alike)).isEqualTo(39);
+        assertThat(reusable(scheduler, other)).isZero();
     }
 
     @Test
     void promptThatGaveNoTokenIsNoPrefixForAnother() {
-        Scheduler scheduler = new Scheduler(1, MAX_TOKENS, LoraBatching.MIXED, 9);
+        Scheduler scheduler = scheduler(1, LoraBatching.MIXED, 9);
         Sequence gaveUp = add(scheduler, "medical", 1).get(0);
-        scheduler.admit(0).forEach(sequence -> sequence.startAfter(0));
+        start(scheduler);
         scheduler.fill(scheduler.running(), new DecodeBatch(39));
         scheduler.removeRunning(sequence -> sequence == gaveUp);
 
@@ -231,12 +247,12 @@ class SchedulerTest {
         scheduler.admit(0);
 
         assertThat(alike.slot()).isSameAs(gaveUp.slot());
-        assertThat(alike.reusableTokens()).isZero();
+        assertThat(reusable(scheduler, alike)).isZero();
     }
 
     @Test
     void removedSequencesFreeTheirSlots() {
-        Scheduler scheduler = new Scheduler(2, MAX_TOKENS, LoraBatching.MIXED, 9);
+        Scheduler scheduler = scheduler(2, LoraBatching.MIXED, 9);
         List<Sequence> added = add(scheduler, "", 4);
         scheduler.admit(0);
 

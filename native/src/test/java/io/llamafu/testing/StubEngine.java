@@ -89,7 +89,7 @@ public abstract class StubEngine implements InferenceEngine {
 
     /** 16 sequences, none of them active. */
     protected static EngineMetrics metrics(long adapterBudget, Memory memory) {
-        return new EngineMetrics(0, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, adapterBudget, memory);
+        return new EngineMetrics(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, adapterBudget, memory);
     }
 
     @Override

@@ -147,6 +147,12 @@ public final class LlamafuConfigOptions {
             .withDescription("The most distinct adapters among the running sequences. Every step reads the weights of"
                     + " each.");
 
+    public static final ConfigOption<Boolean> PREFIX_SHARING = ConfigOptions.key("prefix-sharing")
+            .booleanType()
+            .defaultValue(true)
+            .withDescription("Whether prompts that begin alike, with the same adapters, share the prefill of their"
+                    + " beginning. Off only for comparisons.");
+
     public static final ConfigOption<MemorySize> ANSWER_MEMO = ConfigOptions.key("answer-memo")
             .memoryType()
             .defaultValue(MemorySize.ofMebiBytes(8))
@@ -336,6 +342,7 @@ public final class LlamafuConfigOptions {
             ADAPTERS_PRELOAD,
             LORA_BATCHING,
             MAX_ADAPTERS_PER_BATCH,
+            PREFIX_SHARING,
             ANSWER_MEMO,
             IDLE_TIMEOUT);
 

@@ -268,6 +268,7 @@ public final class LlamafuOptions implements Serializable {
                 .adapterPreload(preloaded())
                 .loraBatching(configuration.get(LlamafuConfigOptions.LORA_BATCHING))
                 .maxAdaptersPerBatch(configuration.get(LlamafuConfigOptions.MAX_ADAPTERS_PER_BATCH))
+                .prefixSharing(configuration.get(LlamafuConfigOptions.PREFIX_SHARING))
                 .answerMemo(configuration.get(LlamafuConfigOptions.ANSWER_MEMO).getBytes())
                 .idleTimeout(configuration.get(LlamafuConfigOptions.IDLE_TIMEOUT));
         if (configuration.get(LlamafuConfigOptions.GPU_LAYERS) != 0) {
@@ -543,6 +544,11 @@ public final class LlamafuOptions implements Serializable {
         /** {@link LlamafuConfigOptions#MAX_ADAPTERS_PER_BATCH}. */
         public Builder maxAdaptersPerBatch(int adapters) {
             return set(LlamafuConfigOptions.MAX_ADAPTERS_PER_BATCH, adapters);
+        }
+
+        /** {@link LlamafuConfigOptions#PREFIX_SHARING}. */
+        public Builder prefixSharing(boolean shared) {
+            return set(LlamafuConfigOptions.PREFIX_SHARING, shared);
         }
 
         /** {@link LlamafuConfigOptions#ANSWER_MEMO}. */

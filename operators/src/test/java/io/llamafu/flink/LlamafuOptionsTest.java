@@ -62,6 +62,7 @@ class LlamafuOptionsTest {
             Map.entry("adapters.preload", "medical;medical:0.5+tone"),
             Map.entry("lora-batching", "grouped"),
             Map.entry("max-adapters-per-batch", "7"),
+            Map.entry("prefix-sharing", "false"),
             Map.entry("answer-memo", "1 mb"),
             Map.entry("idle-timeout", "5 s"),
             Map.entry("prompt-template", "Q: {text}\nA:"),
@@ -144,6 +145,7 @@ class LlamafuOptionsTest {
                 .adaptersPreload("medical", "medical:0.5+tone")
                 .loraBatching(LoraBatching.GROUPED)
                 .maxAdaptersPerBatch(7)
+                .prefixSharing(false)
                 .answerMemo(MemorySize.parse("1 mb"))
                 .idleTimeout(Duration.ofSeconds(5))
                 .promptTemplate("Q: {text}\nA:")
@@ -184,6 +186,7 @@ class LlamafuOptionsTest {
                         .adapterPreload(List.of(AdapterStack.parse("medical"), AdapterStack.parse("medical:0.5+tone")))
                         .loraBatching(LoraBatching.GROUPED)
                         .maxAdaptersPerBatch(7)
+                        .prefixSharing(false)
                         .answerMemo(1L << 20)
                         .idleTimeout(Duration.ofSeconds(5))
                         .build());

@@ -412,6 +412,8 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
                 openRequests.completedCount(),
                 openRequests.failedCount(),
                 promptTokens.sum(),
+                0,
+                0,
                 generatedTokens.sum(),
                 0,
                 Math.max(0, openRequests.count() - active),

@@ -111,7 +111,14 @@ final class ModelLoader {
             GgufFile gguf = GgufReader.read(adapter.path(), GgufKind.ADAPTER);
             AdapterCompatibility.check(file.gguf(), gguf).requireCompatible(adapter.name());
             adapter.requireSound();
-            return new InMemory(adapter, AdapterInfo.of(gguf), gguf.tensorBytes(), 0);
+            AdapterInfo info = AdapterInfo.of(gguf);
+            if (!info.invocationTokens().isEmpty()) {
+                throw new LlamafuException(
+                        ErrorCode.ADAPTER_INCOMPATIBLE,
+                        "The adapter '%s' is an activated LoRA (aLoRA), which java-llama.cpp would apply to the whole prompt; use the engine native."
+                                .formatted(adapter.name()));
+            }
+            return new InMemory(adapter, info, gguf.tensorBytes(), 0);
         } catch (LlamafuException e) {
             throw adapter.explain(e);
         }

@@ -32,6 +32,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
  * @param alphaPattern alphas of single modules
  * @param base the name of the model that it was trained on, if it is known; without the folders or the organization
  *     before it
+ * @param invocationTokens what activates the adapter (aLoRA); empty for an ordinary one
  * @param reasons why the adapter cannot be converted
  * @param unknown unknown keys that are set, with their values, for messages
  * @param targets names of the modules to adapt; empty if they are not listed
@@ -43,12 +44,14 @@ record PeftConfig(
         ModulePatterns rankPattern,
         ModulePatterns alphaPattern,
         Optional<String> base,
+        List<Integer> invocationTokens,
         List<Reason> reasons,
         List<String> unknown,
         List<String> targets) {
     private static final int MOST_NOTES = 20;
 
     PeftConfig {
+        invocationTokens = List.copyOf(invocationTokens);
         reasons = List.copyOf(reasons);
         unknown = List.copyOf(unknown);
         targets = List.copyOf(targets);
@@ -137,7 +140,6 @@ record PeftConfig(
                 Map.entry("trainable_token_indices", "token embeddings cannot be adapted"),
                 Map.entry("target_parameters", "experts cannot be adapted"),
                 Map.entry("layer_replication", "llama.cpp cannot repeat layers"),
-                Map.entry("alora_invocation_tokens", "activated LoRA (aLoRA) is not supported"),
                 Map.entry("fan_in_fan_out", "the supported models store no weight transposed"),
                 Map.entry("use_qalora", "llama.cpp has no QA-LoRA"),
                 Map.entry("use_bdlora", "llama.cpp has no block-diagonal LoRA"),
@@ -151,6 +153,7 @@ record PeftConfig(
                 "r",
                 "lora_alpha",
                 "use_rslora",
+                "alora_invocation_tokens",
                 "rank_pattern",
                 "alpha_pattern",
                 "bias",
@@ -194,6 +197,7 @@ record PeftConfig(
                     readPatterns("rank_pattern", true),
                     readPatterns("alpha_pattern", false),
                     readBase(),
+                    readInvocation(),
                     reasons,
                     findUnknown(),
                     readTargets());
@@ -296,6 +300,18 @@ record PeftConfig(
                     .reduce((before, last) -> last)
                     .map(name -> name.substring(0, Math.min(MOST_NAME_CHARACTERS, name.length())))
                     .filter(UTF_8.newEncoder()::canEncode);
+        }
+
+        private List<Integer> readInvocation() {
+            List<Integer> tokens = new ArrayList<>();
+            JsonNode value = root.path("alora_invocation_tokens");
+            if (value.isArray()) {
+                value.forEach(token -> tokens.add(token.canConvertToInt() ? token.intValue() : -1));
+            }
+            if (isSet("alora_invocation_tokens") && (tokens.isEmpty() || tokens.contains(-1))) {
+                refuse("alora_invocation_tokens", "a list of tokens");
+            }
+            return tokens;
         }
 
         private boolean readFlag(String key) {

@@ -67,6 +67,13 @@ public final class PeftConverter {
             // the keys by which llama.cpp's converter names it
             config.base().ifPresent(name -> writer.uint32("general.base_model.count", 1)
                     .string("general.base_model.0.name", name));
+            if (!config.invocationTokens().isEmpty()) {
+                writer.uint32s(
+                        "adapter.alora.invocation_tokens",
+                        config.invocationTokens().stream()
+                                .mapToInt(Integer::intValue)
+                                .toArray());
+            }
             for (LoraModule module : modules) {
                 addTensors(writer, module, weights, base, type);
             }

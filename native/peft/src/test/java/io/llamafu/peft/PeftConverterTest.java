@@ -2,6 +2,7 @@ package io.llamafu.peft;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterInfo;
 import io.llamafu.adapter.Sha256;
 import io.llamafu.gguf.GgufFile;
 import io.llamafu.gguf.GgufKind;
@@ -96,6 +97,16 @@ class PeftConverterTest {
 
         assertThat(GgufReader.read(out, GgufKind.ADAPTER).findString("general.base_model.0.name"))
                 .contains(kept);
+    }
+
+    @Test
+    void invocationOfAnActivatedAdapterIsKept() throws IOException {
+        String name = "base_model.model." + V_PROJ;
+        PeftFolder peft =
+                new PeftFolder().tensor(name + ".lora_A.weight", 2, 128).tensor(name + ".lora_B.weight", 64, 2);
+        AdapterInfo info = AdapterInfo.of(convert(peft.with("alora_invocation_tokens", List.of(7, 5, 7))));
+
+        assertThat(info.invocationTokens()).containsExactly(7, 5, 7);
     }
 
     @ParameterizedTest
@@ -275,8 +286,8 @@ class PeftConverterTest {
                 invalid("transposed", adapter -> adapter.with("fan_in_fan_out", true), "fan_in_fan_out"),
                 invalid(
                         "aLoRA",
-                        adapter -> adapter.with("alora_invocation_tokens", List.of(1, 2)),
-                        "activated LoRA (aLoRA) is not supported"),
+                        adapter -> adapter.with("alora_invocation_tokens", List.of(1, 2.5)),
+                        "alora_invocation_tokens: expected a list of tokens"),
                 invalid(
                         "tokens",
                         adapter -> adapter.with("trainable_token_indices", List.of(1)),

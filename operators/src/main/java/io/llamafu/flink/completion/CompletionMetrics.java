@@ -70,6 +70,8 @@ final class CompletionMetrics {
         gauge(group, "contextCells", engine, EngineMetrics::contextCells);
         gauge(group, "contextUse", engine, metrics -> share(metrics.usedCells(), metrics.contextCells()));
         gauge(group, "decodeSteps", engine, EngineMetrics::decodeSteps);
+        gauge(group, "cachedPromptTokens", engine, EngineMetrics::cachedPromptTokens);
+        gauge(group, "prefixHits", engine, EngineMetrics::prefixHits);
         gauge(group, "memoHits", engine, EngineMetrics::memoHits);
         gauge(group, "residentAdapters", engine, EngineMetrics::residentAdapters);
         gauge(group, "adapterLoads", engine, EngineMetrics::adapterLoads);

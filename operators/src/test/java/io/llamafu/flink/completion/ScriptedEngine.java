@@ -126,7 +126,27 @@ final class ScriptedEngine extends StubEngine {
     @Override
     public EngineMetrics metrics() {
         return new EngineMetrics(
-                0, 0, 0, 0, 0, 50, 4, 2, 16, 100, 64, 8192, 3, 6, 2, 1, 9, adapterBudget, new Memory(1000, 200, 30, 5));
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                50,
+                4,
+                2,
+                16,
+                100,
+                64,
+                8192,
+                3,
+                6,
+                2,
+                1,
+                9,
+                adapterBudget,
+                new Memory(1000, 200, 30, 5));
     }
 
     @Override

@@ -14,6 +14,7 @@ import picocli.CommandLine.Command;
             AdapterLoadBenchmark.class,
             AdapterChurnBenchmark.class,
             AdapterOverheadBenchmark.class,
+            SharedDocumentBenchmark.class,
             PipelineBenchmark.class,
             CancelBenchmark.class,
             AffinityBenchmark.class,

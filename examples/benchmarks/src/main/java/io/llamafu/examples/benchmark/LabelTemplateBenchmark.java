@@ -78,19 +78,31 @@ final class LabelTemplateBenchmark implements Callable<Integer> {
 
     /** A form of the engine that is compared with the others. */
     private enum Form {
-        SLOTS("prefix cache of each slot, grammar") {
+        WHOLE("whole prompts, grammar", false) {
             @Override
             CompletionRequest constrain(CompletionRequest request, List<String> labels) {
                 return request.withSampling(request.sampling().withGrammar(LabelGrammar.of(labels)));
             }
         },
-        TREES("prefix cache of each slot, label trees") {
+        SHARED("shared prefixes, grammar", true) {
+            @Override
+            CompletionRequest constrain(CompletionRequest request, List<String> labels) {
+                return request.withSampling(request.sampling().withGrammar(LabelGrammar.of(labels)));
+            }
+        },
+        WHOLE_TREES("whole prompts, label trees", false) {
             @Override
             CompletionRequest constrain(CompletionRequest request, List<String> labels) {
                 return request.withLabels(Optional.of(LabelChoice.of(labels, LabelChoice.Scoring.PATH)));
             }
         },
-        EXACT("prefix cache of each slot, exact scores") {
+        TREES("shared prefixes, label trees", true) {
+            @Override
+            CompletionRequest constrain(CompletionRequest request, List<String> labels) {
+                return request.withLabels(Optional.of(LabelChoice.of(labels, LabelChoice.Scoring.PATH)));
+            }
+        },
+        EXACT("shared prefixes, exact scores", true) {
             @Override
             CompletionRequest constrain(CompletionRequest request, List<String> labels) {
                 return request.withLabels(Optional.of(LabelChoice.of(labels, LabelChoice.Scoring.EXACT)));
@@ -98,13 +110,15 @@ final class LabelTemplateBenchmark implements Callable<Integer> {
         };
 
         private final String title;
+        private final boolean sharing;
 
-        Form(String title) {
+        Form(String title, boolean sharing) {
             this.title = title;
+            this.sharing = sharing;
         }
 
         EngineOptions.Builder configure(EngineOptions.Builder engine) {
-            return engine;
+            return engine.prefixSharing(sharing);
         }
 
         abstract CompletionRequest constrain(CompletionRequest request, List<String> labels);

@@ -23,6 +23,9 @@ final class RandomModels {
     /** At scale 1 an adapter adds a quarter of a base weight's contribution, like a trained one. */
     private static final double ADAPTER_STRENGTH = 0.25;
 
+    /** The tokens from which activated adapters apply. */
+    static final int[] INVOCATION = {31_990, 31_991, 31_992, 31_993};
+
     private final Path folder;
 
     RandomModels(Path folder) {
@@ -65,7 +68,22 @@ final class RandomModels {
             Path path = adapters.resolve(adapterName(index) + ".gguf");
             if (!Files.exists(path)) {
                 System.err.println("Generating " + path);
-                writeAdapter(model, rank, index, path);
+                adapter(model, rank, index).write(path);
+            }
+        }
+        return adapters;
+    }
+
+    /** The folder with at least this many activated adapters (aLoRA) of a rank, which all have the same invocation. */
+    Path activatedAdapters(RandomModel model, int rank, int count) throws IOException {
+        Path adapters = Files.createDirectories(folder.resolve(model.title()).resolve("activated-rank" + rank));
+        for (int index = 0; index < count; index++) {
+            Path path = adapters.resolve(adapterName(index) + ".gguf");
+            if (!Files.exists(path)) {
+                System.err.println("Generating " + path);
+                adapter(model, rank, index)
+                        .uint32s("adapter.alora.invocation_tokens", INVOCATION)
+                        .write(path);
             }
         }
         return adapters;
@@ -140,7 +158,7 @@ final class RandomModels {
                 GgufTensorData.random(type, (long) columns * rows, seed, deviation));
     }
 
-    private static void writeAdapter(RandomModel model, int rank, int index, Path path) throws IOException {
+    private static GgufWriter adapter(RandomModel model, int rank, int index) {
         GgufWriter writer = new GgufWriter()
                 .string("general.type", "adapter")
                 .string("general.architecture", "llama")
@@ -161,7 +179,7 @@ final class RandomModels {
                     deviation(projection.columns()));
             addMatrix(writer, name + ".lora_b", type, rank, projection.rows(), seed++, strength * deviation(rank));
         }
-        writer.write(path);
+        return writer;
     }
 
     /** Preserves the magnitude of activations from layer to layer. */

@@ -60,6 +60,15 @@ final class RandomVocabulary {
         return index < HAN_COUNT ? HAN_START + index : HANGUL_START + index - HAN_COUNT;
     }
 
+    /** The text of ordinary tokens. */
+    static String text(int... tokens) {
+        StringBuilder text = new StringBuilder();
+        for (int token : tokens) {
+            text.appendCodePoint(characterOf(token));
+        }
+        return text.toString();
+    }
+
     /** A text of this many tokens, including the one that begins each sequence. */
     static String prompt(int tokens, long seed) {
         SplittableRandom random = new SplittableRandom(seed);
