@@ -3,7 +3,7 @@
 #   Stage 1 compiles the patched llama.cpp into static libraries in the cache, keyed by everything that they depend on, and
 #   puts its Jinja engine beside them.
 #   Stage 2 compiles src/main/cpp and the Jinja engine and links all into one library, in target/native; and the test
-#   programs lora_parity, split_parity and stack_parity.
+#   programs lora_parity, split_parity, stack_parity and packed_parity.
 # Nothing is done when no input changed. See docs/native-build.md.
 set -euo pipefail
 
@@ -116,7 +116,7 @@ describe_inputs() {
 }
 
 is_up_to_date() {
-    [[ -f $library && -f $properties && -f $build_dir/cmake/lora_parity && -f $build_dir/cmake/split_parity && -f $build_dir/cmake/stack_parity && -f $stamp && $(<"$stamp") == "$inputs" ]]
+    [[ -f $library && -f $properties && -f $build_dir/cmake/lora_parity && -f $build_dir/cmake/split_parity && -f $build_dir/cmake/stack_parity && -f $build_dir/cmake/packed_parity && -f $stamp && $(<"$stamp") == "$inputs" ]]
 }
 
 # ---- Stage 1: llama.cpp -----------------------------------------------------------------------------------------------

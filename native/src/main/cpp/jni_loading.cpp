@@ -4,12 +4,14 @@
 #include "jni_support.h"
 #include "loading.h"
 #include "lora_routing.h"
+#include "packed_weights.h"
 
 #include "llama-ext.h"
 #include "llama.h"
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 namespace llamafu {
 
@@ -28,6 +30,10 @@ std::string on_gpu(const Placement & placement) {
 /// Never null.
 llama_model * load(const std::string & file, const Placement & placement, const llama_model_params & params) {
     AbortGuard guard;
+    std::optional<PlainWeights> plain;
+    if (!placement.pack) {
+        plain.emplace();
+    }
     llama_model * model = llama_model_load_from_file(file.c_str(), params);
     if (model == nullptr) {
         const std::string reason = guard.message().empty() ? "its log lines say why." : guard.message();
@@ -117,14 +123,14 @@ using namespace llamafu;
 extern "C" {
 
 JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_loadModel(JNIEnv * env, jclass, jbyteArray path,
-    jint gpu_layers, jint gpu_device, jboolean map, jobject going_on) {
+    jint gpu_layers, jint gpu_device, jboolean map, jboolean packed, jobject going_on) {
     return guarded(env, jlong{0}, [&] {
         Cancellation cancellation{env, going_on,
             env->GetMethodID(env->GetObjectClass(going_on), "getAsBoolean", "()Z")};
         if (cancellation.as_boolean == nullptr) {
             throw JavaExceptionPending();
         }
-        const Placement placement{gpu_layers, gpu_device, map == JNI_TRUE};
+        const Placement placement{gpu_layers, gpu_device, map == JNI_TRUE, packed == JNI_TRUE};
         llama_model_params params = model_params(placement);
         params.progress_callback = [](float, void * data) { return static_cast<Cancellation *>(data)->goes_on(); };
         params.progress_callback_user_data = &cancellation;
@@ -141,9 +147,10 @@ JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_loadModel(JNIEnv * env
 
 /// {weights, memory, scratch} in bytes of what loadModel and createContext would allocate.
 JNIEXPORT jlongArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_memoryNeeded(JNIEnv * env, jclass, jbyteArray path,
-    jint gpu_layers, jint gpu_device, jint cells_per_sequence, jint sequences, jint batch, jint threads) {
+    jint gpu_layers, jint gpu_device, jboolean packed, jint cells_per_sequence, jint sequences, jint batch,
+    jint threads) {
     return guarded(env, static_cast<jlongArray>(nullptr), [&] {
-        const Placement placement{gpu_layers, gpu_device, false};
+        const Placement placement{gpu_layers, gpu_device, false, packed == JNI_TRUE};
         llama_model_params params = model_params(placement);
         params.no_alloc = true; // reads only the header, and computes the placement of everything
         const std::string file = to_string(env, path);

@@ -4,6 +4,7 @@
 #include "buffer_pages.h"
 #include "jni_support.h"
 #include "log_queue.h"
+#include "packed_weights.h"
 #include "paced_file.h"
 #include "split_pattern.h"
 #include "token_text.h"
@@ -149,6 +150,7 @@ JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_initialize(JNIEnv * env
         capture_log();
         install_abort_guard();
         use_split_patterns();
+        use_packed_weights();
         llama_backend_init();
     });
 }

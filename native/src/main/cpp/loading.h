@@ -13,6 +13,7 @@ struct Placement {
     int32_t gpu_layers;
     int32_t gpu_device; ///< -1 for all
     bool map;           ///< whether host memory maps the file instead of copying it
+    bool pack;          ///< whether weights are packed for our kernels
 };
 
 /// Throws INVALID_OPTION if a GPU is requested and there is none.

@@ -35,6 +35,8 @@ import static java.util.Objects.requireNonNull;
  * @param gpuDevice the GPU that holds those layers, numbered from 0 by the backend; empty spreads them over all GPUs,
  *     or uses the CPU if there is none. Ignored without layers for a GPU
  * @param modelLoading whether the model is read into memory or its file is mapped
+ * @param packedWeights whether weights that are read into memory are laid out for the engine's own kernels, where the engine
+ *     has some
  * @param memoryBudget the most bytes for weights, cache and scratch; 0 is no limit
  * @param adapterMemoryBudget the most bytes for adapters; 0 is no limit. Empty leaves it to the engine, which takes half of
  *     the memory that is left when it is opened, see {@link EngineMetrics#adapterBudget}
@@ -61,6 +63,7 @@ public record EngineOptions(
         int gpuLayers,
         OptionalInt gpuDevice,
         ModelLoading modelLoading,
+        boolean packedWeights,
         long memoryBudget,
         OptionalLong adapterMemoryBudget,
         Duration adapterRefreshInterval,
@@ -173,6 +176,7 @@ public record EngineOptions(
         private int gpuLayers = 0;
         private OptionalInt gpuDevice = OptionalInt.empty();
         private ModelLoading modelLoading = ModelLoading.READ;
+        private boolean packedWeights = false;
         private long memoryBudget = 0;
         private OptionalLong adapterMemoryBudget = OptionalLong.empty();
         private Duration adapterRefreshInterval = AdapterCatalog.DEFAULT_REFRESH_INTERVAL;
@@ -250,6 +254,11 @@ public record EngineOptions(
             return this;
         }
 
+        public Builder packedWeights(boolean packedWeights) {
+            this.packedWeights = packedWeights;
+            return this;
+        }
+
         public Builder memoryBudget(long memoryBudget) {
             this.memoryBudget = memoryBudget;
             return this;
@@ -308,6 +317,7 @@ public record EngineOptions(
                     gpuLayers,
                     gpuDevice,
                     modelLoading,
+                    packedWeights,
                     memoryBudget,
                     adapterMemoryBudget,
                     adapterRefreshInterval,

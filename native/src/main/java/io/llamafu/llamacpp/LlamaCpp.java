@@ -23,16 +23,18 @@ final class LlamaCpp {
     static native byte[] drainLog();
 
     /**
-     * A gpuDevice of -1 means all GPUs. {@code map} maps the file instead of reading it. {@code goingOn} is called before
-     * each tensor; if it returns false, loading stops.
+     * A gpuDevice of -1 means all GPUs. {@code map} maps the file instead of reading it; {@code packed} lays weights out
+     * for our kernels. {@code goingOn} is called before each tensor; if it returns false, loading stops.
      */
-    static native long loadModel(byte[] path, int gpuLayers, int gpuDevice, boolean map, BooleanSupplier goingOn);
+    static native long loadModel(
+            byte[] path, int gpuLayers, int gpuDevice, boolean map, boolean packed, BooleanSupplier goingOn);
 
     /** The bytes of weights, sequence memory and scratch that a model and its context would need. */
     static native long[] memoryNeeded(
             byte[] path,
             int gpuLayers,
             int gpuDevice,
+            boolean packed,
             int cellsPerSequence,
             int maxSequences,
             int batchSize,

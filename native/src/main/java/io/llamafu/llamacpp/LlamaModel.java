@@ -58,6 +58,7 @@ final class LlamaModel extends NativeHandle {
                     options.gpuLayers(),
                     options.gpuDevice().orElse(ALL_GPUS),
                     options.modelLoading() == ModelLoading.MAP,
+                    isPacked(options),
                     () -> !Thread.currentThread().isInterrupted());
         } catch (LlamafuException e) {
             if (Thread.currentThread().isInterrupted()) {
@@ -84,11 +85,17 @@ final class LlamaModel extends NativeHandle {
                 path(options),
                 options.gpuLayers(),
                 options.gpuDevice().orElse(ALL_GPUS),
+                isPacked(options),
                 cellsPerSequence,
                 options.parallelSequences(),
                 options.batchSize(),
                 options.threads());
         return new EngineMetrics.Memory(bytes[0], bytes[1], bytes[2], 0);
+    }
+
+    /** A mapped file is shared by processes, which packed weights are not. */
+    private static boolean isPacked(EngineOptions options) {
+        return options.packedWeights() && options.modelLoading() == ModelLoading.READ;
     }
 
     private static byte[] path(EngineOptions options) {

@@ -176,7 +176,12 @@ class ModelLoadingTest {
         AtomicInteger asked = new AtomicInteger();
 
         assertThatThrownBy(() -> LlamaCpp.loadModel(
-                        options.model().toString().getBytes(UTF_8), 0, -1, false, () -> asked.incrementAndGet() < 5))
+                        options.model().toString().getBytes(UTF_8),
+                        0,
+                        -1,
+                        false,
+                        true,
+                        () -> asked.incrementAndGet() < 5))
                 .isInstanceOf(LlamafuException.class);
 
         assertThat(asked).hasValue(5);

@@ -101,6 +101,13 @@ public final class LlamafuConfigOptions {
                     + " effect. 'map' maps the file, so that all processes of a machine share its"
                     + " memory; the file must not be written to while it is in use.");
 
+    public static final ConfigOption<Boolean> PACKED_WEIGHTS = ConfigOptions.key("packed-weights")
+            .booleanType()
+            .defaultValue(false)
+            .withDescription(
+                    "Whether weights that are read into memory are laid out for the engine's own kernels, which"
+                            + " are faster than those of llama.cpp. Ignored with model-loading 'map'.");
+
     public static final ConfigOption<MemorySize> MEMORY_BUDGET = ConfigOptions.key("memory-budget")
             .memoryType()
             .defaultValue(MemorySize.ZERO)
@@ -335,6 +342,7 @@ public final class LlamafuConfigOptions {
             THREADS,
             GPU_LAYERS,
             MODEL_LOADING,
+            PACKED_WEIGHTS,
             MEMORY_BUDGET,
             ADAPTERS_MEMORY_BUDGET,
             ADAPTERS_FILES,

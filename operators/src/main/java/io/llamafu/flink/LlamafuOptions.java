@@ -262,6 +262,7 @@ public final class LlamafuOptions implements Serializable {
                 .batchSize(configuration.get(LlamafuConfigOptions.BATCH_SIZE))
                 .gpuLayers(configuration.get(LlamafuConfigOptions.GPU_LAYERS))
                 .modelLoading(configuration.get(LlamafuConfigOptions.MODEL_LOADING))
+                .packedWeights(configuration.get(LlamafuConfigOptions.PACKED_WEIGHTS))
                 .memoryBudget(
                         configuration.get(LlamafuConfigOptions.MEMORY_BUDGET).getBytes())
                 .adapterRefreshInterval(localRefreshInterval())
@@ -511,6 +512,10 @@ public final class LlamafuOptions implements Serializable {
 
         public Builder modelLoading(ModelLoading loading) {
             return set(LlamafuConfigOptions.MODEL_LOADING, loading);
+        }
+
+        public Builder packedWeights(boolean packed) {
+            return set(LlamafuConfigOptions.PACKED_WEIGHTS, packed);
         }
 
         public Builder memoryBudget(MemorySize budget) {

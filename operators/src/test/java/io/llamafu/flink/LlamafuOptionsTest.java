@@ -55,6 +55,7 @@ class LlamafuOptionsTest {
             Map.entry("threads", "3"),
             Map.entry("gpu-layers", "-1"),
             Map.entry("model-loading", "map"),
+            Map.entry("packed-weights", "true"),
             Map.entry("memory-budget", "2 gb"),
             Map.entry("adapters.memory-budget", "64 mb"),
             Map.entry("adapters.files", "tone:/other/tone.gguf"),
@@ -138,6 +139,7 @@ class LlamafuOptionsTest {
                 .threads(3)
                 .gpuLayers(-1)
                 .modelLoading(ModelLoading.MAP)
+                .packedWeights(true)
                 .memoryBudget(MemorySize.parse("2 gb"))
                 .adaptersMemoryBudget(MemorySize.parse("64 mb"))
                 .adapter("tone", "/other/tone.gguf")
@@ -179,6 +181,7 @@ class LlamafuOptionsTest {
                         .threads(3)
                         .gpuLayers(-1)
                         .modelLoading(ModelLoading.MAP)
+                        .packedWeights(true)
                         .memoryBudget(2L << 30)
                         .adapterMemoryBudget(64L << 20)
                         .adapter("tone", Path.of("/other/tone.gguf"))

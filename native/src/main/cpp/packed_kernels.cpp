@@ -1,0 +1,232 @@
+#include "packed_kernels.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <initializer_list>
+#include <type_traits>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace llamafu {
+
+#if defined(__x86_64__)
+
+namespace {
+
+#define LLAMAFU_INLINE LLAMAFU_TARGET inline __attribute__((always_inline))
+
+// What AVX2 without and with VNNI share: vectors of eight.
+#define LLAMAFU_AVX2                                                                                                        \
+    constexpr int L = 8;                                                                                                    \
+    constexpr int MAX_WIDTH = 4;                                                                                            \
+    using V = __m256;                                                                                                       \
+    using I = __m256i;                                                                                                      \
+    LLAMAFU_INLINE I load(const uint8_t * p) { return _mm256_loadu_si256(reinterpret_cast<const I *>(p)); }                 \
+    LLAMAFU_INLINE I broadcast(int32_t i) { return _mm256_set1_epi32(i); }                                                  \
+    LLAMAFU_INLINE V broadcast_float(const void * p) { return _mm256_broadcast_ss(static_cast<const float *>(p)); }         \
+    LLAMAFU_INLINE I and_bytes(I v, int mask) { return _mm256_and_si256(v, _mm256_set1_epi8(static_cast<char>(mask))); }    \
+    LLAMAFU_INLINE I or_bits(I a, I b) { return _mm256_or_si256(a, b); }                                                    \
+    template <int N> LLAMAFU_INLINE I shift_right(I v) { return _mm256_srli_epi16(v, N); }                                  \
+    template <int N> LLAMAFU_INLINE I shift_left(I v) { return _mm256_slli_epi16(v, N); }                                   \
+    LLAMAFU_INLINE V to_float(I v) { return _mm256_cvtepi32_ps(v); }                                                        \
+    LLAMAFU_INLINE V fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }                                                \
+    LLAMAFU_INLINE V fma_negated(V a, V b, V c) { return _mm256_fnmadd_ps(a, b, c); }                                       \
+    LLAMAFU_INLINE V load_f16(const uint8_t * p) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p))); } \
+    LLAMAFU_INLINE V load_u8(const uint8_t * p) {                                                                           \
+        return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p))));             \
+    }                                                                                                                       \
+    LLAMAFU_INLINE V load_i8(const uint8_t * p) {                                                                           \
+        return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p))));             \
+    }                                                                                                                       \
+    LLAMAFU_INLINE I load_u8_pairs(const uint8_t * p) {                                                                     \
+        return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));                                 \
+    }                                                                                                                       \
+    LLAMAFU_INLINE void store(float * p, V v, int count) {                                                                  \
+        if (count >= L) {                                                                                                   \
+            _mm256_storeu_ps(p, v);                                                                                         \
+        } else {                                                                                                            \
+            alignas(32) float values[L];                                                                                    \
+            _mm256_store_ps(values, v);                                                                                     \
+            for (int i = 0; i < count; ++i) {                                                                               \
+                p[i] = values[i];                                                                                           \
+            }                                                                                                               \
+        }                                                                                                                   \
+    }                                                                                                                       \
+    LLAMAFU_INLINE I magnitude_bits(const float * p) {                                                                      \
+        return _mm256_and_si256(load(reinterpret_cast<const uint8_t *>(p)), _mm256_set1_epi32(0x7fffffff));                 \
+    }                                                                                                                       \
+    LLAMAFU_INLINE I max(I a, I b) { return _mm256_max_epi32(a, b); }                                                       \
+    LLAMAFU_INLINE int32_t max_of(I v) {                                                                                    \
+        __m128i m = _mm_max_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));                               \
+        m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));                                                                   \
+        return _mm_cvtsi128_si32(_mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1)));                                             \
+    }                                                                                                                       \
+    LLAMAFU_INLINE int32_t quantize_16(const float * x, float inverse, int8_t * out) {                                      \
+        const V factor = _mm256_set1_ps(inverse);                                                                           \
+        const I low = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), factor));                                        \
+        const I high = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8), factor));                                   \
+        const I words = _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8);                                      \
+        const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));           \
+        _mm_storeu_si128(reinterpret_cast<__m128i *>(out), bytes);                                                          \
+        /* |sum| < 2^15, so biased bytes sum exactly */                                                                     \
+        const __m128i sums = _mm_sad_epu8(_mm_xor_si128(bytes, _mm_set1_epi8(-128)), _mm_setzero_si128());                  \
+        return _mm_cvtsi128_si32(sums) + _mm_extract_epi16(sums, 4) - 16 * 128;                                             \
+    }
+
+namespace avx2 {
+
+#define LLAMAFU_TARGET __attribute__((target("avx2,fma,f16c")))
+LLAMAFU_AVX2
+
+/// w up to 127, as its sums of two products must fit 16 bits
+LLAMAFU_INLINE I dot(I sum, I w, I a) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(w, a), _mm256_set1_epi16(1)));
+}
+
+/// w is the weight plus 128, and the signed weight is multiplied
+constexpr bool bytes_have_zero = false;
+LLAMAFU_INLINE I dot_bytes(I sum, I w, I a) {
+    const I weights = _mm256_xor_si256(w, _mm256_set1_epi8(-128));
+    return dot(sum, _mm256_abs_epi8(weights), _mm256_sign_epi8(a, weights));
+}
+
+LLAMAFU_INLINE I dot_pairs(I sum, I w, I a) { return _mm256_add_epi32(sum, _mm256_madd_epi16(w, a)); }
+
+#undef LLAMAFU_INLINE
+#include "packed_kernels.inc"
+#undef LLAMAFU_TARGET
+#define LLAMAFU_INLINE LLAMAFU_TARGET inline __attribute__((always_inline))
+
+} // namespace avx2
+
+namespace avx2_vnni {
+
+#define LLAMAFU_TARGET __attribute__((target("avx2,fma,f16c,avxvnni")))
+LLAMAFU_AVX2
+
+LLAMAFU_INLINE I dot(I sum, I w, I a) { return _mm256_dpbusd_avx_epi32(sum, w, a); }
+
+constexpr bool bytes_have_zero = true;
+LLAMAFU_INLINE I dot_bytes(I sum, I w, I a) { return dot(sum, w, a); }
+
+LLAMAFU_INLINE I dot_pairs(I sum, I w, I a) { return _mm256_dpwssd_avx_epi32(sum, w, a); }
+
+#undef LLAMAFU_INLINE
+#include "packed_kernels.inc"
+#undef LLAMAFU_TARGET
+#define LLAMAFU_INLINE LLAMAFU_TARGET inline __attribute__((always_inline))
+
+} // namespace avx2_vnni
+
+namespace avx512_vnni {
+
+#define LLAMAFU_TARGET __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
+
+constexpr int L = 16;
+constexpr int MAX_WIDTH = 8;
+using V = __m512;
+using I = __m512i;
+
+LLAMAFU_INLINE I load(const uint8_t * p) { return _mm512_loadu_si512(p); }
+LLAMAFU_INLINE I broadcast(int32_t i) { return _mm512_set1_epi32(i); }
+LLAMAFU_INLINE V broadcast_float(const void * p) { return _mm512_set1_ps(*static_cast<const float *>(p)); }
+LLAMAFU_INLINE I and_bytes(I v, int mask) { return _mm512_and_si512(v, _mm512_set1_epi8(static_cast<char>(mask))); }
+LLAMAFU_INLINE I or_bits(I a, I b) { return _mm512_or_si512(a, b); }
+template <int N> LLAMAFU_INLINE I shift_right(I v) { return _mm512_srli_epi16(v, N); }
+template <int N> LLAMAFU_INLINE I shift_left(I v) { return _mm512_slli_epi16(v, N); }
+LLAMAFU_INLINE V to_float(I v) { return _mm512_cvtepi32_ps(v); }
+LLAMAFU_INLINE V fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
+LLAMAFU_INLINE V fma_negated(V a, V b, V c) { return _mm512_fnmadd_ps(a, b, c); }
+LLAMAFU_INLINE V load_f16(const uint8_t * p) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(p))); }
+LLAMAFU_INLINE V load_u8(const uint8_t * p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p))));
+}
+LLAMAFU_INLINE V load_i8(const uint8_t * p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p))));
+}
+LLAMAFU_INLINE I load_u8_pairs(const uint8_t * p) {
+    return _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(p)));
+}
+LLAMAFU_INLINE void store(float * p, V v, int count) {
+    if (count >= L) {
+        _mm512_storeu_ps(p, v);
+    } else {
+        _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1 << count) - 1), v);
+    }
+}
+LLAMAFU_INLINE I magnitude_bits(const float * p) {
+    return _mm512_and_si512(_mm512_loadu_si512(p), _mm512_set1_epi32(0x7fffffff));
+}
+LLAMAFU_INLINE I max(I a, I b) { return _mm512_max_epi32(a, b); }
+LLAMAFU_INLINE int32_t max_of(I v) { return _mm512_reduce_max_epi32(v); }
+LLAMAFU_INLINE int32_t quantize_16(const float * x, float inverse, int8_t * out) {
+    const I words = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(inverse)));
+    const __m128i bytes = _mm512_cvtsepi32_epi8(words);
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(out), bytes);
+    const __m128i sums = _mm_sad_epu8(_mm_xor_si128(bytes, _mm_set1_epi8(-128)), _mm_setzero_si128());
+    return _mm_cvtsi128_si32(sums) + _mm_extract_epi16(sums, 4) - 16 * 128;
+}
+
+LLAMAFU_INLINE I dot(I sum, I w, I a) { return _mm512_dpbusd_epi32(sum, w, a); }
+
+constexpr bool bytes_have_zero = true;
+LLAMAFU_INLINE I dot_bytes(I sum, I w, I a) { return dot(sum, w, a); }
+
+LLAMAFU_INLINE I dot_pairs(I sum, I w, I a) { return _mm512_dpwssd_epi32(sum, w, a); }
+
+#undef LLAMAFU_INLINE
+#include "packed_kernels.inc"
+#undef LLAMAFU_TARGET
+
+} // namespace avx512_vnni
+
+} // namespace
+
+bool has_packed_level(PackedLevel level) {
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    switch (level) {
+        case PackedLevel::none: return true;
+        case PackedLevel::avx2: return avx2;
+        case PackedLevel::avx2_vnni: return avx2 && __builtin_cpu_supports("avxvnni");
+        case PackedLevel::avx512_vnni:
+            return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+                && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
+    }
+    return false;
+}
+
+const PackedKernels & packed_kernels(PackedLevel level) {
+    switch (level) {
+        case PackedLevel::avx512_vnni: return avx512_vnni::kernels;
+        case PackedLevel::avx2_vnni: return avx2_vnni::kernels;
+        case PackedLevel::avx2: return avx2::kernels;
+        case PackedLevel::none: break;
+    }
+    GGML_ABORT("no packed kernels for this level");
+}
+
+#else
+
+bool has_packed_level(PackedLevel level) {
+    return level == PackedLevel::none;
+}
+
+const PackedKernels & packed_kernels(PackedLevel) {
+    GGML_ABORT("no packed kernels for this machine");
+}
+
+#endif
+
+PackedLevel best_packed_level() {
+    for (PackedLevel level : { PackedLevel::avx512_vnni, PackedLevel::avx2_vnni, PackedLevel::avx2 }) {
+        if (has_packed_level(level)) {
+            return level;
+        }
+    }
+    return PackedLevel::none;
+}
+
+} // namespace llamafu

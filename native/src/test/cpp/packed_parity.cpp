@@ -1,0 +1,548 @@
+// Compares products of packed weights, and attention, with the same in double precision, for every format, instruction
+// set, width of a tile and kind of remainder; and demands the same bits of a row alone and in batches, with any number of
+// threads and every instruction set, up to the logits of random models.
+
+#include "attention_kernels.h"
+#include "packed_formats.h"
+#include "packed_kernels.h"
+#include "packed_weights.h"
+#include "random_model.h"
+
+#include "ggml-alloc.h"
+#include "ggml-backend.h"
+#include "ggml-cpu.h"
+#include "ggml-cpu/traits.h"
+#include "llama.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <unistd.h>
+
+using namespace llamafu;
+
+namespace {
+
+constexpr int most_rows = 33;
+constexpr double tolerance = 1e-5; // of the sum of the products' magnitudes
+
+struct Shape {
+    int64_t columns;
+    int64_t rows;
+};
+
+void require(bool condition, const std::string & what) {
+    if (!condition) {
+        throw std::runtime_error(what);
+    }
+}
+
+std::vector<float> random_values(size_t count, uint32_t seed) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal;
+    std::vector<float> values(count);
+    for (float & value : values) {
+        value = normal(random);
+    }
+    return values;
+}
+
+/// The values that the kernels multiply instead of x: in each block, whole multiples of a 127th of its largest magnitude.
+std::vector<double> rounded(const std::vector<float> & x, int64_t block) {
+    std::vector<double> result(x.size());
+    for (size_t first = 0; first < x.size(); first += block) {
+        float largest = 0;
+        for (int64_t i = 0; i < block; ++i) {
+            largest = std::max(largest, std::fabs(x[first + i]));
+        }
+        const float scale = largest / 127.0f;
+        const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
+        for (int64_t i = 0; i < block; ++i) {
+            result[first + i] = static_cast<double>(std::nearbyint(x[first + i] * inverse)) * static_cast<double>(scale);
+        }
+    }
+    return result;
+}
+
+/// Weights in our buffer type, and what ggml's own types say they are.
+class Weights {
+public:
+    Weights(ggml_type type, Shape shape, uint32_t seed)
+        : type(type), shape(shape), context_(ggml_init({ ggml_tensor_overhead(), nullptr, true }), ggml_free),
+          tensor(ggml_new_tensor_2d(context_.get(), type, shape.columns, shape.rows)),
+          buffer_(ggml_backend_alloc_ctx_tensors_from_buft(context_.get(), ggml_backend_cpu_get_extra_buffer_types().front()),
+                  ggml_backend_buffer_free) {
+        ggml_set_name(tensor, "token_embd.weight"); // the only table of rows that is packed
+        const std::vector<float> values = random_values(static_cast<size_t>(shape.columns * shape.rows), seed);
+        std::vector<uint8_t> quantized(ggml_nbytes(tensor));
+        ggml_quantize_chunk(type, values.data(), quantized.data(), 0, shape.rows, shape.columns, nullptr);
+        floats.resize(values.size());
+        ggml_get_type_traits(type)->to_float(quantized.data(), floats.data(), static_cast<int64_t>(floats.size()));
+        ggml_backend_tensor_set(tensor, quantized.data(), 0, quantized.size());
+    }
+
+    const ggml_type type;
+    const Shape shape;
+    std::vector<float> floats;
+
+private:
+    std::unique_ptr<ggml_context, decltype(&ggml_free)> context_;
+
+public:
+    ggml_tensor * const tensor;
+
+private:
+    std::unique_ptr<ggml_backend_buffer, decltype(&ggml_backend_buffer_free)> buffer_;
+};
+
+/// Computes a node with packed weights and a second source.
+std::vector<float> compute(const Weights & weights, ggml_op op, const void * source, int64_t rows, int threads) {
+    const std::unique_ptr<ggml_context, decltype(&ggml_free)> context(
+        ggml_init({ 8 * ggml_tensor_overhead() + ggml_graph_overhead(), nullptr, true }), ggml_free);
+    ggml_tensor * input = op == GGML_OP_MUL_MAT ? ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, weights.shape.columns, rows)
+                                                : ggml_new_tensor_1d(context.get(), GGML_TYPE_I32, rows);
+    ggml_tensor * output = op == GGML_OP_MUL_MAT ? ggml_mul_mat(context.get(), weights.tensor, input)
+                                                 : ggml_get_rows(context.get(), weights.tensor, input);
+    ggml_cgraph * graph = ggml_new_graph(context.get());
+    ggml_build_forward_expand(graph, output);
+    const std::unique_ptr<ggml_backend, decltype(&ggml_backend_free)> backend(ggml_backend_cpu_init(), ggml_backend_free);
+    ggml_backend_cpu_set_n_threads(backend.get(), threads);
+    require(ggml_backend_supports_op(backend.get(), output), "the backend supports the node");
+    const std::unique_ptr<ggml_backend_buffer, decltype(&ggml_backend_buffer_free)> buffer(
+        ggml_backend_alloc_ctx_tensors(context.get(), backend.get()), ggml_backend_buffer_free);
+    ggml_backend_tensor_set(input, source, 0, ggml_nbytes(input));
+    require(ggml_backend_graph_compute(backend.get(), graph) == GGML_STATUS_SUCCESS, "the node is computed");
+    std::vector<float> result(static_cast<size_t>(ggml_nelements(output)));
+    ggml_backend_tensor_get(output, result.data(), 0, ggml_nbytes(output));
+    return result;
+}
+
+std::string name_of(const Weights & weights) {
+    return std::string(ggml_type_name(weights.type)) + " " + std::to_string(weights.shape.rows) + " x "
+        + std::to_string(weights.shape.columns);
+}
+
+/// All rows at once with one level's kernels, in tiles of one width.
+std::vector<float> multiply(PackedLevel level, const Weights & weights, const std::vector<float> & x, int width) {
+    const PackedKernels & kernels = packed_kernels(level);
+    const PackedFormat & format = *packed_format(weights.type);
+    const int64_t columns = weights.shape.columns, rows = weights.shape.rows, blocks = columns / format.block;
+    std::vector<float> result(static_cast<size_t>(most_rows * rows));
+    std::vector<int32_t> tile(static_cast<size_t>(width * blocks * activation_words(format)));
+    for (int first = 0; first < most_rows; first += width) {
+        const int count = std::min(width, most_rows - first);
+        for (int c = 0; c < count; ++c) {
+            kernels.quantize(format, x.data() + (first + c) * columns, 0, blocks, count, c, tile.data());
+        }
+        for (int64_t row = 0; row < rows; row += PackedFormat::panel_rows) {
+            kernels.multiply(weights.type, count)(
+                static_cast<const uint8_t *>(weights.tensor->data) + row / PackedFormat::panel_rows * format.panel_bytes(columns),
+                blocks, tile.data(), result.data() + first * rows + row, static_cast<size_t>(rows),
+                static_cast<int>(std::min(PackedFormat::panel_rows, rows - row)));
+        }
+    }
+    return result;
+}
+
+void check(ggml_type type, Shape shape, uint32_t seed) {
+    const Weights weights(type, shape, seed);
+    std::vector<float> x = random_values(static_cast<size_t>(most_rows * shape.columns), seed + 1);
+    std::fill_n(x.begin(), shape.columns, 0.0f); // a row of nothing
+    x[static_cast<size_t>(shape.columns)] = 1e4f; // an outlier
+    const std::vector<float> products = compute(weights, GGML_OP_MUL_MAT, x.data(), most_rows, 1);
+
+    const std::vector<double> activations = rounded(x, packed_format(type)->block);
+    double worst = 0;
+    for (int64_t c = 0; c < most_rows; ++c) {
+        for (int64_t r = 0; r < shape.rows; ++r) {
+            double sum = 0, magnitude = 1e-9;
+            for (int64_t k = 0; k < shape.columns; ++k) {
+                const double product = static_cast<double>(weights.floats[static_cast<size_t>(r * shape.columns + k)])
+                    * activations[static_cast<size_t>(c * shape.columns + k)];
+                sum += product;
+                magnitude += std::fabs(product);
+            }
+            const double difference = std::fabs(sum - static_cast<double>(products[static_cast<size_t>(c * shape.rows + r)]));
+            worst = std::max(worst, std::isfinite(difference) ? difference / magnitude : INFINITY);
+        }
+    }
+    std::printf("%-14s %.1e of the products' magnitudes\n", name_of(weights).c_str(), worst);
+    require(worst < tolerance, name_of(weights) + " differs from the sum in double precision");
+
+    for (int rows = 1; rows < most_rows; ++rows) {
+        for (int threads = 1; threads <= 3; ++threads) {
+            const int first = (rows * 7 + threads) % (most_rows - rows + 1);
+            const std::vector<float> some = compute(weights, GGML_OP_MUL_MAT, x.data() + first * shape.columns, rows, threads);
+            require(std::memcmp(some.data(), products.data() + first * shape.rows, some.size() * sizeof(float)) == 0,
+                    name_of(weights) + ": " + std::to_string(rows) + " rows with " + std::to_string(threads)
+                        + " threads have other bits than in the whole batch");
+        }
+    }
+    for (PackedLevel level : { PackedLevel::avx2, PackedLevel::avx2_vnni, PackedLevel::avx512_vnni }) {
+        if (!has_packed_level(level)) {
+            continue;
+        }
+        for (int width = 1; width <= packed_kernels(level).max_width; ++width) {
+            require(multiply(level, weights, x, width) == products,
+                    name_of(weights) + ": tiles of " + std::to_string(width) + " rows have other bits with level "
+                        + std::to_string(static_cast<int>(level)));
+        }
+    }
+
+    std::vector<int32_t> indexes;
+    for (int64_t row = shape.rows - 1; row >= 0; row -= 3) {
+        indexes.push_back(static_cast<int32_t>(row));
+    }
+    const std::vector<float> found = compute(weights, GGML_OP_GET_ROWS, indexes.data(), static_cast<int64_t>(indexes.size()), 2);
+    for (size_t i = 0; i < found.size(); ++i) {
+        const int64_t row = indexes[i / static_cast<size_t>(shape.columns)];
+        const float expected = weights.floats[static_cast<size_t>(row * shape.columns) + i % static_cast<size_t>(shape.columns)];
+        require(std::fabs(found[i] - expected) <= 1e-6f * std::max(1.0f, std::fabs(expected)), name_of(weights) + ": a row is found");
+    }
+}
+
+/// What is not finite must not become a number.
+void check_not_finite(ggml_type type) {
+    const Weights weights(type, { 512, 16 }, 3);
+    for (float bad : { NAN, INFINITY, -INFINITY }) {
+        std::vector<float> x = random_values(512, 4);
+        x[300] = bad;
+        for (float product : compute(weights, GGML_OP_MUL_MAT, x.data(), 1, 1)) {
+            require(!std::isfinite(product), name_of(weights) + ": a product of " + std::to_string(bad) + " is a number");
+        }
+    }
+}
+
+struct AttentionShape {
+    int64_t heads;
+    int64_t key_heads;
+    int64_t key_size;
+    int64_t value_size;
+    int64_t cells;
+    int64_t positions;
+};
+
+/// One sequence, whose positions are its last cells; each sees the cells up to its own.
+class AttentionCase {
+public:
+    explicit AttentionCase(const AttentionShape & shape)
+        : shape(shape), q(random_values(static_cast<size_t>(shape.positions * shape.heads * shape.key_size), 5)),
+          k(halves(random_values(static_cast<size_t>(shape.cells * shape.key_heads * shape.key_size), 6))),
+          v(halves(random_values(static_cast<size_t>(shape.cells * shape.key_heads * shape.value_size), 7))) {}
+
+    /// The positions first <= p < last, computed as a node.
+    std::vector<float> compute(int64_t first, int64_t last, int threads) const {
+        const std::unique_ptr<ggml_context, decltype(&ggml_free)> context(
+            ggml_init({ 16 * ggml_tensor_overhead() + ggml_graph_overhead(), nullptr, true }), ggml_free);
+        ggml_context * c = context.get();
+        const int64_t rows = last - first;
+        ggml_tensor * queries = ggml_new_tensor_3d(c, GGML_TYPE_F32, shape.key_size, shape.heads, rows);
+        ggml_tensor * keys = ggml_new_tensor_3d(c, GGML_TYPE_F16, shape.key_size, shape.key_heads, shape.cells);
+        ggml_tensor * values = ggml_new_tensor_3d(c, GGML_TYPE_F16, shape.value_size, shape.key_heads, shape.cells);
+        ggml_tensor * mask = ggml_new_tensor_2d(c, GGML_TYPE_F16, shape.cells, rows);
+        ggml_tensor * node = ggml_flash_attn_ext(c, ggml_permute(c, queries, 0, 2, 1, 3), ggml_permute(c, keys, 0, 2, 1, 3),
+                                                 ggml_permute(c, values, 0, 2, 1, 3), mask, scale(), 0, 0);
+        ggml_cgraph * graph = ggml_new_graph(c);
+        ggml_build_forward_expand(graph, node);
+        const std::unique_ptr<ggml_backend, decltype(&ggml_backend_free)> backend(ggml_backend_cpu_init(), ggml_backend_free);
+        ggml_backend_cpu_set_n_threads(backend.get(), threads);
+        const std::unique_ptr<ggml_backend_buffer, decltype(&ggml_backend_buffer_free)> buffer(
+            ggml_backend_alloc_ctx_tensors(c, backend.get()), ggml_backend_buffer_free);
+        const std::vector<ggml_fp16_t> seen = mask_of(first, last);
+        ggml_backend_tensor_set(queries, q.data() + first * shape.heads * shape.key_size, 0, ggml_nbytes(queries));
+        ggml_backend_tensor_set(keys, k.data(), 0, ggml_nbytes(keys));
+        ggml_backend_tensor_set(values, v.data(), 0, ggml_nbytes(values));
+        ggml_backend_tensor_set(mask, seen.data(), 0, ggml_nbytes(mask));
+        require(ggml_backend_graph_compute(backend.get(), graph) == GGML_STATUS_SUCCESS, "attention is computed");
+        std::vector<float> result(static_cast<size_t>(ggml_nelements(node)));
+        ggml_backend_tensor_get(node, result.data(), 0, ggml_nbytes(node));
+        return result;
+    }
+
+    /// All positions with one level's kernels.
+    std::vector<float> compute(CpuLevel level) const {
+        const AttentionKernels & kernels = attention_kernels(level);
+        const int64_t group = shape.heads / shape.key_heads;
+        std::vector<float> result(static_cast<size_t>(shape.positions * shape.heads * shape.value_size));
+        std::vector<float> scratch(kernels.scratch(group * shape.positions, shape.key_size, shape.value_size));
+        const std::vector<ggml_fp16_t> seen = mask_of(0, shape.positions);
+        for (int64_t head = 0; head < shape.key_heads; ++head) {
+            AttentionTask task = {};
+            task.q = reinterpret_cast<const char *>(q.data() + head * group * shape.key_size);
+            task.q_head = static_cast<size_t>(shape.key_size) * sizeof(float);
+            task.q_row = static_cast<size_t>(shape.heads) * task.q_head;
+            task.k = reinterpret_cast<const char *>(k.data() + head * shape.key_size);
+            task.k_row = static_cast<size_t>(shape.key_heads * shape.key_size) * sizeof(ggml_fp16_t);
+            task.v = reinterpret_cast<const char *>(v.data() + head * shape.value_size);
+            task.v_row = static_cast<size_t>(shape.key_heads * shape.value_size) * sizeof(ggml_fp16_t);
+            task.mask = reinterpret_cast<const char *>(seen.data());
+            task.mask_row = static_cast<size_t>(shape.cells) * sizeof(ggml_fp16_t);
+            task.out = result.data() + head * group * shape.value_size;
+            task.out_head = static_cast<size_t>(shape.value_size) * sizeof(float);
+            task.out_row = static_cast<size_t>(shape.heads) * task.out_head;
+            task.heads = group;
+            task.rows = shape.positions;
+            task.cells = shape.cells;
+            task.key_size = shape.key_size;
+            task.value_size = shape.value_size;
+            task.scale = scale();
+            kernels.attend(task, scratch.data());
+        }
+        return result;
+    }
+
+    std::vector<double> expected() const {
+        std::vector<double> result(static_cast<size_t>(shape.positions * shape.heads * shape.value_size));
+        const int64_t group = shape.heads / shape.key_heads;
+        for (int64_t p = 0; p < shape.positions; ++p) {
+            for (int64_t h = 0; h < shape.heads; ++h) {
+                const int64_t cells = shape.cells - padding - shape.positions + p + 1;
+                std::vector<double> weights(static_cast<size_t>(cells));
+                double total = 0;
+                for (int64_t cell = 0; cell < cells; ++cell) {
+                    double product = 0;
+                    for (int64_t d = 0; d < shape.key_size; ++d) {
+                        product += static_cast<double>(q[static_cast<size_t>((p * shape.heads + h) * shape.key_size + d)])
+                            * half(k, (cell * shape.key_heads + h / group) * shape.key_size + d);
+                    }
+                    total += weights[static_cast<size_t>(cell)] = std::exp(product * static_cast<double>(scale()));
+                }
+                for (int64_t cell = 0; cell < cells; ++cell) {
+                    for (int64_t d = 0; d < shape.value_size; ++d) {
+                        result[static_cast<size_t>((p * shape.heads + h) * shape.value_size + d)] +=
+                            weights[static_cast<size_t>(cell)] / total * half(v, (cell * shape.key_heads + h / group) * shape.value_size + d);
+                    }
+                }
+            }
+        }
+        return result;
+    }
+
+    const AttentionShape shape;
+
+private:
+    static constexpr int64_t padding = 9; // cells after the last position
+
+    float scale() const { return 1.0f / std::sqrt(static_cast<float>(shape.key_size)); }
+
+    static std::vector<ggml_fp16_t> halves(const std::vector<float> & values) {
+        std::vector<ggml_fp16_t> result(values.size());
+        ggml_fp32_to_fp16_row(values.data(), result.data(), static_cast<int64_t>(values.size()));
+        return result;
+    }
+
+    static double half(const std::vector<ggml_fp16_t> & values, int64_t index) {
+        return static_cast<double>(ggml_fp16_to_fp32(values[static_cast<size_t>(index)]));
+    }
+
+    std::vector<ggml_fp16_t> mask_of(int64_t first, int64_t last) const {
+        std::vector<ggml_fp16_t> mask;
+        for (int64_t p = first; p < last; ++p) {
+            for (int64_t cell = 0; cell < shape.cells; ++cell) {
+                mask.push_back(ggml_fp32_to_fp16(cell <= shape.cells - padding - shape.positions + p ? 0.0f : -INFINITY));
+            }
+        }
+        return mask;
+    }
+
+    std::vector<float> q;
+    std::vector<ggml_fp16_t> k;
+    std::vector<ggml_fp16_t> v;
+};
+
+void check_attention(const AttentionShape & shape) {
+    const AttentionCase attention(shape);
+    const std::vector<float> all = attention.compute(0, shape.positions, 1);
+    const std::vector<double> expected = attention.expected();
+    double worst = 0;
+    for (size_t i = 0; i < all.size(); ++i) {
+        const double difference = std::fabs(static_cast<double>(all[i]) - expected[i]);
+        worst = std::max(worst, std::isfinite(difference) ? difference : INFINITY);
+    }
+    const std::string name = "attention of " + std::to_string(shape.heads) + " heads of " + std::to_string(shape.key_size) + " to "
+        + std::to_string(shape.cells) + " cells";
+    std::printf("%s: %.1e\n", name.c_str(), worst);
+    require(worst < tolerance, name + " differs from that in double precision");
+    const size_t row = static_cast<size_t>(shape.heads * shape.value_size);
+    for (int64_t rows = 1; rows < shape.positions; ++rows) {
+        const int64_t first = rows * 7 % (shape.positions - rows + 1);
+        const int threads = static_cast<int>(rows % 3) + 1;
+        const std::vector<float> some = attention.compute(first, first + rows, threads);
+        require(std::memcmp(some.data(), all.data() + static_cast<size_t>(first) * row, some.size() * sizeof(float)) == 0,
+                name + ": " + std::to_string(rows) + " positions have other bits than in the whole batch");
+    }
+    for (CpuLevel level : { CpuLevel::avx2, CpuLevel::avx512 }) {
+        require(level > best_cpu_level() || attention.compute(level) == all,
+                name + " has other bits with level " + std::to_string(static_cast<int>(level)));
+    }
+}
+
+void check_refusals() {
+    const std::unique_ptr<ggml_context, decltype(&ggml_free)> context(ggml_init({ 16 * ggml_tensor_overhead(), nullptr, true }), ggml_free);
+    ggml_tensor * experts = ggml_new_tensor_3d(context.get(), GGML_TYPE_Q8_0, 64, 32, 4);
+    ggml_tensor * x = ggml_new_tensor_3d(context.get(), GGML_TYPE_F32, 64, 2, 8);
+    ggml_tensor * ids = ggml_new_tensor_2d(context.get(), GGML_TYPE_I32, 2, 8);
+    ggml_tensor * product = ggml_mul_mat_id(context.get(), experts, x, ids);
+    ggml_tensor * weights = ggml_new_tensor_2d(context.get(), GGML_TYPE_Q8_0, 64, 32);
+    ggml_tensor * dense = ggml_mul_mat(context.get(), weights, ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, 64, 8));
+    const std::unique_ptr<ggml_backend_buffer, decltype(&ggml_backend_buffer_free)> buffer(
+        ggml_backend_buft_alloc_buffer(ggml_backend_cpu_get_extra_buffer_types().front(), 0), ggml_backend_buffer_free);
+    experts->buffer = buffer.get();
+    weights->buffer = buffer.get();
+    ggml_backend_dev_t device = ggml_backend_reg_dev_get(ggml_backend_cpu_reg(), 0);
+    require(!ggml_backend_dev_supports_op(device, product), "experts stay with llama.cpp");
+    require(ggml_backend_dev_supports_op(device, dense), "other weights do not");
+    const PlainWeights plain;
+    require(!ggml_backend_dev_supports_op(device, dense), "all weights stay with llama.cpp when that is asked for");
+}
+
+/// The logits after the last token of each of some prompts.
+class Decoding {
+public:
+    Decoding(llama_model * model, int threads, int batch) : batch_(batch), context_(create(model, threads, batch), llama_free) {}
+
+    /// All prompts together; each step takes a random number of tokens of a random prompt, until the batch is full.
+    std::vector<std::vector<float>> decode(const std::vector<std::vector<llama_token>> & prompts, std::mt19937 & random) {
+        llama_memory_clear(llama_get_memory(context_.get()), true);
+        std::vector<std::vector<float>> logits(prompts.size());
+        std::vector<size_t> done(prompts.size());
+        while (done != sizes(prompts)) {
+            std::vector<size_t> next = done;
+            llama_batch tokens = llama_batch_init(batch_, 0, 1);
+            while (tokens.n_tokens < batch_ && next != sizes(prompts)) {
+                const size_t i = random() % prompts.size();
+                const size_t count = std::min<size_t>({ prompts[i].size() - next[i], 1 + random() % 40,
+                                                        static_cast<size_t>(batch_ - tokens.n_tokens) });
+                for (size_t n = 0; n < count; ++n, ++tokens.n_tokens, ++next[i]) {
+                    tokens.token[tokens.n_tokens] = prompts[i][next[i]];
+                    tokens.pos[tokens.n_tokens] = static_cast<llama_pos>(next[i]);
+                    tokens.n_seq_id[tokens.n_tokens] = 1;
+                    tokens.seq_id[tokens.n_tokens][0] = static_cast<llama_seq_id>(i);
+                    tokens.logits[tokens.n_tokens] = next[i] + 1 == prompts[i].size();
+                }
+            }
+            const int status = llama_decode(context_.get(), tokens);
+            require(status == 0, "a batch is decoded");
+            for (int t = 0; t < tokens.n_tokens; ++t) {
+                if (tokens.logits[t]) {
+                    const float * values = llama_get_logits_ith(context_.get(), t);
+                    logits[static_cast<size_t>(tokens.seq_id[t][0])].assign(values, values + vocabulary);
+                }
+            }
+            llama_batch_free(tokens);
+            done = next;
+        }
+        return logits;
+    }
+
+    static constexpr int sequences = 8;
+    static constexpr int vocabulary = 1000;
+
+private:
+    static llama_context * create(llama_model * model, int threads, int batch) {
+        llama_context_params params = llama_context_default_params();
+        params.n_seq_max = sequences;
+        params.n_ctx = 256 * sequences;
+        params.n_batch = static_cast<uint32_t>(batch);
+        params.n_ubatch = static_cast<uint32_t>(batch);
+        params.n_threads = threads;
+        params.n_threads_batch = threads;
+        params.kv_unified = false;
+        return llama_init_from_model(model, params);
+    }
+
+    static std::vector<size_t> sizes(const std::vector<std::vector<llama_token>> & prompts) {
+        std::vector<size_t> result;
+        for (const std::vector<llama_token> & prompt : prompts) {
+            result.push_back(prompt.size());
+        }
+        return result;
+    }
+
+    const int batch_;
+    const std::unique_ptr<llama_context, decltype(&llama_free)> context_;
+};
+
+void check_model(ggml_type type) {
+    const ModelShape shape = { 256, 2, 4, 2, 512, Decoding::vocabulary, type, type == GGML_TYPE_Q8_0 };
+    const std::filesystem::path file = std::filesystem::temp_directory_path() / ("packed_parity." + std::to_string(getpid()) + ".gguf");
+    write_model(file, shape, 8);
+    llama_model_params params = llama_model_default_params();
+    params.load_mode = LLAMA_LOAD_MODE_NONE;
+    const std::unique_ptr<llama_model, decltype(&llama_model_free)> model(llama_model_load_from_file(file.c_str(), params), llama_model_free);
+    std::filesystem::remove(file);
+    require(model != nullptr, "the model is loaded");
+
+    std::mt19937 random(9);
+    std::vector<std::vector<llama_token>> prompts(Decoding::sequences);
+    for (std::vector<llama_token> & prompt : prompts) {
+        prompt.resize(1 + random() % 150);
+        for (llama_token & token : prompt) {
+            token = static_cast<llama_token>(random() % Decoding::vocabulary);
+        }
+    }
+    Decoding whole(model.get(), 1, 256);
+    std::vector<std::vector<float>> alone;
+    for (const std::vector<llama_token> & prompt : prompts) {
+        alone.push_back(whole.decode({ prompt }, random).front());
+    }
+    for (int threads = 1; threads <= 3; ++threads) {
+        for (int batch : { 16, 100, 256 }) {
+            Decoding together(model.get(), threads, batch);
+            const std::vector<std::vector<float>> logits = together.decode(prompts, random);
+            for (size_t i = 0; i < prompts.size(); ++i) {
+                require(std::memcmp(logits[i].data(), alone[i].data(), alone[i].size() * sizeof(float)) == 0,
+                        std::string("a ") + ggml_type_name(type) + " model: sequence " + std::to_string(i) + " in batches of "
+                            + std::to_string(batch) + " with " + std::to_string(threads) + " threads has other logits than alone");
+            }
+        }
+    }
+    std::printf("a %s model: the same bits alone and together\n", ggml_type_name(type));
+}
+
+} // namespace
+
+int main() {
+    try {
+        if (best_packed_level() == PackedLevel::none) {
+            std::puts("this machine has no packed kernels\nPASSED");
+            return EXIT_SUCCESS;
+        }
+        use_packed_weights();
+        llama_log_set([](ggml_log_level, const char *, void *) {}, nullptr);
+        for (ggml_type type : { GGML_TYPE_Q8_0, GGML_TYPE_Q4_0 }) {
+            for (Shape shape : { Shape{ 32, 16 }, Shape{ 96, 7 }, Shape{ 576, 200 }, Shape{ 1536, 33 } }) {
+                check(type, shape, 1);
+            }
+        }
+        for (ggml_type type : { GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K }) {
+            for (Shape shape : { Shape{ 256, 16 }, Shape{ 512, 7 }, Shape{ 2048, 40 } }) {
+                check(type, shape, 2);
+            }
+        }
+        for (ggml_type type : { GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K }) {
+            check_not_finite(type);
+        }
+        check_attention({ 9, 3, 64, 64, 256, 40 });
+        check_attention({ 8, 2, 48, 48, 75, 33 });
+        check_attention({ 4, 4, 128, 112, 512, 20 });
+        check_refusals();
+        for (ggml_type type : { GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K }) {
+            check_model(type);
+        }
+        std::puts("PASSED");
+        return EXIT_SUCCESS;
+    } catch (const std::exception & e) {
+        std::printf("FAILED: %s\n", e.what());
+        return EXIT_FAILURE;
+    }
+}
