@@ -38,7 +38,10 @@ class ArchitectureTest {
     private static final String ARTIFACT = "io.llamafu.flink.artifact";
     private static final String FLINK_ROOMS = "io.llamafu.flink.*..";
     private static final String CHAT = "io.llamafu.chat";
+    private static final String COMPLETION = "io.llamafu.flink.completion";
+    private static final String OPTIONS = "io.llamafu.flink.options";
     private static final String TABLE = "io.llamafu.flink.table";
+    private static final String LABEL = "io.llamafu.flink.label";
     private static final String CLUSTER = "io.llamafu.examples.cluster";
     private static final String EXAMPLES = "io.llamafu.examples..";
     private static final String OURS = "io.llamafu..";
@@ -142,6 +145,26 @@ class ArchitectureTest {
         rule.check(CLASSES);
     }
 
+    @Test
+    void labelJob() {
+        ArchRule rule = mayUse(LABEL, ROOT, ADAPTER, ENGINE, GRAMMAR, CHAT, FLINK_API, ARTIFACT, COMPLETION, OPTIONS, LABEL)
+                .because("it asks as SQL does, but needs no SQL on its class path");
+        rule.check(CLASSES);
+    }
+
+    /** The installed jar does not contain them. */
+    @Test
+    void onlyTwoClassesNeedParquet() {
+        ArchRule rule = noClasses()
+                .that()
+                .haveNameNotMatching("io\\.llamafu\\.flink\\.label\\.ParquetRow(Reader|Writer)(\\$.*)?")
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage("org.apache.parquet..", "org.apache.hadoop..")
+                .because("whoever labels other files has no such libraries");
+        rule.check(CLASSES);
+    }
+
     /** The JVM runs these on a thread that the first job to need it starts, and that never ends. */
     @Test
     void nothingRunsOnAThreadThatOutlivesItsJob() {
@@ -205,10 +228,10 @@ class ArchitectureTest {
     }
 
     @Test
-    void tableMarksWhatUsersMayRelyOn() {
+    void tableAndLabelJobMarkWhatUsersMayRelyOn() {
         ArchRule rule = classes()
                 .that()
-                .resideInAPackage(TABLE)
+                .resideInAnyPackage(TABLE, LABEL)
                 .and()
                 .arePublic()
                 .and()
@@ -241,7 +264,7 @@ class ArchitectureTest {
                 .that()
                 .resideInAPackage(FLINK_ROOMS)
                 .and()
-                .resideOutsideOfPackage(TABLE)
+                .resideOutsideOfPackages(TABLE, LABEL)
                 .and()
                 .arePublic()
                 .and()
@@ -273,12 +296,15 @@ class ArchitectureTest {
     }
 
     @Test
-    void onlyExamplesPrint() {
+    void onlyExamplesAndTheLabelJobPrint() {
         ArchRule rule = noClasses()
                 .that()
                 .resideOutsideOfPackage(EXAMPLES)
+                .and()
+                .doNotHaveFullyQualifiedName(LABEL + ".LabelJob")
                 .should(ACCESS_STANDARD_STREAMS)
-                .because("a TaskManager's output is its log");
+                .because(
+                        "a TaskManager's output is its log; the label job is a command line, which no TaskManager runs");
         rule.check(CLASSES);
     }
 

@@ -51,5 +51,11 @@ public enum ErrorCode {
     /** There is no native library for this platform, or it could not be loaded. */
     NATIVE_LIBRARY_UNAVAILABLE,
     /** This CPU lacks instructions that the native library was built for. */
-    UNSUPPORTED_CPU
+    UNSUPPORTED_CPU,
+    /** A file to label does not exist, cannot be read, or changed while it was read. */
+    INPUT_UNAVAILABLE,
+    /** A line of a file to label is no row of its format. */
+    MALFORMED_ROW,
+    /** The output of the label job cannot be written, read or listed. */
+    OUTPUT_UNAVAILABLE
 }

@@ -17,8 +17,4 @@ public record Ticket(String id, String tenant, long eventTime, String text, Stri
         requireNonNull(expectedStack, "expectedStack is null");
         requireNonNull(expected, "expected is null");
     }
-
-    TicketRecord toRecord() {
-        return new TicketRecord(id, tenant, eventTime, text);
-    }
 }

@@ -50,6 +50,8 @@ class InstalledJarIT {
                         "io/llamafu/flink/AdapterRoute.class",
                         "io/llamafu/flink/table/LlmComplete.class",
                         "io/llamafu/flink/table/LlamafuModule.class",
+                        "io/llamafu/flink/label/LabelJob.class",
+                        "io/llamafu/shaded/cronutils/parser/CronParser.class",
                         "io/llamafu/engine/InferenceEngine.class",
                         "io/llamafu/grammar/JsonSchemaGrammar.class",
                         "io/llamafu/shaded/jackson/databind/ObjectMapper.class",
