@@ -2,7 +2,10 @@ package io.llamafu;
 
 import java.util.concurrent.ThreadFactory;
 
-/** Threads that do not keep a process alive. */
+/**
+ * Threads that do not keep a process alive. Their context class loader is ours: they may outlive the job whose thread starts them,
+ * and a closed class loader of a job would fail whatever looks for services, such as the static initializers of Avro.
+ */
 public final class DaemonThreads {
     private static final long DEFAULT_STACK = 0;
 
@@ -21,6 +24,7 @@ public final class DaemonThreads {
         return task -> {
             Thread thread = new Thread(null, task, name, stackBytes);
             thread.setDaemon(true);
+            thread.setContextClassLoader(DaemonThreads.class.getClassLoader());
             return thread;
         };
     }
