@@ -147,7 +147,8 @@ class ArchitectureTest {
 
     @Test
     void labelJob() {
-        ArchRule rule = mayUse(LABEL, ROOT, ADAPTER, ENGINE, GRAMMAR, CHAT, FLINK_API, ARTIFACT, COMPLETION, OPTIONS, LABEL)
+        ArchRule rule = mayUse(
+                        LABEL, ROOT, ADAPTER, ENGINE, GRAMMAR, CHAT, FLINK_API, ARTIFACT, COMPLETION, OPTIONS, LABEL)
                 .because("it asks as SQL does, but needs no SQL on its class path");
         rule.check(CLASSES);
     }

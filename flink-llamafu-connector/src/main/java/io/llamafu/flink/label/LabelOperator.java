@@ -356,7 +356,11 @@ final class LabelOperator extends AbstractStreamOperator<String>
         return new Answer(
                 QuestionKeys.of(settings, outcome.provenance().getModelDigest(), question.request(), adapters),
                 completion.text(),
-                completion.labels().map(LabelScores::probability).map(Answer::rounded).orElse(null),
+                completion
+                        .labels()
+                        .map(LabelScores::probability)
+                        .map(Answer::rounded)
+                        .orElse(null),
                 question.stack().toString(),
                 adapters,
                 completion.promptTokens(),

@@ -59,8 +59,7 @@ enum LabelTask {
 
     private static void put(Map<String, String> engine, String key, LabelOption option, String value) {
         if (engine.put(key, value) != null) {
-            throw LabelArguments.invalid(
-                    "--%s and --%s are both set; leave one out.".formatted(key, option.key()));
+            throw LabelArguments.invalid("--%s and --%s are both set; leave one out.".formatted(key, option.key()));
         }
     }
 
