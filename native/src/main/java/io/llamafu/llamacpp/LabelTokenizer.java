@@ -12,6 +12,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 
 /**
  * Makes the tree of the labels of a prompt, with the tokens that the tokenizer gives to the prompt with a label after it: the
@@ -30,8 +31,8 @@ final class LabelTokenizer {
     private static final long MOST_TOKENS = 1 << 22;
 
     private final LlamaModel model;
-    /** How many tokens stand before those of a text: one if the model wants a beginning-of-sequence token. */
-    private final int begin;
+    /** See {@link #begin()}. */
+    private OptionalInt begin = OptionalInt.empty();
 
     /** The least recently used first. */
     private final LinkedHashMap<Key, Tree> trees = new LinkedHashMap<>(16, 0.75f, true);
@@ -65,9 +66,19 @@ final class LabelTokenizer {
 
     LabelTokenizer(LlamaModel model) {
         this.model = model;
-        int[] ofNothing = tokens(new Prompt(List.of()));
-        int[] ofLetter = tokens(Prompt.text("a"));
-        this.begin = ofNothing.length > 0 && ofLetter.length > 1 && ofNothing[0] == ofLetter[0] ? 1 : 0;
+    }
+
+    /**
+     * How many tokens stand before those of a text: one if the model wants a beginning-of-sequence token. Found when the first
+     * labels need it, because a vocabulary may lack the letter.
+     */
+    private synchronized int begin() {
+        if (begin.isEmpty()) {
+            int[] ofNothing = tokens(new Prompt(List.of()));
+            int[] ofLetter = tokens(Prompt.text("a"));
+            begin = OptionalInt.of(ofNothing.length > 0 && ofLetter.length > 1 && ofNothing[0] == ofLetter[0] ? 1 : 0);
+        }
+        return begin.getAsInt();
     }
 
     /**
@@ -129,7 +140,7 @@ final class LabelTokenizer {
         int[] alone = withoutBegin(tokens(tail));
         int head = promptTokens.length - alone.length;
         boolean isTail =
-                head >= begin && Arrays.equals(promptTokens, head, promptTokens.length, alone, 0, alone.length);
+                head >= begin() && Arrays.equals(promptTokens, head, promptTokens.length, alone, 0, alone.length);
         if (alone.length < 2 || !isTail) {
             return Optional.empty();
         }
@@ -195,6 +206,6 @@ final class LabelTokenizer {
     }
 
     private int[] withoutBegin(int[] tokens) {
-        return Arrays.copyOfRange(tokens, Math.min(begin, tokens.length), tokens.length);
+        return Arrays.copyOfRange(tokens, Math.min(begin(), tokens.length), tokens.length);
     }
 }

@@ -129,7 +129,7 @@ final class PrefixCache {
 
     /**
      * What other prompts began with is worth it, if nothing else holds it; and a long text, if most of it would be lost: it
-     * may come again, and a copy takes a hundredth of the time of its prefill.
+     * may come again, and a copy costs far less than its prefill.
      */
     private int worthParking(Slot slot, int kept) {
         int sound = slot.sound();

@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.charset.CharacterCodingException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 
 /** One JSON object a line; blank lines are no rows. */
 final class JsonLinesReader implements RowReader {
@@ -57,9 +58,8 @@ final class JsonLinesReader implements RowReader {
                 return Row.malformed(place, line.bytes(), ErrorCode.MALFORMED_ROW, "the line is no JSON object.");
             }
             if (columns.isEmpty()) {
-                columns = new ArrayList<>(object.properties().stream()
-                        .map(java.util.Map.Entry::getKey)
-                        .toList());
+                columns = new ArrayList<>(
+                        object.properties().stream().map(Map.Entry::getKey).toList());
             }
             return new Row(place, line.bytes(), line.bytes(), field -> value(object, field), null);
         } catch (CharacterCodingException e) {

@@ -176,8 +176,6 @@ final class LabelRun {
             return failures(result);
         } catch (InterruptedException e) {
             throw e;
-        } catch (ExecutionException e) {
-            throw failed(e);
         } catch (Exception e) {
             throw failed(e);
         }

@@ -1,11 +1,13 @@
 package io.llamafu.flink.label;
 
+import io.llamafu.adapter.Sha256;
 import org.apache.flink.core.fs.FSDataOutputStream;
 import org.apache.flink.core.fs.Path;
 
 import javax.annotation.Nullable;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.UUID;
 
@@ -105,7 +107,7 @@ final class OpenPart {
             journalLines = 0;
         }
         byte[] json = Json.write(answer);
-        byte[] line = java.util.Arrays.copyOf(json, json.length + 1);
+        byte[] line = Arrays.copyOf(json, json.length + 1);
         line[json.length] = '\n';
         journal.write(line);
         journal.flush();
@@ -131,6 +133,6 @@ final class OpenPart {
 
     /** The beginning of the names of a part's journals, however long the name of the part is. */
     static String journalName(String part) {
-        return io.llamafu.adapter.Sha256.of(part);
+        return Sha256.of(part);
     }
 }

@@ -8,6 +8,7 @@ import org.slf4j.LoggerFactory;
 
 import javax.annotation.Nullable;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -144,7 +145,7 @@ record PartLedger(Optional<Header> header, Map<String, Answer> answers) {
         };
     }
 
-    private static void line(java.io.OutputStream out, byte[] json) throws IOException {
+    private static void line(OutputStream out, byte[] json) throws IOException {
         out.write(json);
         out.write('\n');
     }

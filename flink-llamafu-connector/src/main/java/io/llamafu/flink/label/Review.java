@@ -17,6 +17,8 @@ import java.util.Optional;
 import java.util.PriorityQueue;
 import java.util.TreeMap;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 /**
  * Rows for people: from each label the same number, those of the lowest confidence first, in the format that Label Studio
  * imports; and back, from one of its two JSON exports.
@@ -75,7 +77,7 @@ record Review(LabelStore store) {
                 out -> out.write(Json.MAPPER.writerWithDefaultPrettyPrinter().writeValueAsBytes(tasks)));
         store.write(
                 Report.file(store, CONFIG),
-                out -> out.write(config(settings, labelled).getBytes(java.nio.charset.StandardCharsets.UTF_8)));
+                out -> out.write(config(settings, labelled).getBytes(UTF_8)));
     }
 
     private Map<String, Stratum> strata(int rows, InputPlan plan, boolean labelled) {
@@ -254,7 +256,7 @@ record Review(LabelStore store) {
         byte[] json = Json.write(judgement);
         store.write(Report.file(store, JUDGEMENT), stream -> stream.write(json));
         Report.last(store).ifPresent(last -> Report.writeHtml(store, last));
-        out.println(new String(json, java.nio.charset.StandardCharsets.UTF_8));
+        out.println(new String(json, UTF_8));
         return LabelJob.ANSWERED;
     }
 

@@ -9,6 +9,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.Closeable;
 import java.io.IOException;
 import java.util.ArrayDeque;
+import java.util.Arrays;
 import java.util.Deque;
 import java.util.List;
 
@@ -116,7 +117,7 @@ final class TextLines implements Closeable {
     private Line line(long begin, byte[] bytes, boolean tooLong) {
         boolean carriageReturn = !tooLong && bytes.length > 0 && bytes[bytes.length - 1] == '\r';
         return carriageReturn
-                ? new Line(number++, begin, java.util.Arrays.copyOf(bytes, bytes.length - 1), "\r\n", false)
+                ? new Line(number++, begin, Arrays.copyOf(bytes, bytes.length - 1), "\r\n", false)
                 : new Line(number++, begin, bytes, "\n", tooLong);
     }
 
