@@ -302,11 +302,15 @@ record PeftConfig(
                     .filter(UTF_8.newEncoder()::canEncode);
         }
 
+        private static boolean isToken(JsonNode value) {
+            return value.isIntegralNumber() && value.canConvertToInt() && value.intValue() >= 0;
+        }
+
         private List<Integer> readInvocation() {
             List<Integer> tokens = new ArrayList<>();
             JsonNode value = root.path("alora_invocation_tokens");
             if (value.isArray()) {
-                value.forEach(token -> tokens.add(token.canConvertToInt() ? token.intValue() : -1));
+                value.forEach(token -> tokens.add(isToken(token) ? token.intValue() : -1));
             }
             if (isSet("alora_invocation_tokens") && (tokens.isEmpty() || tokens.contains(-1))) {
                 refuse("alora_invocation_tokens", "a list of tokens");
