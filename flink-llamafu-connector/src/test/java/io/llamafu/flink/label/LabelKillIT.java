@@ -74,7 +74,7 @@ class LabelKillIT {
         assertThat(start(input, killed).waitFor()).as(this::log).isZero();
         paid += newTokens(killed, answered);
         // Besides, what was being decoded when a process ended: at most a whole answer of mean length in each slot.
-        long lost = (long) KILLS * PARALLEL * tokens / (FILES * each);
+        long lost = (long) KILLS * PARALLEL * tokens / ((long) FILES * each);
 
         assertThat(rows(format, killed)).isEqualTo(rows(format, undisturbed)).hasSize(FILES * each);
         assertThat(paid).isEqualTo(tokens);
