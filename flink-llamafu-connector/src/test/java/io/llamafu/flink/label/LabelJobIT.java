@@ -58,7 +58,7 @@ class LabelJobIT {
 
     private record Result(int code, String out, String err) {
         JsonNode summary() throws IOException {
-            return Json.MAPPER.readTree(out);
+            return TicketFiles.JSON.readTree(out);
         }
 
         void assertRows(long rows, long errors, long asked) throws IOException {
@@ -109,7 +109,7 @@ class LabelJobIT {
     }
 
     private static String quoted(String text) {
-        return new String(Json.write(text), UTF_8);
+        return new String(TicketFiles.json(text), UTF_8);
     }
 
     /** The rows of the output in the order of files and lines. */
@@ -117,7 +117,7 @@ class LabelJobIT {
         List<JsonNode> rows = new ArrayList<>();
         for (Path file : files(output, ".jsonl")) {
             for (String line : Files.readAllLines(file)) {
-                rows.add(Json.MAPPER.readTree(line));
+                rows.add(TicketFiles.JSON.readTree(line));
             }
         }
         return rows;
@@ -365,7 +365,7 @@ class LabelJobIT {
 
         result.assertRows(60, 0, 60);
         assertThat(all(rows(), "answer")).isSubsetOf(labels);
-        JsonNode tasks = Json.MAPPER.readTree(Files.readString(output.resolve("_report/review.json")));
+        JsonNode tasks = TicketFiles.JSON.readTree(Files.readString(output.resolve("_report/review.json")));
         assertThat(tasks).hasSize(10);
         Map<String, Integer> byLabel = new TreeMap<>();
         List<Object> export = new ArrayList<>();
@@ -383,7 +383,7 @@ class LabelJobIT {
             export.add(exported);
         }
         assertThat(byLabel).hasSizeGreaterThan(1);
-        Path gold = Files.write(folder.resolve("gold.json"), Json.write(export));
+        Path gold = Files.write(folder.resolve("gold.json"), TicketFiles.json(export));
 
         JsonNode judgement = label("--gold=" + gold).summary();
 
@@ -420,12 +420,12 @@ class LabelJobIT {
                 .mapToObj(i -> Notes.answer(Notes.text(i), "legal"))
                 .distinct()
                 .toList();
-        String[] options = {"--stack=legal", "--gold-field=gold", "--labels=" + new String(Json.write(labels), UTF_8)};
+        String[] options = {"--stack=legal", "--gold-field=gold", "--labels=" + new String(TicketFiles.json(labels), UTF_8)};
         label(options);
         write("b.jsonl", 20, 40);
         label(options).assertRows(40, 0, 20);
 
-        JsonNode report = Json.MAPPER.readTree(Files.readString(output.resolve("_report/report.json")));
+        JsonNode report = TicketFiles.JSON.readTree(Files.readString(output.resolve("_report/report.json")));
 
         assertThat(report.at("/accuracy/judged").asInt()).isEqualTo(20);
         assertThat(report.at("/accuracy/share").asDouble()).isGreaterThan(0.9);
@@ -442,7 +442,7 @@ class LabelJobIT {
         assertThat(result.code()).isZero();
         List<JsonNode> summaries = new ArrayList<>();
         for (String line : result.out().lines().toList()) {
-            summaries.add(Json.MAPPER.readTree(line));
+            summaries.add(TicketFiles.JSON.readTree(line));
         }
         assertThat(summaries)
                 .extracting(summary -> summary.get("asked").asInt())

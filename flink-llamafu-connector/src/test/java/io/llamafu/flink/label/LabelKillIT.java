@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -141,7 +142,7 @@ class LabelKillIT {
     /** All answers that are kept anywhere, by key. */
     private static Map<String, Answer> answers(Path output) {
         LabelStore store = new LabelStore(output.toUri().toString());
-        Map<String, Answer> answers = new java.util.HashMap<>();
+        Map<String, Answer> answers = new HashMap<>();
         for (String folder : List.of("ledger", "journal")) {
             store.files(store.hidden(folder)).forEach(file -> store.lines(file.getPath(), Integer.MAX_VALUE).stream()
                     .filter(line -> line.startsWith("{\"k\"") && line.endsWith("}"))

@@ -1,5 +1,9 @@
 package io.llamafu.flink.label;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import org.apache.avro.Schema;
 import org.apache.avro.file.DataFileReader;
 import org.apache.avro.file.DataFileWriter;
@@ -15,6 +19,7 @@ import org.apache.parquet.io.LocalInputFile;
 import org.apache.parquet.io.LocalOutputFile;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -26,6 +31,10 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 /** Files of tickets in every format, written and read without the classes under test, as far as there are others. */
 final class TicketFiles {
+    /** Not the job's own, which is relocated in the jar that integration tests run against. */
+    static final ObjectMapper JSON =
+            JsonMapper.builder().enable(DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS).build();
+
     private static final Schema SCHEMA = new Schema.Parser()
             .parse(
                     """
@@ -48,7 +57,7 @@ final class TicketFiles {
                                 .map(ticket -> "{\"id\": %d, \"text\": %s, \"wanted\": \"%s\", \"tags\": [\"x\"]}"
                                         .formatted(
                                                 ticket.id(),
-                                                new String(Json.write(ticket.text()), UTF_8),
+                                                new String(json(ticket.text()), UTF_8),
                                                 ticket.wanted()))
                                 .toList());
             case CSV ->
@@ -101,7 +110,7 @@ final class TicketFiles {
             case JSONL -> {
                 for (String line : Files.readAllLines(file)) {
                     Map<String, Object> row = new LinkedHashMap<>();
-                    Json.MAPPER
+                    JSON
                             .readTree(line)
                             .properties()
                             .forEach(field -> row.put(
@@ -150,5 +159,13 @@ final class TicketFiles {
             fields.put(field.name(), value instanceof CharSequence ? value.toString() : value);
         });
         return fields;
+    }
+
+    static byte[] json(Object value) {
+        try {
+            return JSON.writeValueAsBytes(value);
+        } catch (JsonProcessingException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 }
