@@ -195,9 +195,30 @@ class ArchitectureTest {
 
     @Test
     void examplesAreWrittenAsUsersWould() {
-        ArchRule rule = mayUse("io.llamafu.examples", ROOT, ADAPTER, PEFT, ENGINE, GRAMMAR, CHAT, FLINK_API, EXAMPLES)
+        ArchRule rule = mayUse(
+                        "io.llamafu.examples",
+                        ROOT,
+                        GGUF,
+                        ADAPTER,
+                        PEFT,
+                        ENGINE,
+                        GRAMMAR,
+                        CHAT,
+                        FLINK_API,
+                        EXAMPLES,
+                        COMPLETION)
                 .because("an example shows what users may rely on");
         rule.check(CLASSES);
+        ArchRule asksAsAJob = noClasses()
+                .that()
+                .resideInAPackage("io.llamafu.examples")
+                .and()
+                .haveNameNotMatching("io\\.llamafu\\.examples\\.(CheckAdapter|AdapterTrial)(\\$.*)?")
+                .should()
+                .dependOnClassesThat()
+                .resideInAPackage(COMPLETION)
+                .because("only the check of an adapter must ask word for word as a job would");
+        asksAsAJob.check(CLASSES);
     }
 
     @Test

@@ -420,7 +420,9 @@ class LabelJobIT {
                 .mapToObj(i -> Notes.answer(Notes.text(i), "legal"))
                 .distinct()
                 .toList();
-        String[] options = {"--stack=legal", "--gold-field=gold", "--labels=" + new String(TicketFiles.json(labels), UTF_8)};
+        String[] options = {
+            "--stack=legal", "--gold-field=gold", "--labels=" + new String(TicketFiles.json(labels), UTF_8)
+        };
         label(options);
         write("b.jsonl", 20, 40);
         label(options).assertRows(40, 0, 20);

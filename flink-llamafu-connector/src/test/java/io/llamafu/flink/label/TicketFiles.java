@@ -32,8 +32,9 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 /** Files of tickets in every format, written and read without the classes under test, as far as there are others. */
 final class TicketFiles {
     /** Not the job's own, which is relocated in the jar that integration tests run against. */
-    static final ObjectMapper JSON =
-            JsonMapper.builder().enable(DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS).build();
+    static final ObjectMapper JSON = JsonMapper.builder()
+            .enable(DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS)
+            .build();
 
     private static final Schema SCHEMA = new Schema.Parser()
             .parse(
@@ -56,9 +57,7 @@ final class TicketFiles {
                         tickets.stream()
                                 .map(ticket -> "{\"id\": %d, \"text\": %s, \"wanted\": \"%s\", \"tags\": [\"x\"]}"
                                         .formatted(
-                                                ticket.id(),
-                                                new String(json(ticket.text()), UTF_8),
-                                                ticket.wanted()))
+                                                ticket.id(), new String(json(ticket.text()), UTF_8), ticket.wanted()))
                                 .toList());
             case CSV ->
                 Files.writeString(
@@ -110,8 +109,7 @@ final class TicketFiles {
             case JSONL -> {
                 for (String line : Files.readAllLines(file)) {
                     Map<String, Object> row = new LinkedHashMap<>();
-                    JSON
-                            .readTree(line)
+                    JSON.readTree(line)
                             .properties()
                             .forEach(field -> row.put(
                                     field.getKey(),

@@ -301,7 +301,8 @@ class MlPredictIT {
                 () -> sql.rows("SELECT * FROM ML_PREDICT(TABLE tickets, MODEL wrong, DESCRIPTOR(note))"),
                 ErrorCode.INVALID_OPTION,
                 "The task '%s' has no option '%s'".formatted(task, key),
-                "Its options are: adapters, ");
+                "Its options are: ",
+                "adapters, adapters.files, ");
     }
 
     /** Flink's own list options would take the brackets for those of a list. */
