@@ -1,12 +1,6 @@
 package io.llamafu.llamacpp;
 
-import io.llamafu.testing.Programs;
 import org.junit.jupiter.api.Test;
-
-import java.nio.file.Path;
-
-import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assumptions.assumeThat;
 
 /**
  * Sequences with different adapters in one batch get the logits that llama.cpp's own LoRA gives each of them alone.
@@ -14,18 +8,8 @@ import static org.assertj.core.api.Assumptions.assumeThat;
  * tolerance.
  */
 class LoraParityTest {
-    private static final Path PROGRAM = Path.of("target", "native", "cmake", "lora_parity");
-
     @Test
     void mixedBatchHasTheLogitsOfEachStackAlone() throws Exception {
-        assumeThat(NativeLibrary.isPackaged())
-                .as("the native library was built")
-                .isTrue();
-        assertThat(PROGRAM).isExecutable();
-
-        String output = Programs.run(PROGRAM.toAbsolutePath().toString());
-
-        System.out.print(output);
-        assertThat(output.stripTrailing()).endsWith("PASSED");
+        ParityProgram.assertPasses("lora_parity");
     }
 }

@@ -260,6 +260,7 @@ record InputPlan(List<InputFile> files, List<Part> parts, List<LlamafuException>
                 .toList();
     }
 
+    /** Parquet throws an UnsupportedOperationException for a schema that Avro cannot express. */
     static LlamafuException unavailable(String file, Exception e) {
         return new LlamafuException(
                 ErrorCode.INPUT_UNAVAILABLE, "'%s' cannot be read: %s".formatted(file, e.getMessage()), e);
