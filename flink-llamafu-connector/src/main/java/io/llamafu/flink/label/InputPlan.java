@@ -3,6 +3,7 @@ package io.llamafu.flink.label;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.Sha256;
+import io.llamafu.flink.artifact.FolderListing;
 import io.llamafu.flink.artifact.Location;
 import org.apache.flink.core.fs.FileStatus;
 import org.apache.flink.core.fs.FileSystem;
@@ -128,12 +129,12 @@ record InputPlan(List<InputFile> files, List<Part> parts, List<LlamafuException>
             List<LlamafuException> unreadable) {
         FileStatus[] listed;
         try {
-            listed = fileSystem.listStatus(folder);
+            listed = FolderListing.of(fileSystem, folder);
         } catch (IOException e) {
             unreadable.add(unavailable(folder.getPath(), e));
             return;
         }
-        for (FileStatus status : listed == null ? new FileStatus[0] : listed) {
+        for (FileStatus status : listed) {
             String name = status.getPath().getName();
             if (name.startsWith(".") || name.startsWith("_")) {
                 continue;

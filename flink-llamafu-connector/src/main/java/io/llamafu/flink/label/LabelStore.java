@@ -3,6 +3,7 @@ package io.llamafu.flink.label;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.flink.artifact.FolderListing;
 import org.apache.flink.core.fs.FSDataInputStream;
 import org.apache.flink.core.fs.FSDataOutputStream;
 import org.apache.flink.core.fs.FileStatus;
@@ -183,9 +184,7 @@ record LabelStore(String output) implements Serializable {
     List<FileStatus> files(Path folder) {
         List<FileStatus> files = new ArrayList<>();
         try {
-            if (fileSystem().exists(folder)) {
-                collect(folder, files);
-            }
+            collect(folder, files);
         } catch (IOException e) {
             throw failed("listed", folder, e);
         }
@@ -193,8 +192,13 @@ record LabelStore(String output) implements Serializable {
     }
 
     private void collect(Path folder, List<FileStatus> files) throws IOException {
-        FileStatus[] listed = fileSystem().listStatus(folder);
-        for (FileStatus status : listed == null ? new FileStatus[0] : listed) {
+        FileStatus[] listed;
+        try {
+            listed = FolderListing.of(fileSystem(), folder);
+        } catch (FileNotFoundException e) {
+            return;
+        }
+        for (FileStatus status : listed) {
             if (status.isDir()) {
                 collect(status.getPath(), files);
             } else {

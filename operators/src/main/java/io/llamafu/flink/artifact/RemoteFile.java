@@ -56,10 +56,7 @@ record RemoteFile(URI uri, long byteSize, long modificationTime) {
      * @throws IOException if the file system cannot be reached
      */
     static List<RemoteFile> list(URI folder) throws IOException {
-        FileStatus[] statuses = ask(folder, fileSystem -> fileSystem.listStatus(new Path(folder)));
-        if (statuses == null) {
-            throw new FileNotFoundException(folder + " does not exist");
-        }
+        FileStatus[] statuses = ask(folder, fileSystem -> FolderListing.of(fileSystem, new Path(folder)));
         List<RemoteFile> files = new ArrayList<>();
         for (FileStatus status : statuses) {
             if (!status.isDir()) {
