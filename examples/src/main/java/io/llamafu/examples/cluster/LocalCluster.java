@@ -290,6 +290,16 @@ public final class LocalCluster implements AutoCloseable {
         return client.awaitSuccess(timeout.toSeconds());
     }
 
+    /** Starts {@code flink run} of a class of a jar; the process ends with the program. */
+    public JavaProcess flinkRun(Path jar, String mainClass, List<String> arguments) throws IOException {
+        scripts++;
+        List<String> all = new ArrayList<>(
+                List.of("run", "-c", mainClass, jar.toAbsolutePath().toString()));
+        all.addAll(arguments);
+        return add(flink.start(
+                "flink-run-" + scripts, List.of("-Xmx256m"), "org.apache.flink.client.cli.CliFrontend", all));
+    }
+
     /** Stops all processes and kills those that do not end in time. Does not throw. */
     @Override
     public void close() {

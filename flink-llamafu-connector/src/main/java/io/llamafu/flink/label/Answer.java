@@ -6,6 +6,8 @@ import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 
 import javax.annotation.Nullable;
+import java.math.BigDecimal;
+import java.math.MathContext;
 import java.util.List;
 import java.util.function.Function;
 
@@ -24,6 +26,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
  * @param errorCode null if there was an answer
  * @param error a sentence; null if there was an answer
  * @param millis from the request to the answer
+ * @param probabilities of all labels in the order of the options, to six significant digits; null unless {@code scoring} is {@code exact}
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 record Answer(
@@ -36,7 +39,8 @@ record Answer(
         @JsonProperty("g") int generatedTokens,
         @JsonProperty("ec") @Nullable String errorCode,
         @JsonProperty("e") @Nullable String error,
-        @JsonProperty("ms") double millis) {
+        @JsonProperty("ms") double millis,
+        @JsonProperty("q") @Nullable List<Double> probabilities) {
 
     /** @param key null if the row could not be asked; then so are stack and adapters */
     static Answer failed(
@@ -51,18 +55,29 @@ record Answer(
                 0,
                 error.code().name(),
                 wellFormed(error.getMessage()),
-                0);
+                0,
+                null);
     }
 
     /** What on-error = null leaves of a failure. */
     static Answer nothing(AdapterStack stack, String adapters) {
-        return new Answer(null, null, null, stack.toString(), adapters, 0, 0, null, null, 0);
+        return new Answer(null, null, null, stack.toString(), adapters, 0, 0, null, null, 0, null);
     }
 
     /** The same answer to a row that wrote its stack in another way. */
     Answer withStack(String newStack) {
         return new Answer(
-                key, answer, confidence, newStack, adapters, promptTokens, generatedTokens, errorCode, error, millis);
+                key,
+                answer,
+                confidence,
+                newStack,
+                adapters,
+                promptTokens,
+                generatedTokens,
+                errorCode,
+                error,
+                millis,
+                probabilities);
     }
 
     /** A column of the output. */
@@ -86,6 +101,20 @@ record Answer(
     /** The last digits of a probability depend on the other rows of its batch. */
     static double rounded(double probability) {
         return Math.round(probability * 1e4) / 1e4;
+    }
+
+    private static final MathContext SIX_DIGITS = new MathContext(6);
+
+    /** For the ledger; null for none. */
+    @Nullable
+    static List<Double> rounded(List<Double> probabilities) {
+        return probabilities.isEmpty()
+                ? null
+                : probabilities.stream()
+                        .map(probability -> BigDecimal.valueOf(probability)
+                                .round(SIX_DIGITS)
+                                .doubleValue())
+                        .toList();
     }
 
     /** A text that has a UTF-8 form: with a question mark for each unpaired surrogate. */

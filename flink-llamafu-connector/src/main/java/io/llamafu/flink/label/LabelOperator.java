@@ -367,7 +367,11 @@ final class LabelOperator extends AbstractStreamOperator<String>
                 completion.generatedTokens(),
                 null,
                 null,
-                completion.timings().totalMillis());
+                completion.timings().totalMillis(),
+                completion
+                        .labels()
+                        .map(scores -> Answer.rounded(scores.probabilities()))
+                        .orElse(null));
     }
 
     private void settle(OpenPart part, int row, Answer answer, boolean retry) {
@@ -386,7 +390,12 @@ final class LabelOperator extends AbstractStreamOperator<String>
         Map<String, String> stacks = new TreeMap<>();
         for (int i = 0; i < part.answers().size(); i++) {
             Answer answer = part.answers().get(i);
-            part.stats().add("%s#%d".formatted(name, i + 1), answer, part.gold(i), isLabelled());
+            part.stats()
+                    .add(
+                            "%s#%d".formatted(name, i + 1),
+                            answer,
+                            part.gold(i),
+                            settings.options().labels().labels());
             if (answer.stack() != null) {
                 // Two versions of an adapter in one part: the rows of the earlier one are asked again next time.
                 stacks.merge(answer.stack(), answer.adapters(), (one, other) -> one.equals(other) ? one : "several");

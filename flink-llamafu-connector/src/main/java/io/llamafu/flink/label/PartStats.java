@@ -1,6 +1,8 @@
 package io.llamafu.flink.label;
 
 import com.fasterxml.jackson.annotation.JsonAutoDetect;
+import com.fasterxml.jackson.annotation.JsonInclude;
+import io.llamafu.engine.Calibration;
 
 import javax.annotation.Nullable;
 import java.util.ArrayList;
@@ -38,6 +40,7 @@ final class PartStats {
     OfRun asked = new OfRun();
 
     @JsonAutoDetect(fieldVisibility = JsonAutoDetect.Visibility.ANY)
+    @JsonInclude(JsonInclude.Include.NON_NULL)
     static final class OfStack {
         long rows;
         long errors;
@@ -45,12 +48,32 @@ final class PartStats {
         long generatedTokens;
         double millis;
 
+        /** Sums of {@link Calibration#losses}; null without a row whose label and probabilities are known. */
+        @Nullable
+        double[] calibrationLosses;
+
+        long calibrationRows;
+
         void add(OfStack other) {
             rows += other.rows;
             errors += other.errors;
             promptTokens += other.promptTokens;
             generatedTokens += other.generatedTokens;
             millis += other.millis;
+            if (other.calibrationLosses != null) {
+                calibrate(other.calibrationLosses, other.calibrationRows);
+            }
+        }
+
+        private void calibrate(double[] losses, long count) {
+            calibrationRows += count;
+            if (calibrationLosses == null) {
+                calibrationLosses = losses.clone();
+                return;
+            }
+            for (int i = 0; i < losses.length; i++) {
+                calibrationLosses[i] += losses[i];
+            }
         }
     }
 
@@ -78,9 +101,9 @@ final class PartStats {
      * A row.
      *
      * @param goldLabel the right answer, if it is known
-     * @param labelled whether answers are labels
+     * @param labelSet of which answers are; empty if answers are no labels
      */
-    void add(String row, Answer answer, @Nullable String goldLabel, boolean labelled) {
+    void add(String row, Answer answer, @Nullable String goldLabel, List<String> labelSet) {
         rows++;
         promptTokens += answer.promptTokens();
         generatedTokens += answer.generatedTokens();
@@ -88,7 +111,7 @@ final class PartStats {
             count(errors, answer.errorCode(), 1);
         } else if (answer.answer() != null) {
             answered++;
-            if (labelled) {
+            if (!labelSet.isEmpty()) {
                 count(labels, answer.answer(), 1);
             }
         }
@@ -108,6 +131,10 @@ final class PartStats {
                     gold.computeIfAbsent(room(gold, goldLabel), any -> new TreeMap<>()),
                     answer.answer() == null ? "" : answer.answer(),
                     1);
+            int known = labelSet.indexOf(goldLabel);
+            if (known >= 0 && answer.probabilities() != null) {
+                ofStack.calibrate(Calibration.losses(answer.probabilities(), known), 1);
+            }
         }
         if (answer.millis() > 0) {
             slowest.add(new Slow(row, answer.millis(), answer.promptTokens(), answer.generatedTokens()));

@@ -1,5 +1,7 @@
 package io.llamafu.flink.label;
 
+import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.Calibration;
 import org.apache.flink.core.fs.Path;
 
 import javax.annotation.Nullable;
@@ -11,6 +13,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.stream.Collectors;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
@@ -33,6 +36,7 @@ record Report(Written written) {
      * @param tokensPerSecond generated ones
      * @param total figures of all rows; {@code asked} are those of this run
      * @param accuracy where there is a gold field
+     * @param calibration where there is a gold field and {@code scoring} is {@code exact}
      * @param distribution of the labels in the last run that gave any
      * @param drift of the labels of this run, against the last one that gave any
      * @param failures of files that could not be read
@@ -50,9 +54,54 @@ record Report(Written written) {
             double tokensPerSecond,
             PartStats total,
             @Nullable Accuracy accuracy,
+            @Nullable Fit calibration,
             Map<String, Long> distribution,
             @Nullable Drift drift,
             List<String> failures) {}
+
+    /**
+     * The temperatures that make the right labels likeliest.
+     *
+     * @param option the value of the option {@code calibration} for all of them
+     */
+    record Fit(Map<String, OfStack> stacks, String option) {
+        /**
+         * The figures of a stack.
+         *
+         * @param rows whose label and probabilities are known
+         * @param now the temperature of their probabilities
+         * @param fitted the temperature to set
+         */
+        record OfStack(long rows, double now, double fitted) {}
+
+        @Nullable
+        static Fit of(Map<String, PartLedger.Header> headers, LabelSettings settings) {
+            PartStats current = new PartStats();
+            headers.values().stream()
+                    .filter(header -> header.settings().equals(settings.digest()))
+                    .forEach(header -> current.add(header.stats()));
+            Map<String, OfStack> stacks = new TreeMap<>();
+            current.stacks.forEach((stack, figures) -> {
+                if (figures.calibrationLosses != null) {
+                    double now = settings.options().labels().temperature(AdapterStack.parse(stack));
+                    stacks.put(
+                            stack,
+                            new OfStack(
+                                    figures.calibrationRows,
+                                    now,
+                                    Answer.rounded(now * Calibration.temperature(figures.calibrationLosses))));
+                }
+            });
+            return stacks.isEmpty()
+                    ? null
+                    : new Fit(
+                            stacks,
+                            stacks.entrySet().stream()
+                                    .map(stack -> stack.getKey() + "="
+                                            + stack.getValue().fitted())
+                                    .collect(Collectors.joining(";")));
+        }
+    }
 
     /**
      * How much a distribution of labels has changed.
@@ -115,6 +164,7 @@ record Report(Written written) {
                 asked.generatedTokens / seconds,
                 total,
                 total.gold.isEmpty() ? null : Accuracy.of(total.gold),
+                Fit.of(headers, settings),
                 labelled ? new TreeMap<>(asked.labels) : before,
                 labelled && !before.isEmpty() ? Drift.of(before, asked.labels) : null,
                 failures));

@@ -78,6 +78,7 @@ final class ReportPage {
             paragraph(describe(report.accuracy()));
             confusion(report.total().gold);
         }
+        calibration(report);
         judgement.ifPresent(this::judgement);
         drift(report);
         stacks(report);
@@ -228,6 +229,35 @@ final class ReportPage {
         page.append("</table></div>\n");
     }
 
+    private void calibration(Report.Written report) {
+        if (report.calibration() == null) {
+            return;
+        }
+        heading("Calibration");
+        paragraph("The temperatures that make the right labels likeliest. As an option: calibration = "
+                + report.calibration().option());
+        page.append("<div class=\"scroll\"><table><tr><th>stack</th><th class=\"n\">rows</th><th class=\"n\">now</th>"
+                + "<th class=\"n\">fitted</th></tr>");
+        report.calibration().stacks().entrySet().stream()
+                .limit(MOST_LABELS)
+                .forEach(stack -> page.append(
+                        "<tr><td>%s</td><td class=\"n\">%s</td><td class=\"n\">%s</td><td class=\"n\">%s</td></tr>"
+                                .formatted(
+                                        stack(stack.getKey()),
+                                        number(stack.getValue().rows()),
+                                        temperature(stack.getValue().now()),
+                                        temperature(stack.getValue().fitted()))));
+        page.append("</table></div>\n");
+    }
+
+    private static String stack(String stack) {
+        return stack.isEmpty() ? "<i>base model</i>" : escape(stack);
+    }
+
+    private static String temperature(double temperature) {
+        return String.format(Locale.ROOT, "%.2f", temperature);
+    }
+
     private static String named(String answer) {
         return answer.isEmpty() ? "<i>error</i>" : escape(answer);
     }
@@ -277,7 +307,7 @@ final class ReportPage {
                 .forEach(stack -> page.append(
                         "<tr><td>%s</td><td class=\"n\">%s</td><td class=\"n\">%s</td><td class=\"n\">%s</td><td class=\"n\">%s</td><td class=\"n\">%s</td></tr>"
                                 .formatted(
-                                        stack.getKey().isEmpty() ? "<i>base model</i>" : escape(stack.getKey()),
+                                        stack(stack.getKey()),
                                         number(stack.getValue().rows),
                                         number(stack.getValue().errors),
                                         number(stack.getValue().promptTokens),

@@ -436,6 +436,79 @@ class LabelJobIT {
     }
 
     @Test
+    void calibrationIsFittedToTheGoldField() throws IOException {
+        List<String> answers = IntStream.range(0, 12)
+                .mapToObj(i -> Notes.answer(Notes.text(i), "legal"))
+                .toList();
+        List<String> labels =
+                Stream.concat(answers.stream(), Stream.of("other")).distinct().toList();
+        Files.write(
+                input.resolve("a.jsonl"),
+                IntStream.range(0, 12)
+                        // The model is sure of every answer, and a third of them count as wrong.
+                        .mapToObj(i -> "{\"gold\": %s, \"text\": %s}"
+                                .formatted(quoted(i % 3 == 0 ? "other" : answers.get(i)), quoted(Notes.text(i))))
+                        .toList());
+        String[] options = {
+            "--stack=legal",
+            "--gold-field=gold",
+            "--scoring=exact",
+            "--labels=" + new String(TicketFiles.json(labels), UTF_8)
+        };
+        assertThat(label(options).code()).isZero();
+
+        JsonNode fit = TicketFiles.JSON
+                .readTree(Files.readString(output.resolve("_report/report.json")))
+                .get("calibration");
+        double fitted = fit.at("/stacks/legal/fitted").asDouble();
+
+        assertThat(fit.at("/stacks/legal/rows").asInt()).isEqualTo(12);
+        assertThat(fit.at("/stacks/legal/now").asDouble()).isEqualTo(1);
+        assertThat(fitted).isGreaterThan(1.2);
+        assertThat(fit.get("option").asText()).isEqualTo("legal=" + fitted);
+        assertThat(Files.readString(output.resolve("_report/report.html"))).contains("calibration = legal=" + fitted);
+        label(Stream.concat(
+                        Stream.of(options),
+                        Stream.of("--calibration=" + fit.get("option").asText()))
+                .toArray(String[]::new));
+        fit = TicketFiles.JSON
+                .readTree(Files.readString(output.resolve("_report/report.json")))
+                .get("calibration");
+        assertThat(fit.at("/stacks/legal/now").asDouble()).isEqualTo(fitted);
+        assertThat(rows())
+                .allSatisfy(row -> assertThat(row.get("confidence").asDouble()).isBetween(0.3, 0.99));
+    }
+
+    @Test
+    void fileThatChangesWhileItIsReadIsLeftForTheNextRun() throws Exception {
+        write("a.jsonl", 0, 200);
+        write("z.jsonl", 200, 203);
+        Thread writer = new Thread(
+                () -> {
+                    try {
+                        while (!Files.exists(output.resolve("a-00000.jsonl"))) {
+                            Thread.sleep(1);
+                        }
+                        write("z.jsonl", 300, 303);
+                    } catch (IOException | InterruptedException e) {
+                        throw new IllegalStateException(e);
+                    }
+                },
+                "writer");
+        writer.start();
+        Result result = label("--stack=legal", "--part-rows=5");
+        writer.join();
+
+        assertThat(result.code()).as(result.err()).isEqualTo(1);
+        assertThat(result.err()).contains("z.jsonl' changed while it was read; run again when it is complete.");
+        assertThat(rows()).hasSize(200);
+        Result next = label("--stack=legal");
+        assertThat(next.code()).as(next.err()).isZero();
+        assertThat(rows()).hasSize(203);
+        assertThat(next.summary().get("asked").asInt()).isLessThanOrEqualTo(3);
+    }
+
+    @Test
     void scheduleRunsOneAfterTheOther() throws IOException {
         write("a.jsonl", 0, 5);
 

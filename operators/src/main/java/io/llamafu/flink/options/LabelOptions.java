@@ -102,6 +102,11 @@ public record LabelOptions(
         }
     }
 
+    /** The calibration of a stack. */
+    public double temperature(AdapterStack stack) {
+        return calibration.getOrDefault(stack, otherCalibration);
+    }
+
     /** What requests of a stack must be answered with; empty if that is no single label. */
     public Optional<LabelChoice> choice(AdapterStack stack) {
         return labels.isEmpty() || multiLabel ? Optional.empty() : Optional.of(choice(labels, scoring, stack));
@@ -109,11 +114,6 @@ public record LabelOptions(
 
     /** The same for other labels and another scoring. */
     public LabelChoice choice(List<String> otherLabels, Scoring otherScoring, AdapterStack stack) {
-        return new LabelChoice(
-                otherLabels,
-                otherScoring,
-                calibration.getOrDefault(stack, otherCalibration),
-                minConfidence,
-                abstainLabel);
+        return new LabelChoice(otherLabels, otherScoring, temperature(stack), minConfidence, abstainLabel);
     }
 }

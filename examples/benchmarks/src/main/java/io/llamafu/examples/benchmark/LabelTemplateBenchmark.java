@@ -7,6 +7,7 @@ import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LabelChoice;
+import io.llamafu.engine.SamplingOptions;
 import io.llamafu.grammar.LabelGrammar;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -69,6 +70,12 @@ final class LabelTemplateBenchmark implements Callable<Integer> {
             description = "A running llama-server with 16 slots and the model of --model.")
     private URI server;
 
+    @Option(
+            names = "--distinct",
+            description =
+                    "Each row has instructions of its own: what sharing costs where prompts have nothing in common.")
+    private boolean distinct;
+
     @Spec
     private CommandSpec spec;
 
@@ -82,6 +89,16 @@ final class LabelTemplateBenchmark implements Callable<Integer> {
             @Override
             CompletionRequest constrain(CompletionRequest request, List<String> labels) {
                 return request.withSampling(request.sampling().withGrammar(LabelGrammar.of(labels)));
+            }
+        },
+        STEPWISE("shared prefixes, token by token", true) {
+            @Override
+            CompletionRequest constrain(CompletionRequest request, List<String> labels) {
+                // With a bias, even one that changes nothing, each token is chosen in a step of its own.
+                return request.withSampling(SamplingOptions.builder()
+                        .grammar(LabelGrammar.of(labels))
+                        .logitBias(Map.of(0, 0F))
+                        .build());
             }
         },
         SHARED("shared prefixes, grammar", true) {
@@ -282,12 +299,13 @@ final class LabelTemplateBenchmark implements Callable<Integer> {
         return differences;
     }
 
-    /** The same instructions before texts that differ in each round. */
-    private static List<Question> questions(int count, int adapters, long round) {
-        String instructions = RandomVocabulary.prompt(INSTRUCTION_TOKENS, 1);
+    /** Instructions before texts that differ in each round. */
+    private List<Question> questions(int count, int adapters, long round) {
         List<Question> questions = new ArrayList<>();
         for (int row = 0; row < count; row++) {
-            String text = RandomVocabulary.prompt(TEXT_TOKENS + 1, 1_000_000 * (round + 1) + row);
+            long seed = 1_000_000 * (round + 1) + row;
+            String instructions = RandomVocabulary.prompt(INSTRUCTION_TOKENS, distinct ? -seed : 1);
+            String text = RandomVocabulary.prompt(TEXT_TOKENS + 1, seed);
             questions.add(new Question(instructions + text, row % adapters));
         }
         return questions;
