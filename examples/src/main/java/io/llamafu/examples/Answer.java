@@ -60,14 +60,17 @@ record Answer(
         return answer == null;
     }
 
-    /** Whether this stack answered. */
+    /** Whether this stack was asked for, and answered. */
     boolean answeredUnder(AdapterStack expected) {
+        return answeredBy(expected) && withScales(AdapterStack.parse(stack)).equals(withScales(expected));
+    }
+
+    /** Whether the adapters of this stack answered, at its scales. */
+    boolean answeredBy(AdapterStack expected) {
         List<AdapterStack.Entry> used = adapters.stream()
                 .map(adapter -> new AdapterStack.Entry(adapter.name(), adapter.scale()))
                 .toList();
-        return !isError()
-                && used.equals(withScales(expected))
-                && withScales(AdapterStack.parse(stack)).equals(withScales(expected));
+        return !isError() && used.equals(withScales(expected));
     }
 
     /** No adapter of the examples has a card, so the default scale is 1. */

@@ -12,7 +12,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.Callable;
 
 /** Starts a Kafka broker and a Flink cluster, feeds tickets to {@link KafkaJob}, and checks the committed answers. */
 @Command(
@@ -22,7 +21,7 @@ import java.util.concurrent.Callable;
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
         sortOptions = false)
-public final class KafkaExample implements Callable<Integer> {
+public final class KafkaExample implements ExampleCommand<KafkaReport> {
     @Option(
             names = "--tickets",
             paramLabel = "FILE",
@@ -88,13 +87,7 @@ public final class KafkaExample implements Callable<Integer> {
     }
 
     @Override
-    public Integer call() throws Exception {
-        KafkaReport report = run();
-        System.out.println(JsonLines.write(report));
-        return report.isSound() ? 0 : 1;
-    }
-
-    KafkaReport run() throws Exception {
+    public KafkaReport run() throws Exception {
         ModelOptions.requireReadable(List.of(tickets, routes));
         model.requireReadable();
         List<Ticket> all = JsonLines.of(Ticket.class).readAll(tickets);

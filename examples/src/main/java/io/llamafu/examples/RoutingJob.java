@@ -37,7 +37,6 @@ import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -56,7 +55,7 @@ import java.util.stream.Stream;
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
         sortOptions = false)
-public final class RoutingJob implements Callable<Integer> {
+public final class RoutingJob implements ExampleCommand<RoutingReport> {
     private static final String ANSWERED = "answered";
     private static final Duration PROGRESS_INTERVAL = Duration.ofMillis(500);
     private static final DateTimeFormatter RUN_NAME =
@@ -101,13 +100,7 @@ public final class RoutingJob implements Callable<Integer> {
     }
 
     @Override
-    public Integer call() throws Exception {
-        RoutingReport report = run();
-        System.out.println(JsonLines.write(report));
-        return report.isSound() ? 0 : 1;
-    }
-
-    RoutingReport run() throws Exception {
+    public RoutingReport run() throws Exception {
         ModelOptions.requireReadable(List.of(tickets, routes));
         model.requireReadable();
         List<Ticket> asked = JsonLines.of(Ticket.class).readAll(tickets);

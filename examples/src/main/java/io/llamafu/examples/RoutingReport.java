@@ -1,6 +1,5 @@
 package io.llamafu.examples;
 
-import com.fasterxml.jackson.annotation.JsonIgnore;
 import io.llamafu.adapter.AdapterStack;
 
 import java.time.Duration;
@@ -35,7 +34,8 @@ record RoutingReport(
         double exactMatch,
         SortedMap<String, StackScore> stacks,
         double tokensPerSecond,
-        double seconds) {
+        double seconds)
+        implements ExampleReport {
 
     /** The score of the tickets of one stack. */
     record StackScore(int records, double exactMatch) {}
@@ -70,8 +70,8 @@ record RoutingReport(
     }
 
     /** Whether each ticket was answered once, under the stack of its route. */
-    @JsonIgnore
-    boolean isSound() {
+    @Override
+    public boolean isSound() {
         return errors == 0 && lost == 0 && duplicates == 0 && wrongStacks == 0;
     }
 

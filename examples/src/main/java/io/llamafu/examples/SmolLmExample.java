@@ -3,14 +3,11 @@ package io.llamafu.examples;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.AdapterRoute;
-import io.llamafu.flink.Completion;
 import io.llamafu.flink.CompletionBuilder;
 import io.llamafu.flink.Llamafu;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.grammar.LabelGrammar;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
-import org.apache.flink.configuration.Configuration;
-import org.apache.flink.configuration.PipelineOptions;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import picocli.CommandLine.Command;
@@ -24,7 +21,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.Callable;
 import java.util.function.Function;
 
 /**
@@ -41,7 +37,7 @@ import java.util.function.Function;
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
         sortOptions = false)
-public final class SmolLmExample implements Callable<Integer> {
+public final class SmolLmExample implements ExampleCommand<SmolLmReport> {
     static final String SYSTEM = "Answer with one word.";
 
     @Option(
@@ -79,14 +75,7 @@ public final class SmolLmExample implements Callable<Integer> {
     }
 
     @Override
-    public Integer call() throws Exception {
-        SmolLmReport report = run();
-        System.out.println(report.table());
-        System.out.println(JsonLines.write(report));
-        return report.isSound() ? 0 : 1;
-    }
-
-    SmolLmReport run() throws Exception {
+    public SmolLmReport run() throws Exception {
         Path domainFile = data.resolve("domains.jsonl");
         Path textFile = data.resolve("texts.jsonl");
         ModelOptions.requireReadable(List.of(domainFile, textFile));
@@ -153,7 +142,7 @@ public final class SmolLmExample implements Callable<Integer> {
                 grammars.put(domain.domain(), SamplingOptions.greedy().withGrammar(LabelGrammar.of(domain.labels())));
                 questions.put(domain.domain(), domain.question());
             }
-            StreamExecutionEnvironment env = environment();
+            StreamExecutionEnvironment env = LocalJob.environment();
             // A bounded stream: its end is the watermark that releases the texts.
             DataStream<DomainText> stream = env.fromData(texts)
                     .assignTimestampsAndWatermarks(
@@ -167,27 +156,11 @@ public final class SmolLmExample implements Callable<Integer> {
             routing.apply(env, completions);
 
             long start = System.nanoTime();
-            List<Answer> answers = answersOf(completions.build(), "smollm: " + name, texts.size());
+            List<Answer> answers = LocalJob.answersOf(completions.build(), "smollm: " + name, texts.size());
             Duration duration = Duration.ofNanos(System.nanoTime() - start);
             System.err.println("%s: %d texts in %.1f s".formatted(name, texts.size(), duration.toMillis() / 1000.0));
             return SmolLmReport.Run.of(name, texts, stackOf, answers, duration);
         }
-
-        private static StreamExecutionEnvironment environment() {
-            Configuration configuration = new Configuration();
-            // No record may fall back to Kryo.
-            configuration.set(PipelineOptions.GENERIC_TYPES, false);
-            StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment(configuration);
-            env.setParallelism(1);
-            return env;
-        }
-    }
-
-    /** Runs the job; of answers that are too many, only the first is seen. */
-    static List<Answer> answersOf(DataStream<Completion> completions, String job, int expected) throws Exception {
-        return completions.executeAndCollect(job, expected + 1).stream()
-                .map(Answer::of)
-                .toList();
     }
 
     /** Says which stacks answer the texts. */

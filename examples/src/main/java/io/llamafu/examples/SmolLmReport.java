@@ -1,6 +1,5 @@
 package io.llamafu.examples;
 
-import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.llamafu.adapter.AdapterStack;
 
@@ -18,7 +17,7 @@ import java.util.function.Function;
  *
  * @param texts in each run
  */
-record SmolLmReport(int texts, List<Run> runs) {
+record SmolLmReport(int texts, List<Run> runs) implements ExampleReport {
 
     /**
      * One run over all texts.
@@ -88,12 +87,17 @@ record SmolLmReport(int texts, List<Run> runs) {
     }
 
     /** Whether each text was answered once in each run, by the stack asked for. */
-    @JsonIgnore
-    boolean isSound() {
+    @Override
+    public boolean isSound() {
         return runs.stream().allMatch(run -> run.errors() == 0 && run.wrongStacks() == 0);
     }
 
-    /** For people: a row for each run. */
+    @Override
+    public String text() {
+        return table() + "\n" + JsonLines.write(this);
+    }
+
+    /** A row for each run. */
     String table() {
         StringBuilder table = new StringBuilder(String.format(Locale.ROOT, "%-28s", "answered by"));
         runs.get(0).accuracy().keySet().forEach(domain -> table.append("%10s".formatted(domain)));

@@ -3,7 +3,6 @@ package io.llamafu.examples;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.Llamafu;
 import io.llamafu.grammar.LabelGrammar;
-import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -77,10 +76,8 @@ public final class StacksExample implements Callable<Integer> {
         Question question =
                 domainName.isPresent() ? Question.of(domain(domainName.get()), text) : Question.rewrite(text);
         String prompt = question.prompt();
-        StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment();
-        env.setParallelism(1);
-        return SmolLmExample.answersOf(
-                Llamafu.complete(env.fromData(stacks))
+        return LocalJob.answersOf(
+                Llamafu.complete(LocalJob.environment().fromData(stacks))
                         .prompt(stack -> prompt)
                         .stack(stack -> stack)
                         .sampling(question.sampling())

@@ -4,6 +4,8 @@ import io.llamafu.testing.RealModels;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import picocli.CommandLine;
 
 import java.io.IOException;
@@ -11,6 +13,7 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -18,6 +21,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** The example on real weights; skipped where these have not been fetched. */
@@ -75,6 +79,25 @@ class SmolLmExampleIT {
 
         assertThat(exitCode).as("%s", output).isZero();
         assertThat(right("adapter", output)).as("%s", output).isGreaterThanOrEqualTo(right("base", output) + 4);
+    }
+
+    /** The stacks that the pages of use cases show, each with an answer. What it is depends on the rounding of the CPU. */
+    @ParameterizedTest
+    @ValueSource(strings = {"stacking.md", "dynamic-scaling.md", "language.md"})
+    void stacksOfAPageAreAnswered(String page) throws Exception {
+        Matcher command = Pattern.compile("(?m)^examples/run stacks (.*)$")
+                .matcher(Files.readString(DATA.resolve("../../docs/use-cases").resolve(page)));
+        assertThat(command.find()).isTrue();
+        List<String> arguments = new ArrayList<>(List.of("--model=" + RealModels.smolLm2()));
+        Process shell = new ProcessBuilder("bash", "-c", "printf '%s\\n' " + command.group(1)).start();
+        arguments.addAll(
+                new String(shell.getInputStream().readAllBytes(), UTF_8).lines().toList());
+
+        StacksExample example = new StacksExample();
+        new CommandLine(example).parseArgs(arguments.toArray(new String[0]));
+
+        assertThat(example.run()).hasSizeGreaterThanOrEqualTo(2).allSatisfy(answer -> assertThat(answer.answer())
+                .isNotBlank());
     }
 
     private static int right(String stack, StringWriter output) {

@@ -5,6 +5,7 @@ import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.SharedEngines;
+import io.llamafu.examples.GoldenNote;
 import io.llamafu.examples.JsonLines;
 import io.llamafu.flink.LlamafuOptions;
 
@@ -19,7 +20,6 @@ import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
-import java.util.stream.Collectors;
 
 /**
  * The trained model's right answers by text and stack, from {@code golden.jsonl}, as far as they are certain. For some
@@ -27,24 +27,18 @@ import java.util.stream.Collectors;
  */
 final class GoldenAnswers {
     private static final int SEED = 7;
-    private static final String BASE = "base";
-
-    /**
-     * A line of {@code golden.jsonl}; its stacks are written {@code medical+formal}, {@code medical@0.5}, {@code base}.
-     */
-    record Line(String set, String text, String prompt, Map<String, String> expected) {}
 
     private final List<String> texts;
-    private final Map<String, Line> lines;
+    private final Map<String, GoldenNote> lines;
 
-    private GoldenAnswers(Map<String, Line> lines) {
+    private GoldenAnswers(Map<String, GoldenNote> lines) {
         this.lines = lines;
         this.texts = List.copyOf(lines.keySet());
     }
 
     static GoldenAnswers read(Path file) throws IOException {
-        Map<String, Line> lines = new TreeMap<>();
-        for (Line line : JsonLines.of(Line.class).readAll(file)) {
+        Map<String, GoldenNote> lines = new TreeMap<>();
+        for (GoldenNote line : JsonLines.of(GoldenNote.class).readAll(file)) {
             lines.put(line.text(), line);
         }
         return new GoldenAnswers(lines);
@@ -52,9 +46,9 @@ final class GoldenAnswers {
 
     /** A fixed selection of the texts. */
     GoldenAnswers some(int count) {
-        List<Line> shuffled = new ArrayList<>(lines.values());
+        List<GoldenNote> shuffled = new ArrayList<>(lines.values());
         Collections.shuffle(shuffled, new Random(SEED));
-        Map<String, Line> chosen = new TreeMap<>();
+        Map<String, GoldenNote> chosen = new TreeMap<>();
         shuffled.stream().limit(count).forEach(line -> chosen.put(line.text(), line));
         return new GoldenAnswers(chosen);
     }
@@ -71,15 +65,14 @@ final class GoldenAnswers {
                 ask(lease.engine(), options.maxTokens(), random, uncertain);
             }
         }
-        Map<String, Line> left = new TreeMap<>(lines);
+        Map<String, GoldenNote> left = new TreeMap<>(lines);
         left.keySet().removeAll(uncertain);
         return new GoldenAnswers(left);
     }
 
-    private record Question(Line line, String stack) {
+    private record Question(GoldenNote line, String stack) {
         CompletionRequest request(int maxTokens) {
-            String written = stack.equals(BASE) ? "" : stack.replace('@', ':');
-            return CompletionRequest.of(line.prompt(), AdapterStack.parse(written))
+            return CompletionRequest.of(line.prompt(), AdapterStack.parse(GoldenNote.stackOf(stack)))
                     .withMaxTokens(maxTokens);
         }
     }
@@ -111,16 +104,6 @@ final class GoldenAnswers {
      * @param stack trained adapters at scales of 0, 0.5 and 1
      */
     String answer(String text, AdapterStack stack) {
-        String written = stack.entries().stream()
-                .filter(entry -> entry.scale().orElse(1f) != 0)
-                .map(entry -> entry.scale().orElse(1f) == 1
-                        ? entry.name()
-                        : entry.name() + "@" + entry.scale().orElseThrow())
-                .collect(Collectors.joining("+"));
-        String answer = lines.get(text).expected().get(written.isEmpty() ? BASE : written);
-        if (answer == null) {
-            throw new IllegalArgumentException("There is no golden answer under the stack '%s'.".formatted(stack));
-        }
-        return answer;
+        return lines.get(text).answer(stack);
     }
 }
