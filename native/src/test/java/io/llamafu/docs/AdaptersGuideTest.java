@@ -27,6 +27,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
@@ -84,6 +85,29 @@ class AdaptersGuideTest {
         LlamafuException failure =
                 catchThrowableOfType(LlamafuException.class, () -> Catalogs.resolve(TinyModel.adapters(), "medcal"));
         assertQuoted(failure.getMessage().replace(TinyModel.adapters().toString(), "/models/adapters"));
+    }
+
+    @Test
+    void renamedLinkPublishesAdapterAndCardTogether() throws Exception {
+        Matcher commands =
+                Pattern.compile("(?ms)^```sh\\n(mkdir .*?)^```").matcher(Files.readString(DOCS.resolve("adapters.md")));
+        assertThat(commands.find()).isTrue();
+        Path adapters = Files.createDirectory(folder.resolve("adapters"));
+        Files.writeString(adapters.resolve("medical.gguf"), "old");
+        Files.writeString(folder.resolve("medical.gguf"), "new");
+        Files.writeString(folder.resolve("medical.json"), "{}");
+
+        Process shell = new ProcessBuilder(
+                        "bash", "-ec", commands.group(1).replace("/models/adapters", adapters.toString()))
+                .directory(folder.toFile())
+                .redirectErrorStream(true)
+                .start();
+        String output = new String(shell.getInputStream().readAllBytes(), UTF_8);
+
+        assertThat(shell.waitFor()).as(output).isZero();
+        assertThat(adapters.resolve("medical.gguf")).hasContent("new");
+        assertThat(adapters.resolve("medical.gguf").toRealPath().resolveSibling("medical.json"))
+                .hasContent("{}");
     }
 
     private static void assertQuoted(LlamafuException failure) throws IOException {

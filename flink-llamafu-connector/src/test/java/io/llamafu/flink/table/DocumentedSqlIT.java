@@ -101,7 +101,7 @@ class DocumentedSqlIT {
 
     @Test
     void tutorialRunsInOneSession() throws IOException {
-        Sql session = tickets(RuntimeExecutionMode.STREAMING, new Configuration());
+        Sql session = new Sql(RuntimeExecutionMode.STREAMING);
         assertThat(run(session, String.join("", blocks(TUTORIAL, "sql")))).isGreaterThanOrEqualTo(4);
     }
 
