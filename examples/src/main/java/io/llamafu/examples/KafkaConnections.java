@@ -8,6 +8,7 @@ import org.apache.flink.connector.base.DeliveryGuarantee;
 import org.apache.flink.connector.kafka.sink.KafkaRecordSerializationSchema;
 import org.apache.flink.connector.kafka.sink.KafkaSink;
 import org.apache.flink.connector.kafka.source.KafkaSource;
+import org.apache.flink.connector.kafka.source.KafkaSourceBuilder;
 import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
 import org.apache.flink.connector.kafka.source.reader.deserializer.KafkaRecordDeserializationSchema;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
@@ -15,13 +16,14 @@ import org.apache.kafka.common.TopicPartition;
 import picocli.CommandLine.Option;
 
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 
 /**
  * The part of a job's command line that connects it to Kafka. Creates its environment, sources that read a topic from its
- * beginning to given end offsets, and sinks that write exactly once.
+ * beginning, to given end offsets if there are any, and sinks that write exactly once.
  */
 public final class KafkaConnections {
     /**
@@ -34,11 +36,13 @@ public final class KafkaConnections {
     @Option(names = "--bootstrap-servers", paramLabel = "HOST:PORT", required = true)
     private String bootstrapServers;
 
-    @Option(names = "--records-end", paramLabel = "PARTITION=OFFSET", split = ",", required = true)
-    private Map<Integer, Long> recordsEnd;
+    /** Without it, the topic has no end. */
+    @Option(names = "--records-end", paramLabel = "PARTITION=OFFSET", split = ",")
+    private Map<Integer, Long> recordsEnd = Map.of();
 
-    @Option(names = "--routes-end", paramLabel = "PARTITION=OFFSET", split = ",", required = true)
-    private Map<Integer, Long> routesEnd;
+    /** Without it, the topic has no end. */
+    @Option(names = "--routes-end", paramLabel = "PARTITION=OFFSET", split = ",")
+    private Map<Integer, Long> routesEnd = Map.of();
 
     @Option(names = "--parallelism", paramLabel = "N", required = true)
     private int parallelism;
@@ -61,10 +65,16 @@ public final class KafkaConnections {
         String written = recordsEnd.entrySet().stream()
                 .map(entry -> entry.getKey() + "=" + entry.getValue())
                 .collect(Collectors.joining(","));
+        List<String> arguments = new ArrayList<>(toArguments(bootstrapServers, parallelism, checkpointInterval));
+        arguments.add("--records-end=" + written);
+        arguments.add("--routes-end=0=" + routeChanges);
+        return arguments;
+    }
+
+    /** The command line of a job that does not end. */
+    static List<String> toArguments(String bootstrapServers, int parallelism, long checkpointInterval) {
         return List.of(
                 "--bootstrap-servers=" + bootstrapServers,
-                "--records-end=" + written,
-                "--routes-end=0=" + routeChanges,
                 "--parallelism=" + parallelism,
                 "--checkpoint-interval=" + checkpointInterval);
     }
@@ -96,14 +106,18 @@ public final class KafkaConnections {
             String topic, Map<Integer, Long> ends, KafkaRecordDeserializationSchema<T> deserializer) {
         Map<TopicPartition, Long> offsets = ends.entrySet().stream()
                 .collect(Collectors.toMap(entry -> new TopicPartition(topic, entry.getKey()), Map.Entry::getValue));
-        return KafkaSource.<T>builder()
+        KafkaSourceBuilder<T> source = KafkaSource.<T>builder()
                 .setBootstrapServers(bootstrapServers)
                 .setTopics(topic)
                 .setGroupId("llamafu")
                 .setStartingOffsets(OffsetsInitializer.earliest())
-                .setBounded(OffsetsInitializer.offsets(offsets))
-                .setDeserializer(deserializer)
-                .build();
+                // What another job, or this one, writes in a transaction counts when that is complete.
+                .setProperty("isolation.level", "read_committed")
+                .setDeserializer(deserializer);
+        if (!offsets.isEmpty()) {
+            source.setBounded(OffsetsInitializer.offsets(offsets));
+        }
+        return source.build();
     }
 
     /** Records become visible to readers with isolation.level=read_committed when their checkpoint is complete. */

@@ -102,7 +102,8 @@ public final class KafkaExample implements ExampleCommand<KafkaReport> {
                         .start()) {
             kafka.createTopics(KafkaTopics.PARTITIONS);
             try (KafkaFeed feed = new KafkaFeed(kafka.address(), asked, rate);
-                    KafkaAnswers answers = new KafkaAnswers(kafka.address())) {
+                    KafkaValues<Answer> answers =
+                            new KafkaValues<>(kafka.address(), KafkaTopics.ANSWERS, Answer.class)) {
                 feed.sendRoutes(routeChanges);
                 String job = submit(cluster.rest(), kafka.address(), asked, routeChanges.size());
                 Progress progress = Progress.onStandardError(asked.size());

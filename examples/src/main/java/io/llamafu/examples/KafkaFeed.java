@@ -5,6 +5,7 @@ import org.apache.kafka.clients.producer.ProducerConfig;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.serialization.StringSerializer;
 
+import javax.annotation.Nullable;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutionException;
@@ -30,15 +31,23 @@ final class KafkaFeed implements AutoCloseable {
 
     void sendRoutes(List<Route> routes) throws ExecutionException, InterruptedException {
         for (Route route : routes) {
-            producer.send(new ProducerRecord<>(KafkaTopics.ROUTES, route.tenant(), JsonLines.write(route)))
-                    .get();
+            send(KafkaTopics.ROUTES, route.tenant(), JsonLines.write(route));
         }
+    }
+
+    /** @param value null removes the key from a compacted topic */
+    void send(String topic, String key, @Nullable String value) throws ExecutionException, InterruptedException {
+        producer.send(new ProducerRecord<>(topic, key, value)).get();
     }
 
     /** Sends the tickets that are due by then, and waits until the broker has them. */
     void sendUntil(long nanos) throws ExecutionException, InterruptedException {
-        long due = Math.min(tickets.size(), (long) (nanos / NANOS_PER_SECOND * ticketsPerSecond));
-        while (sent < due) {
+        sendFirst((int) Math.min(tickets.size(), nanos / NANOS_PER_SECOND * ticketsPerSecond));
+    }
+
+    /** Sends those of the first tickets that were not sent yet, and waits until the broker has them. */
+    void sendFirst(int count) throws ExecutionException, InterruptedException {
+        while (sent < count) {
             Ticket ticket = tickets.get(sent);
             producer.send(new ProducerRecord<>(
                             KafkaTopics.TICKETS,

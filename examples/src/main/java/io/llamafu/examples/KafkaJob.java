@@ -4,16 +4,13 @@ import io.llamafu.flink.Completion;
 import io.llamafu.flink.Llamafu;
 import io.llamafu.flink.OnError;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
-import org.apache.flink.api.common.serialization.AbstractDeserializationSchema;
 import org.apache.flink.api.common.serialization.SerializationSchema;
-import org.apache.flink.connector.kafka.source.reader.deserializer.KafkaRecordDeserializationSchema;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 
-import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 
 /**
@@ -41,10 +38,12 @@ public final class KafkaJob {
 
     private void build(StreamExecutionEnvironment env) {
         DataStream<Ticket> tickets = env.fromSource(
-                        kafka.records(KafkaTopics.TICKETS, value(Ticket.class)), TicketWatermarks.strategy(), "tickets")
+                        kafka.records(KafkaTopics.TICKETS, JsonValue.of(Ticket.class)),
+                        TicketWatermarks.strategy(),
+                        "tickets")
                 .uid("tickets");
         DataStream<Route> routes = env.fromSource(
-                        kafka.routes(KafkaTopics.ROUTES, value(Route.class)),
+                        kafka.routes(KafkaTopics.ROUTES, JsonValue.of(Route.class)),
                         WatermarkStrategy.<Route>forMonotonousTimestamps()
                                 .withTimestampAssigner((route, time) -> route.eventTime()),
                         "routes")
@@ -62,26 +61,6 @@ public final class KafkaJob {
                 .sinkTo(kafka.sink(KafkaTopics.ANSWERS, new AnswerValue()))
                 .name("answers")
                 .uid("answers");
-    }
-
-    private static <T> KafkaRecordDeserializationSchema<T> value(Class<T> type) {
-        return KafkaRecordDeserializationSchema.valueOnly(new JsonValue<>(type));
-    }
-
-    private static final class JsonValue<T> extends AbstractDeserializationSchema<T> {
-        private static final long serialVersionUID = 1L;
-
-        private final JsonLines<T> json;
-
-        private JsonValue(Class<T> type) {
-            super(type);
-            this.json = JsonLines.of(type);
-        }
-
-        @Override
-        public T deserialize(byte[] value) throws IOException {
-            return json.read(value);
-        }
     }
 
     private static final class AnswerValue implements SerializationSchema<Completion> {

@@ -21,12 +21,12 @@ final class KafkaRun {
     private final FlinkRest rest;
     private final String job;
     private final KafkaFeed feed;
-    private final KafkaAnswers answers;
+    private final KafkaValues<Answer> answers;
     private final Progress progress;
     private final SortedMap<String, Long> modelLoads = new TreeMap<>();
     private int restarts;
 
-    KafkaRun(LocalCluster cluster, String job, KafkaFeed feed, KafkaAnswers answers, Progress progress) {
+    KafkaRun(LocalCluster cluster, String job, KafkaFeed feed, KafkaValues<Answer> answers, Progress progress) {
         this.cluster = cluster;
         this.rest = cluster.rest();
         this.job = job;

@@ -4,6 +4,7 @@ import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AdminClientConfig;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.common.Uuid;
+import org.apache.kafka.common.config.TopicConfig;
 
 import java.io.File;
 import java.io.IOException;
@@ -13,6 +14,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.stream.Collectors;
 
@@ -111,6 +113,16 @@ public final class LocalKafka implements AutoCloseable {
      * @param partitions by topic
      */
     public void createTopics(Map<String, Integer> partitions) throws Exception {
+        createTopics(partitions, Set.of());
+    }
+
+    /**
+     * Waits for the broker and creates topics.
+     *
+     * @param partitions by topic
+     * @param compacted those of the topics that keep the last record of each key
+     */
+    public void createTopics(Map<String, Integer> partitions, Set<String> compacted) throws Exception {
         Map<String, Object> settings = Map.of(
                 AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG, address(),
                 AdminClientConfig.REQUEST_TIMEOUT_MS_CONFIG, REQUEST_MILLIS,
@@ -121,7 +133,12 @@ public final class LocalKafka implements AutoCloseable {
                 return answers(admin);
             });
             List<NewTopic> topics = partitions.entrySet().stream()
-                    .map(topic -> new NewTopic(topic.getKey(), topic.getValue(), (short) 1))
+                    .map(topic -> new NewTopic(topic.getKey(), topic.getValue(), (short) 1)
+                            .configs(Map.of(
+                                    TopicConfig.CLEANUP_POLICY_CONFIG,
+                                    compacted.contains(topic.getKey())
+                                            ? TopicConfig.CLEANUP_POLICY_COMPACT
+                                            : TopicConfig.CLEANUP_POLICY_DELETE)))
                     .toList();
             admin.createTopics(topics).all().get();
         }
