@@ -1,10 +1,10 @@
-"""Trains adapters of SmolLM2-135M-Instruct with PEFT and saves it as PEFT does.
+"""Trains adapters of SmolLM2-135M-Instruct with PEFT and saves them as PEFT does.
 
     python3 train.py MODEL.gguf OUT NAME... [--epochs N] [--steps N]
 
-NAME is a domain of texts.py or german, for messages.py; its adapter is saved to OUT/NAME. The base is the GGUF file with
+NAME is a domain of texts.py or a rewriting of messages.py; its adapter is saved to OUT/NAME. The base is the GGUF file with
 its weights dequantized, so that the adapter is trained on what llama.cpp computes with. The loss of a domain compares its
-labels alone, that of german all tokens of the answer.
+labels alone, that of a rewriting all tokens of the answer.
 """
 
 import argparse
@@ -45,8 +45,8 @@ def domains():
 
 def examples(name):
     """The training examples, as pairs of a prompt and an answer."""
-    if name == messages.NAME:
-        return [(chat(REWRITE, text), german) for text, german in messages.split()[0]]
+    if name in messages.NAMES:
+        return [(chat(REWRITE, text), rewriting) for text, rewriting in messages.split(name)[0]]
     question = domains()[name]["question"]
     return [(chat(SYSTEM, f"{question}\n{text}"), label) for text, label in texts.split(name)[0]]
 
@@ -187,7 +187,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=pathlib.Path, help="SmolLM2-135M-Instruct as GGUF")
     parser.add_argument("out", type=pathlib.Path, help="the folder for the adapters, as PEFT saves them")
-    parser.add_argument("name", nargs="+", choices=[*texts.DOMAINS, messages.NAME])
+    parser.add_argument("name", nargs="+", choices=[*texts.DOMAINS, *messages.NAMES])
     parser.add_argument("--epochs", type=int, help="by default 3, and 2 for german")
     parser.add_argument("--steps", type=int, default=1_000_000, help="the most steps, to try the script")
     arguments = parser.parse_args()
@@ -199,7 +199,7 @@ def main():
         adapter = adapted(model)
         print(f"{name}: {len(training)} examples", flush=True)
         labelled = name in texts.DOMAINS
-        epochs = arguments.epochs or (3 if labelled else 2)
+        epochs = arguments.epochs or (2 if name == "german" else 3)
         train(adapter, encode(tokenizer, training), labelled, epochs, arguments.steps)
         adapter.save_pretrained(arguments.out / name)
         model = adapter.unload()

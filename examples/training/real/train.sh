@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains adapters of SmolLM2-135M-Instruct on real text and puts them into examples/models/real:
-#   ./train.sh [NAME...]      by default all: sms reviews changes german
+#   ./train.sh [NAME...]      by default all: sms reviews changes german formal casual
 # Needs Python with the packages of requirements.txt; EPOCHS and STEPS shorten a trial.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -17,7 +17,7 @@ fetch_packages() {
 }
 
 names=("$@")
-((${#names[@]} > 0)) || names=(sms reviews changes german)
+((${#names[@]} > 0)) || names=(sms reviews changes german formal casual)
 [[ -d packages ]] || fetch_packages
 "$python" texts.py --held-out
 "$python" messages.py --held-out

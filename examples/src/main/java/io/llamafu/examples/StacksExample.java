@@ -19,14 +19,14 @@ import java.util.concurrent.Callable;
         name = "examples/run stacks",
         description = {
             "Answers one text with several stacks of adapters in one batch, with SmolLM2-135M-Instruct.",
-            "Without --domain the text is to be rewritten: 'german' was trained for that.",
+            "Without --domain the text is to be rewritten: 'formal', 'casual' and 'german' were trained for that.",
             "Exit code: 0 if every stack gave an answer."
         },
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
         sortOptions = false)
 public final class StacksExample implements Callable<Integer> {
-    /** The system prompt that the adapter of a language was trained with. */
+    /** The system prompt that the adapters that rewrite were trained with. */
     static final String REWRITE = "Rewrite the text.";
 
     private static final int MOST_TOKENS_OF_A_REWRITING = 60;
@@ -64,11 +64,13 @@ public final class StacksExample implements Callable<Integer> {
     @Override
     public Integer call() throws Exception {
         List<Answer> answers = run();
-        for (Answer answer : answers) {
-            String stack = answer.stack().isEmpty() ? "(base model)" : answer.stack();
-            System.out.println("%-24s %s".formatted(stack, answer.isError() ? answer.error() : answer.answer()));
-        }
+        answers.forEach(answer -> System.out.println(line(answer)));
         return answers.stream().anyMatch(Answer::isError) ? 1 : 0;
+    }
+
+    static String line(Answer answer) {
+        String stack = answer.stack().isEmpty() ? "(base model)" : answer.stack();
+        return "%-24s %s".formatted(stack, answer.isError() ? answer.error() : answer.answer());
     }
 
     /** In the order of the stacks. */

@@ -5,6 +5,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import picocli.CommandLine;
 
@@ -20,16 +21,20 @@ import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** The example on real weights; skipped where these have not been fetched. */
+/** The examples on real weights; skipped where these have not been fetched. */
 @Timeout(value = 300, unit = TimeUnit.SECONDS)
 class SmolLmExampleIT {
     private static final Path DATA = Path.of(System.getProperty("llamafu.examples"), "data");
+    private static final Path DOCS =
+            Path.of(System.getProperty("llamafu.examples")).resolveSibling("docs/use-cases");
     private static final double MARGIN = 0.10;
     private static final int TEXTS = 20;
+    private static final int REWRITINGS = 4;
 
     @TempDir
     private Path folder;
@@ -64,26 +69,15 @@ class SmolLmExampleIT {
                         .limit(TEXTS)
                         .map(text -> JsonLines.write(new LabelledText(question + "\n" + text.text(), text.label())))
                         .toList());
-        StringWriter output = new StringWriter();
 
-        int exitCode = new CommandLine(new CheckAdapter())
-                .setOut(new PrintWriter(output, true))
-                .execute(
-                        DATA.resolveSibling("models/real/sms.gguf").toString(),
-                        "--model=" + RealModels.smolLm2(),
-                        "--eval=" + texts,
-                        "--system-prompt=" + SmolLmExample.SYSTEM,
-                        "--label=ham",
-                        "--label=spam",
-                        "--threads=2");
+        StringWriter output = checkAdapter("sms", texts, SmolLmExample.SYSTEM, "--label=ham", "--label=spam");
 
-        assertThat(exitCode).as("%s", output).isZero();
         assertThat(right("adapter", output)).as("%s", output).isGreaterThanOrEqualTo(right("base", output) + 4);
     }
 
     /** The stacks that the pages of use cases show, each with an answer. What it is depends on the rounding of the CPU. */
     @ParameterizedTest
-    @ValueSource(strings = {"stacking.md", "dynamic-scaling.md", "language.md"})
+    @ValueSource(strings = {"stacking.md", "dynamic-scaling.md", "language.md", "style.md"})
     void stacksOfAPageAreAnswered(String page) throws Exception {
         Matcher command = Pattern.compile("(?m)^examples/run stacks (.*)$")
                 .matcher(Files.readString(DATA.resolve("../../docs/use-cases").resolve(page)));
@@ -100,9 +94,53 @@ class SmolLmExampleIT {
                 .isNotBlank());
     }
 
+    /** The rewriting that an adapter was trained for, of messages that it was not trained on. */
+    @ParameterizedTest
+    @ValueSource(strings = {"formal", "casual"})
+    void adaptersRewriteMessages(String name) throws Exception {
+        Path texts = folder.resolve("texts.jsonl");
+        Files.write(texts, Files.readAllLines(DATA.resolve(name + ".jsonl")).subList(0, REWRITINGS));
+
+        StringWriter output = checkAdapter(name, texts, StacksExample.REWRITE, "--max-tokens=32");
+
+        assertThat(right("base", output)).as("%s", output).isZero();
+        assertThat(right("adapter", output)).as("%s", output).isGreaterThanOrEqualTo(REWRITINGS - 1);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"language, german", "style, formal", "style, casual"})
+    void pagesShowWhatTheAdaptersAnswer(String page, String stack) throws Exception {
+        StacksExample example = new StacksExample();
+        new CommandLine(example)
+                .parseArgs("The camera stopped working after 3 weeks.", stack, "--model=" + RealModels.smolLm2());
+
+        List<Answer> answers = example.run();
+
+        assertThat(answers).hasSize(1).allSatisfy(answer -> assertThat(DOCS.resolve(page + ".md"))
+                .content()
+                .contains(StacksExample.line(answer)));
+    }
+
+    private static StringWriter checkAdapter(String name, Path texts, String systemPrompt, String... more) {
+        StringWriter output = new StringWriter();
+        int exitCode = new CommandLine(new CheckAdapter())
+                .setOut(new PrintWriter(output, true))
+                .execute(Stream.concat(
+                                Stream.of(
+                                        DATA.resolveSibling("models/real/" + name + ".gguf")
+                                                .toString(),
+                                        "--model=" + RealModels.smolLm2(),
+                                        "--eval=" + texts,
+                                        "--system-prompt=" + systemPrompt,
+                                        "--threads=2"),
+                                Stream.of(more))
+                        .toArray(String[]::new));
+        assertThat(exitCode).as("%s", output).isZero();
+        return output;
+    }
+
     private static int right(String stack, StringWriter output) {
-        Matcher score =
-                Pattern.compile(stack + " +(\\d+) of " + TEXTS + " right").matcher(output.toString());
+        Matcher score = Pattern.compile(stack + " +(\\d+) of \\d+ right").matcher(output.toString());
         assertThat(score.find()).as("%s", output).isTrue();
         return Integer.parseInt(score.group(1));
     }
