@@ -9,7 +9,7 @@
 // What this library was built from, for logs and bug reports: llama.cpp's version and commit, the instruction set and
 // the compiler, then the CPU features of llama.cpp's kernels.
 extern "C" JNIEXPORT jstring JNICALL Java_io_llamafu_llamacpp_NativeLibrary_buildInfo(JNIEnv * env, jclass) {
-    const std::string info = std::string(LLAMAFU_BUILD_INFO) + "; " + llama_print_system_info();
+    const std::string info = std::string(LLAMAFU_BUILD_INFO ", level " LLAMAFU_LEVEL "; ") + llama_print_system_info();
     return env->NewStringUTF(info.c_str());
 }
 

@@ -16,14 +16,14 @@ import static java.util.Objects.requireNonNull;
 /**
  * What a native library was built for: the {@code build.properties} beside it.
  *
- * @param march the instruction set as given to the compiler: {@code native}, {@code x86-64-v3}
+ * @param level the instruction set: {@code native}, {@code x86-64-v3}
  * @param requiredCpuFeatures features that the library may use, as Linux names them in {@code /proc/cpuinfo}
  */
-record NativeBuild(String march, Set<String> requiredCpuFeatures) {
+record NativeBuild(String level, Set<String> requiredCpuFeatures) {
     static final String FILE_NAME = "build.properties";
 
     NativeBuild {
-        requireNonNull(march, "march is null");
+        requireNonNull(level, "level is null");
         requiredCpuFeatures = Collections.unmodifiableSet(
                 new TreeSet<>(requireNonNull(requiredCpuFeatures, "requiredCpuFeatures is null")));
     }
@@ -31,7 +31,7 @@ record NativeBuild(String march, Set<String> requiredCpuFeatures) {
     static NativeBuild read(InputStream in) throws IOException {
         Properties properties = new Properties();
         properties.load(in);
-        return new NativeBuild(required(properties, "march"), CpuFeatures.split(required(properties, "cpu.features")));
+        return new NativeBuild(required(properties, "level"), CpuFeatures.split(required(properties, "cpu.features")));
     }
 
     private static String required(Properties properties, String key) throws IOException {
@@ -42,6 +42,10 @@ record NativeBuild(String march, Set<String> requiredCpuFeatures) {
         return value;
     }
 
+    boolean runsOn(Set<String> cpuFeatures) {
+        return cpuFeatures.containsAll(requiredCpuFeatures);
+    }
+
     /** Refuses a library that the CPU cannot run; loading it would end the process with SIGILL. */
     void checkRunsOn(Set<String> cpuFeatures) {
         Set<String> missing = new TreeSet<>(requiredCpuFeatures);
@@ -49,10 +53,10 @@ record NativeBuild(String march, Set<String> requiredCpuFeatures) {
         if (!missing.isEmpty()) {
             throw new LlamafuException(
                     ErrorCode.UNSUPPORTED_CPU,
-                    "The native library was built with -march=" + march + ", but this CPU lacks "
+                    "The native library needs the instruction set " + level + ", but this CPU lacks "
                             + String.join(", ", missing)
-                            + ". Rebuild it on this machine, or for a level that all machines have:"
-                            + " mvn install -Dnative.march=x86-64-v2 (ARM: armv8-a).");
+                            + ". Build one for it, on this machine with mvn install -Dnative.march=native, or for a lower"
+                            + " level, such as x86-64-v2 (ARM: armv8-a).");
         }
     }
 }

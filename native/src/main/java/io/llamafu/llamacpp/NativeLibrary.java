@@ -12,6 +12,9 @@ public final class NativeLibrary {
     /** Absolute path of a library to load instead of the one in the jar, without fallback. */
     static final String OVERRIDE_PROPERTY = "llamafu.native.library";
 
+    /** One of the levels in the jar, instead of the best that the CPU can run: answers as on a lower machine. */
+    static final String LEVEL_PROPERTY = "llamafu.native.level";
+
     private static boolean loaded;
     private static LlamafuException failure;
 
@@ -71,6 +74,7 @@ public final class NativeLibrary {
                 NativeLibrary.class.getClassLoader(),
                 CpuFeatures.current(),
                 Optional.ofNullable(System.getProperty(OVERRIDE_PROPERTY)),
+                Optional.ofNullable(System.getProperty(LEVEL_PROPERTY)),
                 Path.of(System.getProperty("java.io.tmpdir")));
     }
 

@@ -11,13 +11,16 @@ import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static java.util.Objects.requireNonNull;
 
 /**
- * Finds the native library of a platform, rejects it on a CPU that cannot run it, and loads it.
+ * Finds the native library of a platform for the best level that the CPU can run, and loads it; on a CPU below all levels, it
+ * fails. The file {@value #LEVELS_FILE} lists the levels in the jar, the best one first.
  *
  * <p>The library in the jar is loaded from a private copy with a unique name: the JVM binds a library file to one class
  * loader, and a second Flink job in the same TaskManager has another one.
@@ -26,17 +29,21 @@ final class NativeLibraryLoader {
     /** How many class loaders of this JVM have loaded the library. They share nothing but system properties. */
     static final String COUNT_PROPERTY = "llamafu.native.class-loaders";
 
+    private static final String LEVELS_FILE = "levels";
+
     private static final Logger LOG = LoggerFactory.getLogger(NativeLibraryLoader.class);
 
     private final NativePlatform platform;
     private final ClassLoader resources;
     private final Optional<Set<String>> cpuFeatures;
     private final Optional<String> override;
+    private final Optional<String> requiredLevel;
     private final Path temporaryFolder;
 
     /**
      * @param cpuFeatures the features of this CPU; if empty, they are unknown and not checked
      * @param override value of {@link NativeLibrary#OVERRIDE_PROPERTY}, if it is set
+     * @param requiredLevel value of {@link NativeLibrary#LEVEL_PROPERTY}, if it is set
      * @param temporaryFolder where the private copy is written
      */
     NativeLibraryLoader(
@@ -44,17 +51,19 @@ final class NativeLibraryLoader {
             ClassLoader resources,
             Optional<Set<String>> cpuFeatures,
             Optional<String> override,
+            Optional<String> requiredLevel,
             Path temporaryFolder) {
         this.platform = requireNonNull(platform, "platform is null");
         this.resources = requireNonNull(resources, "resources is null");
         this.cpuFeatures = requireNonNull(cpuFeatures, "cpuFeatures is null");
         this.override = requireNonNull(override, "override is null");
+        this.requiredLevel = requireNonNull(requiredLevel, "requiredLevel is null");
         this.temporaryFolder =
                 requireNonNull(temporaryFolder, "temporaryFolder is null").toAbsolutePath();
     }
 
     boolean hasLibrary() {
-        return override.isPresent() || resources.getResource(libraryResource()) != null;
+        return override.isPresent() || resources.getResource(resource(LEVELS_FILE)) != null;
     }
 
     void load() {
@@ -67,27 +76,76 @@ final class NativeLibraryLoader {
     }
 
     private void loadFromJar() {
-        String libraryResource = libraryResource();
-        String buildResource = platform.resourceFolder() + "/" + NativeBuild.FILE_NAME;
-
-        try (InputStream build = resources.getResourceAsStream(buildResource);
-                InputStream library = resources.getResourceAsStream(libraryResource)) {
-            if (library == null || build == null) {
-                throw unavailable("There is no native library for " + describePlatform() + ": the resource "
-                        + (library == null ? libraryResource : buildResource)
-                        + " is not on the class path. Build Llamafu on this platform (Linux:"
-                        + " mvn install, without -Dnative.skip), or name a library with -D"
-                        + NativeLibrary.OVERRIDE_PROPERTY + "=/absolute/path.");
-            }
-            checkCpu(build, buildResource);
+        String libraryResource = resource(level() + "/" + platform.libraryFileName());
+        try (InputStream library = open(libraryResource)) {
             loadPrivateCopy(library, libraryResource);
         } catch (IOException e) {
-            throw unavailable("The resource " + libraryResource + " could not be read: " + e.getMessage() + ".", e);
+            throw unreadable(libraryResource, e);
         }
     }
 
-    private String libraryResource() {
-        return platform.resourceFolder() + "/" + platform.libraryFileName();
+    /** The level to load: the best that this CPU can run, or the one that a property requires. */
+    private String level() {
+        List<String> levels = levelsInJar();
+        if (requiredLevel.isPresent()) {
+            String required = requiredLevel.get();
+            if (!levels.contains(required)) {
+                throw unavailable("The system property " + NativeLibrary.LEVEL_PROPERTY + "=" + required
+                        + " names none of the levels in the jar: " + String.join(", ", levels) + ".");
+            }
+            levels = List.of(required);
+        }
+        if (cpuFeatures.isPresent()) {
+            for (String level : levels) {
+                if (build(level).runsOn(cpuFeatures.get())) {
+                    return level;
+                }
+            }
+        }
+        String lowest = levels.get(levels.size() - 1);
+        checkCpu(build(lowest));
+        return lowest;
+    }
+
+    private List<String> levelsInJar() {
+        String levels = resource(LEVELS_FILE);
+        try (InputStream in = open(levels)) {
+            List<String> names = new String(in.readAllBytes(), UTF_8).lines().toList();
+            if (names.isEmpty()) {
+                throw unavailable(levels + " is damaged: it is empty.");
+            }
+            return names;
+        } catch (IOException e) {
+            throw unreadable(levels, e);
+        }
+    }
+
+    private NativeBuild build(String level) {
+        String buildResource = resource(level + "/" + NativeBuild.FILE_NAME);
+        try (InputStream in = open(buildResource)) {
+            return readBuild(in, buildResource);
+        } catch (IOException e) {
+            throw unreadable(buildResource, e);
+        }
+    }
+
+    private String resource(String name) {
+        return platform.resourceFolder() + "/" + name;
+    }
+
+    private InputStream open(String resource) {
+        InputStream in = resources.getResourceAsStream(resource);
+        if (in == null) {
+            throw unavailable("There is no native library for " + describePlatform() + ": the resource " + resource
+                    + " is not on the class path. Build Llamafu on this platform (Linux: mvn install, without"
+                    + " -Dnative.skip), or name a library with -D"
+                    + NativeLibrary.OVERRIDE_PROPERTY + "=/absolute/path.");
+        }
+        return in;
+    }
+
+    private static LlamafuException unreadable(String resource, IOException cause) {
+        return unavailable("The resource " + resource + " could not be read: " + cause.getMessage() + ".", cause);
     }
 
     private void loadOverride(String value) {
@@ -106,7 +164,7 @@ final class NativeLibraryLoader {
         Path build = library.resolveSibling(NativeBuild.FILE_NAME);
         if (Files.isRegularFile(build)) {
             try (InputStream in = Files.newInputStream(build)) {
-                checkCpu(in, build.toString());
+                checkCpu(readBuild(in, build.toString()));
             } catch (IOException e) {
                 throw unavailable(build + " could not be read: " + e.getMessage() + ".", e);
             }
@@ -130,20 +188,22 @@ final class NativeLibraryLoader {
         }
     }
 
-    private void checkCpu(InputStream buildProperties, String source) {
-        NativeBuild build;
+    private static NativeBuild readBuild(InputStream in, String source) {
         try {
-            build = NativeBuild.read(buildProperties);
+            return NativeBuild.read(in);
         } catch (IOException | IllegalArgumentException e) {
             throw unavailable(source + " is damaged: " + e.getMessage() + ".", e);
         }
+    }
+
+    private void checkCpu(NativeBuild build) {
         if (cpuFeatures.isPresent()) {
             build.checkRunsOn(cpuFeatures.get());
         } else {
             LOG.warn(
                     "This system does not tell what its CPU can do, so it was not checked that it can run"
-                            + " the native library (-march={}).",
-                    build.march());
+                            + " the native library ({}).",
+                    build.level());
         }
     }
 
@@ -200,7 +260,8 @@ final class NativeLibraryLoader {
         if (reason.contains("failed to map segment") || reason.contains("Operation not permitted")) {
             cure = "The folder is probably mounted noexec: name another one with -Djava.io.tmpdir.";
         } else if (reason.contains("GLIBC_") || reason.contains("ld-linux")) {
-            cure = "It was linked with a newer or another C library than this system has: rebuild it on this system.";
+            cure =
+                    "It needs glibc 2.28 or later, and was perhaps linked with another C library: rebuild it on this system.";
         }
         return unavailable(
                 "The native library from " + source + " for " + describePlatform() + ", loaded as " + file

@@ -45,7 +45,7 @@ record NativePlatform(String os, String architecture) {
         };
     }
 
-    /** The folder in the jar with the library of this platform and its {@code build.properties}. */
+    /** The folder in the jar with the libraries of this platform, each in the folder of its level. */
     String resourceFolder() {
         return "io/llamafu/native/" + this;
     }

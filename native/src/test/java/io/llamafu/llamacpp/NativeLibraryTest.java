@@ -21,6 +21,8 @@ import java.util.Set;
 import java.util.stream.Stream;
 
 import static io.llamafu.testing.Failures.code;
+import static java.nio.file.StandardOpenOption.APPEND;
+import static java.nio.file.StandardOpenOption.CREATE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -28,6 +30,7 @@ class NativeLibraryTest {
     private static final NativePlatform HERE = NativePlatform.current();
     private static final Optional<Set<String>> THIS_CPU = CpuFeatures.current();
     private static final Optional<String> NO_OVERRIDE = Optional.empty();
+    private static final Optional<String> NO_LEVEL = Optional.empty();
 
     @TempDir
     Path folder;
@@ -40,7 +43,7 @@ class NativeLibraryTest {
     void loadsAndSaysWhatItWasBuiltFrom() {
         NativeLibrary.load();
 
-        assertThat(NativeLibrary.buildInfo()).contains("llama.cpp v0.5.0 (de3ff81", "march ", "CPU : ");
+        assertThat(NativeLibrary.buildInfo()).contains("llama.cpp v0.5.0 (de3ff81", "level ", "CPU : ");
     }
 
     @Test
@@ -55,14 +58,15 @@ class NativeLibraryTest {
 
     @Test
     void copyIsDeletedOnceItIsLoaded() {
-        new NativeLibraryLoader(HERE, classLoader(), THIS_CPU, NO_OVERRIDE, temporary).load();
+        new NativeLibraryLoader(HERE, classLoader(), THIS_CPU, NO_OVERRIDE, NO_LEVEL, temporary).load();
 
         assertThat(temporary).isEmptyDirectory();
     }
 
     @Test
     void copyIsReadableByItsOwnerOnly() throws IOException {
-        NativeLibraryLoader loader = new NativeLibraryLoader(HERE, classLoader(), THIS_CPU, NO_OVERRIDE, temporary);
+        NativeLibraryLoader loader =
+                new NativeLibraryLoader(HERE, classLoader(), THIS_CPU, NO_OVERRIDE, NO_LEVEL, temporary);
 
         Path copy = loader.writePrivateCopy(InputStream.nullInputStream(), "nothing");
 
@@ -74,7 +78,8 @@ class NativeLibraryTest {
     void unusableTemporaryFolderIsNamedWithTheCure() {
         Path absent = temporary.resolve("absent");
 
-        assertThatThrownBy(() -> new NativeLibraryLoader(HERE, classLoader(), THIS_CPU, NO_OVERRIDE, absent).load())
+        assertThatThrownBy(() ->
+                        new NativeLibraryLoader(HERE, classLoader(), THIS_CPU, NO_OVERRIDE, NO_LEVEL, absent).load())
                 .satisfies(NativeLibraryTest::isUnavailable)
                 .hasMessageContaining(absent.toString())
                 .hasMessageContaining("-Djava.io.tmpdir");
@@ -84,10 +89,11 @@ class NativeLibraryTest {
     void missingLibraryNamesResourcePlatformAndCure() {
         NativePlatform platform = new NativePlatform("plan9", "mips");
 
-        assertThatThrownBy(
-                        () -> new NativeLibraryLoader(platform, classLoader(), THIS_CPU, NO_OVERRIDE, temporary).load())
+        assertThatThrownBy(() -> new NativeLibraryLoader(
+                                platform, classLoader(), THIS_CPU, NO_OVERRIDE, NO_LEVEL, temporary)
+                        .load())
                 .satisfies(NativeLibraryTest::isUnavailable)
-                .hasMessageContaining("io/llamafu/native/plan9-mips/libllamafu.so")
+                .hasMessageContaining("io/llamafu/native/plan9-mips/levels")
                 .hasMessageContaining("os.arch " + System.getProperty("os.arch"))
                 .hasMessageContaining("mvn install")
                 .hasMessageContaining("-Dllamafu.native.library=");
@@ -98,34 +104,78 @@ class NativeLibraryTest {
         NativePlatform elsewhere = new NativePlatform("plan9", "mips");
 
         assertThat(NativeLibrary.isPackaged()).isTrue();
-        assertThat(new NativeLibraryLoader(elsewhere, classLoader(), THIS_CPU, NO_OVERRIDE, temporary).hasLibrary())
+        assertThat(new NativeLibraryLoader(elsewhere, classLoader(), THIS_CPU, NO_OVERRIDE, NO_LEVEL, temporary)
+                        .hasLibrary())
                 .isFalse();
-        assertThat(new NativeLibraryLoader(elsewhere, classLoader(), THIS_CPU, Optional.of("/x"), temporary)
+        assertThat(new NativeLibraryLoader(elsewhere, classLoader(), THIS_CPU, Optional.of("/x"), NO_LEVEL, temporary)
                         .hasLibrary())
                 .isTrue();
     }
 
     @Test
-    void cpuWithoutTheNeededInstructionsIsRefusedBeforeLoading() throws IOException {
-        Path jar = jarFolder("march=x86-64-v4\ncpu.features=avx2 avx512f fma\n", "not even a library");
+    void cpuBelowAllLevelsIsRefusedBeforeLoading() throws IOException {
+        addLevel("v4", "level=v4\ncpu.features=avx2 avx512f fma\n", "not even a library");
+        addLevel("v3", "level=v3\ncpu.features=avx2 fma\n", "not even a library");
 
-        try (URLClassLoader resources = resourcesIn(jar)) {
-            assertThatThrownBy(() -> new NativeLibraryLoader(
-                                    HERE, resources, Optional.of(Set.of("avx2", "sse4_2")), NO_OVERRIDE, temporary)
-                            .load())
+        try (URLClassLoader resources = resourcesIn(folder)) {
+            assertThatThrownBy(() ->
+                            loader(resources, Set.of("avx", "sse4_2"), NO_LEVEL).load())
                     .satisfies(error -> hasCode(error, ErrorCode.UNSUPPORTED_CPU))
-                    .hasMessageContaining("-march=x86-64-v4")
-                    .hasMessageContaining("lacks avx512f, fma.")
-                    .hasMessageContaining("-Dnative.march=x86-64-v2");
+                    .hasMessageContaining("needs the instruction set v3")
+                    .hasMessageContaining("lacks avx2, fma.")
+                    .hasMessageContaining("-Dnative.march=native");
+        }
+    }
+
+    @Test
+    void bestLevelThatTheCpuCanRunIsLoaded() throws IOException {
+        addLevel("v4", "level=v4\ncpu.features=avx2 avx512f\n", "not a library");
+        addLevel("v3", "level=v3\ncpu.features=avx2\n", "not a library");
+        addLevel("v2", "level=v2\ncpu.features=\n", "not a library");
+
+        try (URLClassLoader resources = resourcesIn(folder)) {
+            assertThatThrownBy(() -> loader(resources, Set.of("avx2", "avx512f", "fma"), NO_LEVEL)
+                            .load())
+                    .hasMessageContaining("/v4/" + HERE.libraryFileName());
+            assertThatThrownBy(() ->
+                            loader(resources, Set.of("avx2", "fma"), NO_LEVEL).load())
+                    .hasMessageContaining("/v3/" + HERE.libraryFileName());
+            assertThatThrownBy(() -> loader(resources, Set.of("fma"), NO_LEVEL).load())
+                    .hasMessageContaining("/v2/" + HERE.libraryFileName());
+            assertThatThrownBy(() -> new NativeLibraryLoader(
+                                    HERE, resources, Optional.empty(), NO_OVERRIDE, NO_LEVEL, temporary)
+                            .load())
+                    .as("a CPU that is not known")
+                    .hasMessageContaining("/v2/" + HERE.libraryFileName());
+        }
+    }
+
+    @Test
+    void levelCanBeRequired() throws IOException {
+        addLevel("v3", "level=v3\ncpu.features=avx2\n", "not a library");
+        addLevel("v2", "level=v2\ncpu.features=\n", "not a library");
+
+        try (URLClassLoader resources = resourcesIn(folder)) {
+            assertThatThrownBy(() ->
+                            loader(resources, Set.of("avx2"), Optional.of("v2")).load())
+                    .hasMessageContaining("/v2/" + HERE.libraryFileName());
+            assertThatThrownBy(() ->
+                            loader(resources, Set.of("fma"), Optional.of("v3")).load())
+                    .satisfies(error -> hasCode(error, ErrorCode.UNSUPPORTED_CPU));
+            assertThatThrownBy(() ->
+                            loader(resources, Set.of("avx2"), Optional.of("v9")).load())
+                    .satisfies(NativeLibraryTest::isUnavailable)
+                    .hasMessageContaining("llamafu.native.level=v9 names none of the levels in the jar: v3, v2.");
         }
     }
 
     @Test
     void damagedBuildPropertiesAreRefused() throws IOException {
-        Path jar = jarFolder("march=native\n", "");
+        addLevel("native", "level=native\n", "");
 
-        try (URLClassLoader resources = resourcesIn(jar)) {
-            assertThatThrownBy(() -> new NativeLibraryLoader(HERE, resources, THIS_CPU, NO_OVERRIDE, temporary).load())
+        try (URLClassLoader resources = resourcesIn(folder)) {
+            assertThatThrownBy(() ->
+                            new NativeLibraryLoader(HERE, resources, THIS_CPU, NO_OVERRIDE, NO_LEVEL, temporary).load())
                     .satisfies(NativeLibraryTest::isUnavailable)
                     .hasMessageContaining("the key cpu.features is missing");
         }
@@ -133,10 +183,11 @@ class NativeLibraryTest {
 
     @Test
     void fileThatIsNoLibraryIsRefusedAndItsCopyDeleted() throws IOException {
-        Path jar = jarFolder("march=native\ncpu.features=\n", "not a library");
+        addLevel("native", "level=native\ncpu.features=\n", "not a library");
 
-        try (URLClassLoader resources = resourcesIn(jar)) {
-            assertThatThrownBy(() -> new NativeLibraryLoader(HERE, resources, THIS_CPU, NO_OVERRIDE, temporary).load())
+        try (URLClassLoader resources = resourcesIn(folder)) {
+            assertThatThrownBy(() ->
+                            new NativeLibraryLoader(HERE, resources, THIS_CPU, NO_OVERRIDE, NO_LEVEL, temporary).load())
                     .satisfies(NativeLibraryTest::isUnavailable)
                     .hasMessageContaining(HERE.resourceFolder())
                     .hasCauseInstanceOf(UnsatisfiedLinkError.class);
@@ -168,7 +219,7 @@ class NativeLibraryTest {
     @Test
     void overrideIsCheckedAgainstTheCpuByTheBuildPropertiesBesideIt() throws IOException {
         Path library = Files.writeString(folder.resolve("libllamafu.so"), "not a library");
-        Files.writeString(folder.resolve("build.properties"), "march=future\ncpu.features=teleport\n");
+        Files.writeString(folder.resolve("build.properties"), "level=future\ncpu.features=teleport\n");
 
         assertThatThrownBy(() -> loaderWithOverride(library.toString()).load())
                 .satisfies(error -> hasCode(error, ErrorCode.UNSUPPORTED_CPU))
@@ -215,18 +266,12 @@ class NativeLibraryTest {
         }
     }
 
-    @Test
-    void buildPropertiesOfThePackedLibraryFitThisMachine() throws IOException {
-        try (InputStream in = classLoader().getResourceAsStream(HERE.resourceFolder() + "/build.properties")) {
-            NativeBuild build = NativeBuild.read(in);
-
-            assertThat(build.march()).isNotEmpty();
-            build.checkRunsOn(THIS_CPU.orElseThrow());
-        }
+    private NativeLibraryLoader loaderWithOverride(String path) {
+        return new NativeLibraryLoader(HERE, classLoader(), THIS_CPU, Optional.of(path), NO_LEVEL, temporary);
     }
 
-    private NativeLibraryLoader loaderWithOverride(String path) {
-        return new NativeLibraryLoader(HERE, classLoader(), THIS_CPU, Optional.of(path), temporary);
+    private NativeLibraryLoader loader(ClassLoader resources, Set<String> cpuFeatures, Optional<String> level) {
+        return new NativeLibraryLoader(HERE, resources, Optional.of(cpuFeatures), NO_OVERRIDE, level, temporary);
     }
 
     private static ClassLoader classLoader() {
@@ -241,12 +286,13 @@ class NativeLibraryTest {
         assertThat(error).has(code(code));
     }
 
-    /** A folder laid out like the jar, with a given library. */
-    private Path jarFolder(String buildProperties, String library) throws IOException {
-        Path resourceFolder = Files.createDirectories(folder.resolve(HERE.resourceFolder()));
-        Files.writeString(resourceFolder.resolve("build.properties"), buildProperties);
-        Files.writeString(resourceFolder.resolve(HERE.libraryFileName()), library);
-        return folder;
+    /** Adds a library to a folder laid out like the jar. */
+    private void addLevel(String level, String buildProperties, String library) throws IOException {
+        Path platform = folder.resolve(HERE.resourceFolder());
+        Path levelFolder = Files.createDirectories(platform.resolve(level));
+        Files.writeString(levelFolder.resolve("build.properties"), buildProperties);
+        Files.writeString(levelFolder.resolve(HERE.libraryFileName()), library);
+        Files.writeString(platform.resolve("levels"), level + "\n", CREATE, APPEND);
     }
 
     private static URLClassLoader resourcesIn(Path folder) throws IOException {
@@ -278,12 +324,8 @@ class NativeLibraryTest {
     }
 
     private Path extractedLibrary() throws IOException {
-        String resource = HERE.resourceFolder() + "/" + HERE.libraryFileName();
-        try (InputStream in = classLoader().getResourceAsStream(resource)) {
-            Path library = folder.resolve(HERE.libraryFileName());
-            Files.copy(in, library);
-            return library;
-        }
+        Path library = folder.resolve(HERE.libraryFileName());
+        return Files.copy(PackedLibraries.usable().get(0).resolve(HERE.libraryFileName()), library);
     }
 
     /** As Flink does for a job: our classes again, everything else from the parent. */

@@ -17,6 +17,12 @@ public final class OwnJvm {
 
     /** Runs a class, which must end successfully, and returns the last line that it prints. */
     public static String run(Class<?> main, List<String> arguments, int timeoutMinutes) throws Exception {
+        return run(main, List.of(), arguments, timeoutMinutes);
+    }
+
+    /** The same, with flags for the JVM. */
+    public static String run(Class<?> main, List<String> flags, List<String> arguments, int timeoutMinutes)
+            throws Exception {
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-Xms128m",
@@ -25,6 +31,7 @@ public final class OwnJvm {
                 "-cp",
                 System.getProperty("java.class.path"),
                 main.getName()));
+        command.addAll(1, flags);
         command.addAll(arguments);
         Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
         String output = new String(process.getInputStream().readAllBytes(), UTF_8);

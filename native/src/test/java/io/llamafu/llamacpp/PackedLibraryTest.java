@@ -1,29 +1,30 @@
 package io.llamafu.llamacpp;
 
 import io.llamafu.testing.Programs;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** The library runs on a machine with only the C library, and exports only its JNI functions. */
+/** Each library runs on a machine with only the C library, of 2018 or later, and exports only its JNI functions. */
 class PackedLibraryTest {
-    private static Path library;
+    private static final Pattern C_LIBRARY_VERSION = Pattern.compile("@GLIBC_2\\.(\\d+)");
 
-    @BeforeAll
-    static void findLibrary() throws Exception {
-        NativePlatform platform = NativePlatform.current();
-        library = Path.of(NativeLibrary.class
-                .getClassLoader()
-                .getResource(platform.resourceFolder() + "/" + platform.libraryFileName())
-                .toURI());
+    static List<Path> libraries() {
+        String name = NativePlatform.current().libraryFileName();
+        return PackedLibraries.all().stream()
+                .map(folder -> folder.resolve(name))
+                .toList();
     }
 
-    @Test
-    void onlyJniFunctionsAreVisible() throws Exception {
+    @ParameterizedTest
+    @MethodSource("libraries")
+    void onlyJniFunctionsAreVisible(Path library) throws Exception {
         List<String> symbols = Programs.run("nm", "--dynamic", "--defined-only", library.toString())
                 .lines()
                 .map(line -> line.substring(line.lastIndexOf(' ') + 1))
@@ -34,8 +35,9 @@ class PackedLibraryTest {
                 .allMatch(symbol -> symbol.startsWith("Java_io_llamafu_") || symbol.startsWith("JNI_On"));
     }
 
-    @Test
-    void onlyTheCLibraryIsNeeded() throws Exception {
+    @ParameterizedTest
+    @MethodSource("libraries")
+    void onlyTheCLibraryIsNeeded(Path library) throws Exception {
         List<String> needed = Programs.run("ldd", library.toString())
                 .lines()
                 .map(line -> line.strip().split("[ .]", 2)[0])
@@ -45,5 +47,24 @@ class PackedLibraryTest {
         assertThat(needed)
                 .isNotEmpty()
                 .allMatch(name -> name.matches("linux-vdso|libc|libm|libpthread|libdl|librt|ld-linux.*"));
+    }
+
+    /** That of RHEL 8 and its kin, whatever the library was linked with: {@code c_library.cpp}. */
+    @ParameterizedTest
+    @MethodSource("libraries")
+    void glibc228IsEnough(Path library) throws Exception {
+        String symbols = Programs.run("nm", "--dynamic", "--undefined-only", library.toString());
+
+        assertThat(symbols.lines().filter(symbol -> C_LIBRARY_VERSION
+                        .matcher(symbol)
+                        .results()
+                        .map(MatchResult::group)
+                        .anyMatch(version -> minor(version) > 28)))
+                .isEmpty();
+        assertThat(symbols).contains("@GLIBC_");
+    }
+
+    private static int minor(String version) {
+        return Integer.parseInt(version.substring(version.lastIndexOf('.') + 1));
     }
 }
