@@ -18,7 +18,10 @@ import java.net.URL;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Collections;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.Callable;
 import java.util.jar.JarFile;
 import java.util.zip.ZipEntry;
@@ -72,6 +75,41 @@ class InstalledJarIT {
     }
 
     /** They are artifacts of their own, which no TaskManager needs. */
+    /** NOTICE lists the artifacts whose classes are in the jar, and no others; and llama.cpp. */
+    @Test
+    void noticeNamesEverythingInTheJar() throws IOException {
+        Set<String> artifacts = new TreeSet<>();
+        for (String name : names) {
+            if (name.endsWith(".class") && (!name.startsWith("io/llamafu/") || name.startsWith("io/llamafu/shaded/"))) {
+                artifacts.add(artifactOf(name));
+            }
+        }
+        try (JarFile jar = new JarFile(JAR.toFile());
+                InputStream notice = jar.getInputStream(jar.getJarEntry("META-INF/NOTICE"))) {
+            String text = new String(notice.readAllBytes(), StandardCharsets.UTF_8);
+
+            assertThat(text.lines()
+                            .filter(line -> line.startsWith("- "))
+                            .map(line -> line.replaceFirst("- [^:]+:([^:]+):([^:]+)", "$1-$2.jar")))
+                    .containsExactlyInAnyOrderElementsOf(artifacts);
+            assertThat(text)
+                    .contains("Copyright (c) 2023-2026 The ggml authors", "Jackson JSON processor")
+                    .containsOnlyOnce("compiled from llama.cpp");
+        }
+    }
+
+    /** The file name of the artifact on the class path that a class comes from. */
+    private static String artifactOf(String name) throws IOException {
+        String original = name.replace("io/llamafu/shaded/jackson/", "com/fasterxml/jackson/")
+                .replace("io/llamafu/shaded/cronutils/", "com/cronutils/")
+                .replace("io/llamafu/shaded/flink/avro/", "org/apache/flink/formats/avro/");
+        return Collections.list(InstalledJarIT.class.getClassLoader().getResources(original)).stream()
+                .map(url -> url.getPath().replaceFirst(".*/([^/]+\\.jar)!.*", "$1"))
+                .filter(jar -> !jar.equals(JAR.getFileName().toString()))
+                .findFirst()
+                .orElseThrow(() -> new AssertionError("Nothing on the class path has " + original));
+    }
+
     @Test
     void holdsNoOptionalEngineAndNoConverter() {
         assertThat(names)
