@@ -24,17 +24,22 @@ final class BatchedBench {
     }
 
     Workload.Speed measure(Workload workload) throws IOException, InterruptedException {
-        Path log = Files.createTempFile("llama-batched-bench", ".log");
+        return speed(output(command(workload)));
+    }
+
+    /** What a program prints. */
+    static String output(List<String> command) throws IOException, InterruptedException {
+        Path log = Files.createTempFile("llamafu-benchmark", ".log");
         try {
-            Process process = new ProcessBuilder(command(workload))
-                    .redirectError(log.toFile())
-                    .start();
+            Process process =
+                    new ProcessBuilder(command).redirectError(log.toFile()).start();
             String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
             int exitCode = process.waitFor();
             if (exitCode != 0) {
-                throw new IOException("%s ended with %d: %s".formatted(program, exitCode, Files.readString(log)));
+                throw new IOException(
+                        "%s ended with %d: %s".formatted(command.get(0), exitCode, Files.readString(log)));
             }
-            return speed(output);
+            return output;
         } finally {
             Files.deleteIfExists(log);
         }
@@ -66,13 +71,16 @@ final class BatchedBench {
                 "jsonl");
     }
 
-    /** The single line of JSON in its output. */
-    static Workload.Speed speed(String output) throws IOException {
-        String line = output.lines()
+    /** The single line of JSON in a program's output. */
+    static String line(String name, String output) throws IOException {
+        return output.lines()
                 .filter(candidate -> candidate.startsWith("{"))
                 .findFirst()
-                .orElseThrow(() -> new IOException("llama-batched-bench prints no result: " + output));
-        JsonNode result = new ObjectMapper().readTree(line);
+                .orElseThrow(() -> new IOException(name + " prints no result: " + output));
+    }
+
+    static Workload.Speed speed(String output) throws IOException {
+        JsonNode result = new ObjectMapper().readTree(line(NAME, output));
         return new Workload.Speed(
                 result.path("speed_pp").asDouble(), result.path("speed_tg").asDouble());
     }

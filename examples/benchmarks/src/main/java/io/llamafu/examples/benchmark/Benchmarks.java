@@ -11,6 +11,7 @@ import picocli.CommandLine.Command;
         subcommands = {
             MixedAdaptersBenchmark.class,
             EngineBenchmark.class,
+            KernelsBenchmark.class,
             AdapterLoadBenchmark.class,
             AdapterChurnBenchmark.class,
             AdapterOverheadBenchmark.class,

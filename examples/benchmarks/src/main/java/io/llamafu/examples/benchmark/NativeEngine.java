@@ -20,8 +20,11 @@ final class NativeEngine {
     private NativeEngine() {}
 
     static EngineOptions.Builder options(Path model, Path adapters, Workload most, int threads) {
+        return options(model, most, threads).adapters(adapters);
+    }
+
+    static EngineOptions.Builder options(Path model, Workload most, int threads) {
         return EngineOptions.builder(model)
-                .adapters(adapters)
                 .contextSize(padded(most.promptTokens() + most.tokens()))
                 .parallelSequences(most.sequences())
                 .threads(threads);

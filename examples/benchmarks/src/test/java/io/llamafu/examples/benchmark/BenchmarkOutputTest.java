@@ -91,6 +91,12 @@ class BenchmarkOutputTest {
     }
 
     @Test
+    void llamaBenchResultIsFoundAmongItsOutput() throws Exception {
+        assertThat(LlamaBench.speed("{\"n_prompt\": 512, \"avg_ts\": 684.5, \"stddev_ts\": 0.0}\n"))
+                .isEqualTo(684.5);
+    }
+
+    @Test
     void medianOfAnEvenNumberIsTheMeanOfTheMiddle() {
         assertThat(Contest.median(4, 1, 3, 100)).isEqualTo(3.5);
     }
