@@ -3,6 +3,7 @@
 #include "attention.h"
 
 #include "attention_kernels.h"
+#include "work_sharing.h"
 
 #include <algorithm>
 #include <cstring>
@@ -102,15 +103,9 @@ size_t attention_work_bytes(const ggml_tensor * op, int threads) {
 }
 
 void compute_attention(const ggml_compute_params * params, const ggml_tensor * op) {
-    if (params->ith == 0) {
-        ggml_threadpool_chunk_set(params->threadpool, params->nth);
-    }
-    ggml_barrier(params->threadpool);
     const Tasks tasks(op);
     float * scratch = static_cast<float *>(params->wdata) + static_cast<size_t>(params->ith) * scratch_floats(op);
-    for (int64_t i = params->ith; i < tasks.count; i = ggml_threadpool_chunk_add(params->threadpool, 1)) {
-        best_kernels().attend(task_of(op, tasks, i), scratch);
-    }
+    Dealer(params, op, tasks.count).each([&](int64_t i) { best_kernels().attend(task_of(op, tasks, i), scratch); });
 }
 
 } // namespace llamafu

@@ -4,10 +4,12 @@
 #include "jni_support.h"
 #include "loading.h"
 #include "lora_routing.h"
+#include "packed_weights.h"
 #include "prefix_cells.h"
 #include "token_sampler.h"
 
 #include "ggml-cpu.h"
+#include "llama-ext.h"
 #include "llama-kv-cache-iswa.h"
 #include "llama.h"
 
@@ -30,7 +32,7 @@ struct FreeThreadpool {
 /// A context with the buffers that it shares with Java, its thread pool and its abort flag.
 class DecodeContext {
 public:
-    DecodeContext(llama_model * model, llama_context_params params, bool mixed, char * batch, char * round)
+    DecodeContext(llama_model * model, llama_context_params params, bool mixed, bool deterministic, char * batch, char * round)
         : capacity_(params.n_batch), sequences_(params.n_seq_max), outputs_(params.n_outputs_max) {
         params.abort_callback = [](void * data) { return static_cast<std::atomic<bool> *>(data)->load(); };
         params.abort_callback_data = &aborted_;
@@ -51,6 +53,9 @@ public:
             adapters_.emplace(context_.get());
         }
         products_ = adapters_->products();
+        if (deterministic) {
+            require_fixed_order(params);
+        }
         if (!mixed) {
             adapters_.reset(); // only needed for products()
             for (auto & [name, refusal] : products_) {
@@ -151,6 +156,23 @@ private:
             && first <= std::max(0, position - window);
     }
 
+    /// Throws unless a row of every batch is computed by itself.
+    void require_fixed_order(const llama_context_params & params) {
+        for (const uint32_t tokens : { params.n_seq_max, params.n_batch }) {
+            AbortGuard guard;
+            ggml_cgraph * graph = llama_graph_reserve(context_.get(), tokens, params.n_seq_max, params.n_seq_max);
+            if (graph == nullptr) {
+                throw CodedError("OUT_OF_MEMORY", "llama.cpp could not allocate its buffers; lower batch-size.");
+            }
+            const std::string reason = batch_dependence(graph);
+            if (!reason.empty()) {
+                throw CodedError("INVALID_OPTION",
+                    "deterministic is true, but with this model on this machine an answer can depend on the other sequences of its batch: "
+                        + reason + ". Use a model in a format of docs/performance.md, or switch deterministic off.");
+            }
+        }
+    }
+
     static std::string failure(const std::string & code, std::string message) {
         std::replace_if(message.begin(), message.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
         return code + ' ' + message + '\n';
@@ -246,17 +268,18 @@ char * address_of(JNIEnv * env, jobject buffer, size_t needed) {
 extern "C" {
 
 JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_createContext(JNIEnv * env, jclass, jlong model,
-    jint cells_per_sequence, jint max_sequences, jint batch_size, jint threads, jboolean mixed, jobject batch,
-    jobject round) {
+    jint cells_per_sequence, jint max_sequences, jint batch_size, jint threads, jboolean mixed, jboolean deterministic,
+    jobject batch, jobject round) {
     return guarded(env, jlong{0}, [&] {
         const llama_context_params params = context_params({static_cast<uint32_t>(cells_per_sequence),
             static_cast<uint32_t>(max_sequences), static_cast<uint32_t>(batch_size), threads,
-            vocabulary_of(from_handle<llama_model>(model))});
+            vocabulary_of(from_handle<llama_model>(model)), deterministic == JNI_TRUE});
         char * batch_address = address_of(env, batch, params.n_batch * (3 * sizeof(int32_t) + 1));
         char * round_address = address_of(env, round, params.n_seq_max * (sizeof(jlong) + 2 * sizeof(int32_t)));
         try {
             return to_handle(new DecodeContext(
-                from_handle<llama_model>(model), params, mixed == JNI_TRUE, batch_address, round_address));
+                from_handle<llama_model>(model), params, mixed == JNI_TRUE, deterministic == JNI_TRUE, batch_address,
+                round_address));
         } catch (const LlamaAbort & e) {
             throw CodedError("MODEL_LOAD_FAILED", std::string("llama.cpp cannot compute with this model; ") + e.what());
         }

@@ -96,8 +96,9 @@ llama_context_params context_params(const ContextSize & size) {
     params.n_threads_batch = size.threads;
     // Separate cells per sequence: attention reads only its own, which is faster for unrelated records.
     params.kv_unified = false;
-    // Layers with a sliding window keep the window and a batch, not all tokens.
-    params.swa_full = false;
+    // Layers with a sliding window keep the window and a batch, not all tokens, unless new ones must not take the cells of
+    // those that left it: which these are depends on the batches.
+    params.swa_full = size.in_order;
     // Our nodes modify a result in host memory in place. The scheduler could compute the product before them on a GPU
     // that has a copy of the weights, and our change to the copy would be lost.
     params.op_offload = false;
@@ -148,7 +149,7 @@ JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_loadModel(JNIEnv * env
 /// {weights, memory, scratch} in bytes of what loadModel and createContext would allocate.
 JNIEXPORT jlongArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_memoryNeeded(JNIEnv * env, jclass, jbyteArray path,
     jint gpu_layers, jint gpu_device, jboolean packed, jint cells_per_sequence, jint sequences, jint batch,
-    jint threads) {
+    jint threads, jboolean deterministic) {
     return guarded(env, static_cast<jlongArray>(nullptr), [&] {
         const Placement placement{gpu_layers, gpu_device, false, packed == JNI_TRUE};
         llama_model_params params = model_params(placement);
@@ -158,7 +159,7 @@ JNIEXPORT jlongArray JNICALL Java_io_llamafu_llamacpp_LlamaCpp_memoryNeeded(JNIE
         AbortGuard guard;
         ContextPointer context(llama_init_from_model(model.get(),
             context_params({static_cast<uint32_t>(cells_per_sequence), static_cast<uint32_t>(sequences),
-                static_cast<uint32_t>(batch), threads, vocabulary_of(model.get())})));
+                static_cast<uint32_t>(batch), threads, vocabulary_of(model.get()), deterministic == JNI_TRUE})));
         if (context == nullptr) {
             throw CodedError("MODEL_LOAD_FAILED", "llama.cpp cannot compute with the model " + file + "; "
                 + (guard.message().empty() ? "its log lines say why." : guard.message()));

@@ -4,6 +4,7 @@
 #include "buffer_pages.h"
 #include "jni_support.h"
 #include "log_queue.h"
+#include "lora_routing.h"
 #include "packed_weights.h"
 #include "paced_file.h"
 #include "split_pattern.h"
@@ -243,7 +244,7 @@ JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_lowerThreadPriority(JNI
 }
 
 JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_loadAdapter(
-    JNIEnv * env, jclass, jlong model, jbyteArray path, jobject give_way) {
+    JNIEnv * env, jclass, jlong model, jbyteArray path, jboolean mixed, jobject give_way) {
     return guarded(env, jlong{0}, [&] {
         const std::string file = to_string(env, path);
         const jmethodID run = env->GetMethodID(env->GetObjectClass(give_way), "run", "()V");
@@ -263,6 +264,9 @@ JNIEXPORT jlong JNICALL Java_io_llamafu_llamacpp_LlamaCpp_loadAdapter(
         if (adapter == nullptr) {
             throw CodedError("ADAPTER_LOAD_FAILED",
                 "llama.cpp refused the adapter " + file + "; its log lines say why.");
+        }
+        if (mixed == JNI_TRUE) {
+            prepare_for_sequences(*adapter);
         }
         return to_handle(adapter);
     });

@@ -29,6 +29,7 @@ struct ContextSize {
     uint32_t batch;
     int32_t threads;
     uint32_t vocabulary; ///< tokens of the model
+    bool in_order;       ///< whether the cells of a sequence must stay in the order of its tokens
 };
 
 /// How many rows of a step may have logits: one for each sequence, and some for sequences that score several tokens at once.

@@ -9,7 +9,24 @@ namespace {
 /// `next` is read after `t`, or null.
 Matrix matrix_of(const ggml_tensor * t, const ggml_tensor * next = nullptr) {
     const auto * data = static_cast<const uint8_t *>(t->data);
-    return { data, t->type, t->ne[0], t->ne[1], t->nb[1], next ? static_cast<const uint8_t *>(next->data) - data : 0 };
+    return { data, t->type, t->ne[0], t->ne[1], t->nb[1], is_interleaved(t), next ? static_cast<const uint8_t *>(next->data) - data : 0 };
+}
+
+/// In the tensor, which outlives no adapter and is an operand only.
+constexpr int interleaved_parameter = 0;
+
+template <class Float>
+void interleave_panels(Float * data, int64_t columns, int64_t rows) {
+    std::vector<Float> panel(static_cast<size_t>(interleaved_rows * columns));
+    for (int64_t first = 0; first < rows; first += interleaved_rows, data += interleaved_rows * columns) {
+        const int64_t count = std::min(interleaved_rows, rows - first);
+        for (int64_t row = 0; row < count; ++row) {
+            for (int64_t column = 0; column < columns; ++column) {
+                panel[static_cast<size_t>(column * count + row)] = data[row * columns + column];
+            }
+        }
+        std::copy_n(panel.begin(), count * columns, data);
+    }
 }
 
 /// The part [first, last) of `blocks` equal blocks that belongs to thread `ith`, when [begin, begin + blocks * cost)
@@ -30,14 +47,36 @@ private:
 
 } // namespace
 
-void RowPlan::add(int32_t row, IndexedScale adapter) {
-    const auto same = [&](const Group & group) { return group.index == adapter.index; };
+void interleave(ggml_tensor * b) {
+    if (is_interleaved(b) || !ggml_is_contiguous(b)) {
+        return;
+    }
+    switch (b->type) {
+        case GGML_TYPE_F32: interleave_panels(static_cast<uint32_t *>(b->data), b->ne[0], b->ne[1]); break;
+        case GGML_TYPE_F16:
+        case GGML_TYPE_BF16: interleave_panels(static_cast<uint16_t *>(b->data), b->ne[0], b->ne[1]); break;
+        default: return;
+    }
+    b->op_params[interleaved_parameter] = 1;
+}
+
+bool is_interleaved(const ggml_tensor * b) {
+    return b->op == GGML_OP_NONE && b->op_params[interleaved_parameter] != 0;
+}
+
+void RowPlan::add(int32_t row, int place, IndexedScale adapter) {
+    const auto same = [&](const Group & group) { return group.place == place && group.index == adapter.index; };
     auto group = std::find_if(groups.begin(), groups.end(), same);
     if (group == groups.end()) {
-        group = groups.insert(groups.end(), { adapter.index, {}, {} });
+        const auto later = [&](const Group & other) { return other.place > place; };
+        group = groups.insert(std::find_if(groups.begin(), groups.end(), later), { place, adapter.index, {}, {} });
     }
     group->rows.push_back(row);
     group->scales.push_back(adapter.scale);
+}
+
+bool Projection::is_in(const RowPlan & plan) const {
+    return std::any_of(plan.groups.begin(), plan.groups.end(), [&](const RowPlan::Group & group) { return of(group.index) != nullptr; });
 }
 
 void lora_project(const LoraKernels & kernels, const Projection & projection, const RowPlan & plan, const ggml_tensor * cur,

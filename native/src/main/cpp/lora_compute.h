@@ -18,14 +18,21 @@ struct IndexedScale {
 /// The rows of one matrix by adapter: the plan of a step, the same for all projections.
 struct RowPlan {
     struct Group {
+        int place; // of the adapter in the stacks of its rows
         AdapterIndex index;
         std::vector<int32_t> rows;
         std::vector<float> scales;
     };
-    std::vector<Group> groups;
+    std::vector<Group> groups; // by place, so that a row adds its adapters in the order of its stack, whatever others do
 
-    void add(int32_t row, IndexedScale adapter);
+    void add(int32_t row, int place, IndexedScale adapter);
 };
+
+/// Lays a B of floats out so that lora_expand reads adjacent outputs: in panels of 16 rows, the first column of all rows, the
+/// second, ... Other types stay as they are. llama.cpp's own LoRA cannot use the adapter any more.
+void interleave(ggml_tensor * b);
+
+bool is_interleaved(const ggml_tensor * b);
 
 /// What an adapter adds to one projection.
 struct Factors {
@@ -47,6 +54,9 @@ struct Projection {
     const Factors * of(AdapterIndex index) const {
         return index < by_index.size() && by_index[index].a != nullptr ? &by_index[index] : nullptr;
     }
+
+    /// Whether an adapter of the plan changes it.
+    bool is_in(const RowPlan & plan) const;
 };
 
 /// First half of what the adapters add to a projection: t = scale * A x, for each row of the plan and each adapter of its

@@ -16,6 +16,19 @@ struct BlockQ8 {
 };
 static_assert(sizeof(BlockQ8) == 34, "Q8_0 blocks are packed");
 
+/// The panel of an interleaved matrix that has a row, and where the row's columns are in it.
+struct Panel {
+    const uint8_t * data;
+    int64_t rows;
+    int64_t offset;
+
+    Panel(const Matrix & matrix, int64_t row)
+        : data(matrix.data + row / interleaved_rows * interleaved_rows * matrix.row_bytes),
+          rows(std::min(interleaved_rows, matrix.rows - row / interleaved_rows * interleaved_rows)), offset(row % interleaved_rows) {}
+
+    int64_t position(int64_t column) const { return column * rows + offset; }
+};
+
 namespace plain {
 
 using namespace simd::plain;

@@ -17,8 +17,12 @@ struct Matrix {
     int64_t columns = 0;
     int64_t rows = 0;
     size_t row_bytes = 0;
+    bool interleaved = false; // see is_interleaved()
     ptrdiff_t next = 0; // bytes from `data` to the matrix that is read after this one, which the kernels prefetch
 };
+
+/// Rows of an interleaved matrix lie in panels of 16; the last may have fewer.
+constexpr int64_t interleaved_rows = 16;
 
 /// Rows of an activation matrix that share an adapter, and the scale each applies to it.
 struct Rows {

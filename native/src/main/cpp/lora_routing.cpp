@@ -160,11 +160,22 @@ private:
 
         void set_input(const llama_ubatch * ubatch) override {
             router_.make_plans(*ubatch);
+            for (const Pair & pair : pairs_) {
+                const bool needed = pair.projection->is_in(router_.plans_[pair.kind]);
+                for (ggml_tensor * node : { pair.project, pair.expand }) {
+                    node->flags = needed ? node->flags | GGML_TENSOR_FLAG_COMPUTE : node->flags & ~GGML_TENSOR_FLAG_COMPUTE;
+                }
+            }
             for (int kind = 0; kind < row_kinds; ++kind) {
                 if (masks_[kind] != nullptr && masks_[kind]->buffer != nullptr) {
                     set_mask(masks_[kind], router_.plans_[kind]);
                 }
             }
+        }
+
+        /// Two nodes, which are left out of the steps that do not need them: all threads wait for each other at each node.
+        void add(const Projection & projection, RowKind kind, ggml_tensor * project, ggml_tensor * expand) {
+            pairs_.push_back({ &projection, kind, project, expand });
         }
 
         // llama.cpp compares the numbers of tokens and outputs; which row has which adapter is not part of the graph.
@@ -191,8 +202,16 @@ private:
             ggml_backend_tensor_set(mask, scales.data(), 0, ggml_nbytes(mask));
         }
 
+        struct Pair {
+            const Projection * projection;
+            RowKind kind;
+            ggml_tensor * project;
+            ggml_tensor * expand;
+        };
+
         Router & router_;
         ggml_tensor * masks_[row_kinds] = {};
+        std::vector<Pair> pairs_;
     };
 
     /// What a custom node of a graph refers to. Graphs outlive the step that builds them, so these live as long as the router.
@@ -246,7 +265,9 @@ private:
         // the step. A graph lists a node right after the inputs it still lacks, so at most the base product, `res`, comes
         // between the two, never another projection that would overwrite the values.
         ggml_tensor * done = ggml_custom_4d(graph.ctx0, GGML_TYPE_F32, 1, 1, 1, 1, &cur, 1, project, GGML_N_TASKS_MAX, node);
-        return ggml_custom_inplace(graph.ctx0, res, &done, 1, expand, GGML_N_TASKS_MAX, node);
+        ggml_tensor * sum = ggml_custom_inplace(graph.ctx0, res, &done, 1, expand, GGML_N_TASKS_MAX, node);
+        inputs_of(graph).add(projection, kind, done, sum);
+        return sum;
     }
 
     /// For every resident adapter: res += B (scales * (A cur)).
@@ -279,14 +300,16 @@ private:
         int32_t outputs = 0;
         for (uint32_t token = 0; token < ubatch.n_tokens; ++token) {
             const bool gives_output = ubatch.output != nullptr && ubatch.output[token];
+            int place = 0;
             for (const IndexedScale & adapter : stack_of(ubatch.seq_id[token][0])) {
                 if (adapter.scale == 0) {
                     continue;
                 }
-                plans_[token_rows].add(token, adapter);
+                plans_[token_rows].add(token, place, adapter);
                 if (gives_output) {
-                    plans_[output_rows].add(outputs, adapter); // as llm_graph_input_out_ids orders them
+                    plans_[output_rows].add(outputs, place, adapter); // as llm_graph_input_out_ids orders them
                 }
+                place++;
                 values += max_ranks_[adapter.index];
             }
             outputs += gives_output;
@@ -411,6 +434,14 @@ void SequenceAdapters::set(llama_seq_id sequence, const std::vector<ScaledAdapte
 
 std::map<std::string, std::string> SequenceAdapters::products() const {
     return router_->products();
+}
+
+void prepare_for_sequences(llama_adapter_lora & adapter) {
+    for (auto & [name, weight] : adapter.ab_map) {
+        if (weight.b->ne[2] == 1 && in_host_memory(weight.b)) {
+            interleave(weight.b);
+        }
+    }
 }
 
 void SequenceAdapters::release(const llama_adapter_lora * adapter) {

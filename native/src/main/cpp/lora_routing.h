@@ -23,6 +23,10 @@ struct ScaledAdapter {
     float scale;
 };
 
+/// Lays an adapter out for SequenceAdapters, which is faster with it then. llama_set_adapters_lora cannot use it any more.
+/// Call it before the first sequence gets the adapter.
+void prepare_for_sequences(llama_adapter_lora & adapter);
+
 /// Gives every sequence of a context its own stack of adapters, so that one batch mixes them.
 ///
 /// Sequences start with an empty stack, the base model. All calls belong to the thread that decodes, between decodes;

@@ -25,6 +25,28 @@ struct SourceQ4_0 {
 };
 static_assert(sizeof(SourceQ4_0) == 18, "Q4_0 blocks have 18 bytes");
 
+struct SourceQ4_1 {
+    ggml_fp16_t d;
+    ggml_fp16_t minimum;
+    uint8_t quants[16];
+};
+static_assert(sizeof(SourceQ4_1) == 20, "Q4_1 blocks have 20 bytes");
+
+struct SourceQ5_0 {
+    ggml_fp16_t d;
+    uint8_t high[4]; // bit k of 32: the fifth bit of weight k
+    uint8_t quants[16];
+};
+static_assert(sizeof(SourceQ5_0) == 22, "Q5_0 blocks have 22 bytes");
+
+struct SourceQ5_1 {
+    ggml_fp16_t d;
+    ggml_fp16_t minimum;
+    uint8_t high[4];
+    uint8_t quants[16];
+};
+static_assert(sizeof(SourceQ5_1) == 24, "Q5_1 blocks have 24 bytes");
+
 struct SourceQ4_K {
     ggml_fp16_t d;
     ggml_fp16_t dmin;
@@ -50,11 +72,21 @@ struct SourceQ6_K {
 };
 static_assert(sizeof(SourceQ6_K) == 210, "Q6_K blocks have 210 bytes");
 
+/// 32 weights without quantization.
+template <class Float>
+struct SourceFloats {
+    Float values[32];
+};
+
+// Words of a block of activations.
+constexpr int64_t words_of_32 = 8 + 1 + 1;
+constexpr int64_t words_of_256 = 64 + 16 + 4 + 1;
+
 // Each packed type says where weight k of row r of a block lies (put, get) and the same of its scales.
 
 struct PackedQ8_0 {
     using Source = SourceQ8_0;
-    static constexpr PackedFormat format = { 32, 2, 32 * R, 2 * R, 128 };
+    static constexpr PackedFormat format = { 32, 2, 32 * R, 2 * R, words_of_32, 128 };
 
     static void pack(const Source & source, int64_t r, uint8_t * quants, uint8_t * scales) {
         for (int64_t g = 0; g < 32 / group; ++g) {
@@ -100,7 +132,7 @@ struct Nibbles {
 
 struct PackedQ4_0 {
     using Source = SourceQ4_0;
-    static constexpr PackedFormat format = { 32, 2, Nibbles::bytes, 2 * R, 8 };
+    static constexpr PackedFormat format = { 32, 2, Nibbles::bytes, 2 * R, words_of_32, 8 };
 
     static void pack(const Source & source, int64_t r, uint8_t * quants, uint8_t * scales) {
         for (int64_t g = 0; g < 16 / group; ++g) { // the halves of a byte are the same weights in both layouts
@@ -118,6 +150,121 @@ struct PackedQ4_0 {
         }
     }
 };
+
+/// 32 weights of five bits: their low halves, then their fifth bits, bit g of a byte for the weights 4 g to 4 g + 3.
+struct FiveBits {
+    static constexpr size_t bytes = Nibbles::bytes + group * R;
+
+    /// `weight` gives weight k.
+    template <class Weight>
+    static void put(uint8_t * quants, int64_t r, Weight weight) {
+        Nibbles::put(quants, r, weight);
+        for (int64_t i = 0; i < group; ++i) {
+            int bits = 0;
+            for (int64_t g = 0; g < 32 / group; ++g) {
+                bits |= (weight(g * group + i) >> 4 & 1) << g;
+            }
+            quants[Nibbles::bytes + r * group + i] = static_cast<uint8_t>(bits);
+        }
+    }
+
+    static int get(const uint8_t * quants, int64_t k, int64_t r) {
+        const int high = quants[Nibbles::bytes + r * group + k % group] >> (k / group) & 1;
+        return Nibbles::get(quants, k, r) | high << 4;
+    }
+};
+
+float half(const uint8_t * bytes) {
+    ggml_fp16_t value;
+    std::memcpy(&value, bytes, 2);
+    return ggml_fp16_to_fp32(value);
+}
+
+/// Four bits, and a minimum beside the scale.
+struct PackedQ4_1 {
+    using Source = SourceQ4_1;
+    static constexpr PackedFormat format = { 32, 1, Nibbles::bytes, 4 * R, words_of_32, 0 };
+
+    static void pack(const Source & source, int64_t r, uint8_t * quants, uint8_t * scales) {
+        Nibbles::put(quants, r, [&](int64_t k) { return k < 16 ? source.quants[k] & 15 : source.quants[k - 16] >> 4; });
+        std::memcpy(scales + 2 * r, &source.d, 2);
+        std::memcpy(scales + 2 * R + 2 * r, &source.minimum, 2);
+    }
+
+    static void unpack(const uint8_t * quants, const uint8_t * scales, int64_t r, float * values) {
+        for (int64_t k = 0; k < 32; ++k) {
+            values[k] = half(scales + 2 * r) * static_cast<float>(Nibbles::get(quants, k, r)) + half(scales + 2 * R + 2 * r);
+        }
+    }
+};
+
+/// Weight k of a block of Q5_0 or Q5_1.
+template <class Source>
+int five_bits(const Source & source, int64_t k) {
+    return (k < 16 ? source.quants[k] & 15 : source.quants[k - 16] >> 4) | (source.high[k / 8] >> (k % 8) & 1) << 4;
+}
+
+struct PackedQ5_0 {
+    using Source = SourceQ5_0;
+    static constexpr PackedFormat format = { 32, 2, FiveBits::bytes, 2 * R, words_of_32, 16 };
+
+    static void pack(const Source & source, int64_t r, uint8_t * quants, uint8_t * scales) {
+        FiveBits::put(quants, r, [&](int64_t k) { return five_bits(source, k); });
+        std::memcpy(scales + 2 * r, &source.d, 2);
+    }
+
+    static void unpack(const uint8_t * quants, const uint8_t * scales, int64_t r, float * values) {
+        for (int64_t k = 0; k < 32; ++k) {
+            values[k] = half(scales + 2 * r) * static_cast<float>(FiveBits::get(quants, k, r) - 16);
+        }
+    }
+};
+
+struct PackedQ5_1 {
+    using Source = SourceQ5_1;
+    static constexpr PackedFormat format = { 32, 1, FiveBits::bytes, 4 * R, words_of_32, 0 };
+
+    static void pack(const Source & source, int64_t r, uint8_t * quants, uint8_t * scales) {
+        FiveBits::put(quants, r, [&](int64_t k) { return five_bits(source, k); });
+        std::memcpy(scales + 2 * r, &source.d, 2);
+        std::memcpy(scales + 2 * R + 2 * r, &source.minimum, 2);
+    }
+
+    static void unpack(const uint8_t * quants, const uint8_t * scales, int64_t r, float * values) {
+        for (int64_t k = 0; k < 32; ++k) {
+            values[k] = half(scales + 2 * r) * static_cast<float>(FiveBits::get(quants, k, r)) + half(scales + 2 * R + 2 * r);
+        }
+    }
+};
+
+/// One weight of all rows, the next of all rows, ...
+template <class Float, float (*to_float)(Float)>
+struct PackedFloats {
+    using Source = SourceFloats<Float>;
+    static constexpr PackedFormat format = { 32, 1, 32 * R * sizeof(Float), 0, 32, 0 };
+
+    static void pack(const Source & source, int64_t r, uint8_t * quants, uint8_t *) {
+        for (int64_t k = 0; k < 32; ++k) {
+            std::memcpy(quants + static_cast<size_t>(k * R + r) * sizeof(Float), source.values + k, sizeof(Float));
+        }
+    }
+
+    static void unpack(const uint8_t * quants, const uint8_t *, int64_t r, float * values) {
+        for (int64_t k = 0; k < 32; ++k) {
+            Float value;
+            std::memcpy(&value, quants + static_cast<size_t>(k * R + r) * sizeof(Float), sizeof(Float));
+            values[k] = to_float(value);
+        }
+    }
+};
+
+float itself(float value) {
+    return value;
+}
+
+using PackedF16 = PackedFloats<ggml_fp16_t, ggml_fp16_to_fp32>;
+using PackedBF16 = PackedFloats<ggml_bf16_t, ggml_bf16_to_fp32>;
+using PackedF32 = PackedFloats<float, itself>;
 
 /// The scales of Q4_K and Q5_K: a byte for each of 8 sub-blocks and row, the minimums likewise but those of two
 /// sub-blocks side by side, then d and dmin.
@@ -142,12 +289,6 @@ struct ScalesWithMinimums {
     static float minimum(const uint8_t * scales, int64_t j, int64_t r) {
         return half(scales + 18 * R + 2 * r) * static_cast<float>(scales[8 * R + j / 2 * 2 * R + 2 * r + j % 2]);
     }
-
-    static float half(const uint8_t * bytes) {
-        ggml_fp16_t value;
-        std::memcpy(&value, bytes, 2);
-        return ggml_fp16_to_fp32(value);
-    }
 };
 
 /// The four low bits of weight k of sub-block j of a block of Q4_K or Q5_K.
@@ -158,7 +299,7 @@ int low_half(const uint8_t * quants, int64_t j, int64_t k) {
 
 struct PackedQ4_K {
     using Source = SourceQ4_K;
-    static constexpr PackedFormat format = { 256, 1, 8 * Nibbles::bytes, ScalesWithMinimums::bytes, 0 };
+    static constexpr PackedFormat format = { 256, 1, 8 * Nibbles::bytes, ScalesWithMinimums::bytes, words_of_256, 0 };
 
     static void pack(const Source & source, int64_t r, uint8_t * quants, uint8_t * scales) {
         for (int64_t j = 0; j < 8; ++j) {
@@ -176,33 +317,22 @@ struct PackedQ4_K {
     }
 };
 
-/// As Q4_K; after the low halves of 32 weights follow their fifth bits, bit g of a byte for the weights 4 g to 4 g + 3.
 struct PackedQ5_K {
     using Source = SourceQ5_K;
-    static constexpr size_t sub_block = Nibbles::bytes + group * R;
-    static constexpr PackedFormat format = { 256, 1, 8 * sub_block, ScalesWithMinimums::bytes, 0 };
+    static constexpr PackedFormat format = { 256, 1, 8 * FiveBits::bytes, ScalesWithMinimums::bytes, words_of_256, 0 };
 
     static void pack(const Source & source, int64_t r, uint8_t * quants, uint8_t * scales) {
         for (int64_t j = 0; j < 8; ++j) {
-            uint8_t * sub = quants + j * sub_block;
-            Nibbles::put(sub, r, [&](int64_t k) { return low_half(source.quants, j, k); });
-            for (int64_t i = 0; i < group; ++i) {
-                int bits = 0;
-                for (int64_t g = 0; g < 32 / group; ++g) {
-                    bits |= (source.high[g * group + i] >> j & 1) << g;
-                }
-                sub[Nibbles::bytes + r * group + i] = static_cast<uint8_t>(bits);
-            }
+            FiveBits::put(quants + j * FiveBits::bytes, r,
+                          [&](int64_t k) { return low_half(source.quants, j, k) | (source.high[k] >> j & 1) << 4; });
         }
         ScalesWithMinimums::pack(source.scales, source.d, source.dmin, r, scales);
     }
 
     static void unpack(const uint8_t * quants, const uint8_t * scales, int64_t r, float * values) {
         for (int64_t k = 0; k < 256; ++k) {
-            const uint8_t * sub = quants + k / 32 * sub_block;
-            const int high = sub[Nibbles::bytes + r * group + k % group] >> (k % 32 / group) & 1;
             values[k] = ScalesWithMinimums::scale(scales, k / 32, r)
-                    * static_cast<float>(Nibbles::get(sub, k % 32, r) | high << 4)
+                    * static_cast<float>(FiveBits::get(quants + k / 32 * FiveBits::bytes, k % 32, r))
                 - ScalesWithMinimums::minimum(scales, k / 32, r);
         }
     }
@@ -214,7 +344,7 @@ struct PackedQ6_K {
     using Source = SourceQ6_K;
     static constexpr size_t vector = group * R;
     static constexpr size_t sub_block = 3 * vector;
-    static constexpr PackedFormat format = { 256, 1, 16 * sub_block, 20 * R, 32 }; // scales, d and 32 bytes of nothing
+    static constexpr PackedFormat format = { 256, 1, 16 * sub_block, 20 * R, words_of_256, PackedFormat::large_zero }; // scales, d and 32 bytes of nothing
 
     static int weight(const Source & source, int64_t k) {
         const int64_t half = k / 128, quarter = k % 128 / 32, l = k % 32;
@@ -241,7 +371,7 @@ struct PackedQ6_K {
     }
 
     static void unpack(const uint8_t * quants, const uint8_t * scales, int64_t r, float * values) {
-        const float d = ScalesWithMinimums::half(scales + 16 * R + 2 * r);
+        const float d = half(scales + 16 * R + 2 * r);
         for (int64_t k = 0; k < 256; ++k) {
             const uint8_t * sub = quants + k / 16 * sub_block + r * group + k % group;
             const int64_t g = k % 16 / group;
@@ -284,9 +414,15 @@ auto with_format(ggml_type type, Use use, Otherwise otherwise) {
     switch (type) {
         case GGML_TYPE_Q8_0: return use(PackedQ8_0());
         case GGML_TYPE_Q4_0: return use(PackedQ4_0());
+        case GGML_TYPE_Q4_1: return use(PackedQ4_1());
+        case GGML_TYPE_Q5_0: return use(PackedQ5_0());
+        case GGML_TYPE_Q5_1: return use(PackedQ5_1());
         case GGML_TYPE_Q4_K: return use(PackedQ4_K());
         case GGML_TYPE_Q5_K: return use(PackedQ5_K());
         case GGML_TYPE_Q6_K: return use(PackedQ6_K());
+        case GGML_TYPE_F16: return use(PackedF16());
+        case GGML_TYPE_BF16: return use(PackedBF16());
+        case GGML_TYPE_F32: return use(PackedF32());
         default: return otherwise();
     }
 }

@@ -12,12 +12,22 @@ namespace llamafu {
 /// one vector instruction advances 16 outputs. The last panel is filled up with zeros.
 struct PackedFormat {
     static constexpr int64_t panel_rows = 16;
+    static constexpr int32_t large_zero = 32; // zero of formats with blocks of 256, where they need one
 
     int64_t block;      // consecutive weights of a row that share scales
     int64_t unit;       // blocks in whole cache lines: first the quants of all, then the scales of all
     size_t quant_bytes; // of a block of a panel: the quantized weights
     size_t scale_bytes; // of a block of a panel: everything else
+    int64_t words;      // of 32 bits that a block of a row of activations takes in a tile
     int32_t zero;       // what is added to a weight so that it is stored without a sign
+
+    /// Whether activations are quantized alike for both.
+    bool shares_activations(const PackedFormat & other) const {
+        return block == other.block && words == other.words && (block == 256 || zero == other.zero);
+    }
+
+    /// Whether weights and activations are floats, and the latter are multiplied as they are.
+    bool is_float() const { return words == block; }
 
     /// Where the quants and the scales of block b of a panel are.
     size_t quants_of(int64_t b) const;

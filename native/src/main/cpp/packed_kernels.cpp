@@ -35,6 +35,10 @@ namespace {
     LLAMAFU_INLINE V fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }                                                \
     LLAMAFU_INLINE V fma_negated(V a, V b, V c) { return _mm256_fnmadd_ps(a, b, c); }                                       \
     LLAMAFU_INLINE V load_f16(const uint8_t * p) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p))); } \
+    LLAMAFU_INLINE V load_bf16(const uint8_t * p) {                                                                         \
+        return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p))), 16)); \
+    }                                                                                                                       \
+    LLAMAFU_INLINE V load_f32(const uint8_t * p) { return _mm256_loadu_ps(reinterpret_cast<const float *>(p)); }            \
     LLAMAFU_INLINE V load_u8(const uint8_t * p) {                                                                           \
         return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p))));             \
     }                                                                                                                       \
@@ -141,6 +145,10 @@ LLAMAFU_INLINE V to_float(I v) { return _mm512_cvtepi32_ps(v); }
 LLAMAFU_INLINE V fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
 LLAMAFU_INLINE V fma_negated(V a, V b, V c) { return _mm512_fnmadd_ps(a, b, c); }
 LLAMAFU_INLINE V load_f16(const uint8_t * p) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(p))); }
+LLAMAFU_INLINE V load_bf16(const uint8_t * p) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(p))), 16));
+}
+LLAMAFU_INLINE V load_f32(const uint8_t * p) { return _mm512_loadu_ps(p); }
 LLAMAFU_INLINE V load_u8(const uint8_t * p) {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p))));
 }

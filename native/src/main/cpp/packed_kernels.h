@@ -31,11 +31,6 @@ struct PackedKernels {
     PackedMultiply (*multiply)(ggml_type type, int width);
 };
 
-/// Words that a block of a row of activations takes in a tile.
-inline int64_t activation_words(const PackedFormat & format) {
-    return format.block == 32 ? 8 + 1 + 1 : 64 + 16 + 4 + 1;
-}
-
 /// The kernels of a level, which this machine must support.
 const PackedKernels & packed_kernels(PackedLevel level);
 

@@ -6,6 +6,7 @@
 #include "attention.h"
 #include "packed_formats.h"
 #include "packed_kernels.h"
+#include "work_sharing.h"
 
 #include "ggml-backend-impl.h"
 #include "ggml-cpu.h"
@@ -14,6 +15,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
+#include <string_view>
 
 namespace llamafu {
 
@@ -32,11 +35,22 @@ bool is_packed(const ggml_tensor * tensor) {
     return tensor != nullptr && tensor->buffer != nullptr && tensor->buffer->buft == buffer_type();
 }
 
+/// Whether graphs do nothing with a tensor of floats but multiply it: of some others they take views.
+bool is_multiplied_only(std::string_view name) {
+    for (const std::string_view end : { "token_embd.weight", "output.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight", "attn_qkv.weight",
+                                   "ffn_gate.weight", "ffn_up.weight", "ffn_down.weight" }) {
+        if (name.size() >= end.size() && name.substr(name.size() - end.size()) == end) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /// Whether our buffer type can hold a tensor.
 bool is_packable(const ggml_tensor * tensor) {
     const PackedFormat * format = packed_format(tensor->type);
     return format != nullptr && tensor->view_src == nullptr && ggml_is_contiguous(tensor) && ggml_n_dims(tensor) <= 2
-        && tensor->ne[0] % format->block == 0;
+        && tensor->ne[0] % format->block == 0 && (!format->is_float() || is_multiplied_only(tensor->name));
 }
 
 /// Whether queries come from a product with packed weights, or from none: attention of other models is llama.cpp's.
@@ -54,48 +68,79 @@ const char * row_of(const ggml_tensor * tensor, int64_t row) {
     return static_cast<const char *>(tensor->data) + i1 * tensor->nb[1] + i2 * tensor->nb[2] + i3 * tensor->nb[3];
 }
 
-/// The part of `count` things that a thread has.
+/// One of some equal parts.
+struct Part {
+    int64_t index;
+    int64_t count;
+};
+
+/// What a part has of `count` things.
 struct Share {
     int64_t first;
     int64_t last;
 
-    Share(const ggml_compute_params * params, int64_t count)
-        : first(count * params->ith / params->nth), last(count * (params->ith + 1) / params->nth) {}
+    Share(Part part, int64_t count) : first(count * part.index / part.count), last(count * (part.index + 1) / part.count) {}
 };
+
+/// The parameter of a node that says whether it is marked.
+constexpr int mark = GGML_MAX_OP_PARAMS / sizeof(int32_t) - 2;
 
 /// A product of packed weights with rows of activations.
 class Product {
 public:
+    /// At the beginning of the work memory, for each thread: what nodes between such products may write to.
+    static constexpr size_t others_bytes = 4096;
+
     explicit Product(const ggml_tensor * op)
         : weights_(op->src[0]), x_(op->src[1]), y_(op), format_(*packed_format(weights_->type)), kernels_(best_kernels()),
           rows_(ggml_nrows(x_)), blocks_(weights_->ne[0] / format_.block), width_(kernels_.max_width),
-          tiles_((rows_ + width_ - 1) / width_), row_words_(blocks_ * activation_words(format_)) {}
+          tiles_((rows_ + width_ - 1) / width_), row_words_(blocks_ * format_.words) {}
 
-    size_t work_bytes() const { return static_cast<size_t>(rows_ * row_words_) * sizeof(int32_t); }
+    size_t work_bytes(int threads) const {
+        const size_t copies = is_small() ? static_cast<size_t>(threads) : 1;
+        return static_cast<size_t>(threads) * others_bytes + copies * private_words() * sizeof(int32_t);
+    }
 
     void compute(const ggml_compute_params * params) const {
-        int32_t * work = static_cast<int32_t *>(params->wdata);
-        quantize(params, work);
-        if (params->ith == 0) {
-            ggml_threadpool_chunk_set(params->threadpool, params->nth);
+        char * memory = static_cast<char *>(params->wdata) + static_cast<size_t>(params->nth) * others_bytes;
+        int32_t * work = reinterpret_cast<int32_t *>(memory);
+        if (is_small()) {
+            work += static_cast<size_t>(params->ith) * private_words();
         }
-        ggml_barrier(params->threadpool);
+        if (!is_marked(y_)) {
+            if (is_small()) {
+                quantize({ 0, 1 }, work);
+            } else {
+                quantize({ params->ith, params->nth }, work);
+                ggml_barrier(params->threadpool);
+            }
+        }
         const int64_t panels = (weights_->ne[1] + PackedFormat::panel_rows - 1) / PackedFormat::panel_rows;
-        const int64_t chunk = std::max<int64_t>(1, panels / (chunks_per_thread * params->nth));
-        for (int64_t first = chunk * params->ith; first < panels;
-             first = chunk * ggml_threadpool_chunk_add(params->threadpool, 1)) {
-            multiply(work, first, std::min(first + chunk, panels));
-        }
+        const int64_t chunks = params->nth * chunks_per_thread(panels / params->nth);
+        Dealer(params, y_, chunks).each([&](int64_t i) { multiply(work, panels * i / chunks, panels * (i + 1) / chunks); });
     }
 
 private:
-    static constexpr int64_t chunks_per_thread = 8;
+    /// Of activations that each thread quantizes for itself, which takes less time than to wait for the others.
+    static constexpr int64_t small_values = 4096;
     static constexpr size_t cached_bytes = 384 << 10; // of activations that stay in a core's cache beside a panel
+    static constexpr size_t chunk_bytes = 96 << 10; // of weights, for one row: shorter streams from memory are slower
+    static constexpr int64_t most_chunks = 8;
+
+    bool is_small() const { return rows_ * weights_->ne[0] <= small_values; }
+
+    /// Of a thread's work memory when it has its own, in whole cache lines.
+    size_t private_words() const { return static_cast<size_t>(rows_ * row_words_ + 15) / 16 * 16; }
+
+    int64_t chunks_per_thread(int64_t panels) const {
+        const int64_t streams = panels * static_cast<int64_t>(format_.panel_bytes(weights_->ne[0])) / static_cast<int64_t>(chunk_bytes);
+        return std::clamp<int64_t>(rows_ > 1 ? panels : streams, 1, most_chunks);
+    }
 
     int width_of(int64_t tile) const { return static_cast<int>(std::min<int64_t>(width_, rows_ - tile * width_)); }
 
-    void quantize(const ggml_compute_params * params, int32_t * work) const {
-        const Share share(params, tiles_ * blocks_);
+    void quantize(Part part, int32_t * work) const {
+        const Share share(part, tiles_ * blocks_);
         for (int64_t i = share.first; i < share.last;) {
             const int64_t tile = i / blocks_;
             const int64_t first = i % blocks_;
@@ -143,7 +188,7 @@ private:
 void get_rows(const ggml_compute_params * params, const ggml_tensor * op) {
     const ggml_tensor * weights = op->src[0];
     const ggml_tensor * indexes = op->src[1];
-    const Share share(params, ggml_nelements(indexes));
+    const Share share({ params->ith, params->nth }, ggml_nelements(indexes));
     for (int64_t i = share.first; i < share.last; ++i) {
         const char * column = row_of(indexes, i / indexes->ne[0]) + i % indexes->ne[0] * indexes->nb[0];
         const int32_t row = *reinterpret_cast<const int32_t *>(column);
@@ -155,8 +200,8 @@ void get_rows(const ggml_compute_params * params, const ggml_tensor * op) {
 
 class PackedOperation : public ggml::cpu::tensor_traits {
 public:
-    bool work_size(int, const ggml_tensor * op, size_t & size) override {
-        size = op->op == GGML_OP_MUL_MAT ? Product(op).work_bytes() : 0;
+    bool work_size(int threads, const ggml_tensor * op, size_t & size) override {
+        size = op->op == GGML_OP_MUL_MAT ? Product(op).work_bytes(threads) : 0;
         return true;
     }
 
@@ -182,6 +227,31 @@ public:
         return true;
     }
 };
+
+/// Whether a node between two products leaves the activations of the first as they are, and their quantized form, too.
+bool leaves_activations(const ggml_tensor * node, const ggml_tensor * x) {
+    if ((node->flags & GGML_TENSOR_FLAG_COMPUTE) == 0) {
+        return true;
+    }
+    const ggml_tensor * base = x->view_src != nullptr ? x->view_src : x;
+    switch (node->op) {
+        case GGML_OP_NONE:
+        case GGML_OP_RESHAPE:
+        case GGML_OP_VIEW:
+        case GGML_OP_PERMUTE:
+        case GGML_OP_TRANSPOSE:
+            return true;
+        case GGML_OP_ROPE: // its tables of angles are in the work memory
+            return node->view_src != base && (static_cast<size_t>(node->ne[0]) + 64) * sizeof(float) <= Product::others_bytes;
+        case GGML_OP_ADD:
+        case GGML_OP_MUL:
+        case GGML_OP_RMS_NORM:
+        case GGML_OP_CUSTOM: // of our LoRA
+            return node->view_src != base && node->type == GGML_TYPE_F32 && node->src[0]->type == GGML_TYPE_F32;
+        default:
+            return false;
+    }
+}
 
 /// What ggml asks before it keeps a weight in our buffer, or computes with it.
 class Operations : public ggml::cpu::extra_buffer_type {
@@ -258,6 +328,80 @@ void use_packed_weights() {
     if (best_packed_level() != PackedLevel::none && std::find(types.begin(), types.end(), buffer_type()) == types.end()) {
         types.insert(types.begin(), buffer_type());
     }
+}
+
+bool is_marked(const ggml_tensor * node) {
+    return node->op_params[mark] != 0;
+}
+
+void mark_nodes(const ggml_cgraph * const_graph) {
+    ggml_cgraph * graph = const_cast<ggml_cgraph *>(const_graph); // ggml has no other accessor
+    bool is_ours = false;
+    const ggml_tensor * quantized = nullptr; // the product whose activations are in the work memory
+    for (int i = 0; i < ggml_graph_n_nodes(graph); ++i) {
+        ggml_tensor * node = ggml_graph_node(graph, i);
+        if (node->op == GGML_OP_MUL_MAT && is_packed(node->src[0])) {
+            const PackedFormat & format = *packed_format(node->src[0]->type);
+            node->op_params[mark] = quantized != nullptr && quantized->src[1] == node->src[1]
+                && packed_format(quantized->src[0]->type)->shares_activations(format);
+            quantized = node;
+            is_ours = true;
+        } else if (quantized != nullptr && !leaves_activations(node, quantized->src[1])) {
+            quantized = nullptr;
+        }
+    }
+    for (int i = 0; i < ggml_graph_n_nodes(graph); ++i) {
+        ggml_tensor * node = ggml_graph_node(graph, i);
+        if (node->op == GGML_OP_RMS_NORM) {
+            node->op_params[mark] = is_ours;
+        }
+    }
+}
+
+std::string batch_dependence(ggml_cgraph * graph) {
+    for (int i = 0; i < ggml_graph_n_nodes(graph); ++i) {
+        const ggml_tensor * node = ggml_graph_node(graph, i);
+        switch (node->op) {
+            case GGML_OP_NONE:
+            case GGML_OP_RESHAPE:
+            case GGML_OP_VIEW:
+            case GGML_OP_PERMUTE:
+            case GGML_OP_TRANSPOSE:
+            case GGML_OP_CONT:
+            case GGML_OP_CPY:
+            case GGML_OP_DUP:
+            case GGML_OP_GET_ROWS:
+            case GGML_OP_SET_ROWS:
+            case GGML_OP_ADD:
+            case GGML_OP_SUB:
+            case GGML_OP_MUL:
+            case GGML_OP_DIV:
+            case GGML_OP_SCALE:
+            case GGML_OP_CLAMP:
+            case GGML_OP_SQR:
+            case GGML_OP_UNARY:
+            case GGML_OP_GLU:
+            case GGML_OP_NORM:
+            case GGML_OP_RMS_NORM:
+            case GGML_OP_ROPE:
+            case GGML_OP_CUSTOM: // of our LoRA
+                break;
+            case GGML_OP_MUL_MAT:
+                if (!is_packed(node->src[0])) {
+                    return std::string("the product with ") + node->src[0]->name + " (" + ggml_type_name(node->src[0]->type)
+                        + ") is not computed by a kernel of ours";
+                }
+                break;
+            case GGML_OP_FLASH_ATTN_EXT:
+                if (!is_our_attention(node) || !is_of_packed_weights(node->src[0])) {
+                    return std::string("the attention ") + node->name + " is not computed by a kernel of ours";
+                }
+                break;
+            default:
+                return std::string("the operation ") + ggml_op_name(node->op) + " (" + node->name + ") has no fixed order";
+        }
+    }
+    return {};
 }
 
 PlainWeights::PlainWeights() {

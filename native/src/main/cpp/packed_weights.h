@@ -1,5 +1,9 @@
 #pragma once
 
+#include "ggml.h"
+
+#include <string>
+
 namespace llamafu {
 
 /// Makes llama.cpp keep the weights that packed kernels can multiply in a buffer type of ours, which packs them as they are
@@ -7,6 +11,17 @@ namespace llamafu {
 ///
 /// Tensors that several experts share (mul_mat_id) and types without a packed format stay with llama.cpp.
 void use_packed_weights();
+
+/// Marks the products that find their activations quantized by the product before: those of keys and values after queries, and
+/// of inputs after gates. In a graph with packed weights it also marks norms, which are then ours. Call it for each graph,
+/// each time before it is computed.
+void mark_nodes(const ggml_cgraph * graph);
+
+bool is_marked(const ggml_tensor * node);
+
+/// Why a row of a graph could have other bits in another batch; empty if it has not. Nodes that compute each row by itself,
+/// whatever the other rows are, and products and attention of ours have a fixed order.
+std::string batch_dependence(ggml_cgraph * graph);
 
 /// While one exists, models that its thread loads are laid out as llama.cpp does it.
 class PlainWeights {

@@ -12,7 +12,7 @@
 
 #define LLAMAFU_TARGET_PLAIN
 #define LLAMAFU_TARGET_AVX2 __attribute__((target("avx2,fma,f16c")))
-#define LLAMAFU_TARGET_AVX512 __attribute__((target("avx512f")))
+#define LLAMAFU_TARGET_AVX512 __attribute__((target("avx512f,fma")))
 
 #define LLAMAFU_TARGET
 #define LLAMAFU_INLINE LLAMAFU_TARGET inline __attribute__((always_inline))
@@ -27,6 +27,7 @@ LLAMAFU_INLINE V load(const float * p) { return V { p[0], p[1], p[2], p[3] }; }
 LLAMAFU_INLINE void store(float * p, V v) { std::copy_n(reinterpret_cast<const float *>(&v), W, p); }
 LLAMAFU_INLINE V broadcast(float f) { return V { f, f, f, f }; }
 LLAMAFU_INLINE V fma(V a, V b, V c) { return a * b + c; }
+LLAMAFU_INLINE float fma(float a, float b, float c) { return a * b + c; }
 LLAMAFU_INLINE float first_of(V v) { return v[0]; }
 LLAMAFU_INLINE float most(V v) { return std::max(std::max(v[0], v[1]), std::max(v[2], v[3])); }
 LLAMAFU_INLINE float sum(V v) { return (v[0] + v[1]) + (v[2] + v[3]); }
@@ -60,6 +61,7 @@ LLAMAFU_INLINE V load(const float * p) { return _mm256_loadu_ps(p); }
 LLAMAFU_INLINE void store(float * p, V v) { _mm256_storeu_ps(p, v); }
 LLAMAFU_INLINE V broadcast(float f) { return _mm256_set1_ps(f); }
 LLAMAFU_INLINE V fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
+LLAMAFU_INLINE float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 LLAMAFU_INLINE float first_of(V v) { return _mm256_cvtss_f32(v); }
 LLAMAFU_INLINE float most(V v) {
     __m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -98,6 +100,7 @@ LLAMAFU_INLINE V load(const float * p) { return _mm512_loadu_ps(p); }
 LLAMAFU_INLINE void store(float * p, V v) { _mm512_storeu_ps(p, v); }
 LLAMAFU_INLINE V broadcast(float f) { return _mm512_set1_ps(f); }
 LLAMAFU_INLINE V fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
+LLAMAFU_INLINE float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 LLAMAFU_INLINE float first_of(V v) { return _mm512_cvtss_f32(v); }
 LLAMAFU_INLINE float most(V v) { return _mm512_reduce_max_ps(v); }
 LLAMAFU_INLINE float sum(V v) { return _mm512_reduce_add_ps(v); }

@@ -3,10 +3,9 @@
 // options (CMakeLists.txt), to place weights as the library does.
 //   prefill: one sequence of 512 tokens; decode: 16 sequences, or one, after PROMPT tokens each
 
-#include "packed_weights.h"
+#include "our_kernels.h"
 
 #include "ggml-cpu.h"
-#include "ggml-cpu/traits.h"
 #include "llama.h"
 
 #include <algorithm>
@@ -23,20 +22,6 @@ namespace {
 
 constexpr int sequences = 16;
 constexpr int steps = 16;
-
-/// Takes our operations out of ggml's list and puts them back.
-void use_ours(bool ours) {
-    static ggml_backend_buffer_type_t type = nullptr;
-    std::vector<ggml_backend_buffer_type_t> & types = ggml_backend_cpu_get_extra_buffer_types();
-    if (type == nullptr) {
-        use_packed_weights();
-        type = types.front();
-    }
-    types.erase(std::remove(types.begin(), types.end(), type), types.end());
-    if (ours) {
-        types.insert(types.begin(), type);
-    }
-}
 
 double decode(llama_context * context, int from, int count, int first, int tokens) {
     llama_batch batch = llama_batch_init(count * tokens, 0, 1);
@@ -82,10 +67,10 @@ int main(int argc, char ** argv) {
     const int rounds = argc > 3 ? std::atoi(argv[3]) : 5;
     const int prompt = argc > 4 ? std::atoi(argv[4]) : 128;
     llama_log_set([](ggml_log_level level, const char * text, void *) { if (level >= GGML_LOG_LEVEL_WARN) std::fputs(text, stderr); }, nullptr);
-    use_ours(true);
+    use_our_kernels(true);
     Way ways[] = { { "llama.cpp", false }, { "ours", true } };
     for (Way & way : ways) {
-        use_ours(true);
+        use_our_kernels(true);
         llama_model_params model = llama_model_default_params();
         model.load_mode = LLAMA_LOAD_MODE_NONE;
         {
@@ -102,12 +87,12 @@ int main(int argc, char ** argv) {
         context.n_threads = context.n_threads_batch = threads;
         context.kv_unified = false;
         context.no_perf = true;
-        use_ours(way.ours);
+        use_our_kernels(way.ours);
         way.context = llama_init_from_model(way.model, context);
     }
     for (int round = 0; round <= rounds; ++round) { // the first is not counted
         for (Way & way : ways) {
-            use_ours(way.ours);
+            use_our_kernels(way.ours);
             llama_memory_clear(llama_get_memory(way.context), true);
             const double prefill = decode(way.context, 0, 1, 0, 512);
             if (round == 0) {

@@ -1,8 +1,9 @@
 // Compares products of packed weights, and attention, with the same in double precision, for every format, instruction
 // set, width of a tile and kind of remainder; and demands the same bits of a row alone and in batches, with any number of
-// threads and every instruction set, up to the logits of random models.
+// threads and every instruction set, up to the logits of random models with stacks of adapters.
 
 #include "attention_kernels.h"
+#include "lora_routing.h"
 #include "packed_formats.h"
 #include "packed_kernels.h"
 #include "packed_weights.h"
@@ -12,6 +13,7 @@
 #include "ggml-backend.h"
 #include "ggml-cpu.h"
 #include "ggml-cpu/traits.h"
+#include "llama-ext.h"
 #include "llama.h"
 
 #include <algorithm>
@@ -21,6 +23,7 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -56,8 +59,13 @@ std::vector<float> random_values(size_t count, uint32_t seed) {
     return values;
 }
 
-/// The values that the kernels multiply instead of x: in each block, whole multiples of a 127th of its largest magnitude.
-std::vector<double> rounded(const std::vector<float> & x, int64_t block) {
+/// The values that the kernels multiply instead of x: in each block, whole multiples of a 127th of its largest magnitude, but
+/// x itself by weights that are floats.
+std::vector<double> rounded(const std::vector<float> & x, const PackedFormat & format) {
+    if (format.is_float()) {
+        return std::vector<double>(x.begin(), x.end());
+    }
+    const int64_t block = format.block;
     std::vector<double> result(x.size());
     for (size_t first = 0; first < x.size(); first += block) {
         float largest = 0;
@@ -78,10 +86,9 @@ class Weights {
 public:
     Weights(ggml_type type, Shape shape, uint32_t seed)
         : type(type), shape(shape), context_(ggml_init({ ggml_tensor_overhead(), nullptr, true }), ggml_free),
-          tensor(ggml_new_tensor_2d(context_.get(), type, shape.columns, shape.rows)),
+          tensor(ggml_set_name(ggml_new_tensor_2d(context_.get(), type, shape.columns, shape.rows), "token_embd.weight")), // a table, too
           buffer_(ggml_backend_alloc_ctx_tensors_from_buft(context_.get(), ggml_backend_cpu_get_extra_buffer_types().front()),
                   ggml_backend_buffer_free) {
-        ggml_set_name(tensor, "token_embd.weight"); // the only table of rows that is packed
         const std::vector<float> values = random_values(static_cast<size_t>(shape.columns * shape.rows), seed);
         std::vector<uint8_t> quantized(ggml_nbytes(tensor));
         ggml_quantize_chunk(type, values.data(), quantized.data(), 0, shape.rows, shape.columns, nullptr);
@@ -137,7 +144,7 @@ std::vector<float> multiply(PackedLevel level, const Weights & weights, const st
     const PackedFormat & format = *packed_format(weights.type);
     const int64_t columns = weights.shape.columns, rows = weights.shape.rows, blocks = columns / format.block;
     std::vector<float> result(static_cast<size_t>(most_rows * rows));
-    std::vector<int32_t> tile(static_cast<size_t>(width * blocks * activation_words(format)));
+    std::vector<int32_t> tile(static_cast<size_t>(width * blocks * format.words));
     for (int first = 0; first < most_rows; first += width) {
         const int count = std::min(width, most_rows - first);
         for (int c = 0; c < count; ++c) {
@@ -160,7 +167,7 @@ void check(ggml_type type, Shape shape, uint32_t seed) {
     x[static_cast<size_t>(shape.columns)] = 1e4f; // an outlier
     const std::vector<float> products = compute(weights, GGML_OP_MUL_MAT, x.data(), most_rows, 1);
 
-    const std::vector<double> activations = rounded(x, packed_format(type)->block);
+    const std::vector<double> activations = rounded(x, *packed_format(type));
     double worst = 0;
     for (int64_t c = 0; c < most_rows; ++c) {
         for (int64_t r = 0; r < shape.rows; ++r) {
@@ -405,53 +412,105 @@ void check_refusals() {
     require(!ggml_backend_dev_supports_op(device, dense), "all weights stay with llama.cpp when that is asked for");
 }
 
-/// The logits after the last token of each of some prompts.
+/// Adapters, and stacks of them, for a random model.
+class Adapters {
+public:
+    Adapters(llama_model * model, const ModelShape & shape, const std::string & file) {
+        const std::vector<std::string> targets = targets_of(shape);
+        for (int i = 0; i < count; ++i) {
+            write_adapter(file, shape, { 8 + 8 * i, 16, GGML_TYPE_F16, i == 1 ? GGML_TYPE_F32 : GGML_TYPE_F16, targets }, 100 + i);
+            adapters_.emplace_back(llama_adapter_lora_init(model, file.c_str()), llama_adapter_lora_free);
+            std::filesystem::remove(file);
+            require(adapters_.back() != nullptr, "an adapter is loaded");
+            if (i > 0) {
+                prepare_for_sequences(*adapters_.back()); // the first stays as it is in the file
+            }
+        }
+    }
+
+    /// One of twelve.
+    std::vector<ScaledAdapter> stack(size_t index) const {
+        static const std::vector<std::vector<std::pair<size_t, float>>> stacks = { {}, { { 0, 1 } }, { { 1, 1 } }, { { 2, 1 } },
+            { { 3, 1 } }, { { 1, 0.5f } }, { { 0, 1 }, { 1, 1 } }, { { 1, 1 }, { 0, 1 } }, { { 3, 0.7f }, { 2, 1 } }, { { 2, -1 } },
+            { { 0, 1 }, { 1, 0.3f }, { 2, 0.2f }, { 3, 0.1f } }, { { 3, 1 }, { 1, 2 } } };
+        std::vector<ScaledAdapter> stack;
+        for (const auto & [adapter, scale] : stacks[index % stacks.size()]) {
+            stack.push_back({ adapters_[adapter].get(), scale });
+        }
+        return stack;
+    }
+
+private:
+    static constexpr int count = 4;
+    std::vector<std::unique_ptr<llama_adapter_lora, decltype(&llama_adapter_lora_free)>> adapters_;
+};
+
+/// A prompt with the answer that follows it, under a stack.
+struct Record {
+    std::vector<llama_token> tokens;
+    size_t stack;
+};
+
+/// The logits after the last tokens of records.
 class Decoding {
 public:
-    Decoding(llama_model * model, int threads, int batch) : batch_(batch), context_(create(model, threads, batch), llama_free) {}
+    Decoding(llama_model * model, const Adapters & adapters, int sequences, int cells, int threads, int batch)
+        : batch_(batch), sequences_(sequences), adapters_(adapters), context_(create(model, sequences, cells, threads, batch), llama_free),
+          stacks_(context_.get()) {
+        const std::string dependence = batch_dependence(llama_graph_reserve(context_.get(), batch, sequences, sequences));
+        require(dependence.empty(), dependence);
+    }
 
-    /// All prompts together; each step takes a random number of tokens of a random prompt, until the batch is full.
-    std::vector<std::vector<float>> decode(const std::vector<std::vector<llama_token>> & prompts, std::mt19937 & random) {
+    /// As many records as there are sequences, together; each batch takes random numbers of tokens of random records.
+    std::vector<std::vector<float>> decode(const std::vector<Record> & records, std::mt19937 & random) {
+        require(records.size() <= static_cast<size_t>(sequences_), "there is a sequence for each record");
         llama_memory_clear(llama_get_memory(context_.get()), true);
-        std::vector<std::vector<float>> logits(prompts.size());
-        std::vector<size_t> done(prompts.size());
-        while (done != sizes(prompts)) {
-            std::vector<size_t> next = done;
+        std::vector<std::vector<float>> logits(records.size());
+        std::vector<size_t> done(records.size());
+        for (size_t i = 0; i < records.size(); ++i) {
+            stacks_.set(static_cast<llama_seq_id>(i), adapters_.stack(records[i].stack));
+        }
+        std::vector<size_t> open(records.size());
+        std::iota(open.begin(), open.end(), 0);
+        while (!open.empty()) {
             llama_batch tokens = llama_batch_init(batch_, 0, 1);
-            while (tokens.n_tokens < batch_ && next != sizes(prompts)) {
-                const size_t i = random() % prompts.size();
-                const size_t count = std::min<size_t>({ prompts[i].size() - next[i], 1 + random() % 40,
-                                                        static_cast<size_t>(batch_ - tokens.n_tokens) });
-                for (size_t n = 0; n < count; ++n, ++tokens.n_tokens, ++next[i]) {
-                    tokens.token[tokens.n_tokens] = prompts[i][next[i]];
-                    tokens.pos[tokens.n_tokens] = static_cast<llama_pos>(next[i]);
+            while (tokens.n_tokens < batch_ && !open.empty()) {
+                const size_t at = random() % open.size(), i = open[at], size = records[i].tokens.size();
+                const size_t most = random() % 3 == 0 ? 1 : 1 + random() % 200;
+                const size_t count = std::min<size_t>({ size - done[i], most, static_cast<size_t>(batch_ - tokens.n_tokens) });
+                for (size_t n = 0; n < count; ++n, ++tokens.n_tokens, ++done[i]) {
+                    tokens.token[tokens.n_tokens] = records[i].tokens[done[i]];
+                    tokens.pos[tokens.n_tokens] = static_cast<llama_pos>(done[i]);
                     tokens.n_seq_id[tokens.n_tokens] = 1;
                     tokens.seq_id[tokens.n_tokens][0] = static_cast<llama_seq_id>(i);
-                    tokens.logits[tokens.n_tokens] = next[i] + 1 == prompts[i].size();
+                    tokens.logits[tokens.n_tokens] = done[i] + last_tokens >= size;
+                }
+                if (done[i] == size) {
+                    open.erase(open.begin() + static_cast<std::ptrdiff_t>(at));
                 }
             }
-            const int status = llama_decode(context_.get(), tokens);
-            require(status == 0, "a batch is decoded");
+            require(llama_decode(context_.get(), tokens) == 0, "a batch is decoded");
             for (int t = 0; t < tokens.n_tokens; ++t) {
                 if (tokens.logits[t]) {
                     const float * values = llama_get_logits_ith(context_.get(), t);
-                    logits[static_cast<size_t>(tokens.seq_id[t][0])].assign(values, values + vocabulary);
+                    std::vector<float> & all = logits[static_cast<size_t>(tokens.seq_id[t][0])];
+                    all.insert(all.end(), values, values + vocabulary);
                 }
             }
             llama_batch_free(tokens);
-            done = next;
         }
         return logits;
     }
 
-    static constexpr int sequences = 8;
     static constexpr int vocabulary = 1000;
 
 private:
-    static llama_context * create(llama_model * model, int threads, int batch) {
+    static constexpr size_t last_tokens = 4;
+
+    static llama_context * create(llama_model * model, int sequences, int cells, int threads, int batch) {
         llama_context_params params = llama_context_default_params();
-        params.n_seq_max = sequences;
-        params.n_ctx = 256 * sequences;
+        params.n_seq_max = static_cast<uint32_t>(sequences);
+        params.n_ctx = static_cast<uint32_t>(cells * sequences);
         params.n_batch = static_cast<uint32_t>(batch);
         params.n_ubatch = static_cast<uint32_t>(batch);
         params.n_threads = threads;
@@ -460,58 +519,70 @@ private:
         return llama_init_from_model(model, params);
     }
 
-    static std::vector<size_t> sizes(const std::vector<std::vector<llama_token>> & prompts) {
-        std::vector<size_t> result;
-        for (const std::vector<llama_token> & prompt : prompts) {
-            result.push_back(prompt.size());
-        }
-        return result;
-    }
-
     const int batch_;
+    const int sequences_;
+    const Adapters & adapters_;
     const std::unique_ptr<llama_context, decltype(&llama_free)> context_;
+    SequenceAdapters stacks_;
 };
 
-void check_model(ggml_type type) {
+/// Compares so many records of a random model alone and in random batches of 1 to 32 records. Returns the number of compared
+/// logits.
+size_t check_model(ggml_type type, int count, int longest, uint32_t seed) {
     const ModelShape shape = { 256, 2, 4, 2, 512, Decoding::vocabulary, type, type == GGML_TYPE_Q8_0 };
-    const std::filesystem::path file = std::filesystem::temp_directory_path() / ("packed_parity." + std::to_string(getpid()) + ".gguf");
-    write_model(file, shape, 8);
+    const std::string file = (std::filesystem::temp_directory_path() / ("packed_parity." + std::to_string(getpid()) + ".gguf")).string();
+    write_model(file, shape, seed);
     llama_model_params params = llama_model_default_params();
     params.load_mode = LLAMA_LOAD_MODE_NONE;
     const std::unique_ptr<llama_model, decltype(&llama_model_free)> model(llama_model_load_from_file(file.c_str(), params), llama_model_free);
     std::filesystem::remove(file);
     require(model != nullptr, "the model is loaded");
+    const Adapters adapters(model.get(), shape, file);
 
-    std::mt19937 random(9);
-    std::vector<std::vector<llama_token>> prompts(Decoding::sequences);
-    for (std::vector<llama_token> & prompt : prompts) {
-        prompt.resize(1 + random() % 150);
-        for (llama_token & token : prompt) {
+    std::mt19937 random(seed);
+    const int cells = (longest + 255) / 256 * 256;
+    std::vector<Record> records(static_cast<size_t>(count));
+    for (size_t i = 0; i < records.size(); ++i) {
+        records[i].stack = i;
+        records[i].tokens.resize(5 + random() % static_cast<uint32_t>(longest - 4));
+        for (llama_token & token : records[i].tokens) {
             token = static_cast<llama_token>(random() % Decoding::vocabulary);
         }
     }
-    Decoding whole(model.get(), 1, 256);
+    Decoding whole(model.get(), adapters, 1, cells, 1, cells);
     std::vector<std::vector<float>> alone;
-    for (const std::vector<llama_token> & prompt : prompts) {
-        alone.push_back(whole.decode({ prompt }, random).front());
+    for (const Record & record : records) {
+        alone.push_back(whole.decode({ record }, random).front());
     }
+    size_t compared = 0;
+    std::vector<std::unique_ptr<Decoding>> ways; // of decoding them together
     for (int threads = 1; threads <= 3; ++threads) {
-        for (int batch : { 16, 100, 256 }) {
-            Decoding together(model.get(), threads, batch);
-            const std::vector<std::vector<float>> logits = together.decode(prompts, random);
-            for (size_t i = 0; i < prompts.size(); ++i) {
-                require(std::memcmp(logits[i].data(), alone[i].data(), alone[i].size() * sizeof(float)) == 0,
-                        std::string("a ") + ggml_type_name(type) + " model: sequence " + std::to_string(i) + " in batches of "
-                            + std::to_string(batch) + " with " + std::to_string(threads) + " threads has other logits than alone");
-            }
+        for (int batch : { 33, 256, 1024 }) {
+            ways.push_back(std::make_unique<Decoding>(model.get(), adapters, 32, cells, threads, batch));
         }
     }
-    std::printf("a %s model: the same bits alone and together\n", ggml_type_name(type));
+    for (size_t first = 0, turn = 0; first < records.size(); ++turn) {
+        const size_t size = std::min<size_t>(records.size() - first, 1 + random() % 32);
+        const std::vector<Record> some(records.begin() + static_cast<std::ptrdiff_t>(first), records.begin() + static_cast<std::ptrdiff_t>(first + size));
+        const std::vector<std::vector<float>> logits = ways[turn % ways.size()]->decode(some, random);
+        for (size_t i = 0; i < size; ++i) {
+            require(logits[i].size() == alone[first + i].size()
+                        && std::memcmp(logits[i].data(), alone[first + i].data(), logits[i].size() * sizeof(float)) == 0,
+                    std::string("a ") + ggml_type_name(type) + " model: record " + std::to_string(first + i) + " of "
+                        + std::to_string(records[first + i].tokens.size()) + " tokens among " + std::to_string(size) + ", way "
+                        + std::to_string(turn % ways.size()) + ", has other logits than alone");
+            compared += logits[i].size();
+        }
+        first += size;
+    }
+    std::printf("a %s model: %d records, %zu logits with the same bits alone and together\n", ggml_type_name(type), count, compared);
+    std::fflush(stdout);
+    return compared;
 }
 
 } // namespace
 
-int main() {
+int main(int argc, char ** argv) {
     try {
         if (best_packed_level() == PackedLevel::none) {
             std::puts("this machine has no packed kernels\nPASSED");
@@ -519,7 +590,8 @@ int main() {
         }
         use_packed_weights();
         llama_log_set([](ggml_log_level, const char *, void *) {}, nullptr);
-        for (ggml_type type : { GGML_TYPE_Q8_0, GGML_TYPE_Q4_0 }) {
+        for (ggml_type type : { GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1, GGML_TYPE_F16,
+                                GGML_TYPE_BF16, GGML_TYPE_F32 }) {
             for (Shape shape : { Shape{ 32, 16 }, Shape{ 96, 7 }, Shape{ 576, 200 }, Shape{ 1536, 33 } }) {
                 check(type, shape, 1);
             }
@@ -529,15 +601,24 @@ int main() {
                 check(type, shape, 2);
             }
         }
-        for (ggml_type type : { GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K }) {
+        for (ggml_type type : { GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1, GGML_TYPE_Q4_K,
+                                GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_F16 }) {
             check_not_finite(type);
         }
         check_attention({ 9, 3, 64, 64, 256, 40 });
         check_attention({ 8, 2, 48, 48, 75, 33 });
         check_attention({ 4, 4, 128, 112, 512, 20 });
         check_refusals();
-        for (ggml_type type : { GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K }) {
-            check_model(type);
+        // packed_parity RECORDS: that many records, and longer ones, of the formats that most files have
+        if (argc > 1) {
+            const int records = std::atoi(argv[1]);
+            for (ggml_type type : { GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_Q4_K, GGML_TYPE_F16 }) {
+                check_model(type, records / 4, 900, 10);
+            }
+        }
+        for (ggml_type type : { GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K,
+                                GGML_TYPE_Q6_K, GGML_TYPE_F16, GGML_TYPE_F32 }) {
+            check_model(type, 36, 150, 8);
         }
         std::puts("PASSED");
         return EXIT_SUCCESS;

@@ -37,6 +37,8 @@ import static java.util.Objects.requireNonNull;
  * @param modelLoading whether the model is read into memory or its file is mapped
  * @param packedWeights whether weights that are read into memory are laid out for the engine's own kernels, where the engine
  *     has some
+ * @param deterministic whether the bits of an answer depend on the model, the adapters and the request only, whatever else is
+ *     in its batch; an engine, machine or model that cannot give that is refused
  * @param memoryBudget the most bytes for weights, cache and scratch; 0 is no limit
  * @param adapterMemoryBudget the most bytes for adapters; 0 is no limit. Empty leaves it to the engine, which takes half of
  *     the memory that is left when it is opened, see {@link EngineMetrics#adapterBudget}
@@ -64,6 +66,7 @@ public record EngineOptions(
         OptionalInt gpuDevice,
         ModelLoading modelLoading,
         boolean packedWeights,
+        boolean deterministic,
         long memoryBudget,
         OptionalLong adapterMemoryBudget,
         Duration adapterRefreshInterval,
@@ -129,6 +132,18 @@ public record EngineOptions(
         requireNonNull(gpuDevice, "gpuDevice is null");
         require(gpuDevice.orElse(0) >= 0, "the GPU's index", gpuDevice, "0 or more");
         requireNonNull(modelLoading, "modelLoading is null");
+        require(!deterministic || packedWeights, "packed-weights", "false", "true while deterministic is");
+        require(!deterministic || gpuLayers == 0, "gpu-layers", gpuLayers, "0 while deterministic is true");
+        require(
+                !deterministic || modelLoading == ModelLoading.READ,
+                "model-loading",
+                modelLoading,
+                "read while deterministic is true");
+        require(
+                !deterministic || loraBatching == LoraBatching.MIXED,
+                "lora-batching",
+                loraBatching,
+                "mixed while deterministic is true");
         require(memoryBudget >= 0, "memory-budget", memoryBudget, "0 (no limit) or more bytes");
         requireNonNull(adapterMemoryBudget, "adapterMemoryBudget is null");
         require(
@@ -177,6 +192,7 @@ public record EngineOptions(
         private OptionalInt gpuDevice = OptionalInt.empty();
         private ModelLoading modelLoading = ModelLoading.READ;
         private boolean packedWeights = false;
+        private boolean deterministic = false;
         private long memoryBudget = 0;
         private OptionalLong adapterMemoryBudget = OptionalLong.empty();
         private Duration adapterRefreshInterval = AdapterCatalog.DEFAULT_REFRESH_INTERVAL;
@@ -259,6 +275,11 @@ public record EngineOptions(
             return this;
         }
 
+        public Builder deterministic(boolean deterministic) {
+            this.deterministic = deterministic;
+            return this;
+        }
+
         public Builder memoryBudget(long memoryBudget) {
             this.memoryBudget = memoryBudget;
             return this;
@@ -318,6 +339,7 @@ public record EngineOptions(
                     gpuDevice,
                     modelLoading,
                     packedWeights,
+                    deterministic,
                     memoryBudget,
                     adapterMemoryBudget,
                     adapterRefreshInterval,

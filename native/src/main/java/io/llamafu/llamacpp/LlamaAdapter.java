@@ -24,14 +24,15 @@ final class LlamaAdapter extends NativeHandle {
      * run during a decode.
      *
      * @param info the metadata of the file
+     * @param mixed whether the adapter is for sequences that share a batch with others, and not for whole contexts
      * @param giveWay runs between parts of the file
      * @throws io.llamafu.LlamafuException with ADAPTER_LOAD_FAILED or OUT_OF_MEMORY
      */
-    static LlamaAdapter load(LlamaModel model, Path file, AdapterInfo info, Runnable giveWay) {
+    static LlamaAdapter load(LlamaModel model, Path file, AdapterInfo info, boolean mixed, Runnable giveWay) {
         long modelAddress = model.acquire();
         try {
             return new LlamaAdapter(
-                    LlamaCpp.loadAdapter(modelAddress, file.toString().getBytes(UTF_8), giveWay), model, info);
+                    LlamaCpp.loadAdapter(modelAddress, file.toString().getBytes(UTF_8), mixed, giveWay), model, info);
         } catch (RuntimeException | Error e) {
             model.release();
             throw e;

@@ -40,9 +40,18 @@ final class LlamaContext extends NativeHandle {
      * Creates a context.
      *
      * @param mixed whether each sequence has its own adapters; otherwise {@link #setAdapters} sets them for all
+     * @param deterministic whether the bits of a row must not depend on the other rows of its batch
+     * @throws LlamafuException with OUT_OF_MEMORY, MODEL_LOAD_FAILED, or INVALID_OPTION for a model that cannot be
+     *     deterministic
      */
     static LlamaContext create(
-            LlamaModel model, int cellsPerSequence, int maxSequences, int batchSize, int threads, boolean mixed) {
+            LlamaModel model,
+            int cellsPerSequence,
+            int maxSequences,
+            int batchSize,
+            int threads,
+            boolean mixed,
+            boolean deterministic) {
         DecodeBatch batch = new DecodeBatch(batchSize);
         SamplingRound round = new SamplingRound(maxSequences);
         long modelAddress = model.acquire();
@@ -54,6 +63,7 @@ final class LlamaContext extends NativeHandle {
                     batchSize,
                     threads,
                     mixed,
+                    deterministic,
                     batch.memory(),
                     round.memory());
             batch.limitOutputs(LlamaCpp.mostOutputs(address));

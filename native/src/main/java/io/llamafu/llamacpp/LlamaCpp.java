@@ -29,7 +29,10 @@ final class LlamaCpp {
     static native long loadModel(
             byte[] path, int gpuLayers, int gpuDevice, boolean map, boolean packed, BooleanSupplier goingOn);
 
-    /** The bytes of weights, sequence memory and scratch that a model and its context would need. */
+    /**
+     * The bytes of weights, sequence memory and scratch that a model and its context would need; parameters are those of
+     * {@link #loadModel} and {@link #createContext}.
+     */
     static native long[] memoryNeeded(
             byte[] path,
             int gpuLayers,
@@ -38,7 +41,8 @@ final class LlamaCpp {
             int cellsPerSequence,
             int maxSequences,
             int batchSize,
-            int threads);
+            int threads,
+            boolean deterministic);
 
     static native void freeModel(long model);
 
@@ -59,8 +63,11 @@ final class LlamaCpp {
     /** Lowers the priority of the calling thread below that of the threads that decode. */
     static native void lowerThreadPriority();
 
-    /** Runs {@code giveWay} after each MiB read. */
-    static native long loadAdapter(long model, byte[] path, Runnable giveWay);
+    /**
+     * Runs {@code giveWay} after each MiB read. If {@code mixed}, the adapter is laid out for {@link
+     * #setSequenceAdapters}, and {@link #setContextAdapters} must not get it.
+     */
+    static native long loadAdapter(long model, byte[] path, boolean mixed, Runnable giveWay);
 
     /** Keeps the memory of a large adapter for the next one of its size until {@link #releaseAdapterMemory}. */
     static native void freeAdapter(long adapter);
@@ -70,6 +77,7 @@ final class LlamaCpp {
 
     static native long adapterBytes(long adapter);
 
+    /** With {@code deterministic}, a model whose rows could depend on their batch is refused. */
     static native long createContext(
             long model,
             int cellsPerSequence,
@@ -77,6 +85,7 @@ final class LlamaCpp {
             int batchSize,
             int threads,
             boolean mixed,
+            boolean deterministic,
             ByteBuffer batch,
             ByteBuffer round);
 

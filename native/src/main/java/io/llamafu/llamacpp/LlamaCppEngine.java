@@ -108,10 +108,11 @@ public final class LlamaCppEngine implements InferenceEngine {
         this.build = LlamaCppEngineProvider.NAME + ": " + NativeLibrary.build();
         this.chat = chat;
         Function<String, Optional<String>> refusals = context.refusals();
+        boolean mixed = options.loraBatching() == LoraBatching.MIXED;
         this.adapters = new AdapterCache(
                 source,
                 options.adapterRefreshInterval(),
-                file -> loadAdapter(model, base, refusals, file, loop::giveWay),
+                file -> loadAdapter(model, base, refusals, file, mixed, loop::giveWay),
                 loop::forget,
                 loop::giveWay,
                 MemoryBudget.ofAdapters(options, context.memory()));
@@ -177,7 +178,8 @@ public final class LlamaCppEngine implements InferenceEngine {
                     options.parallelSequences(),
                     options.batchSize(),
                     options.threads(),
-                    options.loraBatching() == LoraBatching.MIXED);
+                    options.loraBatching() == LoraBatching.MIXED,
+                    options.deterministic());
             EngineMetrics.Memory memory = context.memory();
             MemoryBudget.check(options, memory.total(), "it needs " + memory);
             String sha256 = digest.await();
@@ -264,6 +266,7 @@ public final class LlamaCppEngine implements InferenceEngine {
             GgufFile base,
             Function<String, Optional<String>> refusals,
             AdapterFile file,
+            boolean mixed,
             Runnable giveWay) {
         GgufFile gguf = GgufReader.read(file.path(), GgufKind.ADAPTER);
         AdapterCompatibility.check(base, gguf, refusals).requireCompatible(file.name());
@@ -271,7 +274,7 @@ public final class LlamaCppEngine implements InferenceEngine {
         // llama.cpp must load the file that was checked
         file.requireUnchanged();
         try {
-            return LlamaAdapter.load(model, file.path(), AdapterInfo.of(gguf), giveWay);
+            return LlamaAdapter.load(model, file.path(), AdapterInfo.of(gguf), mixed, giveWay);
         } finally {
             LogRelay.relay();
         }

@@ -89,7 +89,8 @@ final class LlamaModel extends NativeHandle {
                 cellsPerSequence,
                 options.parallelSequences(),
                 options.batchSize(),
-                options.threads());
+                options.threads(),
+                options.deterministic());
         return new EngineMetrics.Memory(bytes[0], bytes[1], bytes[2], 0);
     }
 

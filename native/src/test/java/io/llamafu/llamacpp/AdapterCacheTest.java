@@ -138,7 +138,7 @@ class AdapterCacheTest {
             }
             GgufFile gguf = GgufReader.read(file.path(), GgufKind.ADAPTER);
             AdapterCompatibility.check(base, gguf).requireCompatible(file.name());
-            return LlamaAdapter.load(model, file.path(), AdapterInfo.of(gguf), () -> {});
+            return LlamaAdapter.load(model, file.path(), AdapterInfo.of(gguf), true, () -> {});
         } catch (InterruptedException e) {
             throw new IllegalStateException(e);
         } finally {

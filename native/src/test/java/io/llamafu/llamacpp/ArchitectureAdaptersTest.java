@@ -133,7 +133,8 @@ class ArchitectureAdaptersTest {
                 options.parallelSequences(),
                 options.batchSize(),
                 options.threads(),
-                true);
+                true,
+                options.deterministic());
     }
 
     private static GgufFile gguf(Path file, GgufKind kind) {
@@ -306,7 +307,7 @@ class ArchitectureAdaptersTest {
         AdapterInfo info = AdapterInfo.of(adapter(file));
 
         try (LlamaModel loaded = LlamaModel.load(options);
-                LlamaAdapter adapter = LlamaAdapter.load(loaded, file, info, () -> {});
+                LlamaAdapter adapter = LlamaAdapter.load(loaded, file, info, true, () -> {});
                 LlamaContext context = context(loaded, options)) {
             context.setAdapters(0, List.of(new ScaledAdapter(adapter, 1)));
             context.batch().clear();

@@ -68,11 +68,12 @@ public final class ForcedDecoding implements AutoCloseable {
                 options.parallelSequences(),
                 options.batchSize(),
                 options.threads(),
-                true);
+                true,
+                options.deterministic());
         ForcedDecoding decoding = new ForcedDecoding(model, context);
         adapters.forEach((name, file) -> {
             AdapterInfo info = AdapterInfo.of(GgufReader.read(file, GgufKind.ADAPTER));
-            decoding.adapters.put(name, LlamaAdapter.load(model, file, info, () -> {}));
+            decoding.adapters.put(name, LlamaAdapter.load(model, file, info, true, () -> {}));
         });
         return decoding;
     }

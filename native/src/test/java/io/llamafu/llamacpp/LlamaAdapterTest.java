@@ -46,7 +46,7 @@ class LlamaAdapterTest {
     void loadingPausesAfterEachMebibyte() {
         AtomicInteger pauses = new AtomicInteger();
 
-        LlamaAdapter.load(model, file, info, pauses::incrementAndGet).close();
+        LlamaAdapter.load(model, file, info, true, pauses::incrementAndGet).close();
 
         assertThat(pauses.get()).isBetween(MEGABYTES - 1, MEGABYTES + 1);
     }
@@ -55,7 +55,7 @@ class LlamaAdapterTest {
     void failureInAPauseEndsTheLoad() {
         AtomicInteger pauses = new AtomicInteger();
 
-        assertThatThrownBy(() -> LlamaAdapter.load(model, file, info, () -> {
+        assertThatThrownBy(() -> LlamaAdapter.load(model, file, info, true, () -> {
                     pauses.incrementAndGet();
                     throw new IllegalStateException("no pause");
                 }))
@@ -69,7 +69,7 @@ class LlamaAdapterTest {
         Files.delete(file);
 
         assertFails(
-                () -> LlamaAdapter.load(model, file, info, () -> {}),
+                () -> LlamaAdapter.load(model, file, info, true, () -> {}),
                 ErrorCode.ADAPTER_LOAD_FAILED,
                 "large.gguf cannot be opened: No such file");
     }

@@ -3,6 +3,8 @@ package io.llamafu.llamacpp;
 import io.llamafu.testing.Programs;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assumptions.assumeThat;
@@ -14,14 +16,16 @@ final class ParityProgram {
     private ParityProgram() {}
 
     /** Runs a program and shows its figures; it must end with success and the word PASSED. */
-    static void assertPasses(String name) throws Exception {
+    static void assertPasses(String name, String... arguments) throws Exception {
         assumeThat(NativeLibrary.isPackaged())
                 .as("the native library was built")
                 .isTrue();
         Path program = FOLDER.resolve(name);
         assertThat(program).isExecutable();
 
-        String output = Programs.run(program.toAbsolutePath().toString());
+        List<String> command = new ArrayList<>(List.of(program.toAbsolutePath().toString()));
+        command.addAll(List.of(arguments));
+        String output = Programs.run(command);
 
         System.out.print(output);
         assertThat(output.stripTrailing()).endsWith("PASSED");

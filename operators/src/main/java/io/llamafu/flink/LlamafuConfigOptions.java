@@ -108,6 +108,13 @@ public final class LlamafuConfigOptions {
                     "Whether weights that are read into memory are laid out for the engine's own kernels, which"
                             + " are faster than those of llama.cpp. Ignored with model-loading 'map'.");
 
+    public static final ConfigOption<Boolean> DETERMINISTIC = ConfigOptions.key("deterministic")
+            .booleanType()
+            .defaultValue(false)
+            .withDescription(
+                    "Whether the bits of an answer depend on the model, the adapters and the request only, whatever else is"
+                            + " in its batch. Needs packed-weights; a model or machine that cannot give it is refused.");
+
     public static final ConfigOption<MemorySize> MEMORY_BUDGET = ConfigOptions.key("memory-budget")
             .memoryType()
             .defaultValue(MemorySize.ZERO)
@@ -343,6 +350,7 @@ public final class LlamafuConfigOptions {
             GPU_LAYERS,
             MODEL_LOADING,
             PACKED_WEIGHTS,
+            DETERMINISTIC,
             MEMORY_BUDGET,
             ADAPTERS_MEMORY_BUDGET,
             ADAPTERS_FILES,

@@ -263,6 +263,7 @@ public final class LlamafuOptions implements Serializable {
                 .gpuLayers(configuration.get(LlamafuConfigOptions.GPU_LAYERS))
                 .modelLoading(configuration.get(LlamafuConfigOptions.MODEL_LOADING))
                 .packedWeights(configuration.get(LlamafuConfigOptions.PACKED_WEIGHTS))
+                .deterministic(configuration.get(LlamafuConfigOptions.DETERMINISTIC))
                 .memoryBudget(
                         configuration.get(LlamafuConfigOptions.MEMORY_BUDGET).getBytes())
                 .adapterRefreshInterval(localRefreshInterval())
@@ -516,6 +517,10 @@ public final class LlamafuOptions implements Serializable {
 
         public Builder packedWeights(boolean packed) {
             return set(LlamafuConfigOptions.PACKED_WEIGHTS, packed);
+        }
+
+        public Builder deterministic(boolean deterministic) {
+            return set(LlamafuConfigOptions.DETERMINISTIC, deterministic);
         }
 
         public Builder memoryBudget(MemorySize budget) {

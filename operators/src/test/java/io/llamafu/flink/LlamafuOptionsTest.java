@@ -56,6 +56,7 @@ class LlamafuOptionsTest {
             Map.entry("gpu-layers", "-1"),
             Map.entry("model-loading", "map"),
             Map.entry("packed-weights", "true"),
+            Map.entry("deterministic", "false"),
             Map.entry("memory-budget", "2 gb"),
             Map.entry("adapters.memory-budget", "64 mb"),
             Map.entry("adapters.files", "tone:/other/tone.gguf"),
@@ -140,6 +141,7 @@ class LlamafuOptionsTest {
                 .gpuLayers(-1)
                 .modelLoading(ModelLoading.MAP)
                 .packedWeights(true)
+                .deterministic(false)
                 .memoryBudget(MemorySize.parse("2 gb"))
                 .adaptersMemoryBudget(MemorySize.parse("64 mb"))
                 .adapter("tone", "/other/tone.gguf")

@@ -136,6 +136,12 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
      */
     public static JavaLlamaCppEngine open(EngineOptions options) {
         requireNonNull(options, "options is null");
+        if (options.deterministic()) {
+            throw new LlamafuException(
+                    ErrorCode.INVALID_OPTION,
+                    "deterministic is true, but answers of the engine %s depend on what else is in a batch; use the engine native."
+                            .formatted(NAME));
+        }
         BindingLibrary.prepare();
         ModelFile file = ModelFile.read(options.model());
         MemoryBudget.checkBeforeLoading(options, file);
