@@ -21,9 +21,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
@@ -55,6 +53,8 @@ class DeterministicTest {
             return new Given(result.text(), result.labels());
         }
     }
+
+    private record Asked(int index, CompletableFuture<CompletionResult> answer) {}
 
     @BeforeAll
     static void needsKernels() {
@@ -111,41 +111,39 @@ class DeterministicTest {
                     .batchSize(SEQUENCES + random.nextInt(300))
                     .build();
             try (InferenceEngine engine = LlamaCppEngine.open(options)) {
-                for (Map.Entry<Integer, CompletionResult> answer :
-                        together(engine, requests, random).entrySet()) {
-                    different += Given.of(answer.getValue()).equals(alone.get(answer.getKey())) ? 0 : 1;
-                    cached += answer.getValue().cachedPromptTokens();
+                for (Asked asked : together(engine, requests, random)) {
+                    CompletionResult answer = get(asked.answer());
+                    different += Given.of(answer).equals(alone.get(asked.index())) ? 0 : 1;
+                    cached += answer.cachedPromptTokens();
                 }
             }
         }
         System.out.printf(
-                "%d records alone and three times together, %d cached prompt tokens, %d different answers%n",
+                "%d records alone and six times together, %d cached prompt tokens, %d different answers%n",
                 RECORDS, cached, different);
         assertThat(cached).isPositive();
         assertThat(different).isZero();
     }
 
-    /** In groups of 1 to 32, of which the next begins before the last has ended. */
-    private static Map<Integer, CompletionResult> together(
-            InferenceEngine engine, List<CompletionRequest> requests, Random random) throws Exception {
-        List<Integer> order =
-                new ArrayList<>(IntStream.range(0, requests.size()).boxed().toList());
+    /** All twice, in groups of 1 to 32, of which the next begins before the last has ended. */
+    private static List<Asked> together(InferenceEngine engine, List<CompletionRequest> requests, Random random)
+            throws Exception {
+        List<Integer> order = new ArrayList<>();
+        for (int index = 0; index < requests.size(); index++) {
+            order.add(index);
+            order.add(index);
+        }
         Collections.shuffle(order, random);
-        Map<Integer, CompletableFuture<CompletionResult>> answers = new HashMap<>();
-        int first = 0;
-        while (first < order.size()) {
+        List<Asked> asked = new ArrayList<>();
+        while (asked.size() < order.size()) {
+            int first = asked.size();
             int last = Math.min(order.size(), first + 1 + random.nextInt(SEQUENCES));
             for (int index : order.subList(first, last)) {
-                answers.put(index, engine.submit(requests.get(index)));
+                asked.add(new Asked(index, engine.submit(requests.get(index))));
             }
-            get(answers.get(order.get(first + random.nextInt(last - first))));
-            first = last;
+            get(asked.get(first + random.nextInt(last - first)).answer());
         }
-        Map<Integer, CompletionResult> results = new HashMap<>();
-        for (Map.Entry<Integer, CompletableFuture<CompletionResult>> answer : answers.entrySet()) {
-            results.put(answer.getKey(), get(answer.getValue()));
-        }
-        return results;
+        return asked;
     }
 
     private static CompletionResult get(CompletableFuture<CompletionResult> answer) throws Exception {
