@@ -93,7 +93,11 @@ public:
         std::vector<uint8_t> quantized(ggml_nbytes(tensor));
         ggml_quantize_chunk(type, values.data(), quantized.data(), 0, shape.rows, shape.columns, nullptr);
         floats.resize(values.size());
-        ggml_get_type_traits(type)->to_float(quantized.data(), floats.data(), static_cast<int64_t>(floats.size()));
+        if (type == GGML_TYPE_F32) { // which ggml does not convert
+            floats = values;
+        } else {
+            ggml_get_type_traits(type)->to_float(quantized.data(), floats.data(), static_cast<int64_t>(floats.size()));
+        }
         ggml_backend_tensor_set(tensor, quantized.data(), 0, quantized.size());
     }
 

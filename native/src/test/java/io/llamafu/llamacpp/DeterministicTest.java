@@ -38,7 +38,7 @@ import static org.assertj.core.api.Assumptions.assumeThat;
  */
 class DeterministicTest {
     /** For a long run: {@code -Dllamafu.deterministic.records=10000}. */
-    private static final int RECORDS = Integer.getInteger("llamafu.deterministic.records", 180);
+    private static final int RECORDS = Integer.getInteger("llamafu.deterministic.records", 60);
 
     private static final int SEQUENCES = 32;
     private static final List<String> LABELS =
