@@ -104,19 +104,30 @@ final class LabelTemplateBenchmark implements Callable<Integer> {
         SHARED("shared prefixes, grammar", true) {
             @Override
             CompletionRequest constrain(CompletionRequest request, List<String> labels) {
-                return request.withSampling(request.sampling().withGrammar(LabelGrammar.of(labels)));
+                return WHOLE.constrain(request, labels);
             }
         },
         WHOLE_TREES("whole prompts, label trees", false) {
             @Override
             CompletionRequest constrain(CompletionRequest request, List<String> labels) {
-                return request.withLabels(Optional.of(LabelChoice.of(labels, LabelChoice.Scoring.PATH)));
+                return TREES.constrain(request, labels);
             }
         },
         TREES("shared prefixes, label trees", true) {
             @Override
             CompletionRequest constrain(CompletionRequest request, List<String> labels) {
                 return request.withLabels(Optional.of(LabelChoice.of(labels, LabelChoice.Scoring.PATH)));
+            }
+        },
+        PACKED("shared prefixes, label trees, packed weights", true) {
+            @Override
+            EngineOptions.Builder configure(EngineOptions.Builder engine) {
+                return super.configure(engine).packedWeights(true);
+            }
+
+            @Override
+            CompletionRequest constrain(CompletionRequest request, List<String> labels) {
+                return TREES.constrain(request, labels);
             }
         },
         EXACT("shared prefixes, exact scores", true) {
