@@ -51,9 +51,8 @@ public final class EnrichJob {
                         "tickets")
                 .uid("tickets");
         // The topic does not have the routes of the past, so each holds from the beginning of time. The routes have no
-        // watermark until their topic ends or is silent; so tickets wait until it has been read once. What comes later
-        // is
-        // late in event time, and so applies to the tickets after it.
+        // watermark until their topic ends or is silent, so tickets wait until it has been read once. A later route is
+        // late in event time, and applies to the tickets after it.
         DataStream<AdapterRoute> routes = env.fromSource(
                         kafka.routes(KafkaTopics.ROUTES, new LatestRoute()),
                         WatermarkStrategy.<AdapterRoute>noWatermarks()
