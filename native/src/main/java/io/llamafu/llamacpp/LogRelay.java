@@ -4,13 +4,15 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.util.List;
+import java.util.regex.Pattern;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 /** Forwards llama.cpp's log lines to slf4j, under the logger {@code io.llamafu.llamacpp.log}. */
 final class LogRelay {
-    /** Logged for every adapter tensor on a CPU that repacks weights, where it is expected. */
-    private static final String EXPECTED_FALLBACK = "cannot use buft 'CPU_REPACK'";
+    /** Logged for every tensor of an adapter whose weight has a layout of its own, where it is expected. */
+    private static final Pattern EXPECTED_FALLBACK =
+            Pattern.compile("lora for '.*' cannot use buft '\\w+', fallback to CPU");
 
     /** llama.cpp logs an aborted decode as an error, although that is how an engine closes. */
     private static final List<String> ABORTED =
@@ -37,6 +39,6 @@ final class LogRelay {
     }
 
     private static boolean isExpected(String text) {
-        return text.contains(EXPECTED_FALLBACK) || ABORTED.stream().anyMatch(text::endsWith);
+        return EXPECTED_FALLBACK.matcher(text).find() || ABORTED.stream().anyMatch(text::endsWith);
     }
 }
