@@ -3,9 +3,8 @@
 # Maven packs it into the jar.
 #   Stage 1 compiles the patched llama.cpp into static libraries in the cache, keyed by everything that they depend on, and
 #   puts its Jinja engine beside them. Of ggml's kernels there is a library for each level; all else is compiled for the lowest.
-#   Stage 2 compiles src/main/cpp and the Jinja engine and links all into a library for each level, in target/native; and the
-#   test programs lora_parity, split_parity, stack_parity, packed_parity
-#   and packed_perplexity.
+#   Stage 2 compiles src/main/cpp and the Jinja engine and links all into a library for each level, in target/native, and
+#   compiles the test programs.
 # Nothing is done when no input changed. See docs/native-build.md.
 set -euo pipefail
 
@@ -197,7 +196,7 @@ is_up_to_date() {
         [[ -f $file/libllamafu.so && -f $file/build.properties ]] || return 1
     done
     ((${#cross_options[@]} == 0)) || return 0
-    for file in lora_parity split_parity stack_parity packed_parity packed_perplexity; do
+    for file in lora_parity split_parity stack_parity packed_parity packed_perplexity host_products; do
         [[ -f $build_dir/cmake/$file ]] || return 1
     done
 }

@@ -191,7 +191,7 @@ public record EngineOptions(
         private int gpuLayers = 0;
         private OptionalInt gpuDevice = OptionalInt.empty();
         private ModelLoading modelLoading = ModelLoading.READ;
-        private boolean packedWeights = false;
+        private boolean packedWeights = true;
         private boolean deterministic = false;
         private long memoryBudget = 0;
         private OptionalLong adapterMemoryBudget = OptionalLong.empty();

@@ -23,13 +23,20 @@ public interface GgufTensorData {
         };
     }
 
-    /** The same value for every element. */
+    /**
+     * The same value for every element.
+     *
+     * @param type F32, F16, BF16, Q8_0 or Q4_0; any type for 0
+     */
     static GgufTensorData constant(GgufTensorType type, long elements, float value) {
         return out -> {
             int part = 256;
             float[] values = new float[part];
             Arrays.fill(values, value);
-            byte[] bytes = GgufBlocks.encode(type, values);
+            // Blocks of nothing but zeros have the scale 0.
+            byte[] bytes = value == 0
+                    ? new byte[part / type.blockElements() * type.blockBytes()]
+                    : GgufBlocks.encode(type, values);
             long left = elements / type.blockElements() * type.blockBytes();
             for (; left > 0; left -= bytes.length) {
                 out.write(bytes, 0, (int) Math.min(left, bytes.length));
@@ -41,11 +48,11 @@ public interface GgufTensorData {
      * Weights distributed uniformly around 0, reproducible by seed. Quantized blocks are drawn directly, all with one
      * scale, which is fast enough for models of a gigabyte.
      *
-     * @param type F32, F16, BF16, Q8_0 or Q4_0
+     * @param type F32, F16, BF16, Q8_0, Q4_0, Q4_K or Q6_K
      * @param standardDeviation standard deviation of the elements
      */
     static GgufTensorData random(GgufTensorType type, long elements, long seed, double standardDeviation) {
-        if (!GgufBlocks.canEncode(type)) {
+        if (!RandomBlocks.canDraw(type)) {
             throw new IllegalArgumentException("Cannot draw random " + type);
         }
         return out -> {

@@ -103,7 +103,7 @@ public final class LlamafuConfigOptions {
 
     public static final ConfigOption<Boolean> PACKED_WEIGHTS = ConfigOptions.key("packed-weights")
             .booleanType()
-            .defaultValue(false)
+            .defaultValue(true)
             .withDescription(
                     "Whether weights that are read into memory are laid out for the engine's own kernels, which"
                             + " are faster than those of llama.cpp. Ignored with model-loading 'map'.");

@@ -1,5 +1,6 @@
 package io.llamafu.flink.completion;
 
+import io.llamafu.flink.records.RecordsInFlight;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.functions.util.FunctionUtils;
 import org.apache.flink.api.common.operators.MailboxExecutor;
@@ -113,7 +114,8 @@ final class CompletionOperator<E, R> extends AbstractUdfStreamOperator<R, Comple
         super.initializeState(context);
         serializer = new StreamElementSerializer<>(
                 getOperatorConfig().getTypeSerializerIn(0, getContainingTask().getUserCodeClassLoader()));
-        state = context.getOperatorStateStore().getListState(new ListStateDescriptor<>(STATE_NAME, serializer));
+        ListStateDescriptor<StreamElement> descriptor = new ListStateDescriptor<>(STATE_NAME, serializer);
+        state = RecordsInFlight.open(() -> context.getOperatorStateStore().getListState(descriptor));
     }
 
     /**

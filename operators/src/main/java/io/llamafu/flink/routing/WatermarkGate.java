@@ -1,5 +1,6 @@
 package io.llamafu.flink.routing;
 
+import io.llamafu.flink.records.RecordsInFlight;
 import org.apache.flink.api.common.functions.RuntimeContext;
 import org.apache.flink.api.common.state.MapState;
 import org.apache.flink.api.common.state.MapStateDescriptor;
@@ -25,8 +26,9 @@ final class WatermarkGate<E> {
     WatermarkGate(RuntimeContext context, Carrier<?, E, ?> carrier) {
         counts = context.getMapState(new MapStateDescriptor<>("buffered-counts", Types.LONG, Types.INT));
         firsts = context.getMapState(new MapStateDescriptor<>("buffered-firsts", Types.LONG, Types.INT));
-        elements = context.getMapState(new MapStateDescriptor<>(
-                "buffered-requests", Types.TUPLE(Types.LONG, Types.INT), carrier.elementType()));
+        MapStateDescriptor<Tuple2<Long, Integer>, E> descriptor = new MapStateDescriptor<>(
+                "buffered-requests", Types.TUPLE(Types.LONG, Types.INT), carrier.elementType());
+        elements = RecordsInFlight.open(() -> context.getMapState(descriptor));
     }
 
     void hold(long time, E element) throws Exception {

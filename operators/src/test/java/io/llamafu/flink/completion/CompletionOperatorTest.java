@@ -1,18 +1,24 @@
 package io.llamafu.flink.completion;
 
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.SamplingOptions;
+import io.llamafu.flink.Answered;
 import io.llamafu.flink.Completion;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.OnError;
+import io.llamafu.flink.routing.Carrier;
 import io.llamafu.flink.routing.RequestOnly;
 import io.llamafu.flink.routing.RequestSampling;
 import io.llamafu.flink.routing.RoutedRequest;
 import io.llamafu.flink.routing.Samplings;
+import io.llamafu.flink.routing.WithRecord;
 import io.llamafu.testing.LoggedMessages;
 import org.apache.flink.api.common.serialization.SerializerConfigImpl;
+import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.api.java.tuple.Tuple2;
 import org.apache.flink.configuration.CheckpointingOptions;
-import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.apache.flink.streaming.api.datastream.AsyncDataStream.OutputMode;
 import org.apache.flink.streaming.api.watermark.Watermark;
@@ -37,6 +43,7 @@ import static org.apache.flink.streaming.api.datastream.AsyncDataStream.OutputMo
 import static org.apache.flink.streaming.runtime.tasks.mailbox.TaskMailbox.MIN_PRIORITY;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 @Timeout(60)
 class CompletionOperatorTest {
@@ -47,7 +54,7 @@ class CompletionOperatorTest {
     private static final Duration TIMEOUT = Duration.ofSeconds(7);
     private static final long PATIENCE = EngineClient.patience(TIMEOUT).toMillis();
 
-    private final List<Subtask> subtasks = new ArrayList<>();
+    private final List<OneInputStreamOperatorTestHarness<?, ?>> opened = new ArrayList<>();
 
     /** A subtask of the operator, with its own engine. */
     private static final class Subtask {
@@ -55,27 +62,7 @@ class CompletionOperatorTest {
         private final OneInputStreamOperatorTestHarness<RoutedRequest, Completion> harness;
 
         Subtask(OutputMode mode, int parallelism, int index) throws Exception {
-            LlamafuOptions options = LlamafuOptions.builder()
-                    .model("base.gguf")
-                    .timeout(TIMEOUT)
-                    .onError(OnError.EMIT)
-                    .build();
-            harness = new OneInputStreamOperatorTestHarness<>(
-                    new CompletionOperatorFactory<>(
-                            new CompletionFunction<>(
-                                    new RequestOnly<RoutedRequest>(),
-                                    options,
-                                    SamplingOptions.greedy(),
-                                    engineOptions -> engine.lease()),
-                            new CompletionOperatorFactory.Settings(
-                                    mode == ORDERED, CAPACITY, EngineClient.patience(TIMEOUT))),
-                    MAX_PARALLELISM,
-                    parallelism,
-                    index);
-            harness.getStreamConfig()
-                    .setupNetworkInputs(
-                            new AvroTypeInfo<>(RoutedRequest.class).createSerializer(new SerializerConfigImpl()));
-            harness.getStreamConfig().serializeAllConfigs();
+            harness = harness(new RequestOnly<>(), engine, mode, parallelism, index);
         }
 
         void record(String id, long time) throws Exception {
@@ -119,22 +106,49 @@ class CompletionOperatorTest {
         }
     }
 
+    private static <E, R> OneInputStreamOperatorTestHarness<E, R> harness(
+            Carrier<?, E, R> carrier, ScriptedEngine engine, OutputMode mode, int parallelism, int index)
+            throws Exception {
+        LlamafuOptions options = LlamafuOptions.builder()
+                .model("base.gguf")
+                .timeout(TIMEOUT)
+                .onError(OnError.EMIT)
+                .build();
+        OneInputStreamOperatorTestHarness<E, R> harness = new OneInputStreamOperatorTestHarness<>(
+                new CompletionOperatorFactory<>(
+                        new CompletionFunction<>(
+                                carrier, options, SamplingOptions.greedy(), engineOptions -> engine.lease()),
+                        new CompletionOperatorFactory.Settings(
+                                mode == ORDERED, CAPACITY, EngineClient.patience(TIMEOUT))),
+                MAX_PARALLELISM,
+                parallelism,
+                index);
+        harness.getStreamConfig()
+                .setupNetworkInputs(carrier.elementType().createSerializer(new SerializerConfigImpl()));
+        harness.getStreamConfig().serializeAllConfigs();
+        return harness;
+    }
+
     private Subtask open(OutputMode mode) throws Exception {
         Subtask subtask = new Subtask(mode, 1, 0);
         subtask.harness.open();
-        subtasks.add(subtask);
+        opened.add(subtask.harness);
         return subtask;
     }
 
     /** All subtasks of a job that continues from a savepoint, or starts without state if that is empty. */
     private List<Subtask> open(int parallelism, List<Subtask> before) throws Exception {
+        return open(UNORDERED, parallelism, before);
+    }
+
+    private List<Subtask> open(OutputMode mode, int parallelism, List<Subtask> before) throws Exception {
         OperatorSubtaskState[] states = new OperatorSubtaskState[before.size()];
         for (int index = 0; index < states.length; index++) {
             states[index] = before.get(index).snapshot();
         }
         List<Subtask> after = new ArrayList<>();
         for (int index = 0; index < parallelism; index++) {
-            Subtask subtask = new Subtask(UNORDERED, parallelism, index);
+            Subtask subtask = new Subtask(mode, parallelism, index);
             if (states.length > 0) {
                 subtask.harness.initializeState(AbstractStreamOperatorTestHarness.repartitionOperatorState(
                         AbstractStreamOperatorTestHarness.repackageState(states),
@@ -144,16 +158,16 @@ class CompletionOperatorTest {
                         index));
             }
             subtask.harness.open();
+            opened.add(subtask.harness);
             after.add(subtask);
         }
-        subtasks.addAll(after);
         return after;
     }
 
     @AfterEach
     void close() throws Exception {
-        for (Subtask subtask : subtasks) {
-            subtask.harness.close();
+        for (OneInputStreamOperatorTestHarness<?, ?> harness : opened) {
+            harness.close();
         }
     }
 
@@ -262,7 +276,7 @@ class CompletionOperatorTest {
             assertThat(messages.all()).as("no checkpoints").isEmpty();
 
             Subtask aligned = new Subtask(UNORDERED, 1, 0);
-            subtasks.add(aligned);
+            opened.add(aligned.harness);
             aligned.harness
                     .getEnvironment()
                     .getJobConfiguration()
@@ -368,6 +382,52 @@ class CompletionOperatorTest {
         });
         after.answer(0, 1);
         assertThat(after.output()).containsExactlyInAnyOrder("own at 10", "answered at 20");
+    }
+
+    /** As long as the parallelism stays; see {@link #recordsInFlightAreSharedOutWhenTheParallelismChanges()}. */
+    @Test
+    void orderedKeepsTheOrderAcrossARestart() throws Exception {
+        List<Subtask> before = open(ORDERED, 2, List.of());
+        for (int record = 0; record < 6; record++) {
+            before.get(record % 2).record("r" + record, record);
+        }
+        before.get(0).answer(2);
+
+        List<Subtask> after = open(ORDERED, 2, before);
+
+        for (Subtask subtask : after) {
+            subtask.answer(2, 1, 0);
+        }
+        assertThat(after.get(0).output()).containsExactly("r0 at 0", "r2 at 2", "r4 at 4");
+        assertThat(after.get(1).output()).containsExactly("r1 at 1", "r3 at 3", "r5 at 5");
+    }
+
+    @Test
+    void jobsWithAndWithoutTheirRecordsRefuseEachOthersSavepoints() throws Exception {
+        Carrier<String, RoutedRequest, Completion> alone = new RequestOnly<>();
+        Carrier<String, Tuple2<RoutedRequest, String>, Answered<String>> withRecord = new WithRecord<>(Types.STRING);
+        RoutedRequest request = request("a", "medical");
+
+        assertRefuses(savepoint(alone, request), withRecord);
+        assertRefuses(savepoint(withRecord, Tuple2.of(request, "a")), alone);
+    }
+
+    private <E> OperatorSubtaskState savepoint(Carrier<?, E, ?> carrier, E inFlight) throws Exception {
+        OneInputStreamOperatorTestHarness<E, ?> job = harness(carrier, new ScriptedEngine(), UNORDERED, 1, 0);
+        opened.add(job);
+        job.open();
+        job.processElement(inFlight, 10);
+        return job.snapshot(1, 1);
+    }
+
+    private void assertRefuses(OperatorSubtaskState savepoint, Carrier<?, ?, ?> carrier) throws Exception {
+        OneInputStreamOperatorTestHarness<?, ?> job = harness(carrier, new ScriptedEngine(), UNORDERED, 1, 0);
+        opened.add(job);
+
+        assertThatThrownBy(() -> job.initializeState(savepoint))
+                .isInstanceOfSatisfying(LlamafuException.class, refused -> assertThat(refused.code())
+                        .isEqualTo(ErrorCode.INVALID_OPTION))
+                .hasMessageContaining("--drain");
     }
 
     @Test

@@ -32,7 +32,8 @@ final class BenchmarkOptions {
             paramLabel = "NAME",
             split = ",",
             converter = ModelConverter.class,
-            description = "135M, 1.1B or both, separated by a comma. Default: both.")
+            description = "135M (in Q8_0), 1.1B (in Q4_0) or 1.1B-Q4_K_M, or several, separated by commas. Default:"
+                    + " 135M,1.1B.")
     private List<RandomModel> models;
 
     @Option(names = "--threads", paramLabel = "N", description = "CPU threads. Default: all processors.")
@@ -76,7 +77,7 @@ final class BenchmarkOptions {
         if (models != null) {
             return models;
         }
-        return quick ? List.of(RandomModel.SMALL) : List.of(RandomModel.values());
+        return quick ? List.of(RandomModel.SMALL) : List.of(RandomModel.SMALL, RandomModel.LARGE);
     }
 
     int threads() {

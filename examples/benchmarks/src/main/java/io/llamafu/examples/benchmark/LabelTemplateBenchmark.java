@@ -70,6 +70,9 @@ final class LabelTemplateBenchmark implements Callable<Integer> {
             description = "A running llama-server with 16 slots and the model of --model.")
     private URI server;
 
+    @Option(names = "--not-packed", description = "The engine with llama.cpp's kernels: packed-weights is false.")
+    private boolean plainWeights;
+
     @Option(
             names = "--distinct",
             description =
@@ -119,17 +122,6 @@ final class LabelTemplateBenchmark implements Callable<Integer> {
                 return request.withLabels(Optional.of(LabelChoice.of(labels, LabelChoice.Scoring.PATH)));
             }
         },
-        PACKED("shared prefixes, label trees, packed weights", true) {
-            @Override
-            EngineOptions.Builder configure(EngineOptions.Builder engine) {
-                return super.configure(engine).packedWeights(true);
-            }
-
-            @Override
-            CompletionRequest constrain(CompletionRequest request, List<String> labels) {
-                return TREES.constrain(request, labels);
-            }
-        },
         EXACT("shared prefixes, exact scores", true) {
             @Override
             CompletionRequest constrain(CompletionRequest request, List<String> labels) {
@@ -143,10 +135,6 @@ final class LabelTemplateBenchmark implements Callable<Integer> {
         Form(String title, boolean sharing) {
             this.title = title;
             this.sharing = sharing;
-        }
-
-        EngineOptions.Builder configure(EngineOptions.Builder engine) {
-            return engine.prefixSharing(sharing);
         }
 
         abstract CompletionRequest constrain(CompletionRequest request, List<String> labels);
@@ -232,7 +220,8 @@ final class LabelTemplateBenchmark implements Callable<Integer> {
     private void measure(RandomModel model) throws Exception {
         Workload most = new Workload(SEQUENCES, SEQUENCES, INSTRUCTION_TOKENS + TEXT_TOKENS, LONGEST_LABEL + 1);
         EngineOptions.Builder engine = NativeEngine.options(
-                files.model(model), files.adapters(model, RANK, SEQUENCES), most, options.threads());
+                        files.model(model), files.adapters(model, RANK, SEQUENCES), most, options.threads())
+                .packedWeights(!plainWeights);
         Map<String, Labeller> labellers = new LinkedHashMap<>();
         try {
             for (Form form : Form.values()) {
@@ -240,7 +229,7 @@ final class LabelTemplateBenchmark implements Callable<Integer> {
                         "native, " + form.title,
                         new NativeLabeller(
                                 EngineCompetitor.requiredProvider("native")
-                                        .open(form.configure(engine).build()),
+                                        .open(engine.prefixSharing(form.sharing).build()),
                                 form));
             }
             if (server != null) {

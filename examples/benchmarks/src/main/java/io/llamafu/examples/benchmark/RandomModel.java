@@ -5,10 +5,27 @@ import io.llamafu.gguf.GgufTensorType;
 import java.util.ArrayList;
 import java.util.List;
 
-/** The shapes of the random llama models: those of SmolLM 135M (with a separate output matrix) and TinyLlama 1.1B. */
+/** The random llama models, with the shapes of SmolLM 135M (and a separate output matrix) and TinyLlama 1.1B. */
 enum RandomModel {
     SMALL("135M", 576, 30, 9, 3, 1536, GgufTensorType.Q8_0),
-    LARGE("1.1B", 2048, 22, 32, 4, 5632, GgufTensorType.Q4_0);
+    LARGE("1.1B", 2048, 22, 32, 4, 5632, GgufTensorType.Q4_0),
+    /** In the mixture of types that llama.cpp calls Q4_K_M: some matrices of some layers are in Q6_K. */
+    LARGE_MIXED("1.1B-Q4_K_M", 2048, 22, 32, 4, 5632, GgufTensorType.Q4_K) {
+        @Override
+        GgufTensorType type(String matrix) {
+            return matrix.equals("output.weight") || isPrecise(matrix) ? GgufTensorType.Q6_K : super.type(matrix);
+        }
+
+        /** Values and the last product of the first and the last eighth of the layers, and of every third one between. */
+        private boolean isPrecise(String matrix) {
+            if (!matrix.endsWith("attn_v.weight") && !matrix.endsWith("ffn_down.weight")) {
+                return false;
+            }
+            int block = Integer.parseInt(matrix.split("\\.", 3)[1]);
+            int eighth = blockCount() / 8;
+            return block < eighth || block >= 7 * blockCount() / 8 || (block - eighth) % 3 == 2;
+        }
+    };
 
     static final int VOCABULARY_SIZE = 32_000;
     static final int CONTEXT_LENGTH = 4096;
@@ -72,7 +89,7 @@ enum RandomModel {
                 return model;
             }
         }
-        throw new IllegalArgumentException("the models are 135M and 1.1B");
+        throw new IllegalArgumentException("the models are 135M, 1.1B and 1.1B-Q4_K_M");
     }
 
     String title() {
@@ -99,7 +116,8 @@ enum RandomModel {
         return feedForwardLength;
     }
 
-    GgufTensorType type() {
+    /** Of a matrix. */
+    GgufTensorType type(String matrix) {
         return type;
     }
 

@@ -12,7 +12,7 @@ import java.util.Locale;
 
 /**
  * Random models and adapters, generated once and kept in {@code benchmark} of the cache folder: {@code LLAMAFU_CACHE},
- * else {@code llamafu} in {@code XDG_CACHE_HOME} or {@code ~/.cache}. Both models with 16 adapters take 1.2 GB.
+ * else {@code llamafu} in {@code XDG_CACHE_HOME} or {@code ~/.cache}. Models and adapters take some gigabytes.
  */
 final class RandomModels {
     /** Part of the folder's name; must change with the content. */
@@ -105,12 +105,16 @@ final class RandomModels {
                 .float32("llama.attention.layer_norm_rms_epsilon", EPSILON);
         RandomVocabulary.addTo(writer, RandomModel.VOCABULARY_SIZE);
 
-        GgufTensorType type = model.type();
+        GgufTensorType embeddings = model.type("token_embd.weight");
+        GgufTensorType outputs = model.type("output.weight");
         long vocabularyElements = (long) width * RandomModel.VOCABULARY_SIZE;
         List<Long> vocabularyShape = List.of((long) width, (long) RandomModel.VOCABULARY_SIZE);
         writer.tensor(
-                "token_embd.weight", type, vocabularyShape, GgufTensorData.random(type, vocabularyElements, 1, 1));
-        writer.tensor("output.weight", type, vocabularyShape, outputWithoutEndToken(type, width));
+                "token_embd.weight",
+                embeddings,
+                vocabularyShape,
+                GgufTensorData.random(embeddings, vocabularyElements, 1, 1));
+        writer.tensor("output.weight", outputs, vocabularyShape, outputWithoutEndToken(outputs, width));
         addNorm(writer, "output_norm.weight", width);
         for (int block = 0; block < model.blockCount(); block++) {
             addNorm(writer, "blk.%d.attn_norm.weight".formatted(block), width);
@@ -121,7 +125,7 @@ final class RandomModels {
             addMatrix(
                     writer,
                     projection.name(),
-                    type,
+                    model.type(projection.name()),
                     projection.columns(),
                     projection.rows(),
                     seed++,
