@@ -1,7 +1,6 @@
 package io.llamafu.examples.benchmark;
 
 import io.llamafu.engine.EngineOptions;
-import io.llamafu.engine.EngineOptions.LoraBatching;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -72,13 +71,13 @@ final class EngineBenchmark implements Callable<Integer> {
         Workload workload = new Workload(SEQUENCES, 0, PROMPT_TOKENS, options.isQuick() ? QUICK_TOKENS : TOKENS);
         EngineOptions.Builder engine =
                 NativeEngine.options(files.model(model), files.adapters(model, RANK, 1), workload, options.threads());
-        try (Competitor grouped = NativeEngine.open(engine, LoraBatching.GROUPED);
-                Competitor mixed = NativeEngine.open(engine, LoraBatching.MIXED)) {
+        try (Competitor grouped = NativeEngine.GROUPED.open(engine);
+                Competitor mixed = NativeEngine.NOT_PACKED.open(engine)) {
             List<Entry> entries = new ArrayList<>();
             Contest contest = new Contest();
             for (int adapters : new int[] {0, 1}) {
-                Entry mixedEntry = new Entry(NativeEngine.MIXED, adapters);
-                Entry groupedEntry = new Entry(NativeEngine.GROUPED, adapters);
+                Entry mixedEntry = new Entry(NativeEngine.NOT_PACKED.title(), adapters);
+                Entry groupedEntry = new Entry(NativeEngine.GROUPED.title(), adapters);
                 entries.add(mixedEntry);
                 entries.add(groupedEntry);
                 contest.add(mixedEntry.key(), mixed, workload.withAdapters(adapters));
@@ -111,8 +110,8 @@ final class EngineBenchmark implements Callable<Integer> {
                 SEQUENCES,
                 entry.adapters() == 0 ? 0 : RANK,
                 speed,
-                speed / speed(phase, speeds.get(new Entry(NativeEngine.GROUPED, 1).key())),
-                speed / speed(phase, speeds.get(new Entry(NativeEngine.GROUPED, 0).key())),
+                speed / speed(phase, speeds.get(new Entry(NativeEngine.GROUPED.title(), 1).key())),
+                speed / speed(phase, speeds.get(new Entry(NativeEngine.GROUPED.title(), 0).key())),
                 null,
                 peer == null ? null : speed / speed(phase, peer));
     }

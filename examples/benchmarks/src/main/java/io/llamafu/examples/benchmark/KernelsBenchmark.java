@@ -2,7 +2,6 @@ package io.llamafu.examples.benchmark;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.llamafu.engine.EngineOptions;
-import io.llamafu.engine.EngineOptions.LoraBatching;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -104,8 +103,10 @@ final class KernelsBenchmark implements Callable<Integer> {
         Path file = files.model(model);
         Contest contest = new Contest();
         List<String> engines = new ArrayList<>(List.of(PACKED, NOT_PACKED));
-        try (Competitor packed = open(file, true);
-                Competitor notPacked = open(file, false)) {
+        EngineOptions.Builder engineOptions =
+                NativeEngine.options(file, new Workload(SEQUENCES, 0, LONG_PROMPT, TOKENS), options.threads());
+        try (Competitor packed = NativeEngine.MIXED.open(engineOptions);
+                Competitor notPacked = NativeEngine.NOT_PACKED.open(engineOptions)) {
             for (Case one : Case.values()) {
                 Workload workload = one.workload(options.isQuick());
                 contest.add(one.key(PACKED), packed, workload);
@@ -127,13 +128,6 @@ final class KernelsBenchmark implements Callable<Integer> {
                         Case.DECODE_16.speed(speeds.get(Case.DECODE_16.key(engine)))));
             }
         }
-    }
-
-    private Competitor open(Path model, boolean packed) {
-        EngineOptions.Builder engine = NativeEngine.options(
-                        model, new Workload(SEQUENCES, 0, LONG_PROMPT, TOKENS), options.threads())
-                .packedWeights(packed);
-        return NativeEngine.open(engine, LoraBatching.MIXED);
     }
 
     private void addUpstream(Contest contest, Case one, Workload workload, Path model) {

@@ -1,7 +1,6 @@
 package io.llamafu.examples.benchmark;
 
 import io.llamafu.engine.EngineOptions;
-import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.engine.EngineProvider;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -125,15 +124,16 @@ final class MixedAdaptersBenchmark implements Callable<Integer> {
 
     private void compare(RandomModel model) throws Exception {
         EngineOptions.Builder engine = engineOptions(model, RANK, SEQUENCES);
-        try (Competitor grouped = NativeEngine.open(engine, LoraBatching.GROUPED);
-                Competitor mixed = NativeEngine.open(engine, LoraBatching.MIXED)) {
+        try (Competitor grouped = NativeEngine.GROUPED.open(engine);
+                Competitor mixed = NativeEngine.MIXED.open(engine)) {
             List<Entry> entries = new ArrayList<>();
-            entries.add(new Entry(NativeEngine.GROUPED, grouped, workload(SEQUENCES, 0), RANK));
-            entries.add(new Entry(NativeEngine.GROUPED, grouped, workload(SEQUENCES, 1), RANK));
+            entries.add(new Entry(NativeEngine.GROUPED.title(), grouped, workload(SEQUENCES, 0), RANK));
+            entries.add(new Entry(NativeEngine.MIXED.title(), mixed, workload(SEQUENCES, 0), RANK));
+            entries.add(new Entry(NativeEngine.GROUPED.title(), grouped, workload(SEQUENCES, 1), RANK));
             for (int adapters : ADAPTERS) {
-                entries.add(new Entry(NativeEngine.MIXED, mixed, workload(SEQUENCES, adapters), RANK));
+                entries.add(new Entry(NativeEngine.MIXED.title(), mixed, workload(SEQUENCES, adapters), RANK));
             }
-            entries.add(new Entry(NativeEngine.GROUPED, grouped, workload(SEQUENCES, SOME_ADAPTERS), RANK));
+            entries.add(new Entry(NativeEngine.GROUPED.title(), grouped, workload(SEQUENCES, SOME_ADAPTERS), RANK));
             comparePeers(model, engine, entries);
         }
     }
@@ -168,19 +168,19 @@ final class MixedAdaptersBenchmark implements Callable<Integer> {
 
     private void sweepAdaptersAndSequences(RandomModel model) throws Exception {
         EngineOptions.Builder engine = engineOptions(model, RANK, MOST_SEQUENCES);
-        try (Competitor grouped = NativeEngine.open(engine, LoraBatching.GROUPED);
-                Competitor mixed = NativeEngine.open(engine, LoraBatching.MIXED)) {
+        try (Competitor grouped = NativeEngine.GROUPED.open(engine);
+                Competitor mixed = NativeEngine.MIXED.open(engine)) {
             List<Entry> entries = new ArrayList<>();
             for (int sequences : SWEEP) {
-                entries.add(new Entry(NativeEngine.GROUPED, grouped, workload(sequences, 0), RANK));
-                entries.add(new Entry(NativeEngine.GROUPED, grouped, workload(sequences, 1), RANK));
+                entries.add(new Entry(NativeEngine.MIXED.title(), mixed, workload(sequences, 0), RANK));
+                entries.add(new Entry(NativeEngine.GROUPED.title(), grouped, workload(sequences, 1), RANK));
                 if (sequences < MOST_SEQUENCES) {
                     int adapters = Math.min(sequences, SOME_ADAPTERS);
-                    entries.add(new Entry(NativeEngine.MIXED, mixed, workload(sequences, adapters), RANK));
+                    entries.add(new Entry(NativeEngine.MIXED.title(), mixed, workload(sequences, adapters), RANK));
                 }
             }
             for (int adapters : SWEEP) {
-                entries.add(new Entry(NativeEngine.MIXED, mixed, workload(MOST_SEQUENCES, adapters), RANK));
+                entries.add(new Entry(NativeEngine.MIXED.title(), mixed, workload(MOST_SEQUENCES, adapters), RANK));
             }
             sweepResults.addAll(measure(model, entries));
         }
@@ -189,14 +189,15 @@ final class MixedAdaptersBenchmark implements Callable<Integer> {
     private void sweepRanks(RandomModel model) throws Exception {
         for (int rank : SWEEP_RANKS) {
             EngineOptions.Builder engine = engineOptions(model, rank, SEQUENCES);
-            try (Competitor grouped = NativeEngine.open(engine, LoraBatching.GROUPED);
-                    Competitor mixed = NativeEngine.open(engine, LoraBatching.MIXED)) {
+            try (Competitor grouped = NativeEngine.GROUPED.open(engine);
+                    Competitor mixed = NativeEngine.MIXED.open(engine)) {
                 sweepResults.addAll(measure(
                         model,
                         List.of(
-                                new Entry(NativeEngine.GROUPED, grouped, workload(SEQUENCES, 0), rank),
-                                new Entry(NativeEngine.GROUPED, grouped, workload(SEQUENCES, 1), rank),
-                                new Entry(NativeEngine.MIXED, mixed, workload(SEQUENCES, SOME_ADAPTERS), rank))));
+                                new Entry(NativeEngine.MIXED.title(), mixed, workload(SEQUENCES, 0), rank),
+                                new Entry(NativeEngine.GROUPED.title(), grouped, workload(SEQUENCES, 1), rank),
+                                new Entry(
+                                        NativeEngine.MIXED.title(), mixed, workload(SEQUENCES, SOME_ADAPTERS), rank))));
             }
         }
     }
@@ -223,11 +224,16 @@ final class MixedAdaptersBenchmark implements Callable<Integer> {
         int sequences = entry.workload().sequences();
         int adapters = entry.workload().adapters();
         double speed = speed(decode, speeds.get(entry.key()));
-        double homogeneous =
-                speed(decode, speeds.get(upstream(entries, sequences, 1).key()));
-        double base = speed(decode, speeds.get(upstream(entries, sequences, 0).key()));
-        boolean oneDecodeCall = entry.engine().equals(NativeEngine.MIXED)
-                || (entry.engine().equals(NativeEngine.GROUPED) && adapters == 1);
+        double homogeneous = speed(
+                decode,
+                speeds.get(find(entries, NativeEngine.GROUPED.title(), sequences, 1)
+                        .orElseThrow()
+                        .key()));
+        Double base = find(entries, entry.engine(), sequences, 0)
+                .map(alone -> speed(decode, speeds.get(alone.key())))
+                .orElse(null);
+        boolean oneDecodeCall = entry.engine().equals(NativeEngine.MIXED.title())
+                || (entry.engine().equals(NativeEngine.GROUPED.title()) && adapters == 1);
         return new Result(
                 phase,
                 entry.engine(),
@@ -237,8 +243,10 @@ final class MixedAdaptersBenchmark implements Callable<Integer> {
                 adapters == 0 ? 0 : entry.rank(),
                 speed,
                 speed / homogeneous,
-                speed / base,
-                decode && oneDecodeCall ? loraTimeOverLimit(model, entry, sequences / speed - sequences / base) : null,
+                base == null ? null : speed / base,
+                decode && oneDecodeCall && adapters > 0 && base != null
+                        ? loraTimeOverLimit(model, entry, sequences / speed - sequences / base)
+                        : null,
                 null);
     }
 
@@ -246,14 +254,12 @@ final class MixedAdaptersBenchmark implements Callable<Integer> {
         return decode ? speed.decode() : speed.prefill();
     }
 
-    /** llama.cpp's own LoRA: the grouped engine with at most one adapter. */
-    private static Entry upstream(List<Entry> entries, int sequences, int adapters) {
+    private static Optional<Entry> find(List<Entry> entries, String engine, int sequences, int adapters) {
         return entries.stream()
-                .filter(entry -> entry.engine().equals(NativeEngine.GROUPED)
+                .filter(entry -> entry.engine().equals(engine)
                         && entry.workload().sequences() == sequences
                         && entry.workload().adapters() == adapters)
-                .findFirst()
-                .orElseThrow();
+                .findFirst();
     }
 
     private double loraTimeOverLimit(RandomModel model, Entry entry, double loraSeconds) {

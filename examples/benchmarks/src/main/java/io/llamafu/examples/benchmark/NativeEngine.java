@@ -6,18 +6,32 @@ import io.llamafu.engine.EngineProvider;
 
 import java.nio.file.Path;
 
-/** The options of the compared engines. */
-final class NativeEngine {
-    /** Ours: each row of a batch with its own adapters. */
-    static final String MIXED = "native, mixed";
-    /** llama.cpp's own LoRA: one stack per decode call, and so one decode call per stack. */
-    static final String GROUPED = "native, grouped";
+/** The compared forms of the engine {@code native}. */
+enum NativeEngine {
+    /** Ours: each row of a batch with its own adapters, products by our kernels. */
+    MIXED("native, mixed", LoraBatching.MIXED, true),
+    /** The same with llama.cpp's kernels. */
+    NOT_PACKED("native, mixed, not packed", LoraBatching.MIXED, false),
+    /** llama.cpp's own LoRA and kernels: one stack per decode call, and so one decode call per stack. */
+    GROUPED("native, grouped, not packed", LoraBatching.GROUPED, false);
 
     private static final int CELLS = 256;
 
     private static final EngineProvider NATIVE = EngineCompetitor.requiredProvider("native");
 
-    private NativeEngine() {}
+    private final String title;
+    private final LoraBatching batching;
+    private final boolean packed;
+
+    NativeEngine(String title, LoraBatching batching, boolean packed) {
+        this.title = title;
+        this.batching = batching;
+        this.packed = packed;
+    }
+
+    String title() {
+        return title;
+    }
 
     static EngineOptions.Builder options(Path model, Path adapters, Workload most, int threads) {
         return options(model, most, threads).adapters(adapters);
@@ -35,7 +49,8 @@ final class NativeEngine {
         return (tokens + CELLS - 1) / CELLS * CELLS;
     }
 
-    static Competitor open(EngineOptions.Builder options, LoraBatching batching) {
-        return EngineCompetitor.open(NATIVE, options.loraBatching(batching).build());
+    Competitor open(EngineOptions.Builder options) {
+        return EngineCompetitor.open(
+                NATIVE, options.loraBatching(batching).packedWeights(packed).build());
     }
 }

@@ -65,7 +65,7 @@ final class Results {
                     chart.bar(
                             label(result),
                             result.tokensPerSecond(),
-                            result.engine().equals(NativeEngine.MIXED));
+                            result.engine().equals(NativeEngine.MIXED.title()));
                 }
             }
         }
@@ -73,7 +73,7 @@ final class Results {
     }
 
     private static String label(Result result) {
-        boolean upstream = result.engine().equals(NativeEngine.GROUPED);
+        boolean upstream = result.engine().equals(NativeEngine.GROUPED.title());
         return switch (result.adapters()) {
             case 0 -> upstream ? "no adapter" : result.engine() + ", no adapter";
             case 1 -> upstream ? "one adapter for all, llama.cpp's way" : result.engine() + ", 1 adapter";

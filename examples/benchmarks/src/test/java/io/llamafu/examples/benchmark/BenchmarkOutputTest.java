@@ -20,7 +20,7 @@ import static org.assertj.core.api.Assertions.within;
 /** The figures and output of a benchmark. */
 class BenchmarkOutputTest {
     private static final Result MIXED =
-            new Result(Result.DECODE, NativeEngine.MIXED, "135M", 8, 16, 16, 300.04, 0.96, 0.81, 2.5, null);
+            new Result(Result.DECODE, NativeEngine.MIXED.title(), "135M", 8, 16, 16, 300.04, 0.96, 0.81, 2.5, null);
 
     @TempDir
     private Path folder;
