@@ -99,9 +99,9 @@ read_levels() {
 }
 
 required_cpu_features() {
-    local macro flag
-    while read -r macro flag; do
-        if [[ -n $flag && $macro != \#* ]] && grep -q "^#define $macro " <<<"${macros[$1]}"; then
+    local architecture macro flag
+    while read -r architecture macro flag; do
+        if [[ $architecture == "$machine" ]] && grep -q "^#define $macro " <<<"${macros[$1]}"; then
             printf '%s ' "$flag"
         fi
     done <cpu-features.txt
