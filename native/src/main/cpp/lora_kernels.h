@@ -35,6 +35,7 @@ struct Rows {
     float * row(int64_t i) const { return reinterpret_cast<float *>(data + index[i] * stride); }
 };
 
+/// Those of avx2 and avx512 give the same bits.
 struct LoraKernels {
     /// t[i][j] = scales[i] * factor * (row j of a) . (row i of x), for first <= j < last; t has a.rows columns.
     void (*project)(const Matrix & a, float factor, const Rows & x, float * t, int64_t first, int64_t last);

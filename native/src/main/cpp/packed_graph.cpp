@@ -1,5 +1,6 @@
 // Functions of ours that the linker puts in place of ggml's (CMakeLists.txt).
 
+#include "gate_kernels.h"
 #include "packed_weights.h"
 
 #include "ggml-cpu.h"
@@ -61,10 +62,22 @@ void norm_and_multiply(const ggml_compute_params * params, const ggml_tensor * n
 
 extern "C" {
 
+void __real_ggml_vec_swiglu_f32(int count, float * y, const float * x, const float * gate);
+void __wrap_ggml_vec_swiglu_f32(int count, float * y, const float * x, const float * gate);
 ggml_cplan __real_ggml_graph_plan(const ggml_cgraph * graph, int threads, ggml_threadpool * pool);
 ggml_cplan __wrap_ggml_graph_plan(const ggml_cgraph * graph, int threads, ggml_threadpool * pool);
 void __real_ggml_compute_forward_rms_norm_mul_fused(const ggml_compute_params * params, ggml_tensor * norm, ggml_tensor * product);
 void __wrap_ggml_compute_forward_rms_norm_mul_fused(const ggml_compute_params * params, ggml_tensor * norm, ggml_tensor * product);
+
+/// Its vector form rounds differently with each instruction set. x, y and gate are a row of a SwiGLU node.
+void __wrap_ggml_vec_swiglu_f32(int count, float * y, const float * x, const float * gate) {
+    static const llamafu::CpuLevel level = llamafu::best_cpu_level();
+    if (level == llamafu::CpuLevel::plain) {
+        __real_ggml_vec_swiglu_f32(count, y, x, gate);
+    } else {
+        llamafu::gate_kernel(level)(count, x, gate, y);
+    }
+}
 
 /// ggml calls it for each graph before it is computed.
 ggml_cplan __wrap_ggml_graph_plan(const ggml_cgraph * graph, int threads, ggml_threadpool * pool) {

@@ -237,4 +237,9 @@ PackedLevel best_packed_level() {
     return PackedLevel::none;
 }
 
+const PackedKernels & best_packed_kernels() {
+    static const PackedKernels & kernels = packed_kernels(best_packed_level());
+    return kernels;
+}
+
 } // namespace llamafu

@@ -34,4 +34,7 @@ struct PackedKernels {
 /// The kernels of a level, which this machine must support.
 const PackedKernels & packed_kernels(PackedLevel level);
 
+/// Those of the best level, where there is one.
+const PackedKernels & best_packed_kernels();
+
 } // namespace llamafu

@@ -4,6 +4,7 @@
 #include "packed_weights.h"
 
 #include "attention.h"
+#include "packed_experts.h"
 #include "packed_formats.h"
 #include "packed_kernels.h"
 #include "work_sharing.h"
@@ -26,11 +27,6 @@ thread_local int plain = 0;
 
 ggml_backend_buffer_type_t buffer_type();
 
-const PackedKernels & best_kernels() {
-    static const PackedKernels & kernels = packed_kernels(best_packed_level());
-    return kernels;
-}
-
 bool is_packed(const ggml_tensor * tensor) {
     return tensor != nullptr && tensor->buffer != nullptr && tensor->buffer->buft == buffer_type();
 }
@@ -38,7 +34,8 @@ bool is_packed(const ggml_tensor * tensor) {
 /// Whether graphs do nothing with a tensor of floats but multiply it: of some others they take views.
 bool is_multiplied_only(std::string_view name) {
     for (const std::string_view end : { "token_embd.weight", "output.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight", "attn_qkv.weight",
-                                   "ffn_gate.weight", "ffn_up.weight", "ffn_down.weight" }) {
+                                   "ffn_gate.weight", "ffn_up.weight", "ffn_down.weight", "ffn_gate_exps.weight", "ffn_up_exps.weight",
+                                   "ffn_down_exps.weight" }) {
         if (name.size() >= end.size() && name.substr(name.size() - end.size()) == end) {
             return true;
         }
@@ -46,10 +43,10 @@ bool is_multiplied_only(std::string_view name) {
     return false;
 }
 
-/// Whether our buffer type can hold a tensor.
+/// Whether our buffer type can hold a tensor: a matrix, or one for each expert.
 bool is_packable(const ggml_tensor * tensor) {
     const PackedFormat * format = packed_format(tensor->type);
-    return format != nullptr && tensor->view_src == nullptr && ggml_is_contiguous(tensor) && ggml_n_dims(tensor) <= 2
+    return format != nullptr && tensor->view_src == nullptr && ggml_is_contiguous(tensor) && ggml_n_dims(tensor) <= 3
         && tensor->ne[0] % format->block == 0 && (!format->is_float() || is_multiplied_only(tensor->name));
 }
 
@@ -92,7 +89,7 @@ public:
     static constexpr size_t others_bytes = 4096;
 
     explicit Product(const ggml_tensor * op)
-        : weights_(op->src[0]), x_(op->src[1]), y_(op), format_(*packed_format(weights_->type)), kernels_(best_kernels()),
+        : weights_(op->src[0]), x_(op->src[1]), y_(op), format_(*packed_format(weights_->type)), kernels_(best_packed_kernels()),
           rows_(ggml_nrows(x_)), blocks_(weights_->ne[0] / format_.block), width_(kernels_.max_width),
           tiles_((rows_ + width_ - 1) / width_), row_words_(blocks_ * format_.words) {}
 
@@ -201,15 +198,19 @@ void get_rows(const ggml_compute_params * params, const ggml_tensor * op) {
 class PackedOperation : public ggml::cpu::tensor_traits {
 public:
     bool work_size(int threads, const ggml_tensor * op, size_t & size) override {
-        size = op->op == GGML_OP_MUL_MAT ? Product(op).work_bytes(threads) : 0;
+        switch (op->op) {
+            case GGML_OP_MUL_MAT: size = Product(op).work_bytes(threads); break;
+            case GGML_OP_MUL_MAT_ID: size = experts_work_bytes(op, threads); break;
+            default: size = 0; break;
+        }
         return true;
     }
 
     bool compute_forward(ggml_compute_params * params, ggml_tensor * op) override {
-        if (op->op == GGML_OP_MUL_MAT) {
-            Product(op).compute(params);
-        } else {
-            get_rows(params, op);
+        switch (op->op) {
+            case GGML_OP_MUL_MAT: Product(op).compute(params); break;
+            case GGML_OP_MUL_MAT_ID: compute_experts(params, op); break;
+            default: get_rows(params, op); break;
         }
         return true;
     }
@@ -260,33 +261,41 @@ public:
         const ggml_tensor * weights = op->src[0];
         const ggml_tensor * x = op->src[1];
         const bool loading = weights != nullptr && weights->data == nullptr;
-        if ((op->op != GGML_OP_MUL_MAT && op->op != GGML_OP_GET_ROWS) || !is_packed(weights) || !is_packable(weights)
-            || (loading && plain > 0) || (x->buffer != nullptr && !ggml_backend_buft_is_host(x->buffer->buft))) {
+        if (!is_ours(op) || !is_packable(weights) || (weights->ne[2] > 1 && op->op != GGML_OP_MUL_MAT_ID) || (loading && plain > 0)
+            || (x->buffer != nullptr && !ggml_backend_buft_is_host(x->buffer->buft))) {
             return false;
         }
         // Of tables only that of the tokens, which may be the output matrix as well: graphs take views of some others.
         if (op->op == GGML_OP_GET_ROWS && std::strcmp(weights->name, "token_embd.weight") != 0) {
             return false;
         }
-        return x->type == (op->op == GGML_OP_MUL_MAT ? GGML_TYPE_F32 : GGML_TYPE_I32)
+        return x->type == (op->op == GGML_OP_GET_ROWS ? GGML_TYPE_I32 : GGML_TYPE_F32)
             && x->nb[0] == ggml_type_size(x->type) && op->type == GGML_TYPE_F32 && ggml_is_contiguous(op);
     }
 
     ggml::cpu::tensor_traits * get_tensor_traits(const ggml_tensor * op) override {
-        if ((op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_GET_ROWS) && is_packed(op->src[0])) {
+        if (is_ours(op)) {
             return &packed_;
         }
         return is_our_attention(op) && is_of_packed_weights(op->src[0]) ? &attention_ : nullptr;
     }
 
 private:
+    static bool is_ours(const ggml_tensor * op) {
+        return (op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_MUL_MAT_ID || op->op == GGML_OP_GET_ROWS) && is_packed(op->src[0]);
+    }
+
     PackedOperation packed_;
     Attention attention_;
 };
 
 void set_tensor(ggml_backend_buffer_t, ggml_tensor * tensor, const void * data, size_t offset, size_t size) {
     GGML_ASSERT(offset == 0 && size == ggml_nbytes(tensor) && "packed weights are written whole");
-    pack(tensor->type, data, tensor->ne[0], tensor->ne[1], static_cast<uint8_t *>(tensor->data));
+    const size_t packed_bytes = packed_format(tensor->type)->matrix_bytes(tensor->ne[0], tensor->ne[1]);
+    for (int64_t i = 0; i < tensor->ne[2]; ++i) {
+        pack(tensor->type, static_cast<const char *>(data) + static_cast<size_t>(i) * tensor->nb[2], tensor->ne[0], tensor->ne[1],
+             static_cast<uint8_t *>(tensor->data) + static_cast<size_t>(i) * packed_bytes);
+    }
 }
 
 ggml_backend_buffer_t allocate(ggml_backend_buffer_type_t type, size_t size) {
@@ -301,7 +310,8 @@ ggml_backend_buffer_t allocate(ggml_backend_buffer_type_t type, size_t size) {
 }
 
 size_t bytes_of(ggml_backend_buffer_type_t, const ggml_tensor * tensor) {
-    return is_packable(tensor) ? packed_format(tensor->type)->matrix_bytes(tensor->ne[0], tensor->ne[1]) : ggml_nbytes(tensor);
+    return is_packable(tensor) ? packed_format(tensor->type)->matrix_bytes(tensor->ne[0], tensor->ne[1]) * static_cast<size_t>(tensor->ne[2])
+                               : ggml_nbytes(tensor);
 }
 
 ggml_backend_buffer_type_t buffer_type() {

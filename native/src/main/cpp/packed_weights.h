@@ -9,7 +9,7 @@ namespace llamafu {
 /// Makes llama.cpp keep the weights that packed kernels can multiply in a buffer type of ours, which packs them as they are
 /// loaded. Call it before the first model is loaded; it does nothing if the machine has no kernels.
 ///
-/// Tensors that several experts share (mul_mat_id) and types without a packed format stay with llama.cpp.
+/// Types without a packed format stay with llama.cpp.
 void use_packed_weights();
 
 /// Marks the products that find their activations quantized by the product before: those of keys and values after queries, and

@@ -109,6 +109,13 @@ std::vector<std::string> targets_of(const ModelShape & model) {
     return names;
 }
 
+/// The type of a weight.
+static ggml_type type_of(const ModelShape & m, const Weight & w) {
+    const auto is = [&](const char * part) { return w.name.find(part) != std::string::npos; };
+    const bool better = m.better != GGML_TYPE_COUNT && (is("attn_v") || is("ffn_down") || w.name == "output.weight");
+    return better ? m.better : m.type;
+}
+
 void write_model(const std::string & path, const ModelShape & m, uint64_t seed) {
     GgufFile file;
     gguf_context * gguf = file.gguf();
@@ -132,7 +139,7 @@ void write_model(const std::string & path, const ModelShape & m, uint64_t seed) 
     for (const Weight & w : weights_of(m)) {
         std::vector<float> values(w.columns * w.rows * w.experts);
         random.fill(values, w.name == "token_embd.weight" ? 1.0f : 1.0f / std::sqrt(static_cast<float>(w.columns)));
-        file.add(w.name, m.type, w.experts > 1 ? std::vector<int64_t> { w.columns, w.rows, w.experts } : std::vector<int64_t> { w.columns, w.rows },
+        file.add(w.name, type_of(m, w), w.experts > 1 ? std::vector<int64_t> { w.columns, w.rows, w.experts } : std::vector<int64_t> { w.columns, w.rows },
                  values);
     }
     const std::vector<float> ones(m.embd, 1.0f);

@@ -21,6 +21,7 @@ struct ModelShape {
     bool fused_qkv = false;
     int64_t experts = 0;
     int64_t experts_used = 2; // for each token
+    ggml_type better = GGML_TYPE_COUNT; // of values, downward and output matrices, as in files of mixed formats; COUNT for `type`
 };
 
 struct AdapterShape {

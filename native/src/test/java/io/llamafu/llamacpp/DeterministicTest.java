@@ -61,7 +61,7 @@ class DeterministicTest {
         assumeThat(NativePlatform.current().architecture()).isEqualTo("x86_64");
     }
 
-    private static EngineOptions.Builder options() {
+    static EngineOptions.Builder options() {
         return TinyModel.options()
                 .packedWeights(true)
                 .deterministic(true)
@@ -70,7 +70,7 @@ class DeterministicTest {
     }
 
     /** Twelve stacks; greedy, by chance with a seed, and labels with exact probabilities. */
-    private static List<CompletionRequest> requests() {
+    static List<CompletionRequest> requests() {
         List<Golden> golden = TinyModel.golden();
         return IntStream.range(0, RECORDS)
                 .mapToObj(i -> {

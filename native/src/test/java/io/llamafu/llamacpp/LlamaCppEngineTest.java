@@ -254,6 +254,18 @@ class LlamaCppEngineTest extends EngineContractTest {
         }
     }
 
+    /** llama.cpp warns of each tensor whose weight has a layout of its own. */
+    @Test
+    void adaptersOfPackedWeightsAreLoadedWithoutWarnings() throws Exception {
+        try (LoggedMessages messages = new LoggedMessages("io.llamafu.llamacpp.log");
+                InferenceEngine engine =
+                        open(TinyModel.options().packedWeights(true).build())) {
+            assertThat(engine.preload(AdapterStack.parse("medical+legal")).get(60, TimeUnit.SECONDS))
+                    .hasSize(2);
+            assertThat(messages.all()).noneMatch(message -> message.contains("lora"));
+        }
+    }
+
     /** It passes our checks, but has no layers. */
     @Test
     void logSaysWhyLlamaCppRefusedAModel(@TempDir Path folder) throws Exception {

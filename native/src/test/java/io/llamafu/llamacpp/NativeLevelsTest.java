@@ -1,6 +1,7 @@
 package io.llamafu.llamacpp;
 
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.adapter.Sha256;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.InferenceEngine;
@@ -15,6 +16,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
 /** Every level in the jar answers alike; docs/native-build.md says how to run this on emulated processors. */
 class NativeLevelsTest {
@@ -28,6 +30,50 @@ class NativeLevelsTest {
             assertThat(OwnJvm.run(
                             Answers.class, List.of("-D" + NativeLibrary.LEVEL_PROPERTY + "=" + name), List.of(), 5))
                     .startsWith(name + ": 20 of 20");
+        }
+    }
+
+    /**
+     * A cluster of different processors answers alike. {@code packed_parity.cpp} compares the kernels that each library chooses for
+     * its processor. The lowest level has no fused multiply-add, and no processor that can be deterministic needs it.
+     */
+    @Test
+    void levelsOfDeterministicEnginesGiveTheSameBits() throws Exception {
+        List<String> levels = PackedLibraries.usable().stream()
+                .map(level -> level.getFileName().toString())
+                .filter(level -> level.startsWith("x86-64-") && !level.equals("x86-64-v2"))
+                .toList();
+        assumeThat(levels).hasSizeGreaterThan(1);
+        String best = Bits.digest();
+        for (String level : levels.subList(1, levels.size())) {
+            assertThat(OwnJvm.run(Bits.class, List.of("-D" + NativeLibrary.LEVEL_PROPERTY + "=" + level), List.of(), 5))
+                    .as(level)
+                    .isEqualTo(best);
+        }
+    }
+
+    /** Prints a digest of answers, and of the probabilities of labels to the last bit. */
+    static final class Bits {
+        private Bits() {}
+
+        public static void main(String[] arguments) throws Exception {
+            System.out.println(digest());
+        }
+
+        static String digest() throws Exception {
+            StringBuilder all = new StringBuilder();
+            try (InferenceEngine engine =
+                    LlamaCppEngine.open(DeterministicTest.options().build())) {
+                List<CompletableFuture<CompletionResult>> answers = new ArrayList<>();
+                for (CompletionRequest request : DeterministicTest.requests()) {
+                    answers.add(engine.submit(request));
+                }
+                for (CompletableFuture<CompletionResult> answer : answers) {
+                    CompletionResult result = answer.get(5, TimeUnit.MINUTES);
+                    all.append(result.text()).append(result.labels()).append('\n');
+                }
+            }
+            return Sha256.of(all.toString());
         }
     }
 
