@@ -57,7 +57,7 @@ constexpr std::array<std::string_view, 29> blanks = {
 } // namespace
 
 bool holds_input(const value_t & val) {
-    spend(1);
+    spend(1 + val.val_str.parts.size() / 128);
     if (const auto * kwarg = dynamic_cast<const value_kwarg_t *>(&val)) {
         return holds_input(*kwarg->val);
     }

@@ -66,6 +66,10 @@ class ChatTemplateBoundsTest {
         templates.put(
                 "search",
                 "{% set h = 'a' * 3000000 %}{% set s = 'a' * 1000000 + 'b' %}{% for i in range(9) %}{{ s in h }}{% endfor %}");
+        templates.put("search in an array", "{% set r = range(150000) %}" + "{{ 'x' in r }}".repeat(15_000));
+        templates.put("search in arrays", "{% set r = range(150000) %}{{ r | select('in', r[75000:]) | length }}");
+        templates.put("extremes", "{% set r = range(150000) %}" + "{{ r | max }}{{ r | min }}".repeat(8_000));
+        templates.put("keys", "{% set k = 'k' * 400000 %}" + "{{ k in {} }}{{ k is lower }}{{ not k }}".repeat(6_000));
         return templates;
     }
 
@@ -154,6 +158,21 @@ class ChatTemplateBoundsTest {
                         ChatVariables.DEFAULT),
                 ErrorCode.PROMPT_TOO_LONG,
                 "8388609 bytes");
+    }
+
+    /** Otherwise this would take a minute, within one step and little memory. */
+    @Test
+    void strippingIsLinear() {
+        ChatTemplate template = ChatTemplate.of(
+                SHOW
+                        + "{{ (' ' * 100000) | trim }}"
+                        + "{% set a = ('a' * 50000) | replace('a', 'a' * 20) %}"
+                        + "{% set b = ('b' * 50000) | replace('b', 'b' * 20) %}"
+                        + "{{ a.strip(b ~ 'a') }}{{ '--a-b--'.strip('-' ~ b ~ '-') }}",
+                Map.of());
+        assertThat(template.render(List.of(ChatMessage.user("Hi")), ChatVariables.DEFAULT)
+                        .toString())
+                .isEqualTo("Hia");
     }
 
     @Test
