@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * Keeps control tokens out of text. The library turns every control string into its token, so a control string in a part of
@@ -75,11 +76,14 @@ final class PromptTokenizer {
     Tokenized tokenize(BoundModel model, Prompt prompt) {
         String text = prompt.toString();
         List<String> pieces = pieces(text, cuts(prompt, text));
-        int[] tokens = model.tokenize(pieces.get(0));
-        int first = tokens.length;
-        for (String piece : pieces.subList(1, pieces.size())) {
-            tokens = concatenated(tokens, continuation(model, piece));
-        }
+        int[] beginning = model.tokenize(pieces.get(0));
+        int first = beginning.length;
+        int[] lineBreak = isSentencePiece ? model.tokenize(LINE_BREAK) : new int[0];
+        int[] tokens = Stream.concat(
+                        Stream.of(beginning),
+                        pieces.stream().skip(1).map(piece -> continuation(model, lineBreak, piece)))
+                .flatMapToInt(Arrays::stream)
+                .toArray();
         if (beginsWithItsToken(prompt)) {
             return new Tokenized(array(tokens, 0, ""), tokens.length);
         }
@@ -97,16 +101,9 @@ final class PromptTokenizer {
                         .isPresent();
     }
 
-    private static int[] concatenated(int[] first, int[] second) {
-        int[] both = Arrays.copyOf(first, first.length + second.length);
-        System.arraycopy(second, 0, both, first.length, second.length);
-        return both;
-    }
-
     /** Without the blank that SentencePiece puts in front of a text. */
-    private int[] continuation(BoundModel model, String piece) {
+    private int[] continuation(BoundModel model, int[] lineBreak, String piece) {
         if (isSentencePiece) {
-            int[] lineBreak = model.tokenize(LINE_BREAK);
             int[] tokens = model.tokenize(LINE_BREAK + piece);
             if (tokens.length > lineBreak.length
                     && Arrays.equals(lineBreak, 0, lineBreak.length, tokens, 0, lineBreak.length)) {
