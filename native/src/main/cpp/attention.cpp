@@ -26,16 +26,27 @@ float parameter(const ggml_tensor * op, int index) {
     return value;
 }
 
-/// How a node falls into tasks: by sequence, head of keys and positions.
+/// How a node falls into tasks: by sequence, heads of keys and positions.
 struct Tasks {
-    int64_t heads;     // of queries for one of keys
+    int64_t key_heads; // of a task
+    int64_t heads;     // of queries, of a task
     int64_t positions; // of a task
     int64_t parts;     // of the positions of a sequence
+    int64_t groups;    // of the heads
     int64_t count;
 
-    explicit Tasks(const ggml_tensor * op)
-        : heads(op->src[0]->ne[2] / op->src[1]->ne[2]), positions(std::max<int64_t>(1, std::min(op->src[0]->ne[1], task_rows / heads))),
-          parts((op->src[0]->ne[1] + positions - 1) / positions), count(op->src[0]->ne[3] * op->src[1]->ne[2] * parts) {}
+    Tasks(const ggml_tensor * op, int threads) {
+        const ggml_tensor * q = op->src[0];
+        const ggml_tensor * k = op->src[1];
+        // With few positions, a task reads the keys and values of all heads, which are adjacent in memory: by itself, a head
+        // would read them at half the speed. That needs enough sequences for all threads.
+        key_heads = q->ne[1] * q->ne[2] <= task_rows && q->ne[3] >= 2 * threads ? k->ne[2] : 1;
+        heads = q->ne[2] / k->ne[2] * key_heads;
+        positions = std::max<int64_t>(1, std::min(q->ne[1], task_rows / heads));
+        parts = (q->ne[1] + positions - 1) / positions;
+        groups = k->ne[2] / key_heads;
+        count = q->ne[3] * groups * parts;
+    }
 };
 
 AttentionTask task_of(const ggml_tensor * op, const Tasks & tasks, int64_t index) {
@@ -44,15 +55,19 @@ AttentionTask task_of(const ggml_tensor * op, const Tasks & tasks, int64_t index
     const ggml_tensor * v = op->src[2];
     const ggml_tensor * mask = op->src[3];
     const int64_t first = index % tasks.parts * tasks.positions;
-    const int64_t head = index / tasks.parts % k->ne[2];
-    const int64_t sequence = index / tasks.parts / k->ne[2];
+    const int64_t group = index / tasks.parts % tasks.groups;
+    const int64_t sequence = index / tasks.parts / tasks.groups;
+    const int64_t head = group * tasks.heads;
+    const int64_t key_head = group * tasks.key_heads;
     AttentionTask task = {};
-    task.q = static_cast<const char *>(q->data) + first * q->nb[1] + head * tasks.heads * q->nb[2] + sequence * q->nb[3];
+    task.q = static_cast<const char *>(q->data) + first * q->nb[1] + head * q->nb[2] + sequence * q->nb[3];
     task.q_head = q->nb[2];
     task.q_row = q->nb[1];
-    task.k = static_cast<const char *>(k->data) + head * k->nb[2] + sequence * k->nb[3];
+    task.k = static_cast<const char *>(k->data) + key_head * k->nb[2] + sequence * k->nb[3];
+    task.k_head = k->nb[2];
     task.k_row = k->nb[1];
-    task.v = static_cast<const char *>(v->data) + head * v->nb[2] + sequence * v->nb[3];
+    task.v = static_cast<const char *>(v->data) + key_head * v->nb[2] + sequence * v->nb[3];
+    task.v_head = v->nb[2];
     task.v_row = v->nb[1];
     if (mask != nullptr) {
         task.mask = static_cast<const char *>(mask->data) + first * mask->nb[1] + sequence % mask->ne[3] * mask->nb[3];
@@ -60,9 +75,10 @@ AttentionTask task_of(const ggml_tensor * op, const Tasks & tasks, int64_t index
     }
     task.out_head = op->nb[1];
     task.out_row = op->nb[2];
-    task.out = reinterpret_cast<float *>(static_cast<char *>(op->data) + head * tasks.heads * op->nb[1] + first * op->nb[2]
+    task.out = reinterpret_cast<float *>(static_cast<char *>(op->data) + head * op->nb[1] + first * op->nb[2]
         + sequence * op->nb[3]);
     task.heads = tasks.heads;
+    task.key_heads = tasks.key_heads;
     task.rows = std::min(tasks.positions, q->ne[1] - first);
     task.cells = k->ne[1];
     task.key_size = k->ne[0];
@@ -71,10 +87,10 @@ AttentionTask task_of(const ggml_tensor * op, const Tasks & tasks, int64_t index
     return task;
 }
 
-/// Floats of a thread, in whole cache lines.
+/// Floats of a thread, in whole cache lines: enough for any task of the node.
 size_t scratch_floats(const ggml_tensor * op) {
-    const Tasks tasks(op);
-    const size_t floats = best_kernels().scratch(tasks.heads * tasks.positions, op->src[1]->ne[0], op->src[2]->ne[0]);
+    const int64_t shared = op->src[0]->ne[2] / op->src[1]->ne[2]; // heads of queries for one of keys
+    const size_t floats = best_kernels().scratch(std::max(task_rows, shared), op->src[1]->ne[0], op->src[2]->ne[0]);
     return (floats + 15) / 16 * 16;
 }
 
@@ -103,7 +119,7 @@ size_t attention_work_bytes(const ggml_tensor * op, int threads) {
 }
 
 void compute_attention(const ggml_compute_params * params, const ggml_tensor * op) {
-    const Tasks tasks(op);
+    const Tasks tasks(op, params->nth);
     float * scratch = static_cast<float *>(params->wdata) + static_cast<size_t>(params->ith) * scratch_floats(op);
     Dealer(params, op, tasks.count).each([&](int64_t i) { best_kernels().attend(task_of(op, tasks, i), scratch); });
 }

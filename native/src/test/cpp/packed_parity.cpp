@@ -427,28 +427,31 @@ public:
         return result;
     }
 
-    /// All positions with one level's kernels.
-    std::vector<float> compute(CpuLevel level) const {
+    /// All positions with one level's kernels, so many heads of keys in each task.
+    std::vector<float> compute(CpuLevel level, int64_t together) const {
         const AttentionKernels & kernels = attention_kernels(level);
         const int64_t group = shape.heads / shape.key_heads;
         std::vector<float> result(static_cast<size_t>(shape.positions * shape.heads * shape.value_size));
-        std::vector<float> scratch(kernels.scratch(group * shape.positions, shape.key_size, shape.value_size));
+        std::vector<float> scratch(kernels.scratch(together * group * shape.positions, shape.key_size, shape.value_size));
         const std::vector<ggml_fp16_t> seen = mask_of(0, shape.positions);
-        for (int64_t head = 0; head < shape.key_heads; ++head) {
+        for (int64_t head = 0; head < shape.key_heads; head += together) {
             AttentionTask task = {};
             task.q = reinterpret_cast<const char *>(q.data() + head * group * shape.key_size);
             task.q_head = static_cast<size_t>(shape.key_size) * sizeof(float);
             task.q_row = static_cast<size_t>(shape.heads) * task.q_head;
             task.k = reinterpret_cast<const char *>(k.data() + head * shape.key_size);
+            task.k_head = static_cast<size_t>(shape.key_size) * sizeof(ggml_fp16_t);
             task.k_row = static_cast<size_t>(shape.key_heads * shape.key_size) * sizeof(ggml_fp16_t);
             task.v = reinterpret_cast<const char *>(v.data() + head * shape.value_size);
+            task.v_head = static_cast<size_t>(shape.value_size) * sizeof(ggml_fp16_t);
             task.v_row = static_cast<size_t>(shape.key_heads * shape.value_size) * sizeof(ggml_fp16_t);
             task.mask = reinterpret_cast<const char *>(seen.data());
             task.mask_row = static_cast<size_t>(shape.cells) * sizeof(ggml_fp16_t);
             task.out = result.data() + head * group * shape.value_size;
             task.out_head = static_cast<size_t>(shape.value_size) * sizeof(float);
             task.out_row = static_cast<size_t>(shape.heads) * task.out_head;
-            task.heads = group;
+            task.heads = together * group;
+            task.key_heads = together;
             task.rows = shape.positions;
             task.cells = shape.cells;
             task.key_size = shape.key_size;
@@ -540,8 +543,11 @@ void check_attention(const AttentionShape & shape) {
                 name + ": " + std::to_string(rows) + " positions have other bits than in the whole batch");
     }
     for (CpuLevel level : { CpuLevel::avx2, CpuLevel::avx512 }) {
-        require(level > best_cpu_level() || attention.compute(level) == all,
-                name + " has other bits with level " + std::to_string(static_cast<int>(level)));
+        for (int64_t together : { int64_t{1}, shape.key_heads }) {
+            require(level > best_cpu_level() || attention.compute(level, together) == all,
+                    name + " has other bits with level " + std::to_string(static_cast<int>(level)) + ", "
+                        + std::to_string(together) + " heads of keys together");
+        }
     }
 }
 
