@@ -91,12 +91,13 @@ final class Agreement {
     public String toString() {
         return String.format(
                 Locale.ROOT,
-                "| %s | %,d | %,d (%.2f %%) | %.4f | %.4f |",
+                "| %s | %,d | %,d (%.2f %%) | %.4f | %.4f | %.4f |",
                 title,
                 steps,
                 steps - disagreements.size(),
                 100 * share(),
                 greatest,
-                sum / logits);
+                sum / logits,
+                widestTie);
     }
 }

@@ -35,16 +35,32 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assumptions.assumeThat;
 
 /**
  * Real models with PEFT adapters answer as transformers and peft do. With {@code -Dparity=full}: all combinations, for the
- * table of {@code docs/parity.md}.
+ * table of {@code docs/parity.md}; with {@code -Dparity=f32,fetched+packed} those of the weights and kernels that are named.
  */
 class RealParityTest {
-    private static final boolean FULL = "full".equals(System.getProperty("parity"));
+    /** The file as it is. Both sides have its weights, so that only the rounding of activations is left. */
+    private static final String FETCHED = "fetched";
+    /** The weights of {@code q8_0} as floats: what the rounding of weights costs without that of activations. */
+    private static final String ROUNDED = "q8_0-as-f32";
+
+    private static final String PACKED = "+packed";
+    private static final List<String> FLOATS = List.of("f32", "f16");
+    private static final List<String> TYPES = List.of("f32", "f16", ROUNDED, "q8_0", FETCHED);
+    private static final List<String> ROWS =
+            TYPES.stream().flatMap(type -> Stream.of(type, type + PACKED)).toList();
+    private static final String WANTED = System.getProperty("parity", "");
+    private static final List<String> WANTED_ROWS = WANTED.equals("full") ? ROWS : List.of(WANTED.split(","));
+    private static final boolean LONG = !WANTED.isEmpty();
+    /** {@code -Dparity.in-turn=true}: as without {@code parity}, the stacks in turn and not each prompt with each stack. */
+    private static final boolean IN_TURN = Boolean.getBoolean("parity.in-turn");
+
     private static final Path DEQUANTIZE = Path.of("../target/native/cmake/dequantize");
     private static final String RANDOM = "random-";
     private static final int SEQUENCES = 16;
@@ -68,20 +84,19 @@ class RealParityTest {
     @Test
     void smolLm2AnswersAsTransformers() throws Exception {
         Model model = Model.of("smollm2-135m-instruct", RealModels.smolLm2());
-        if (FULL) {
-            compareAll(model, "q4_1");
+        if (LONG) {
+            compareAll(model);
             return;
         }
-        Weights floats = dequantize(model, "f32");
+        Weights floats = weights(model, "f32");
         Agreement mixed = run(model, floats, SEQUENCES, model.answers(), Integer.MAX_VALUE);
         Agreement alone = run(model, floats, 1, model.answers(), STEPS_ALONE);
         int equalAnswers = answersOfTheEngine(model, floats);
         Files.delete(floats.file());
-        Weights halves = dequantize(model, "f16");
+        Weights halves = weights(model, "f16");
         Agreement half = run(model, halves, SEQUENCES, model.answers(), Integer.MAX_VALUE);
         Files.delete(halves.file());
-        Agreement asFetched =
-                run(model, new Weights("q4_1", model.quantized()), SEQUENCES, model.answers(), Integer.MAX_VALUE);
+        Agreement asFetched = run(model, weights(model, FETCHED), SEQUENCES, model.answers(), Integer.MAX_VALUE);
 
         assertAgrees(mixed, alone, half);
         assertThat(asFetched.share()).as(asFetched.toString()).isGreaterThan(0.9);
@@ -91,30 +106,39 @@ class RealParityTest {
     @Test
     void gemma3AnswersAsTransformers() throws Exception {
         Model model = Model.of("gemma3-270m", RealModels.gemma3());
-        if (FULL) {
-            compareAll(model, "q4_k_m");
+        if (LONG) {
+            compareAll(model);
             return;
         }
-        Weights halves = dequantize(model, "f16");
+        Weights halves = weights(model, "f16");
         Agreement mixed = run(model, halves, SEQUENCES, model.answers(), STEPS_OF_GEMMA);
         Files.delete(halves.file());
         assertAgrees(mixed);
     }
 
     /** For the table of the documentation. */
-    private void compareAll(Model model, String quantization) throws Exception {
+    private void compareAll(Model model) throws Exception {
+        assertThat(ROWS).as("what -Dparity can name").containsAll(WANTED_ROWS);
         List<Agreement> exact = new ArrayList<>();
-        for (String type : List.of("f32", "f16")) {
-            Weights floats = dequantize(model, type);
-            exact.add(run(model, floats, SEQUENCES, model.answers(), Integer.MAX_VALUE));
-            exact.add(run(model, floats, 1, model.expected().oneOfEachPrompt(), Integer.MAX_VALUE));
-            int unused = answersOfTheEngine(model, floats);
-            Files.delete(floats.file());
-        }
-        Weights bytes = dequantize(model, "q8_0");
-        for (Weights quantized : List.of(bytes, new Weights(quantization, model.quantized()))) {
-            Agreement unused = run(model, quantized, SEQUENCES, model.answers(), Integer.MAX_VALUE);
-            int unusedAnswers = answersOfTheEngine(model, quantized);
+        for (String type : TYPES) {
+            List<String> rows =
+                    Stream.of(type, type + PACKED).filter(WANTED_ROWS::contains).toList();
+            if (rows.isEmpty()) {
+                continue;
+            }
+            Weights plain = weights(model, type);
+            for (String row : rows) {
+                Weights weights = new Weights(row, plain.file(), row.endsWith(PACKED));
+                Agreement mixed = run(model, weights, SEQUENCES, model.answers(), Integer.MAX_VALUE);
+                if (FLOATS.contains(type)) {
+                    exact.add(mixed);
+                    exact.add(run(model, weights, 1, model.expected().oneOfEachPrompt(), Integer.MAX_VALUE));
+                }
+                int unused = answersOfTheEngine(model, weights);
+            }
+            if (!type.equals(FETCHED)) {
+                Files.delete(plain.file());
+            }
         }
         assertAgrees(exact.toArray(Agreement[]::new));
         assertThat(exact).allSatisfy(agreement -> assertThat(agreement.share()).isGreaterThanOrEqualTo(0.99));
@@ -140,12 +164,16 @@ class RealParityTest {
             assertThat(Sha256.of(quantized))
                     .as("the file that the answers are from")
                     .isEqualTo(expected.sha256());
-            return new Model(name, quantized, expected, FULL ? expected.answers() : expected.oneOfEachPrompt());
+            return new Model(name, quantized, expected, LONG && !IN_TURN ? expected.answers() : expected.oneOfEachPrompt());
         }
     }
 
-    /** The weights of a model in one type. */
-    private record Weights(String type, Path file) {}
+    /**
+     * The weights of a model in one type.
+     *
+     * @param packed whether our kernels multiply them
+     */
+    private record Weights(String name, Path file, boolean packed) {}
 
     /** Converts the adapters of all stacks once. */
     private Map<String, Path> adapters(Model model) throws IOException {
@@ -168,11 +196,28 @@ class RealParityTest {
         return adapters;
     }
 
-    private Weights dequantize(Model model, String type) throws Exception {
+    private Weights weights(Model model, String type) throws Exception {
+        if (type.equals(FETCHED)) {
+            return new Weights(type, model.quantized(), false);
+        }
         Path file = folder.resolve(type + ".gguf");
-        String unused = Programs.run(
-                DEQUANTIZE.toAbsolutePath().toString(), model.quantized().toString(), file.toString(), type);
-        return new Weights(type, file);
+        if (type.equals(ROUNDED)) {
+            Path bytes = folder.resolve("bytes.gguf");
+            dequantize(model.quantized(), bytes, "q8_0");
+            dequantize(bytes, file, "f32");
+            Files.delete(bytes);
+        } else {
+            dequantize(model.quantized(), file, type);
+        }
+        return new Weights(type, file, false);
+    }
+
+    private static void dequantize(Path from, Path to, String type) throws Exception {
+        String unused = Programs.run(DEQUANTIZE.toAbsolutePath().toString(), from.toString(), to.toString(), type);
+    }
+
+    private static EngineOptions.Builder options(Weights weights, int sequences) {
+        return options(weights.file(), sequences).packedWeights(weights.packed());
     }
 
     private static EngineOptions.Builder options(Path model, int sequences) {
@@ -190,7 +235,7 @@ class RealParityTest {
         String title = "%s | %s | %s"
                 .formatted(
                         model.name(),
-                        weights.type(),
+                        weights.name(),
                         sequences == 1 ? "alone" : "mixed, " + Math.min(sequences, ordered.size()));
         Agreement all = new Agreement(title + " | all");
         Map<String, Agreement> ofStacks = new LinkedHashMap<>();
@@ -198,7 +243,7 @@ class RealParityTest {
             ofStacks.put(stack, new Agreement(title + " | " + (stack.isEmpty() ? "base" : stack)));
         }
         try (ForcedDecoding forced =
-                ForcedDecoding.open(options(weights.file(), sequences).build(), adapters(model))) {
+                ForcedDecoding.open(options(weights, sequences).build(), adapters(model))) {
             for (int from = 0; from < ordered.size(); from += sequences) {
                 List<Answer> batch = ordered.subList(from, Math.min(from + sequences, ordered.size()));
                 forced.run(
@@ -222,7 +267,7 @@ class RealParityTest {
 
     /** The number of texts that the engine, left to itself, generates as transformers does. */
     private int answersOfTheEngine(Model model, Weights weights) throws Exception {
-        EngineOptions.Builder options = options(weights.file(), SEQUENCES);
+        EngineOptions.Builder options = options(weights, SEQUENCES);
         adapters(model).forEach(options::adapter);
         int equal = 0;
         try (InferenceEngine engine = LlamaCppEngine.open(options.build())) {
@@ -249,7 +294,7 @@ class RealParityTest {
                 }
             }
         }
-        System.out.printf("    %s, %s: %d texts of the engine equal%n", model.name(), weights.type(), equal);
+        System.out.printf("    %s, %s: %d texts of the engine equal%n", model.name(), weights.name(), equal);
         return equal;
     }
 
