@@ -446,6 +446,11 @@ public final class LlamafuOptions implements Serializable {
         return configuration.get(LlamafuConfigOptions.PROMPT_IN_OUTPUT);
     }
 
+    /** Whether an answer depends on the model, the adapters and the request only. */
+    public boolean deterministic() {
+        return configuration.get(LlamafuConfigOptions.DETERMINISTIC);
+    }
+
     public OnError onError() {
         return configuration.get(LlamafuConfigOptions.ON_ERROR);
     }

@@ -19,6 +19,7 @@ import java.io.Serializable;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -46,6 +47,7 @@ final class FunctionEngines implements Serializable {
 
     private final LlmFunctionName function;
     private final Map<String, String> options;
+    private final boolean deterministic;
     /** By profile; empty before planning. */
     private final Map<String, CallOptions> profiles;
 
@@ -55,15 +57,20 @@ final class FunctionEngines implements Serializable {
 
     private record FailedOpening(LlamafuException failure, long sinceNanos) {}
 
-    private FunctionEngines(LlmFunctionName function, Map<String, String> options, Map<String, CallOptions> profiles) {
+    private FunctionEngines(
+            LlmFunctionName function,
+            Map<String, String> options,
+            boolean deterministic,
+            Map<String, CallOptions> profiles) {
         this.function = function;
-        this.options = Map.copyOf(options);
+        this.options = options;
+        this.deterministic = deterministic;
         this.profiles = profiles;
     }
 
     /** Before planning, with the options that the job parameters will have. */
     static FunctionEngines of(LlmFunctionName function) {
-        return new FunctionEngines(function, Map.of(), Map.of());
+        return new FunctionEngines(function, Map.of(), false, Map.of());
     }
 
     /**
@@ -72,9 +79,9 @@ final class FunctionEngines implements Serializable {
      * @throws LlamafuException with INVALID_OPTION
      */
     static FunctionEngines of(LlmFunctionName function, LlamafuOptions options) {
-        FunctionEngines engines = new FunctionEngines(function, options.toMap(), Map.of());
-        CallOptions unused = engines.check(engines.options);
-        return engines;
+        Map<String, String> written = options.toMap();
+        boolean deterministic = isDeterministic(check(function, written).settings());
+        return new FunctionEngines(function, written, deterministic, Map.of());
     }
 
     /**
@@ -94,11 +101,11 @@ final class FunctionEngines implements Serializable {
                             .formatted(function));
         }
         Map<String, CallOptions> planned = new HashMap<>();
-        written.forEach((profile, ofProfile) -> planned.put(profile, check(ofProfile)));
-        return new FunctionEngines(function, options, planned);
+        written.forEach((profile, ofProfile) -> planned.put(profile, check(function, ofProfile)));
+        return new FunctionEngines(function, options, deterministic, planned);
     }
 
-    private CallOptions check(Map<String, String> ofProfile) {
+    private static CallOptions check(LlmFunctionName function, Map<String, String> ofProfile) {
         Map<String, String> all = new HashMap<>(ofProfile);
         if (function.emitsErrors()) {
             all.put(LlamafuConfigOptions.ON_ERROR.key(), OnError.EMIT.name());
@@ -110,6 +117,19 @@ final class FunctionEngines implements Serializable {
                 function.changeable(),
                 function.emitsErrors() ? Set.of(OnError.EMIT) : Set.of(OnError.FAIL, OnError.NULL),
                 NO_LIMIT);
+    }
+
+    /**
+     * Whether a call with the same arguments gives the same result as long as no adapter is published again. Known only of
+     * options that the function had before planning.
+     */
+    boolean isDeterministic() {
+        return deterministic;
+    }
+
+    /** A record can run out of time, so its error must not be a result. */
+    private static boolean isDeterministic(CallSettings settings) {
+        return settings.options().deterministic() && settings.options().onError() == OnError.FAIL;
     }
 
     /** The job parameters by profile, those without one under {@link #OWN}. */
@@ -235,6 +255,9 @@ final class FunctionEngines implements Serializable {
         try {
             Map<String, String> changes = new HashMap<>(given);
             String profile = removeProfile(changes);
+            if (deterministic) {
+                requireDeterministic(options(profile).settings(changes));
+            }
             EngineClient client = client(profile);
             return client.ask(options(profile).question(format, List.of(text), stack, changes));
         } catch (LlamafuException e) {
@@ -242,6 +265,18 @@ final class FunctionEngines implements Serializable {
                 throw e;
             }
             return client(OWN).ask(options(OWN).failed(e));
+        }
+    }
+
+    /** The planner has relied on what the function declares. */
+    private void requireDeterministic(CallSettings settings) {
+        if (!isDeterministic(settings)) {
+            throw invalid(
+                    "%s is declared deterministic, but this call has deterministic '%s' and on-error '%s', so that another call could have another result. Leave on-error at 'fail' and name only profiles with deterministic 'true', or call a function whose own options do not have it."
+                            .formatted(
+                                    function,
+                                    settings.options().deterministic(),
+                                    settings.options().onError().name().toLowerCase(Locale.ROOT)));
         }
     }
 

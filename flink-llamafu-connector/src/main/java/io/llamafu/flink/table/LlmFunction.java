@@ -17,9 +17,9 @@ import java.util.function.Supplier;
  * A scalar function that asks the model. The task waits for each answer, so the subtasks of a TaskManager fill the
  * batch together.
  *
- * <p>Not deterministic: rounding depends on the other rows of a batch, so even at temperature 0 a text can get another
- * answer the next time. This also keeps the planner from computing a column twice; where it still calls the function
- * twice for a record, the engine's memo has the answer.
+ * <p>Deterministic if its options are: otherwise rounding depends on the other rows of a batch, so even at temperature 0 a text
+ * can get another answer the next time. A function that is not keeps the planner from computing a column twice. Wherever it
+ * calls the function twice for a record, the engine's memo has the answer.
  */
 @Internal
 public abstract class LlmFunction extends ScalarFunction implements SpecializedFunction {
@@ -81,7 +81,7 @@ public abstract class LlmFunction extends ScalarFunction implements SpecializedF
 
     @Override
     public boolean isDeterministic() {
-        return false;
+        return engines.isDeterministic();
     }
 
     /** Planning must not open a model. */

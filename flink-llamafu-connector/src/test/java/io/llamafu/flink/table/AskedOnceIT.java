@@ -1,6 +1,7 @@
 package io.llamafu.flink.table;
 
 import io.llamafu.engine.EngineMetrics;
+import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.Notes;
@@ -10,6 +11,7 @@ import org.apache.flink.test.junit5.MiniClusterExtension;
 import org.apache.flink.types.Row;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -31,13 +33,16 @@ import static org.assertj.core.api.Assertions.assertThat;
 @Timeout(value = 180, unit = TimeUnit.SECONDS)
 class AskedOnceIT {
     private static final int RECORDS = 5;
-    private static final String MEMO = "3 mb";
+    private static final String[] OPTIONS = {"answer-memo", "3 mb", "temperature", "0.5", "idle-timeout", "0 s"};
+    private static final String[] DETERMINISTIC = {
+        "answer-memo", "3 mb", "idle-timeout", "0 s", "packed-weights", "true", "deterministic", "true"
+    };
 
     @RegisterExtension
     static final MiniClusterExtension CLUSTER = Sql.cluster();
 
-    private static Sql sql() {
-        Sql sql = new Sql(STREAMING).loadModule("answer-memo", MEMO, "temperature", "0.5", "idle-timeout", "0 s");
+    private static Sql sql(String... options) {
+        Sql sql = new Sql(STREAMING).loadModule(options);
         sql.env()
                 .createTemporaryView(
                         "notes",
@@ -51,12 +56,15 @@ class AskedOnceIT {
         return sql;
     }
 
-    /** The work of the engine of {@link #sql} for a query. */
     private static EngineMetrics metrics(Consumer<Sql> query) {
-        LlamafuOptions options =
-                LlamafuOptions.fromMap(Sql.options("answer-memo", MEMO, "temperature", "0.5", "idle-timeout", "0 s"));
-        try (SharedEngines.Lease lease = SharedEngines.acquire(options.toEngineOptions())) {
-            query.accept(sql());
+        return metrics(OPTIONS, query);
+    }
+
+    /** The work of the engine of {@link #sql} for a query. */
+    private static EngineMetrics metrics(String[] options, Consumer<Sql> query) {
+        EngineOptions ofTheEngine = LlamafuOptions.fromMap(Sql.options(options)).toEngineOptions();
+        try (SharedEngines.Lease lease = SharedEngines.acquire(ofTheEngine)) {
+            query.accept(sql(options));
             return lease.engine().metrics();
         }
     }
@@ -71,6 +79,19 @@ class AskedOnceIT {
     void modelIsAskedOnceForARecordHoweverOftenAnExpressionUsesTheAnswer(String expression) {
         EngineMetrics metrics = metrics(sql -> assertThat(sql.rows("SELECT %s FROM notes".formatted(expression)))
                 .hasSize(RECORDS));
+        assertThat(metrics.requests() - metrics.memoHits()).isEqualTo(RECORDS);
+        assertThat(metrics.memoHits()).as("Flink calls it more than once").isGreaterThanOrEqualTo(RECORDS);
+    }
+
+    /** A filter and two columns take the answer of a subquery, into which the planner copies the call for each of them. */
+    @Test
+    @EnabledOnOs(architectures = "amd64")
+    void modelIsAskedOnceWhereThePlannerCopiesADeterministicCall() {
+        EngineMetrics metrics = metrics(DETERMINISTIC, sql -> assertThat(sql.rows(
+                        "SELECT answer, answer || '!' FROM (SELECT LLM_COMPLETE(text, 'medical') AS answer FROM notes)"
+                                + " WHERE CHAR_LENGTH(answer) > 2"))
+                .hasSize(RECORDS)
+                .allSatisfy(row -> assertThat(row.getField(1)).isEqualTo(row.getField(0) + "!")));
         assertThat(metrics.requests() - metrics.memoHits()).isEqualTo(RECORDS);
         assertThat(metrics.memoHits()).as("Flink calls it more than once").isGreaterThanOrEqualTo(RECORDS);
     }

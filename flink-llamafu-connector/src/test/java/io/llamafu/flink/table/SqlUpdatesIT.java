@@ -1,7 +1,9 @@
 package io.llamafu.flink.table;
 
+import io.llamafu.ErrorCode;
 import io.llamafu.flink.Notes;
 import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.configuration.PipelineOptions;
 import org.apache.flink.table.api.DataTypes;
 import org.apache.flink.table.api.Schema;
 import org.apache.flink.table.connector.ChangelogMode;
@@ -11,8 +13,10 @@ import org.apache.flink.types.RowKind;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import java.util.ArrayList;
@@ -20,6 +24,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 import static org.apache.flink.api.common.RuntimeExecutionMode.STREAMING;
@@ -143,13 +148,66 @@ class SqlUpdatesIT {
                 .hasSize((int) none);
     }
 
+    private static final String COUNTS =
+            "SELECT answer, COUNT(*) FROM (SELECT LLM_COMPLETE(text, 'medical') AS answer FROM tickets) GROUP BY answer";
+
+    private void requireDeterminism() {
+        sql.env().getConfig().set("table.optimizer.non-deterministic-update.strategy", "TRY_RESOLVE");
+    }
+
+    private void loadDeterministicModule() {
+        sql.execute("UNLOAD MODULE llamafu").loadModule("packed-weights", "true", "deterministic", "true");
+    }
+
     /** Flink accepts non-deterministic functions unless it is told to check. */
     @Test
     void plannerThatMustResolveNonDeterminismRefuses() {
-        sql.env().getConfig().set("table.optimizer.non-deterministic-update.strategy", "TRY_RESOLVE");
+        requireDeterminism();
 
-        assertThatThrownBy(() -> sql.rows("SELECT answer, COUNT(*) FROM"
-                        + " (SELECT LLM_COMPLETE(text, 'medical') AS answer FROM tickets) GROUP BY answer"))
-                .hasStackTraceContaining("LLM_COMPLETE");
+        assertThatThrownBy(() -> sql.rows(COUNTS)).hasStackTraceContaining("LLM_COMPLETE");
+    }
+
+    /** A group and a sink without a primary key, both of which retract what was asked again. */
+    @Test
+    @EnabledOnOs(architectures = "amd64")
+    void plannerThatMustResolveNonDeterminismAcceptsDeterministicFunctions() {
+        loadDeterministicModule();
+        requireDeterminism();
+
+        Map<String, Long> expected = lastTexts().stream()
+                .collect(Collectors.groupingBy(text -> Notes.answer(text, "medical"), Collectors.counting()));
+        assertThat(net(sql.rows(COUNTS)))
+                .isEqualTo(expected.entrySet().stream()
+                        .collect(Collectors.toMap(count -> Row.of(count.getKey(), count.getValue()), count -> 1)));
+        assertThat(net(sql.rows("SELECT LLM_COMPLETE(text, 'medical') FROM tickets")))
+                .isEqualTo(expected.entrySet().stream()
+                        .collect(Collectors.toMap(
+                                count -> Row.of(count.getKey()), count -> Math.toIntExact(count.getValue()))));
+        assertThatThrownBy(() ->
+                        sql.rows(COUNTS.replace("LLM_COMPLETE(text, 'medical')", "LLM_TRY_COMPLETE(text).answer")))
+                .hasStackTraceContaining("LLM_TRY_COMPLETE");
+    }
+
+    /** The planner has relied on what the function of the module declares. */
+    @ParameterizedTest
+    @EnabledOnOs(architectures = "amd64")
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '"',
+            value = {
+                "'on-error', 'null'   | deterministic 'true' and on-error 'null'",
+                "'profile', 'another' | deterministic 'false' and on-error 'fail'"
+            })
+    void callThatIsLessDeterministicThanItsFunctionIsRefused(String options, String reason) {
+        loadDeterministicModule();
+        Map<String, String> parameters = new HashMap<>();
+        Sql.options().forEach((key, value) -> parameters.put("llamafu.profile.another." + key, value));
+        sql.env().getConfig().set(PipelineOptions.GLOBAL_JOB_PARAMETERS, parameters);
+
+        Sql.assertFails(
+                () -> sql.rows("SELECT LLM_COMPLETE(text, '', MAP[%s]) FROM tickets".formatted(options)),
+                ErrorCode.INVALID_OPTION,
+                "LLM_COMPLETE is declared deterministic",
+                reason);
     }
 }
