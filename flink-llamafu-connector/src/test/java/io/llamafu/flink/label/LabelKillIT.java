@@ -4,6 +4,7 @@ import io.llamafu.flink.Notes;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 import java.io.IOException;
@@ -22,8 +23,8 @@ import java.util.stream.Stream;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /**
- * A job whose process is killed loses no answer that it has. {@code -Dllamafu.label.tickets=5000 -Dllamafu.label.kills=10} is the
- * long form, with every format.
+ * A job whose process is killed loses no answer that it has, and with {@code deterministic} it writes the bytes of an undisturbed
+ * one. {@code -Dllamafu.label.tickets=5000 -Dllamafu.label.kills=10} is the long form, with every format.
  */
 class LabelKillIT {
     private static final int TICKETS = Integer.getInteger("llamafu.label.tickets", 300);
@@ -31,17 +32,32 @@ class LabelKillIT {
     private static final int FILES = 50;
     private static final int PARALLEL = 16;
     private static final List<String> STACKS = List.of("medical", "legal", "finance", "medical+formal", "legal+formal");
+    private static final List<String> TEXTS = List.of("--max-tokens=48");
+    /** Labels whose probabilities, which depend on the last bits of the logits, are in the output and the ledger. */
+    private static final List<String> LABELS = List.of(
+            "--labels=orthopedics;cardiology;contracts;invoices;invoices due",
+            "--scoring=exact",
+            "--packed-weights=true",
+            "--deterministic=true");
 
     @TempDir
     Path folder;
 
-    static Stream<LabelFormat> formats() {
-        return TICKETS > 1000 ? Stream.of(LabelFormat.values()) : Stream.of(LabelFormat.JSONL);
+    static Stream<Arguments> forms() {
+        Stream<Arguments> labels = Stream.of(Arguments.of(LabelFormat.JSONL, hasKernels() ? LABELS : TEXTS));
+        return TICKETS > 1000
+                ? Stream.concat(Stream.of(LabelFormat.values()).map(format -> Arguments.of(format, TEXTS)), labels)
+                : labels;
+    }
+
+    /** Elsewhere {@code deterministic} is refused. */
+    private static boolean hasKernels() {
+        return System.getProperty("os.arch").equals("amd64");
     }
 
     @ParameterizedTest
-    @MethodSource("formats")
-    void killedRunsEndAsAnUndisturbedOne(LabelFormat format) throws Exception {
+    @MethodSource("forms")
+    void killedRunsEndAsAnUndisturbedOne(LabelFormat format, List<String> task) throws Exception {
         Path input = Files.createDirectory(folder.resolve("input"));
         List<TicketFiles.Ticket> tickets = tickets();
         int each = TICKETS / FILES;
@@ -52,7 +68,7 @@ class LabelKillIT {
                     tickets.subList(file * each, (file + 1) * each));
         }
         Path undisturbed = folder.resolve("undisturbed");
-        assertThat(start(input, undisturbed).waitFor()).as(this::log).isZero();
+        assertThat(start(task, input, undisturbed).waitFor()).as(this::log).isZero();
         long tokens = answers(undisturbed).values().stream()
                 .mapToLong(Answer::generatedTokens)
                 .sum();
@@ -61,7 +77,7 @@ class LabelKillIT {
         Set<String> answered = new HashSet<>();
         long paid = 0;
         for (int kill = 0; kill < KILLS; kill++) {
-            Process process = start(input, killed);
+            Process process = start(task, input, killed);
             int total = answers(undisturbed).size();
             int target = answered.size() + random.nextInt(Math.max(1, 2 * (total - answered.size()) / (KILLS - kill)));
             while (process.isAlive() && answers(killed).size() <= target) {
@@ -72,20 +88,24 @@ class LabelKillIT {
             assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
             paid += newTokens(killed, answered);
         }
-        assertThat(start(input, killed).waitFor()).as(this::log).isZero();
+        assertThat(start(task, input, killed).waitFor()).as(this::log).isZero();
         paid += newTokens(killed, answered);
         // Besides, what was being decoded when a process ended: at most a whole answer of mean length in each slot.
         long lost = (long) KILLS * PARALLEL * tokens / ((long) FILES * each);
 
         assertThat(rows(format, killed)).isEqualTo(rows(format, undisturbed)).hasSize(FILES * each);
+        if (task.equals(LABELS)) {
+            assertThat(bytes(killed)).isEqualTo(bytes(undisturbed)).hasSize(FILES);
+            assertThat(probabilities(killed)).isEqualTo(probabilities(undisturbed));
+        }
         assertThat(paid).isEqualTo(tokens);
         System.out.printf(
-                "%s: %d rows, %d tokens undisturbed, %d with %d kills and at most %d more (%.3f)%n",
-                format, FILES * each, tokens, paid, KILLS, lost, (double) (paid + lost) / tokens);
+                "%s %s: %d rows, %d tokens undisturbed, %d with %d kills and at most %d more (%.3f)%n",
+                format, task, FILES * each, tokens, paid, KILLS, lost, (double) (paid + lost) / tokens);
         if (TICKETS > 1000) {
             assertThat(paid + lost).isLessThanOrEqualTo(Math.round(1.05 * tokens));
         }
-        assertThat(start(input, killed).waitFor()).as(this::log).isZero();
+        assertThat(start(task, input, killed).waitFor()).as(this::log).isZero();
         assertThat(newTokens(killed, answered)).isZero();
     }
 
@@ -114,7 +134,7 @@ class LabelKillIT {
         }
     }
 
-    private Process start(Path input, Path output) throws IOException {
+    private Process start(List<String> task, Path input, Path output) throws IOException {
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-Xmx512m",
@@ -131,8 +151,8 @@ class LabelKillIT {
                 "--text-field=text",
                 "--stack-field=wanted",
                 "--parallel-sequences=" + PARALLEL,
-                "--threads=1",
-                "--max-tokens=48"));
+                "--threads=1"));
+        command.addAll(task);
         return new ProcessBuilder(command)
                 .redirectErrorStream(true)
                 .redirectOutput(ProcessBuilder.Redirect.appendTo(logFile().toFile()))
@@ -162,6 +182,24 @@ class LabelKillIT {
             }
         }
         return tokens;
+    }
+
+    /** Of all labels of the answers, by key. */
+    private static Map<String, List<Double>> probabilities(Path output) {
+        Map<String, List<Double>> probabilities = new HashMap<>();
+        answers(output).forEach((key, answer) -> probabilities.put(key, answer.probabilities()));
+        return probabilities;
+    }
+
+    /** The files of the output by name. */
+    private static Map<String, String> bytes(Path output) throws IOException {
+        Map<String, String> bytes = new HashMap<>();
+        try (Stream<Path> files = Files.list(output)) {
+            for (Path file : files.filter(Files::isRegularFile).toList()) {
+                bytes.put(file.getFileName().toString(), Files.readString(file));
+            }
+        }
+        return bytes;
     }
 
     private static List<Map<String, Object>> rows(LabelFormat format, Path output) throws IOException {
