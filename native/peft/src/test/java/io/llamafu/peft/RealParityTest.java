@@ -164,7 +164,8 @@ class RealParityTest {
             assertThat(Sha256.of(quantized))
                     .as("the file that the answers are from")
                     .isEqualTo(expected.sha256());
-            return new Model(name, quantized, expected, LONG && !IN_TURN ? expected.answers() : expected.oneOfEachPrompt());
+            return new Model(
+                    name, quantized, expected, LONG && !IN_TURN ? expected.answers() : expected.oneOfEachPrompt());
         }
     }
 
