@@ -700,6 +700,10 @@ public final class LlamafuOptions implements Serializable {
             if (TEXT_LISTS.contains(option) && value instanceof List<?> strings) {
                 return set(asWritten(option), TextList.format(texts(strings)));
             }
+            if (value instanceof Enum<?> constant) {
+                configuration.setString(option.key(), constant.name()); // Flink would write NULL with quotes, in toMap
+                return this;
+            }
             configuration.set(option, checkNotNull(value, "%s is null", option.key()));
             return this;
         }

@@ -27,6 +27,7 @@ import org.apache.flink.util.InstantiationUtil;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 import java.net.URI;
 import java.nio.file.Path;
@@ -530,6 +531,15 @@ class LlamafuOptionsTest {
         assertThat(copy.stop()).isEqualTo(List.of("\n\n", "; \""));
         assertThat(copy.promptTemplate().template()).isEqualTo("'{text}'\n");
         assertThat(LlamafuOptions.fromMap(options.toMap()).stop()).isEqualTo(options.stop());
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void everyWayWithErrorsSurvivesTheMap(OnError onError) {
+        LlamafuOptions options =
+                LlamafuOptions.builder().model("base.gguf").onError(onError).build();
+
+        assertThat(LlamafuOptions.fromMap(options.toMap()).onError()).isEqualTo(onError);
     }
 
     @Test
