@@ -34,7 +34,7 @@ import static org.assertj.core.api.Assumptions.assumeThat;
 
 /**
  * With {@code deterministic} an answer has the same text, and its probabilities the same bits, whatever else is in its batches,
- * in whatever portions its prompt is computed, on however many threads. {@code packed_parity.cpp} compares the logits.
+ * in whatever portions its prompt is computed, on however many threads. {@code packed_parity_models.cpp} compares the logits.
  */
 class DeterministicTest {
     /** For a long run: {@code -Dllamafu.deterministic.records=10000}. */

@@ -34,7 +34,7 @@ class NativeLevelsTest {
     }
 
     /**
-     * A cluster of different processors answers alike. {@code packed_parity.cpp} compares the kernels that each library chooses for
+     * A cluster of different processors answers alike. {@code packed_parity*.cpp} compare the kernels that each library chooses for
      * its processor. The lowest level has no fused multiply-add, and no processor that can be deterministic needs it.
      */
     @Test

@@ -10,7 +10,7 @@ import java.util.stream.Collectors;
 
 /**
  * The packed kernels compute what the quantized weights say, and a row has the same bits whatever else is in its batch.
- * {@code src/test/cpp/packed_parity.cpp}, which the build of the library compiles, defines the comparison and its
+ * {@code src/test/cpp/packed_parity*.cpp}, which the build of the library compiles, define the comparison and its
  * tolerance.
  */
 class PackedKernelsTest {
