@@ -45,6 +45,76 @@ private:
     }
 };
 
+/// Some rows of x that share an adapter.
+struct Chunk {
+    const Factors * factors;
+    const int32_t * rows;
+    const float * scales;
+    int64_t count;
+    int64_t offset; // of its values in what lora_project writes
+};
+
+/// Large groups come in several chunks, so that few of them can be shared out as well.
+template <class Visit>
+void each_chunk(const Projection & projection, const RowPlan & plan, Visit visit) {
+    constexpr int64_t most = 64;
+    int64_t offset = 0;
+    for (const RowPlan::Group & group : plan.groups) {
+        const Factors * factors = projection.of(group.index);
+        if (factors == nullptr) {
+            continue;
+        }
+        const int64_t rank = factors->b->ne[0];
+        const int64_t count = group.rows.size();
+        for (int64_t first = 0; first < count; first += most) {
+            visit(Chunk { factors, &group.rows[first], &group.scales[first], std::min(most, count - first), offset + first * rank });
+        }
+        offset += count * rank;
+    }
+}
+
+/// What a thread multiplies: a chunk by rows of its A.
+struct Piece {
+    Chunk chunk;
+    int64_t first, last;
+};
+
+template <class Visit>
+void each_piece(const Projection & projection, const RowPlan & plan, int ith, int nth, Visit visit) {
+    constexpr int64_t block = 4; // rows of A
+    const auto blocks_of = [](const Chunk & chunk) { return (chunk.factors->a->ne[1] + block - 1) / block; };
+    const auto cost_of = [](const Chunk & chunk) { return chunk.count + 4; }; // arithmetic, and reading the weights
+    int64_t total = 0;
+    each_chunk(projection, plan, [&](const Chunk & chunk) { total += blocks_of(chunk) * cost_of(chunk); });
+    int64_t begin = 0;
+    each_chunk(projection, plan, [&](const Chunk & chunk) {
+        const Share share(begin, blocks_of(chunk), cost_of(chunk), total, ith, nth);
+        if (share.first < share.last) {
+            visit(Piece { chunk, share.first * block, std::min(chunk.factors->a->ne[1], share.last * block) });
+        }
+        begin += blocks_of(chunk) * cost_of(chunk);
+    });
+}
+
+/// The outputs that a thread expands, in whole cache lines.
+struct Outputs {
+    int64_t first;
+    int64_t last;
+
+    Outputs(int64_t count, int ith, int nth) : first(part(count, ith, nth)), last(part(count, ith + 1, nth)) {}
+
+private:
+    static int64_t part(int64_t count, int i, int nth) {
+        constexpr int64_t line = 16; // floats
+        return std::min(count, (count + line - 1) / line * i / nth * line);
+    }
+};
+
+void add_rows(ReadAhead & ahead, const ggml_tensor * matrix, int64_t first, int64_t last) {
+    const int64_t bytes = static_cast<int64_t>(matrix->nb[1]);
+    ahead.add(static_cast<const char *>(matrix->data) + first * bytes, (last - first) * bytes);
+}
+
 } // namespace
 
 void interleave(ggml_tensor * b) {
@@ -81,80 +151,59 @@ bool Projection::is_in(const RowPlan & plan) const {
 
 void lora_project(const LoraKernels & kernels, const Projection & projection, const RowPlan & plan, const ggml_tensor * cur,
                   float * projected, int ith, int nth) {
-    constexpr int64_t block = 4;  // rows of A
-    constexpr int64_t chunk = 64; // rows of x, so that few large groups can be shared out as well
-    const auto cost_of = [](int64_t rows) { return rows + 4; }; // arithmetic, and reading the weights
-    const auto each_chunk = [&](auto && visit) {
-        float * t = projected;
-        for (const RowPlan::Group & group : plan.groups) {
-            const Factors * factors = projection.of(group.index);
-            if (factors == nullptr) {
-                continue;
-            }
-            const int64_t count = group.rows.size();
-            const int64_t rank = factors->b->ne[0];
-            for (int64_t first = 0; first < count; first += chunk) {
-                const int64_t rows = std::min(chunk, count - first);
-                visit(*factors, Rows { static_cast<char *>(cur->data), cur->nb[1], &group.rows[first], &group.scales[first], rows },
-                      t + first * rank);
-            }
-            t += count * rank;
-        }
-    };
+    char * data = static_cast<char *>(cur->data);
     if (projection.kind == ProjectionKind::embedding) {
-        each_chunk([&](const Factors & factors, const Rows & x, float * t) {
-            const Matrix a = matrix_of(factors.a);
-            for (int64_t i = ith; i < x.count; i += nth) {
-                const int32_t token = static_cast<const int32_t *>(cur->data)[x.index[i]];
-                kernels.lookup(a, token, x.scales[i] * factors.multiplier, t + i * a.columns);
+        each_chunk(projection, plan, [&](const Chunk & chunk) {
+            const Matrix a = matrix_of(chunk.factors->a);
+            for (int64_t i = ith; i < chunk.count; i += nth) {
+                const int32_t token = reinterpret_cast<const int32_t *>(data)[chunk.rows[i]];
+                kernels.lookup(a, token, chunk.scales[i] * chunk.factors->multiplier, projected + chunk.offset + i * a.columns);
             }
         });
         return;
     }
-    int64_t total = 0;
-    each_chunk([&](const Factors & factors, const Rows & x, float *) {
-        total += (factors.a->ne[1] + block - 1) / block * cost_of(x.count);
-    });
-    struct Piece {
-        const Factors * factors;
-        Rows x;
-        float * t;
-        int64_t first, last; // rows of A
-    } piece {};
+    Piece piece {};
     const auto compute = [&](const ggml_tensor * next) {
-        if (piece.factors != nullptr) {
-            kernels.project(matrix_of(piece.factors->a, next), piece.factors->multiplier, piece.x, piece.t, piece.first, piece.last);
+        if (piece.chunk.factors != nullptr) {
+            const Rows x { data, cur->nb[1], piece.chunk.rows, piece.chunk.scales, piece.chunk.count };
+            kernels.project(matrix_of(piece.chunk.factors->a, next), piece.chunk.factors->multiplier, x, projected + piece.chunk.offset,
+                            piece.first, piece.last);
         }
     };
-    int64_t begin = 0;
-    each_chunk([&](const Factors & factors, const Rows & x, float * t) {
-        const int64_t rank = factors.a->ne[1];
-        const int64_t blocks = (rank + block - 1) / block;
-        const Share share(begin, blocks, cost_of(x.count), total, ith, nth);
-        if (share.first < share.last) {
-            const Piece next { &factors, x, t, share.first * block, std::min(rank, share.last * block) };
-            compute(factors.a);
-            piece = next;
-        }
-        begin += blocks * cost_of(x.count);
+    each_piece(projection, plan, ith, nth, [&](const Piece & next) {
+        compute(next.chunk.factors->a);
+        piece = next;
     });
     compute(nullptr);
 }
 
 void lora_expand(const LoraKernels & kernels, const Projection & projection, const RowPlan & plan, const float * projected,
                  const ggml_tensor * res, int ith, int nth) {
-    constexpr int64_t block = 16; // floats of a cache line
-    const int64_t blocks = (res->ne[0] + block - 1) / block;
-    const int64_t first = blocks * ith / nth * block;
-    const int64_t last = std::min(res->ne[0], blocks * (ith + 1) / nth * block);
+    const Outputs outputs(res->ne[0], ith, nth);
     const float * t = projected;
     for (size_t i = 0; i < plan.groups.size(); ++i) {
         const RowPlan::Group & group = plan.groups[i];
         if (const Factors * factors = projection.of(group.index)) {
             const Factors * next = i + 1 < plan.groups.size() ? projection.of(plan.groups[i + 1].index) : nullptr;
             const Rows y { static_cast<char *>(res->data), res->nb[1], group.rows.data(), group.scales.data(), int64_t(group.rows.size()) };
-            kernels.expand(matrix_of(factors->b, next ? next->b : nullptr), t, y, first, last);
+            kernels.expand(matrix_of(factors->b, next ? next->b : nullptr), t, y, outputs.first, outputs.last);
             t += y.count * factors->b->ne[0];
+        }
+    }
+}
+
+void lora_reads_of_project(const Projection & projection, const RowPlan & plan, int ith, int nth, ReadAhead & ahead) {
+    each_piece(projection, plan, ith, nth, [&](const Piece & piece) {
+        const ggml_tensor * a = piece.chunk.factors->a;
+        add_rows(ahead, a, piece.first, piece.last);
+    });
+}
+
+void lora_reads_of_expand(const Projection & projection, const RowPlan & plan, int ith, int nth, ReadAhead & ahead) {
+    for (const RowPlan::Group & group : plan.groups) {
+        if (const Factors * factors = projection.of(group.index)) {
+            const Outputs outputs(factors->b->ne[1], ith, nth);
+            add_rows(ahead, factors->b, outputs.first, outputs.last);
         }
     }
 }

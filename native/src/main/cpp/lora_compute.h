@@ -1,6 +1,7 @@
 #pragma once
 
 #include "lora_kernels.h"
+#include "read_ahead.h"
 
 #include <string>
 #include <vector>
@@ -67,5 +68,9 @@ void lora_project(const LoraKernels & kernels, const Projection & projection, co
 /// Second half: y += B t. Each thread owns a range of y's columns, so stacked adapters cannot collide.
 void lora_expand(const LoraKernels & kernels, const Projection & projection, const RowPlan & plan, const float * projected,
                  const ggml_tensor * res, int ith, int nth);
+
+/// What the two halves read of the adapters, by thread.
+void lora_reads_of_project(const Projection & projection, const RowPlan & plan, int ith, int nth, ReadAhead & ahead);
+void lora_reads_of_expand(const Projection & projection, const RowPlan & plan, int ith, int nth, ReadAhead & ahead);
 
 } // namespace llamafu

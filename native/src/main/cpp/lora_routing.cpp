@@ -214,11 +214,32 @@ private:
         std::vector<Pair> pairs_;
     };
 
-    /// What a custom node of a graph refers to. Graphs outlive the step that builds them, so these live as long as the router.
-    struct Node {
-        const Router * router;
-        const Projection * projection;
-        RowKind kind;
+    /// What the custom nodes of a product refer to. Graphs outlive the step that builds them, so these live as long as the router.
+    class Delta final : public Reads {
+    public:
+        Delta() = default;
+        Delta(const Router * router, const Projection * projection, RowKind kind) : router_(router), projection_(projection), kind_(kind) {}
+
+        /// t = scale * A x, for each row and each adapter of its stack.
+        void project(const ggml_tensor * x, int ith, int nth) const {
+            lora_project(router_->kernels_, *projection_, plan(), x, router_->projected_.data(), ith, nth);
+        }
+
+        /// y += B t. Each thread owns a range of y's columns, so stacked adapters cannot collide.
+        void expand(const ggml_tensor * y, int ith, int nth) const {
+            lora_expand(router_->kernels_, *projection_, plan(), router_->projected_.data(), y, ith, nth);
+        }
+
+        void before(int ith, int nth, ReadAhead & ahead) const override { lora_reads_of_project(*projection_, plan(), ith, nth, ahead); }
+
+        void after(int ith, int nth, ReadAhead & ahead) const override { lora_reads_of_expand(*projection_, plan(), ith, nth, ahead); }
+
+    private:
+        const RowPlan & plan() const { return router_->plans_[kind_]; }
+
+        const Router * router_ = nullptr;
+        const Projection * projection_ = nullptr;
+        RowKind kind_ = token_rows;
     };
 
     Inputs & inputs_of(const llm_graph_context & graph) {
@@ -259,13 +280,14 @@ private:
         if (cur->nb[2] != cur->ne[1] * cur->nb[1] || cur->nb[3] != cur->ne[2] * cur->nb[2]) {
             cur = ggml_cont(graph.ctx0, cur); // the kernels support a single stride between rows
         }
-        Node * node = &nodes_[&projection][kind];
-        *node = { this, &projection, kind };
+        Delta & delta = deltas_[&projection][kind];
+        delta = { this, &projection, kind };
+        set_reads(res, delta);
         // The first node's result only orders the two: its values go to `projected_`, whose size depends on the adapters of
         // the step. A graph lists a node right after the inputs it still lacks, so at most the base product, `res`, comes
         // between the two, never another projection that would overwrite the values.
-        ggml_tensor * done = ggml_custom_4d(graph.ctx0, GGML_TYPE_F32, 1, 1, 1, 1, &cur, 1, project, GGML_N_TASKS_MAX, node);
-        ggml_tensor * sum = ggml_custom_inplace(graph.ctx0, res, &done, 1, expand, GGML_N_TASKS_MAX, node);
+        ggml_tensor * done = ggml_custom_4d(graph.ctx0, GGML_TYPE_F32, 1, 1, 1, 1, &cur, 1, project, GGML_N_TASKS_MAX, &delta);
+        ggml_tensor * sum = ggml_custom_inplace(graph.ctx0, res, &done, 1, expand, GGML_N_TASKS_MAX, &delta);
         inputs_of(graph).add(projection, kind, done, sum);
         return sum;
     }
@@ -317,18 +339,13 @@ private:
         projected_.resize(std::max(values, projected_.size()));
     }
 
-    /// First node of a projection: t = scale * A x, for each row and each adapter of its stack.
-    static void project(ggml_tensor * done, int ith, int nth, void * userdata) {
-        const Node & node = *static_cast<const Node *>(userdata);
-        const Router & router = *node.router;
-        lora_project(router.kernels_, *node.projection, router.plans_[node.kind], done->src[0], router.projected_.data(), ith, nth);
+    /// The two nodes of a projection.
+    static void project(ggml_tensor * done, int ith, int nth, void * delta) {
+        static_cast<const Delta *>(delta)->project(done->src[0], ith, nth);
     }
 
-    /// Second node: y += B t. Each thread owns a range of y's columns, so stacked adapters cannot collide.
-    static void expand(ggml_tensor * res, int ith, int nth, void * userdata) {
-        const Node & node = *static_cast<const Node *>(userdata);
-        const Router & router = *node.router;
-        lora_expand(router.kernels_, *node.projection, router.plans_[node.kind], router.projected_.data(), res, ith, nth);
+    static void expand(ggml_tensor * res, int ith, int nth, void * delta) {
+        static_cast<const Delta *>(delta)->expand(res, ith, nth);
     }
 
     std::vector<IndexedScale> & stack_of(llama_seq_id sequence) {
@@ -416,7 +433,7 @@ private:
     std::vector<llama_adapter_lora *> resident_; // by index; null where one was released
     std::vector<int64_t> max_ranks_; // by index
     std::unordered_map<std::string, Projection> projections_;
-    std::unordered_map<const Projection *, Node[row_kinds]> nodes_;
+    std::unordered_map<const Projection *, Delta[row_kinds]> deltas_;
     bool adapters_in_graph_ = false;
 
     RowPlan plans_[row_kinds]; // of the current ubatch

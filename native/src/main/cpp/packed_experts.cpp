@@ -103,7 +103,7 @@ private:
             for (int64_t row = 0; row < count; row += kernels_.max_width) {
                 const int width = static_cast<int>(std::min<int64_t>(kernels_.max_width, count - row));
                 kernels_.multiply(weights_->type, width)(matrix + static_cast<size_t>(p) * panel_bytes, blocks_, tiles + row * row_words_,
-                                                         products, PackedFormat::panel_rows, outputs);
+                                                         products, PackedFormat::panel_rows, outputs, {});
                 for (int c = 0; c < width; ++c) {
                     char * y = static_cast<char *>(y_->data) + order[row + c] % ids_->ne[0] * y_->nb[1] + order[row + c] / ids_->ne[0] * y_->nb[2];
                     std::copy_n(products + c * PackedFormat::panel_rows, outputs, reinterpret_cast<float *>(y) + output);

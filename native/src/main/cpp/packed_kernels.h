@@ -1,6 +1,7 @@
 #pragma once
 
 #include "packed_formats.h"
+#include "read_ahead.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -18,8 +19,8 @@ PackedLevel best_packed_level();
 
 /// Multiplies a panel by a tile of activations: out[c * stride + r] for the row r < rows of the panel and the row c of the
 /// tile. The sum of an output runs in the order of the blocks, whatever the level and the width of the tile: the same
-/// panel and the same activations give the same bits.
-using PackedMultiply = void (*)(const uint8_t * panel, int64_t blocks, const int32_t * tile, float * out, size_t stride, int rows);
+/// panel and the same activations give the same bits. A wide tile brings as much of `ahead` into the cache as a panel has bytes.
+using PackedMultiply = void (*)(const uint8_t * panel, int64_t blocks, const int32_t * tile, float * out, size_t stride, int rows, Ahead ahead);
 
 struct PackedKernels {
     int max_width; // of a tile, in rows of activations

@@ -7,6 +7,7 @@
 #include "packed_experts.h"
 #include "packed_formats.h"
 #include "packed_kernels.h"
+#include "read_ahead.h"
 #include "work_sharing.h"
 
 #include "ggml-backend-impl.h"
@@ -114,7 +115,8 @@ public:
         }
         const int64_t panels = (weights_->ne[1] + PackedFormat::panel_rows - 1) / PackedFormat::panel_rows;
         const int64_t chunks = params->nth * chunks_per_thread(panels / params->nth);
-        Dealer(params, y_, chunks).each([&](int64_t i) { multiply(work, panels * i / chunks, panels * (i + 1) / chunks); });
+        ReadAhead ahead = reads(params->ith, params->nth);
+        Dealer(params, y_, chunks).each([&](int64_t i) { multiply(work, panels * i / chunks, panels * (i + 1) / chunks, ahead); });
     }
 
 private:
@@ -123,6 +125,7 @@ private:
     static constexpr size_t cached_bytes = 384 << 10; // of activations that stay in a core's cache beside a panel
     static constexpr size_t chunk_bytes = 96 << 10; // of weights, for one row: shorter streams from memory are slower
     static constexpr int64_t most_chunks = 8;
+    static constexpr int next_products = 3; // since those of keys and values are short
 
     bool is_small() const { return rows_ * weights_->ne[0] <= small_values; }
 
@@ -150,7 +153,20 @@ private:
         }
     }
 
-    void multiply(const int32_t * work, int64_t first, int64_t last) const {
+    ReadAhead reads(int ith, int nth) const {
+        ReadAhead ahead;
+        if (const Reads * reads = reads_of(y_)) {
+            reads->after(ith, nth, ahead);
+            for (int i = 0; i < next_products && reads->next != nullptr; ++i) {
+                reads = reads->next;
+                reads->before(ith, nth, ahead);
+            }
+        }
+        return ahead;
+    }
+
+    /// The first tile of a panel brings the next panel into the cache, the others what is read after the product.
+    void multiply(const int32_t * work, int64_t first, int64_t last, ReadAhead & ahead) const {
         const size_t panel_bytes = format_.panel_bytes(weights_->ne[0]);
         const size_t tile_bytes = static_cast<size_t>(width_ * row_words_) * sizeof(int32_t);
         const int64_t step = static_cast<int64_t>(std::max<size_t>(1, cached_bytes / tile_bytes));
@@ -164,7 +180,9 @@ private:
                 const int outputs = static_cast<int>(std::min(PackedFormat::panel_rows, weights_->ne[1] - row));
                 for (int64_t tile = from; tile < to; ++tile) {
                     float * out = static_cast<float *>(y_->data) + tile * width_ * y_->ne[0] + row;
-                    (tile + 1 < tiles_ ? full : rest)(panel, blocks_, work + tile * width_ * row_words_, out, y_->ne[0], outputs);
+                    const int64_t bytes = static_cast<int64_t>(panel_bytes);
+                    (tile + 1 < tiles_ ? full : rest)(panel, blocks_, work + tile * width_ * row_words_, out, y_->ne[0], outputs,
+                                                      tile == from ? Ahead { panel + bytes, bytes } : ahead.take(bytes));
                 }
             }
         }
@@ -347,6 +365,7 @@ bool is_marked(const ggml_tensor * node) {
 void mark_nodes(const ggml_cgraph * const_graph) {
     ggml_cgraph * graph = const_cast<ggml_cgraph *>(const_graph); // ggml has no other accessor
     bool is_ours = false;
+    Reads * last = nullptr;
     const ggml_tensor * quantized = nullptr; // the product whose activations are in the work memory
     for (int i = 0; i < ggml_graph_n_nodes(graph); ++i) {
         ggml_tensor * node = ggml_graph_node(graph, i);
@@ -356,6 +375,13 @@ void mark_nodes(const ggml_cgraph * const_graph) {
                 && packed_format(quantized->src[0]->type)->shares_activations(format);
             quantized = node;
             is_ours = true;
+            if (Reads * reads = reads_of(node)) {
+                reads->next = nullptr;
+                if (last != nullptr) {
+                    last->next = reads;
+                }
+                last = reads;
+            }
         } else if (quantized != nullptr && !leaves_activations(node, quantized->src[1])) {
             quantized = nullptr;
         }

@@ -1,9 +1,10 @@
-// Speed of mixed adapters in one batch, compared with no adapter and with upstream's LoRA (one adapter for all). Usage:
-// lora_bench FOLDER (135m | 1b) [STEPS] [THREADS]; the models are generated in FOLDER once. The cases alternate step by
-// step, so that a busy machine slows all of them; each figure is the median over the steps. Link it with
-// buffer_pages.cpp and its --wrap options (CMakeLists.txt), to place weights as the library does.
+// Speed of mixed adapters in one batch on our kernels, compared with no adapter and with upstream's kernels and LoRA (one
+// adapter for all). Usage: lora_bench FOLDER (135m | 1b) [STEPS] [THREADS]; the models are generated in FOLDER once. The
+// cases alternate step by step, so that a busy machine slows all of them; each figure is the median over the steps. Link
+// it with all kernels, buffer_pages.cpp and the --wrap options (CMakeLists.txt), to place weights as the library does.
 
 #include "lora_routing.h"
+#include "our_kernels.h"
 #include "random_model.h"
 
 #include <algorithm>
@@ -28,6 +29,7 @@ struct Case {
     std::string name;
     llama_context * context;
     std::function<void()> prepare;
+    bool ours;
     std::vector<double> decode_ms;
     std::vector<double> prefill_ms;
 };
@@ -93,7 +95,15 @@ int main(int argc, char ** argv) {
     }
     AdapterShape adapter { 16, 32, GGML_TYPE_F16, GGML_TYPE_F16, targets_of(shape) };
     adapter.targets.erase(adapter.targets.begin(), adapter.targets.begin() + 2); // not the embedding and the output
-    llama_model * model = llama_model_load_from_file((path + ".gguf").c_str(), llama_model_default_params());
+    llama_model_params params = llama_model_default_params();
+    params.load_mode = LLAMA_LOAD_MODE_NONE;
+    use_our_kernels(true);
+    llama_model * model = llama_model_load_from_file((path + ".gguf").c_str(), params);
+    llama_model * upstream;
+    {
+        const PlainWeights scope;
+        upstream = llama_model_load_from_file((path + ".gguf").c_str(), params);
+    }
     std::vector<llama_adapter_lora *> adapters;
     for (int i = 0; i < adapter_count; ++i) {
         const std::string file = path + ".adapter" + std::to_string(i) + ".gguf";
@@ -102,13 +112,15 @@ int main(int argc, char ** argv) {
             std::filesystem::rename(file + ".part", file);
         }
         adapters.push_back(llama_adapter_lora_init(model, file.c_str()));
+        prepare_for_sequences(*adapters.back());
     }
+    llama_adapter_lora * adapter_for_all = llama_adapter_lora_init(upstream, (path + ".adapter0.gguf").c_str());
 
     llama_context * none = new_context(model, threads);
-    llama_context * one = new_context(model, threads);
+    llama_context * one = new_context(upstream, threads);
     llama_context * mixed = new_context(model, threads);
     float scale = 1;
-    llama_set_adapters_lora(one, adapters.data(), 1, &scale);
+    llama_set_adapters_lora(one, &adapter_for_all, 1, &scale);
     {
         SequenceAdapters routing(mixed);
         const auto mix = [&](int count) {
@@ -120,26 +132,29 @@ int main(int argc, char ** argv) {
         };
         const auto nothing = [] {};
         std::vector<Case> cases = {
-            { "no adapter", none, nothing, {}, {} },
-            { "one for all, upstream", one, nothing, {}, {} },
-            { "one for all, ours", mixed, mix(1), {}, {} },
-            { "mixed, 8 adapters", mixed, mix(8), {}, {} },
-            { "mixed, 16 adapters", mixed, mix(16), {}, {} },
+            { "no adapter", none, nothing, true, {}, {} },
+            { "one for all, upstream", one, nothing, false, {}, {} },
+            { "one for all, ours", mixed, mix(1), true, {}, {} },
+            { "mixed, 8 adapters", mixed, mix(8), true, {}, {} },
+            { "mixed, 16 adapters", mixed, mix(16), true, {}, {} },
         };
         const int prefill_rounds = std::max(1, steps / 10);
         for (int round = 0; round < prefill_rounds; ++round) {
             for (Case & c : cases) {
+                use_our_kernels(c.ours);
                 c.prepare();
                 llama_memory_clear(llama_get_memory(c.context), false);
                 c.prefill_ms.push_back(decode(c.context, 0, prefill));
             }
         }
         for (Case & c : cases) {
+            use_our_kernels(c.ours);
             llama_memory_clear(llama_get_memory(c.context), false);
             decode(c.context, 0, prompt);
         }
         for (int step = 0; step < steps + 2; ++step) {
             for (Case & c : cases) {
+                use_our_kernels(c.ours);
                 c.prepare();
                 llama_memory_t memory = llama_get_memory(c.context);
                 for (int seq = 0; seq < sequences; ++seq) {
@@ -163,5 +178,6 @@ int main(int argc, char ** argv) {
     llama_free(one);
     llama_free(mixed);
     llama_model_free(model);
+    llama_model_free(upstream);
     return EXIT_SUCCESS;
 }

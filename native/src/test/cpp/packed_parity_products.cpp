@@ -129,7 +129,7 @@ std::vector<float> multiply(PackedLevel level, const Weights & weights, const st
             kernels.multiply(weights.type, count)(
                 static_cast<const uint8_t *>(weights.tensor->data) + row / PackedFormat::panel_rows * format.panel_bytes(columns),
                 blocks, tile.data(), result.data() + first * rows + row, static_cast<size_t>(rows),
-                static_cast<int>(std::min(PackedFormat::panel_rows, rows - row)));
+                static_cast<int>(std::min(PackedFormat::panel_rows, rows - row)), {});
         }
     }
     return result;
