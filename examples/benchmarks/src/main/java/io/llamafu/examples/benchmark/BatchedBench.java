@@ -1,17 +1,21 @@
 package io.llamafu.examples.benchmark;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
-
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** Runs llama.cpp's {@code llama-batched-bench}, which loads the model each time; loading is not measured. */
 final class BatchedBench {
     static final String NAME = "llama-batched-bench";
+
+    /** PP, TG, B, N_KV, T_PP s, S_PP t/s, T_TG s, S_TG t/s, and sums of both. */
+    private static final Pattern ROW = Pattern.compile(
+            "^\\|(?: *\\d+ \\|){4} *[\\d.]+ \\| *(?<prefill>[\\d.]+) \\| *[\\d.]+ \\| *(?<decode>[\\d.]+) \\|",
+            Pattern.MULTILINE);
 
     private final Path program;
     private final Path model;
@@ -24,20 +28,21 @@ final class BatchedBench {
     }
 
     Workload.Speed measure(Workload workload) throws IOException, InterruptedException {
-        return speed(output(command(workload)));
+        return speed(output(command(workload), true));
     }
 
-    /** What a program prints. */
-    static String output(List<String> command) throws IOException, InterruptedException {
+    /** What a program prints, with what it logs or without. */
+    static String output(List<String> command, boolean withLog) throws IOException, InterruptedException {
         Path log = Files.createTempFile("llamafu-benchmark", ".log");
         try {
+            ProcessBuilder builder = new ProcessBuilder(command);
             Process process =
-                    new ProcessBuilder(command).redirectError(log.toFile()).start();
+                    (withLog ? builder.redirectErrorStream(true) : builder.redirectError(log.toFile())).start();
             String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
             int exitCode = process.waitFor();
             if (exitCode != 0) {
                 throw new IOException(
-                        "%s ended with %d: %s".formatted(command.get(0), exitCode, Files.readString(log)));
+                        "%s ended with %d: %s%s".formatted(command.get(0), exitCode, output, Files.readString(log)));
             }
             return output;
         } finally {
@@ -66,22 +71,15 @@ final class BatchedBench {
                 "-t",
                 Integer.toString(threads),
                 "-tb",
-                Integer.toString(threads),
-                "--output-format",
-                "jsonl");
+                Integer.toString(threads));
     }
 
-    /** The single line of JSON in a program's output. */
-    static String line(String name, String output) throws IOException {
-        return output.lines()
-                .filter(candidate -> candidate.startsWith("{"))
-                .findFirst()
-                .orElseThrow(() -> new IOException(name + " prints no result: " + output));
-    }
-
+    /** The single row of its table, in whose columns S_PP and S_TG the speeds are. */
     static Workload.Speed speed(String output) throws IOException {
-        JsonNode result = new ObjectMapper().readTree(line(NAME, output));
-        return new Workload.Speed(
-                result.path("speed_pp").asDouble(), result.path("speed_tg").asDouble());
+        Matcher row = ROW.matcher(output);
+        if (!row.find()) {
+            throw new IOException(NAME + " prints no result: " + output);
+        }
+        return new Workload.Speed(Double.parseDouble(row.group("prefill")), Double.parseDouble(row.group("decode")));
     }
 }

@@ -24,7 +24,8 @@ import java.util.concurrent.Callable;
             "",
             "With --llama-cpp also upstream's llama-bench (-p 512 -n 0) and llama-batched-bench (-npp 128 -ntg 64 -npl 1"
                     + " and 16), in the same rounds. Build them from the same llama.cpp without our patches, for the same"
-                    + " instruction set (GGML_NATIVE=ON)."
+                    + " instruction set (GGML_NATIVE=ON). With --ik-llama-cpp the same programs of ik_llama.cpp, its fork for"
+                    + " CPUs."
         },
         mixinStandardHelpOptions = true,
         sortOptions = false)
@@ -32,6 +33,7 @@ final class KernelsBenchmark implements Callable<Integer> {
     private static final String PACKED = "packed";
     private static final String NOT_PACKED = "not packed";
     private static final String UPSTREAM = "llama.cpp";
+    private static final String FORK = "ik_llama.cpp";
 
     private static final int SEQUENCES = 16;
     private static final int TOKENS = 64;
@@ -47,6 +49,12 @@ final class KernelsBenchmark implements Callable<Integer> {
             paramLabel = "FOLDER",
             description = "The folder with llama-bench and llama-batched-bench, which take part.")
     private Path upstream;
+
+    @Option(
+            names = "--ik-llama-cpp",
+            paramLabel = "FOLDER",
+            description = "The folder with the same programs of ik_llama.cpp.")
+    private Path fork;
 
     private final RandomModels files = RandomModels.inCacheFolder();
     private final List<Line> lines = new ArrayList<>();
@@ -111,13 +119,9 @@ final class KernelsBenchmark implements Callable<Integer> {
                 Workload workload = one.workload(options.isQuick());
                 contest.add(one.key(PACKED), packed, workload);
                 contest.add(one.key(NOT_PACKED), notPacked, workload);
-                if (upstream != null) {
-                    addUpstream(contest, one, workload, file);
-                }
+                peers().forEach((name, folder) -> addPeer(contest, name, folder, one, workload, file));
             }
-            if (upstream != null) {
-                engines.add(UPSTREAM);
-            }
+            engines.addAll(peers().keySet());
             Map<String, Workload.Speed> speeds = contest.run(options.rounds());
             for (String engine : engines) {
                 lines.add(new Line(
@@ -130,15 +134,26 @@ final class KernelsBenchmark implements Callable<Integer> {
         }
     }
 
-    private void addUpstream(Contest contest, Case one, Workload workload, Path model) {
+    /** The folders of the programs that take part, by name; the last one is what the others are compared with. */
+    private Map<String, Path> peers() {
+        Map<String, Path> peers = new LinkedHashMap<>();
+        if (fork != null) {
+            peers.put(FORK, fork);
+        }
+        if (upstream != null) {
+            peers.put(UPSTREAM, upstream);
+        }
+        return peers;
+    }
+
+    private void addPeer(Contest contest, String name, Path folder, Case one, Workload workload, Path model) {
         if (one == Case.PREFILL_512) {
-            LlamaBench bench = new LlamaBench(upstream.resolve(LlamaBench.NAME), model, options.threads());
+            LlamaBench bench = new LlamaBench(folder.resolve(LlamaBench.NAME), model, options.threads());
             Contest.Run run = seed -> new Workload.Speed(bench.prefill(LONG_PROMPT), Double.NaN);
-            contest.add(one.key(UPSTREAM), run, run);
+            contest.add(one.key(name), run, run);
         } else {
-            BatchedBench bench = new BatchedBench(upstream.resolve(BatchedBench.NAME), model, options.threads());
-            contest.add(
-                    one.key(UPSTREAM), seed -> bench.measure(workload.withTokens(2)), seed -> bench.measure(workload));
+            BatchedBench bench = new BatchedBench(folder.resolve(BatchedBench.NAME), model, options.threads());
+            contest.add(one.key(name), seed -> bench.measure(workload.withTokens(2)), seed -> bench.measure(workload));
         }
     }
 

@@ -23,26 +23,27 @@ final class LlamaBench {
 
     /** Tokens per second of a prompt of so many tokens. */
     double prefill(int tokens) throws IOException, InterruptedException {
-        return speed(BatchedBench.output(List.of(
-                program.toString(),
-                "-m",
-                model.toString(),
-                "-p",
-                Integer.toString(tokens),
-                "-n",
-                "0",
-                "-r",
-                "1",
-                "-t",
-                Integer.toString(threads),
-                "-o",
-                "jsonl")));
+        return speed(BatchedBench.output(
+                List.of(
+                        program.toString(),
+                        "-m",
+                        model.toString(),
+                        "-p",
+                        Integer.toString(tokens),
+                        "-n",
+                        "0",
+                        "-r",
+                        "1",
+                        "-t",
+                        Integer.toString(threads),
+                        "-o",
+                        "json"),
+                false));
     }
 
-    /** The single line of JSON in its output. */
+    /** The single result in its output, an array of JSON. */
     static double speed(String output) throws IOException {
-        JsonNode speed =
-                new ObjectMapper().readTree(BatchedBench.line(NAME, output)).path("avg_ts");
+        JsonNode speed = new ObjectMapper().readTree(output).path(0).path("avg_ts");
         if (!speed.isNumber()) {
             throw new IOException("llama-bench prints no avg_ts: " + output);
         }

@@ -85,14 +85,20 @@ class BenchmarkOutputTest {
     @Test
     void batchedBenchResultIsFoundAmongItsOutput() throws Exception {
         Workload.Speed speed = BatchedBench.speed(
-                "main: n_kv_max = 4096\n\n{\"n_kv\": 4096, \"speed_pp\": 650.5, \"speed_tg\": 310.25}\n");
+                """
+                main: n_kv_max = 4096
+
+                |    PP |     TG |    B |   N_KV |   T_PP s | S_PP t/s |   T_TG s | S_TG t/s |      T s |    S t/s |
+                |-------|--------|------|--------|----------|----------|----------|----------|----------|----------|
+                |   128 |     64 |   16 |   3072 |    3.148 |   650.50 |    3.301 |   310.25 |    6.449 |   476.35 |
+                """);
 
         assertThat(speed).isEqualTo(new Workload.Speed(650.5, 310.25));
     }
 
     @Test
     void llamaBenchResultIsFoundAmongItsOutput() throws Exception {
-        assertThat(LlamaBench.speed("{\"n_prompt\": 512, \"avg_ts\": 684.5, \"stddev_ts\": 0.0}\n"))
+        assertThat(LlamaBench.speed("[{\"n_prompt\": 512, \"avg_ts\": 684.5, \"stddev_ts\": 0.0}]\n"))
                 .isEqualTo(684.5);
     }
 
