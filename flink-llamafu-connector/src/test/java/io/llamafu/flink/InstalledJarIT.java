@@ -74,7 +74,6 @@ class InstalledJarIT {
         }
     }
 
-    /** They are artifacts of their own, which no TaskManager needs. */
     /** NOTICE lists the artifacts whose classes are in the jar, and no others; and llama.cpp. */
     @Test
     void noticeNamesEverythingInTheJar() throws IOException {
@@ -110,6 +109,7 @@ class InstalledJarIT {
                 .orElseThrow(() -> new AssertionError("Nothing on the class path has " + original));
     }
 
+    /** They are artifacts of their own, which no TaskManager needs. */
     @Test
     void holdsNoOptionalEngineAndNoConverter() {
         assertThat(names)
