@@ -84,6 +84,7 @@ final class FlinkFolder {
     JavaProcess start(String name, List<String> jvmFlags, String mainClass, List<String> arguments) throws IOException {
         List<String> all = new ArrayList<>(jvmFlags);
         OPENED_PACKAGES.forEach(opened -> all.add("--add-opens=java.base/%s=ALL-UNNAMED".formatted(opened)));
+        all.add("--enable-native-access=ALL-UNNAMED");
         all.addAll(LogConfiguration.flags(logConfiguration(folder), log(name)));
         all.add("-Djava.io.tmpdir=" + temporary());
         all.add("-cp");
