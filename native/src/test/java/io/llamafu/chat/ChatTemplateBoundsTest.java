@@ -18,7 +18,8 @@ import static org.assertj.core.api.Assumptions.assumeThat;
 /** A template that loops, nests or grows without end is an error, and the process lives. */
 class ChatTemplateBoundsTest {
     private static final String SHOW = "{{ messages[0].content }}";
-    private static final long MOST_RESIDENT_BYTES = 700L << 20;
+    /** Of the process, 180 MB of which are the JVM's when it starts. The peak is 693 MB on Java 17, and 750 MB on Java 25. */
+    private static final long MOST_RESIDENT_BYTES = 800L << 20;
 
     @BeforeEach
     void libraryIsThere() {
