@@ -4,19 +4,13 @@ import io.llamafu.flink.OnError;
 import io.llamafu.flink.RejectedRoute;
 import io.llamafu.flink.RouteRule;
 import io.llamafu.flink.RouteVariant;
-import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.apache.flink.runtime.state.KeyGroupRangeAssignment;
-import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
 import org.apache.flink.streaming.api.operators.ProcessOperator;
-import org.apache.flink.streaming.api.operators.co.CoBroadcastWithNonKeyedOperator;
-import org.apache.flink.streaming.api.watermark.Watermark;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.apache.flink.streaming.runtime.tasks.mailbox.Mail;
 import org.apache.flink.streaming.runtime.tasks.mailbox.TaskMailbox;
 import org.apache.flink.streaming.util.AbstractStreamOperatorTestHarness;
-import org.apache.flink.streaming.util.BroadcastOperatorTestHarness;
-import org.apache.flink.streaming.util.KeyedTwoInputStreamOperatorTestHarness;
 import org.apache.flink.streaming.util.OneInputStreamOperatorTestHarness;
 import org.apache.flink.util.function.SerializableSupplier;
 import org.junit.jupiter.api.Test;
@@ -25,19 +19,15 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
-import java.util.Random;
 import java.util.concurrent.CopyOnWriteArrayList;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Predicate;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
 class RulesTest {
-    private static final int MAX_PARALLELISM = 8;
-
     @Test
     void firstRuleThatMatchesHolds() throws Exception {
-        try (Rules rules = Rules.processingTime(null)) {
+        try (RulesHarness rules = RulesHarness.processingTime(null)) {
             rules.add(rule("last", "*-gold", 9, "legal"));
             rules.add(rule("default", null, 0, "formal"));
             rules.add(rule("first", "eu-*", 1, "medical"));
@@ -54,7 +44,7 @@ class RulesTest {
 
     @Test
     void ruleIsReplacedAndTakenAwayByItsName() throws Exception {
-        try (Rules rules = Rules.processingTime(null)) {
+        try (RulesHarness rules = RulesHarness.processingTime(null)) {
             rules.record("a", "1", 0);
             rules.add(rule("r", "*", 0, "medical"));
             rules.record("a", "2", 0);
@@ -70,7 +60,7 @@ class RulesTest {
 
     @Test
     void variantsOfARuleShareTheRecords() throws Exception {
-        try (Rules rules = Rules.processingTime(null)) {
+        try (RulesHarness rules = RulesHarness.processingTime(null)) {
             RouteRule canary = rule("canary", "*", 0, null);
             canary.setVariants(List.of(new RouteVariant("medical", 1), new RouteVariant("legal", 1)));
             rules.add(canary);
@@ -86,7 +76,7 @@ class RulesTest {
 
     @Test
     void recordsWithAnErrorOrTheirOwnStackPass() throws Exception {
-        try (Rules rules = Rules.eventTime(null)) {
+        try (RulesHarness rules = RulesHarness.eventTime(null)) {
             rules.add(rule("r", "*", 0, "medical"));
             RoutedRequest pinned = RouterHarness.request("a", "1");
             pinned.setPinned(true);
@@ -103,11 +93,11 @@ class RulesTest {
     @Test
     void rulesAreRestored() throws Exception {
         OperatorSubtaskState snapshot;
-        try (Rules rules = Rules.processingTime(null)) {
+        try (RulesHarness rules = RulesHarness.processingTime(null)) {
             rules.add(rule("r", "a*", 0, "medical"));
             snapshot = rules.snapshot();
         }
-        try (Rules rules = Rules.processingTime(snapshot)) {
+        try (RulesHarness rules = RulesHarness.processingTime(snapshot)) {
             rules.record("abc", "1", 0);
 
             assertThat(rules.routed()).containsExactly("1=medical");
@@ -117,7 +107,7 @@ class RulesTest {
     @Test
     void inEventTimeARecordTakesTheRulesOfItsTime() throws Exception {
         OperatorSubtaskState snapshot;
-        try (Rules rules = Rules.eventTime(null)) {
+        try (RulesHarness rules = RulesHarness.eventTime(null)) {
             rules.record("a", "at 5", 5);
             rules.record("a", "at 15", 15);
             rules.record("a", "at 25", 25);
@@ -128,7 +118,7 @@ class RulesTest {
             assertThat(rules.routed()).containsExactly("at 5=default", "at 15=medical");
             snapshot = rules.snapshot();
         }
-        try (Rules rules = Rules.eventTime(snapshot)) {
+        try (RulesHarness rules = RulesHarness.eventTime(snapshot)) {
             rules.watermark(30);
 
             assertThat(rules.routed()).containsExactly("at 25=legal");
@@ -137,7 +127,7 @@ class RulesTest {
 
     @Test
     void lateRecordIsDecidedAtOnceByTheRulesStillKnown() throws Exception {
-        try (Rules rules = Rules.eventTime(null)) {
+        try (RulesHarness rules = RulesHarness.eventTime(null)) {
             rules.add(validFrom(10L, rule("r", "*", 0, "medical")));
             rules.add(validFrom(20L, rule("r", "*", 0, "legal")));
             rules.watermark(30);
@@ -150,7 +140,7 @@ class RulesTest {
 
     @Test
     void ruleTakenAwayDoesNotComeBackByALateOne() throws Exception {
-        try (Rules rules = Rules.eventTime(null)) {
+        try (RulesHarness rules = RulesHarness.eventTime(null)) {
             rules.add(validFrom(50L, rule("r", "*", 0, null)));
             rules.watermark(60);
             rules.add(validFrom(30L, rule("r", "*", 0, "late")));
@@ -208,9 +198,9 @@ class RulesTest {
         OperatorSubtaskState ahead;
         OperatorSubtaskState behind;
         String key = keyOf(1);
-        try (Rules fast = Rules.eventTime(null, 2, 0);
-                Rules slow = Rules.eventTime(null, 2, 1)) {
-            for (Rules rules : List.of(fast, slow)) {
+        try (RulesHarness fast = RulesHarness.eventTime(null, 2, 0);
+                RulesHarness slow = RulesHarness.eventTime(null, 2, 1)) {
+            for (RulesHarness rules : List.of(fast, slow)) {
                 rules.add(validFrom(10L, rule("r", "*", 0, "medical")));
                 rules.add(validFrom(20L, rule("r", "*", 0, "legal")));
                 rules.add(validFrom(10L, rule("gone", "*", -1, "formal")));
@@ -228,15 +218,19 @@ class RulesTest {
         OperatorSubtaskState both = AbstractStreamOperatorTestHarness.repackageState(ahead, behind);
         for (int subtask = 0; subtask < 2; subtask++) {
             assertRoutes(
-                    AbstractStreamOperatorTestHarness.repartitionOperatorState(both, MAX_PARALLELISM, 2, 2, subtask),
+                    AbstractStreamOperatorTestHarness.repartitionOperatorState(
+                            both, RulesHarness.MAX_PARALLELISM, 2, 2, subtask),
                     2,
                     subtask);
         }
-        assertRoutes(AbstractStreamOperatorTestHarness.repartitionOperatorState(both, MAX_PARALLELISM, 2, 1, 0), 1, 0);
+        assertRoutes(
+                AbstractStreamOperatorTestHarness.repartitionOperatorState(both, RulesHarness.MAX_PARALLELISM, 2, 1, 0),
+                1,
+                0);
     }
 
     private static void assertRoutes(OperatorSubtaskState state, int parallelism, int subtask) throws Exception {
-        try (Rules rules = Rules.eventTime(state, parallelism, subtask)) {
+        try (RulesHarness rules = RulesHarness.eventTime(state, parallelism, subtask)) {
             rules.watermark(30);
             assertThat(rules.routed())
                     .isEqualTo(
@@ -248,7 +242,8 @@ class RulesTest {
 
     private static String keyOf(int subtask) {
         for (int i = 0; ; i++) {
-            if (KeyGroupRangeAssignment.assignKeyToParallelOperator("key-" + i, MAX_PARALLELISM, 2) == subtask) {
+            if (KeyGroupRangeAssignment.assignKeyToParallelOperator("key-" + i, RulesHarness.MAX_PARALLELISM, 2)
+                    == subtask) {
                 return "key-" + i;
             }
         }
@@ -256,7 +251,7 @@ class RulesTest {
 
     @Test
     void ruleThatWasTakenAwayLeavesTheState() throws Exception {
-        try (Rules rules = Rules.eventTime(null)) {
+        try (RulesHarness rules = RulesHarness.eventTime(null)) {
             rules.add(validFrom(10L, rule("r", "*", 0, "medical")));
             rules.add(validFrom(50L, rule("r", "*", 0, null)));
             rules.add(validFrom(10L, rule("stays", "b", 0, "legal")));
@@ -276,7 +271,7 @@ class RulesTest {
     void veryLateRuleDoesTheSameInSubtasksThatAreNotAlikeFar() throws Exception {
         long judged = RouteState.forgottenFrom(50) + 10;
         for (boolean ahead : new boolean[] {true, false}) {
-            try (Rules rules = Rules.eventTime(null)) {
+            try (RulesHarness rules = RulesHarness.eventTime(null)) {
                 rules.add(validFrom(10L, rule("r", "*", 0, "medical")));
                 rules.add(validFrom(50L, rule("r", "*", 0, null)));
                 rules.watermarkOfRules(judged);
@@ -294,7 +289,7 @@ class RulesTest {
 
     @Test
     void rulesOfALaterTimeDoNotDropWhatAReleaseUnderWayNeeds() throws Exception {
-        try (Rules rules = Rules.eventTime(null)) {
+        try (RulesHarness rules = RulesHarness.eventTime(null)) {
             rules.add(validFrom(10L, rule("r", "*", 0, "medical")));
             rules.add(validFrom(20L, rule("r", "*", 0, "legal")));
             rules.record("a", "at 12", 12);
@@ -317,126 +312,9 @@ class RulesTest {
     }
 
     /** Counts how often it is looked at. */
-    private static final class Watched extends RuleVersion {
-        private static final long serialVersionUID = 1L;
-
-        private final transient AtomicInteger looks;
-
-        Watched(RuleVersion version, AtomicInteger looks) {
-            super(
-                    version.getValidFrom(),
-                    version.getKeyPattern(),
-                    version.getPosition(),
-                    version.getStack(),
-                    version.getVariants());
-            this.looks = looks;
-        }
-
-        @Override
-        public long getValidFrom() {
-            if (looks != null) {
-                looks.incrementAndGet();
-            }
-            return super.getValidFrom();
-        }
-    }
-
-    private static void add(RuleIndex index, AtomicInteger looks, String pattern, int position, String stack) {
-        Timeline timeline = Timeline.of(null);
-        RuleVersion version = new Watched(new RuleVersion(0L, pattern, position, stack, null), looks);
-        assertThat(timeline.add(version)).isEmpty();
-        index.add(stack, version, timeline);
-    }
-
-    /** Bounds the rules that a record is compared with, rather than the time: few of 20,000 share the ends of its key. */
-    @Test
-    void recordAsksOnlyTheRulesWhosePatternsShareTheEndsOfItsKey() {
-        int many = 10_000;
-        AtomicInteger looks = new AtomicInteger();
-        RuleIndex index = new RuleIndex();
-        for (int i = 0; i < many; i++) {
-            add(index, looks, "tenant-" + i, i, "stack-" + i);
-            add(index, looks, "*-region-" + i, many + i, "region-" + i);
-        }
-        add(index, looks, null, 0, "formal");
-        looks.set(0);
-
-        for (int i = 0; i < many; i += 7) {
-            assertThat(index.find("tenant-" + i, 0).map(RuleVersion::getStack)).hasValue("stack-" + i);
-            assertThat(index.find("x-region-" + i, 0).map(RuleVersion::getStack))
-                    .hasValue("region-" + i);
-            assertThat(index.find("elsewhere", 0).map(RuleVersion::getStack)).hasValue("formal");
-            assertThat(looks.getAndSet(0))
-                    .as("rules asked for three keys, at most one for each length of its ends")
-                    .isLessThanOrEqualTo(3 * Integer.toString(many).length());
-        }
-    }
-
-    /** Whatever the index leaves out, a plain search of all rules finds the same. */
-    @Test
-    void indexFindsWhatASearchOfAllRulesFinds() {
-        Random random = new Random(7);
-        for (int round = 0; round < 300; round++) {
-            RuleIndex index = new RuleIndex();
-            List<Timeline> timelines = new ArrayList<>();
-            for (int i = 0; i < 8; i++) {
-                Timeline timeline = Timeline.of(null);
-                timelines.add(timeline);
-                String name = "rule-" + i;
-                for (int version = random.nextInt(4); version >= 0; version--) {
-                    RuleVersion added = new RuleVersion(
-                            (long) random.nextInt(5),
-                            random.nextInt(6) == 0 ? null : text(random, "ab*?", 4),
-                            random.nextInt(3),
-                            random.nextInt(4) == 0 ? null : name + "-" + version,
-                            null);
-                    timeline.add(added).ifPresent(replaced -> index.remove(name, replaced, timeline));
-                    index.add(name, added, timeline);
-                }
-                timeline.trim(random.nextInt(4)).forEach(dropped -> index.remove(name, dropped, timeline));
-            }
-            for (int time = 0; time < 5; time++) {
-                String key = text(random, "ab", 5);
-                assertThat(index.find(key, time).map(RuleVersion::getStack))
-                        .as("key %s at %s of %s", key, time, timelines)
-                        .isEqualTo(search(timelines, key, time));
-            }
-        }
-    }
-
-    private static String text(Random random, String letters, int most) {
-        StringBuilder text = new StringBuilder();
-        for (int length = random.nextInt(most + 1); length > 0; length--) {
-            text.append(letters.charAt(random.nextInt(letters.length())));
-        }
-        return text.toString();
-    }
-
-    private static Optional<String> search(List<Timeline> timelines, String key, long time) {
-        RuleVersion found = null;
-        for (Timeline timeline : timelines) {
-            RuleVersion version = timeline.at(time).orElse(null);
-            if (version == null || RuleBook.isRemoval(version)) {
-                continue;
-            }
-            String pattern = version.getKeyPattern();
-            if (pattern != null && !KeyPattern.of(pattern).matches(key)) {
-                continue;
-            }
-            boolean isFirst = found == null
-                    || ((pattern == null) == (found.getKeyPattern() == null)
-                            && version.getPosition() < found.getPosition())
-                    || (pattern != null && found.getKeyPattern() == null);
-            if (isFirst) {
-                found = version;
-            }
-        }
-        return Optional.ofNullable(found).map(RuleVersion::getStack);
-    }
-
     @Test
     void keyThatIsTooLongForPatternsIsAnErrorOfItsRecord() throws Exception {
-        try (Rules rules = Rules.processingTime(null)) {
+        try (RulesHarness rules = RulesHarness.processingTime(null)) {
             rules.add(rule("r", "*", 0, "medical"));
             rules.record("k".repeat(KeyPattern.LONGEST_KEY), "fits", 0);
             rules.record("k".repeat(KeyPattern.LONGEST_KEY + 1), "too long", 0);
@@ -491,165 +369,5 @@ class RulesTest {
     private static RouteRule validFrom(Long time, RouteRule rule) {
         rule.setValidFrom(time);
         return rule;
-    }
-
-    /** The rules in their operator. */
-    private record Rules(AbstractStreamOperatorTestHarness<RoutedRequest> harness, Inputs inputs)
-            implements AutoCloseable {
-
-        private interface Inputs {
-            void record(StreamRecord<RoutedRequest> record) throws Exception;
-
-            void rule(StreamRecord<RouteRule> rule) throws Exception;
-
-            void watermark(Watermark mark) throws Exception;
-
-            void watermarkOfRules(Watermark mark) throws Exception;
-        }
-
-        static Rules processingTime(OperatorSubtaskState restored) throws Exception {
-            BroadcastOperatorTestHarness<RoutedRequest, RouteRule, RoutedRequest> harness =
-                    new BroadcastOperatorTestHarness<>(
-                            new CoBroadcastWithNonKeyedOperator<>(
-                                    new ProcessingTimeRules<>(new RequestOnly<>(), AdapterPrefetch.NONE),
-                                    List.of(RuleBook.descriptor())),
-                            1,
-                            1,
-                            0);
-            return open(
-                    harness,
-                    new Inputs() {
-                        @Override
-                        public void record(StreamRecord<RoutedRequest> record) throws Exception {
-                            harness.processElement(record);
-                        }
-
-                        @Override
-                        public void rule(StreamRecord<RouteRule> rule) throws Exception {
-                            harness.processBroadcastElement(rule);
-                        }
-
-                        @Override
-                        public void watermark(Watermark mark) throws Exception {
-                            harness.watermark(mark.getTimestamp());
-                        }
-
-                        @Override
-                        public void watermarkOfRules(Watermark mark) throws Exception {
-                            harness.watermark(mark.getTimestamp());
-                        }
-                    },
-                    restored);
-        }
-
-        static Rules eventTime(OperatorSubtaskState restored) throws Exception {
-            return eventTime(restored, 1, 0);
-        }
-
-        static Rules eventTime(OperatorSubtaskState restored, int parallelism, int subtask) throws Exception {
-            RequestOnly<Void> carrier = new RequestOnly<>();
-            KeyedTwoInputStreamOperatorTestHarness<String, RoutedRequest, RouteRule, RoutedRequest> harness =
-                    new KeyedTwoInputStreamOperatorTestHarness<>(
-                            new EventTimeRules<>(AdapterPrefetch.NONE, carrier),
-                            carrier::keyOf,
-                            null,
-                            Types.STRING,
-                            MAX_PARALLELISM,
-                            parallelism,
-                            subtask);
-            return open(
-                    harness,
-                    new Inputs() {
-                        @Override
-                        public void record(StreamRecord<RoutedRequest> record) throws Exception {
-                            harness.processElement1(record);
-                        }
-
-                        @Override
-                        public void rule(StreamRecord<RouteRule> rule) throws Exception {
-                            harness.processElement2(rule);
-                        }
-
-                        @Override
-                        public void watermark(Watermark mark) throws Exception {
-                            harness.processWatermark1(mark);
-                            harness.processWatermark2(mark);
-                        }
-
-                        @Override
-                        public void watermarkOfRules(Watermark mark) throws Exception {
-                            harness.processWatermark2(mark);
-                        }
-                    },
-                    restored);
-        }
-
-        private static Rules open(
-                AbstractStreamOperatorTestHarness<RoutedRequest> harness, Inputs inputs, OperatorSubtaskState restored)
-                throws Exception {
-            harness.setup();
-            if (restored != null) {
-                harness.initializeState(restored);
-            }
-            harness.open();
-            return new Rules(harness, inputs);
-        }
-
-        /** Checked before the first watermark. */
-        void add(RouteRule rule) throws Exception {
-            add(rule, Long.MIN_VALUE);
-        }
-
-        void add(RouteRule rule, long judged) throws Exception {
-            inputs.rule(new StreamRecord<>(rule, judged));
-        }
-
-        void record(String key, String id, long time) throws Exception {
-            record(RouterHarness.request(key, id), time);
-        }
-
-        void record(RoutedRequest request, long time) throws Exception {
-            inputs.record(new StreamRecord<>(request, time));
-        }
-
-        void watermark(long time) throws Exception {
-            inputs.watermark(new Watermark(time));
-        }
-
-        void watermarkOfRules(long time) throws Exception {
-            inputs.watermarkOfRules(new Watermark(time));
-        }
-
-        OperatorSubtaskState snapshot() throws Exception {
-            return harness.snapshot(1, 1);
-        }
-
-        /** The names of the rules in the state. */
-        List<String> names() throws Exception {
-            List<String> names = new ArrayList<>();
-            ((AbstractStreamOperator<?>) harness.getOperator())
-                    .getOperatorStateBackend()
-                    .getBroadcastState(RuleBook.descriptor())
-                    .immutableEntries()
-                    .forEach(rule -> names.add(rule.getKey()));
-            return names;
-        }
-
-        List<String> routed() {
-            List<String> routed = harness.extractOutputValues().stream()
-                    .map(request -> request.getId() + "=" + request.getStack())
-                    .toList();
-            harness.getOutput().clear();
-            return routed;
-        }
-
-        @Override
-        public void close() {
-            try {
-                harness.close();
-            } catch (Exception e) {
-                throw new IllegalStateException("The harness could not be closed.", e);
-            }
-        }
     }
 }
