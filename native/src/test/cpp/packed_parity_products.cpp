@@ -227,14 +227,25 @@ void check_weight_not_finite(ggml_type type) {
     }
 }
 
+struct ExpertsShape {
+    int64_t columns;
+    int64_t rows;
+    int64_t experts; // of which no token has the last one
+    int64_t used;
+    int64_t tokens;
+    int64_t inputs; // of a token: one for all of its experts, or one for each
+};
+
 /// Experts give each row the bits that a product with their own matrix gives.
-void check_experts(ggml_type type, int64_t inputs_of_token) {
-    constexpr int64_t experts = 5, used = 2, tokens = 30, columns = 512, rows = 40;
+void check_experts(ggml_type type, const ExpertsShape & shape) {
+    const auto [columns, rows, experts, used, tokens, inputs_of_token] = shape;
     std::mt19937 random(40);
-    std::vector<int32_t> chosen(used * tokens);
+    std::vector<int32_t> chosen;
     for (int64_t t = 0; t < tokens; ++t) {
-        chosen[static_cast<size_t>(t * used)] = static_cast<int32_t>(random() % (experts - 1)); // the last one has no token
-        chosen[static_cast<size_t>(t * used + 1)] = (chosen[static_cast<size_t>(t * used)] + 1) % (experts - 1);
+        const int64_t first = static_cast<int64_t>(random()) % (experts - 1);
+        for (int64_t i = 0; i < used; ++i) {
+            chosen.push_back(static_cast<int32_t>((first + i) % (experts - 1)));
+        }
     }
     const std::vector<float> x = random_values(static_cast<size_t>(columns * inputs_of_token * tokens), 41);
     const std::vector<float> values = random_values(static_cast<size_t>(columns * rows * experts), 42);
@@ -243,7 +254,7 @@ void check_experts(ggml_type type, int64_t inputs_of_token) {
     for (int64_t e = 0; e < experts; ++e) {
         const std::vector<float> own(values.begin() + e * columns * rows, values.begin() + (e + 1) * columns * rows);
         products.push_back(compute(Weights(type, { columns, rows }, own), GGML_OP_MUL_MAT, x.data(), inputs_of_token * tokens, 1));
-        std::vector<uint8_t> data(ggml_row_size(type, columns) * rows);
+        std::vector<uint8_t> data(ggml_row_size(type, columns) * static_cast<size_t>(rows));
         ggml_quantize_chunk(type, own.data(), data.data(), 0, rows, columns, nullptr);
         quantized.insert(quantized.end(), data.begin(), data.end());
     }
@@ -273,7 +284,7 @@ void check_experts(ggml_type type, int64_t inputs_of_token) {
             for (int64_t i = 0; i < used * tokens; ++i) {
                 const int64_t of_x = i / used * inputs_of_token + i % used % inputs_of_token;
                 const std::vector<float> & expected = products[static_cast<size_t>(chosen[static_cast<size_t>(i)])];
-                require(std::memcmp(result.data() + i * rows, expected.data() + of_x * rows, rows * sizeof(float)) == 0,
+                require(std::memcmp(result.data() + i * rows, expected.data() + of_x * rows, static_cast<size_t>(rows) * sizeof(float)) == 0,
                         std::string(ggml_type_name(type)) + ": an expert has other bits with " + std::to_string(threads) + " threads");
             }
         }
@@ -323,8 +334,11 @@ void check_products() {
         check_weight_not_finite(type);
     }
     for (ggml_type type : { GGML_TYPE_Q8_0, GGML_TYPE_Q5_1, GGML_TYPE_Q4_K, GGML_TYPE_Q6_K, GGML_TYPE_F16 }) {
-        check_experts(type, 1);
-        check_experts(type, 2);
+        for (const ExpertsShape & shape : { ExpertsShape{ 512, 40, 5, 2, 30, 1 }, ExpertsShape{ 512, 40, 5, 2, 30, 2 },
+                                            ExpertsShape{ 256, 7, 9, 3, 1, 3 }, ExpertsShape{ 256, 33, 3, 1, 1, 1 },
+                                            ExpertsShape{ 768, 17, 2, 1, 50, 1 }, ExpertsShape{ 256, 1, 70, 60, 2, 1 } }) {
+            check_experts(type, shape);
+        }
     }
     check_refusals();
 }
