@@ -1,11 +1,19 @@
 package io.llamafu.flink.routing;
 
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
+import io.llamafu.flink.AdapterRoute;
 import io.llamafu.flink.routing.RouterHarness.Backend;
 import io.llamafu.flink.routing.RouterHarness.Setting;
+import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.api.java.tuple.Tuple2;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.apache.flink.streaming.api.watermark.Watermark;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
+import org.apache.flink.streaming.util.AbstractStreamOperatorTestHarness;
+import org.apache.flink.streaming.util.KeyedTwoInputStreamOperatorTestHarness;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -17,8 +25,17 @@ import java.util.Optional;
 import java.util.Random;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 class EventTimeRouterTest {
+    private final List<AbstractStreamOperatorTestHarness<?>> opened = new ArrayList<>();
+
+    @AfterEach
+    void close() throws Exception {
+        for (AbstractStreamOperatorTestHarness<?> job : opened) {
+            job.close();
+        }
+    }
 
     private interface Step {
         void run(RouterHarness router) throws Exception;
@@ -266,6 +283,49 @@ class EventTimeRouterTest {
 
             assertThat(router.routed()).containsExactly("1=medical", "2=medical", "4=medical", "3=legal");
         }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void jobsWithAndWithoutTheirRecordsRefuseEachOthersSavepoints(Backend backend) throws Exception {
+        Carrier<String, RoutedRequest, ?> alone = new RequestOnly<>();
+        Carrier<String, Tuple2<RoutedRequest, String>, ?> withRecord = new WithRecord<>(Types.STRING);
+
+        assertRefuses(savepoint(backend, alone), backend, withRecord);
+        assertRefuses(savepoint(backend, withRecord), backend, alone);
+    }
+
+    /** With a record that waits. */
+    private <E> OperatorSubtaskState savepoint(Backend backend, Carrier<String, E, ?> carrier) throws Exception {
+        KeyedTwoInputStreamOperatorTestHarness<String, E, AdapterRoute, E> job = job(backend, carrier);
+        job.open();
+        job.processElement1(carrier.carry("record", RouterHarness.request("a", "1")), 10);
+        return job.snapshot(1, 1);
+    }
+
+    private <E> void assertRefuses(OperatorSubtaskState savepoint, Backend backend, Carrier<String, E, ?> carrier)
+            throws Exception {
+        KeyedTwoInputStreamOperatorTestHarness<String, E, AdapterRoute, E> job = job(backend, carrier);
+        job.initializeState(savepoint);
+
+        assertThatThrownBy(job::open)
+                .isInstanceOfSatisfying(LlamafuException.class, refused -> assertThat(refused.code())
+                        .isEqualTo(ErrorCode.INVALID_OPTION))
+                .hasMessageContaining("--drain");
+    }
+
+    private <E> KeyedTwoInputStreamOperatorTestHarness<String, E, AdapterRoute, E> job(
+            Backend backend, Carrier<String, E, ?> carrier) throws Exception {
+        KeyedTwoInputStreamOperatorTestHarness<String, E, AdapterRoute, E> job =
+                new KeyedTwoInputStreamOperatorTestHarness<>(
+                        new EventTimeRouter<>(AdapterPrefetch.NONE, carrier, null),
+                        carrier::keyOf,
+                        RouteChanges::keyOf,
+                        Types.STRING);
+        job.setStateBackend(backend.create());
+        opened.add(job);
+        job.setup();
+        return job;
     }
 
     @ParameterizedTest
