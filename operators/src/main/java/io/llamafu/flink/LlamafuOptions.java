@@ -2,7 +2,6 @@ package io.llamafu.flink;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
-import io.llamafu.adapter.AdapterCatalog;
 import io.llamafu.adapter.AdapterSource;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.adapter.LocalAdapters;
@@ -15,8 +14,6 @@ import io.llamafu.engine.LabelChoice.Scoring;
 import io.llamafu.engine.Prompt;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.artifact.ArtifactOptions;
-import io.llamafu.flink.artifact.CacheFolder;
-import io.llamafu.flink.artifact.Location;
 import io.llamafu.flink.options.ChatOptions;
 import io.llamafu.flink.options.LabelOptions;
 import io.llamafu.flink.options.TextList;
@@ -44,7 +41,6 @@ import java.util.Properties;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 
 import static org.apache.flink.util.Preconditions.checkNotNull;
 
@@ -184,55 +180,11 @@ public final class LlamafuOptions implements Serializable {
      *     job fetches them
      */
     public EngineOptions toEngineOptions() {
-        return toEngineOptions(
-                localPath(LlamafuConfigOptions.MODEL.key(), configuration.get(LlamafuConfigOptions.MODEL)),
-                localAdapters(),
-                OptionalInt.empty());
+        return engine().local();
     }
 
-    private LocalAdapters localAdapters() {
-        Optional<Path> folder = configuration
-                .getOptional(LlamafuConfigOptions.ADAPTERS)
-                .map(location -> localPath(LlamafuConfigOptions.ADAPTERS.key(), location));
-        Map<String, Path> files = new HashMap<>();
-        configuration
-                .get(LlamafuConfigOptions.ADAPTERS_FILES)
-                .forEach((name, location) ->
-                        files.put(name, localPath(LlamafuConfigOptions.ADAPTERS_FILES.key(), location)));
-        return new LocalAdapters(folder, files);
-    }
-
-    private static Path localPath(String key, String location) {
-        if (Location.parse(key, location) instanceof Location.Local local) {
-            return local.path();
-        }
-        throw invalid("%s is '%s', which is not on this machine: only a job fetches files.".formatted(key, location));
-    }
-
-    /** Remote adapters are listed at the interval; lookups are cached for less, or the two delays would add up. */
-    private Duration localRefreshInterval() {
-        Duration interval = configuration.get(LlamafuConfigOptions.ADAPTERS_REFRESH_INTERVAL);
-        boolean remote = adapterLocations().anyMatch(Location.Remote.class::isInstance);
-        return remote && interval.compareTo(AdapterCatalog.DEFAULT_REFRESH_INTERVAL) > 0
-                ? AdapterCatalog.DEFAULT_REFRESH_INTERVAL
-                : interval;
-    }
-
-    private Stream<Location> adapterLocations() {
-        return Stream.concat(
-                configuration.contains(LlamafuConfigOptions.ADAPTERS)
-                        ? Stream.of(location(LlamafuConfigOptions.ADAPTERS))
-                        : Stream.empty(),
-                adapterFiles().values().stream());
-    }
-
-    private Map<String, Location> adapterFiles() {
-        Map<String, Location> files = new HashMap<>();
-        configuration
-                .get(LlamafuConfigOptions.ADAPTERS_FILES)
-                .forEach((name, location) ->
-                        files.put(name, Location.parse(LlamafuConfigOptions.ADAPTERS_FILES.key(), location)));
-        return files;
+    private EngineSettings engine() {
+        return new EngineSettings(configuration);
     }
 
     /**
@@ -254,52 +206,7 @@ public final class LlamafuOptions implements Serializable {
     @Internal
     public EngineOptions toEngineOptions(
             Path model, Optional<String> modelDigest, AdapterSource adapters, OptionalInt gpu) {
-        EngineOptions.Builder engine = EngineOptions.builder(model)
-                .adapters(adapters)
-                .engine(configuration.get(LlamafuConfigOptions.ENGINE))
-                .contextSize(configuration.get(LlamafuConfigOptions.CONTEXT_SIZE))
-                .parallelSequences(configuration.get(LlamafuConfigOptions.PARALLEL_SEQUENCES))
-                .batchSize(configuration.get(LlamafuConfigOptions.BATCH_SIZE))
-                .gpuLayers(configuration.get(LlamafuConfigOptions.GPU_LAYERS))
-                .modelLoading(configuration.get(LlamafuConfigOptions.MODEL_LOADING))
-                .packedWeights(configuration.get(LlamafuConfigOptions.PACKED_WEIGHTS))
-                .deterministic(configuration.get(LlamafuConfigOptions.DETERMINISTIC))
-                .memoryBudget(
-                        configuration.get(LlamafuConfigOptions.MEMORY_BUDGET).getBytes())
-                .adapterRefreshInterval(localRefreshInterval())
-                .adapterPreload(preloaded())
-                .loraBatching(configuration.get(LlamafuConfigOptions.LORA_BATCHING))
-                .maxAdaptersPerBatch(configuration.get(LlamafuConfigOptions.MAX_ADAPTERS_PER_BATCH))
-                .prefixSharing(configuration.get(LlamafuConfigOptions.PREFIX_SHARING))
-                .answerMemo(configuration.get(LlamafuConfigOptions.ANSWER_MEMO).getBytes())
-                .idleTimeout(configuration.get(LlamafuConfigOptions.IDLE_TIMEOUT));
-        if (configuration.get(LlamafuConfigOptions.GPU_LAYERS) != 0) {
-            gpu.ifPresent(engine::gpuDevice);
-        }
-        configuration.getOptional(LlamafuConfigOptions.THREADS).ifPresent(engine::threads);
-        modelDigest.ifPresent(engine::modelDigest);
-        configuration
-                .getOptional(LlamafuConfigOptions.ADAPTERS_MEMORY_BUDGET)
-                .map(MemorySize::getBytes)
-                .ifPresent(engine::adapterMemoryBudget);
-        return engine.build();
-    }
-
-    private List<AdapterStack> preloaded() {
-        return configuration.get(LlamafuConfigOptions.ADAPTERS_PRELOAD).stream()
-                .map(LlamafuOptions::preloaded)
-                .toList();
-    }
-
-    private static AdapterStack preloaded(String stack) {
-        try {
-            return AdapterStack.parse(stack);
-        } catch (LlamafuException e) {
-            throw new LlamafuException(
-                    ErrorCode.INVALID_OPTION,
-                    "%s: %s".formatted(LlamafuConfigOptions.ADAPTERS_PRELOAD.key(), e.getMessage()),
-                    e);
-        }
+        return engine().engineOptions(model, modelDigest, adapters, gpu);
     }
 
     /**
@@ -309,22 +216,7 @@ public final class LlamafuOptions implements Serializable {
      */
     @Internal
     public ArtifactOptions artifacts(Path temporaryFolder) {
-        return new ArtifactOptions(
-                location(LlamafuConfigOptions.MODEL),
-                configuration.contains(LlamafuConfigOptions.ADAPTERS)
-                        ? Optional.of(location(LlamafuConfigOptions.ADAPTERS))
-                        : Optional.empty(),
-                adapterFiles(),
-                configuration
-                        .getOptional(LlamafuConfigOptions.CACHE_DIR)
-                        .map(folder -> CacheFolder.at(Path.of(folder)))
-                        .orElse(CacheFolder.in(temporaryFolder)),
-                configuration.get(LlamafuConfigOptions.CACHE_MAX_SIZE).getBytes(),
-                configuration.get(LlamafuConfigOptions.ADAPTERS_REFRESH_INTERVAL));
-    }
-
-    private Location location(ConfigOption<String> option) {
-        return Location.parse(option.key(), configuration.get(option));
+        return engine().artifacts(temporaryFolder);
     }
 
     /** How tokens are chosen. */
