@@ -54,7 +54,7 @@ class SizeTest {
             assertThat(bytes("cache")).isEqualTo(memory.context());
             assertThat(bytes("scratch")).isEqualTo(memory.compute());
             assertThat(bytes("adapters")).isEqualTo(memory.adapters());
-            assertThat(engine.metrics().residentAdapters()).isEqualTo(4);
+            assertThat(engine.metrics().adapters().resident()).isEqualTo(4);
         }
     }
 

@@ -1,52 +1,53 @@
 package io.llamafu.engine;
 
-/**
- * A snapshot of an engine. Counters start when the engine is opened; the other values are current.
- *
- * @param requests requests submitted
- * @param completions requests answered with a text
- * @param errors requests answered with a coded error
- * @param promptTokens prompt tokens prefilled
- * @param cachedPromptTokens prompt tokens taken from earlier prompts; 0 if unknown
- * @param prefixHits prompts that began with such tokens; 0 if unknown
- * @param generatedTokens tokens sampled
- * @param decodeSteps calls of the model
- * @param waitingRequests requests without a sequence slot
- * @param activeSequences sequences being prefilled or decoded
- * @param parallelSequences the most sequences at a time
- * @param reservedCells key-value cells reserved by the active sequences
- * @param usedCells how many of the reserved cells hold a token; 0 if unknown
- * @param contextCells all key-value cells
- * @param residentAdapters adapters in memory
- * @param adapterLoads adapter files loaded
- * @param adapterEvictions adapters evicted from memory; 0 if unknown
- * @param adapterFailures loads that failed; 0 if unknown
- * @param memoHits requests answered from the memo
- * @param adapterBudget the most bytes of adapters in memory; 0 is no limit
- * @param memory bytes in use, by purpose
- */
+/** A snapshot of an engine. Counters start when the engine is opened; the other values are current. */
 public record EngineMetrics(
-        long requests,
-        long completions,
-        long errors,
-        long promptTokens,
-        long cachedPromptTokens,
-        long prefixHits,
-        long generatedTokens,
-        long decodeSteps,
-        int waitingRequests,
-        int activeSequences,
-        int parallelSequences,
-        long reservedCells,
-        long usedCells,
-        long contextCells,
-        int residentAdapters,
-        long adapterLoads,
-        long adapterEvictions,
-        long adapterFailures,
-        long memoHits,
-        long adapterBudget,
-        Memory memory) {
+        Requests requests, Decoding decoding, Sequences sequences, Adapters adapters, Memory memory) {
+
+    /**
+     * What was asked.
+     *
+     * @param submitted all requests
+     * @param completed requests answered with a text
+     * @param failed requests answered with a coded error
+     * @param memoHits requests answered from the memo
+     * @param waiting requests without a sequence slot
+     */
+    public record Requests(long submitted, long completed, long failed, long memoHits, int waiting) {}
+
+    /**
+     * What the model computed.
+     *
+     * @param promptTokens prompt tokens prefilled
+     * @param cachedPromptTokens prompt tokens taken from earlier prompts; 0 if unknown
+     * @param prefixHits prompts that began with such tokens; 0 if unknown
+     * @param generatedTokens tokens sampled
+     * @param steps calls of the model; 0 if unknown
+     */
+    public record Decoding(
+            long promptTokens, long cachedPromptTokens, long prefixHits, long generatedTokens, long steps) {}
+
+    /**
+     * The slots and their key-value cells.
+     *
+     * @param active sequences being prefilled or decoded
+     * @param most the most sequences at a time
+     * @param reservedCells cells reserved by the active sequences
+     * @param usedCells how many of the reserved cells hold a token; 0 if unknown
+     * @param contextCells all cells
+     */
+    public record Sequences(int active, int most, long reservedCells, long usedCells, long contextCells) {}
+
+    /**
+     * The adapters in memory.
+     *
+     * @param resident how many there are
+     * @param loads files loaded
+     * @param evictions adapters evicted; 0 if unknown
+     * @param failures loads that failed; 0 if unknown
+     * @param budget the most bytes they may take; 0 is no limit
+     */
+    public record Adapters(int resident, long loads, long evictions, long failures, long budget) {}
 
     /**
      * Bytes by purpose.

@@ -80,7 +80,7 @@ final class EngineRegistry {
                 return hostBytes();
             }
             EngineMetrics metrics = open.metrics();
-            long missing = metrics.adapterBudget() - metrics.memory().adapters();
+            long missing = metrics.adapters().budget() - metrics.memory().adapters();
             return hostBytes() + Math.max(0, missing);
         }
 

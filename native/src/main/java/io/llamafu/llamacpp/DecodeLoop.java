@@ -351,26 +351,30 @@ final class DecodeLoop {
     EngineMetrics metrics(AdapterCache adapters, long memoHits) {
         int active = activeSequences;
         return new EngineMetrics(
-                openRequests.submittedCount(),
-                openRequests.completedCount(),
-                openRequests.failedCount(),
-                promptTokens.get(),
-                cachedPromptTokens.get(),
-                prefixHits.get(),
-                generatedTokens.get(),
-                decodeSteps.get(),
-                Math.max(0, openRequests.count() - active),
-                active,
-                options.parallelSequences(),
-                (long) active * maxSequenceTokens,
-                usedCells,
-                (long) options.parallelSequences() * maxSequenceTokens,
-                adapters.residentCount(),
-                adapters.loadCount(),
-                adapters.evictionCount(),
-                adapters.failureCount(),
-                memoHits,
-                adapters.budget(),
+                new EngineMetrics.Requests(
+                        openRequests.submittedCount(),
+                        openRequests.completedCount(),
+                        openRequests.failedCount(),
+                        memoHits,
+                        Math.max(0, openRequests.count() - active)),
+                new EngineMetrics.Decoding(
+                        promptTokens.get(),
+                        cachedPromptTokens.get(),
+                        prefixHits.get(),
+                        generatedTokens.get(),
+                        decodeSteps.get()),
+                new EngineMetrics.Sequences(
+                        active,
+                        options.parallelSequences(),
+                        (long) active * maxSequenceTokens,
+                        usedCells,
+                        (long) options.parallelSequences() * maxSequenceTokens),
+                new EngineMetrics.Adapters(
+                        adapters.residentCount(),
+                        adapters.loadCount(),
+                        adapters.evictionCount(),
+                        adapters.failureCount(),
+                        adapters.budget()),
                 new EngineMetrics.Memory(memory.model(), memory.context(), memory.compute(), adapters.residentBytes()));
     }
 }

@@ -97,12 +97,12 @@ interface AnswerContract extends EngineUnderTest {
             failure(fresh.submit(CompletionRequest.of("", MEDICAL)));
 
             EngineMetrics metrics = fresh.metrics();
-            assertThat(metrics.requests()).isEqualTo(2);
-            assertThat(metrics.completions()).isEqualTo(1);
-            assertThat(metrics.errors()).isEqualTo(1);
-            assertThat(metrics.promptTokens()).isEqualTo(answer.promptTokens());
-            assertThat(metrics.generatedTokens()).isEqualTo(answer.generatedTokens());
-            assertThat(metrics.contextCells()).isEqualTo(16L * 512);
+            assertThat(metrics.requests().submitted()).isEqualTo(2);
+            assertThat(metrics.requests().completed()).isEqualTo(1);
+            assertThat(metrics.requests().failed()).isEqualTo(1);
+            assertThat(metrics.decoding().promptTokens()).isEqualTo(answer.promptTokens());
+            assertThat(metrics.decoding().generatedTokens()).isEqualTo(answer.generatedTokens());
+            assertThat(metrics.sequences().contextCells()).isEqualTo(16L * 512);
             assertThat(metrics.memory().model()).isGreaterThan(800_000);
             assertThat(metrics.memory().context()).isGreaterThan(1_000_000);
         }
@@ -189,8 +189,8 @@ interface AnswerContract extends EngineUnderTest {
                 CompletionResult answer = answers.get(i).get(3, TimeUnit.MINUTES);
                 exact += answer.text().equals(sample.get(i).expected()) ? 1 : 0;
             }
-            assertThat(fresh.metrics().activeSequences()).isZero();
-            assertThat(fresh.metrics().completions()).isEqualTo(sample.size());
+            assertThat(fresh.metrics().sequences().active()).isZero();
+            assertThat(fresh.metrics().requests().completed()).isEqualTo(sample.size());
         }
         assertThat(exact).isGreaterThanOrEqualTo((int) Math.floor(sample.size() * 0.9966));
     }

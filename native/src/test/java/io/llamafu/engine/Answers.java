@@ -44,6 +44,8 @@ public final class Answers {
     }
 
     static void awaitActive(InferenceEngine engine, int sequences) throws Exception {
-        Await.until(sequences + " active sequences", () -> engine.metrics().activeSequences() == sequences);
+        Await.until(
+                sequences + " active sequences",
+                () -> engine.metrics().sequences().active() == sequences);
     }
 }

@@ -48,11 +48,11 @@ interface MemoContract extends EngineUnderTest {
             });
             assertThat(later.isRemembered()).isTrue();
             assertThat(later.text()).isEqualTo(first.text());
-            Await.until("all are counted", () -> engine.metrics().completions() == 21);
+            Await.until("all are counted", () -> engine.metrics().requests().completed() == 21);
             EngineMetrics metrics = engine.metrics();
-            assertThat(metrics.memoHits()).isEqualTo(20);
-            assertThat(metrics.generatedTokens()).isEqualTo(first.generatedTokens());
-            assertThat(metrics.promptTokens()).isEqualTo(first.promptTokens());
+            assertThat(metrics.requests().memoHits()).isEqualTo(20);
+            assertThat(metrics.decoding().generatedTokens()).isEqualTo(first.generatedTokens());
+            assertThat(metrics.decoding().promptTokens()).isEqualTo(first.promptTokens());
         }
     }
 

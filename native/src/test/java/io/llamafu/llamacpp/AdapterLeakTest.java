@@ -78,7 +78,7 @@ class AdapterLeakTest {
             loadAndUnload(engine, WARM_UP_CYCLES);
             long before = OwnJvm.residentBytes();
             loadAndUnload(engine, cycles);
-            long loads = engine.metrics().adapterLoads();
+            long loads = engine.metrics().adapters().loads();
             assertThat(loads).isEqualTo(WARM_UP_CYCLES + cycles);
             System.out.println(OwnJvm.residentBytes() - before);
         }

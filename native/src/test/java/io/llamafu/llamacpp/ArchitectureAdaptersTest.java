@@ -270,9 +270,9 @@ class ArchitectureAdaptersTest {
             CompletionResult ofTheFirst = RandomAnswers.ask(engine, PROMPT, "first", tokens);
             CompletionResult ofTheSecond = RandomAnswers.ask(engine, PROMPT, "second", tokens);
             assertThat(ofTheFirst.text()).isNotEqualTo(ofTheSecond.text());
-            long before = engine.metrics().generatedTokens();
+            long before = engine.metrics().decoding().generatedTokens();
             CompletableFuture<CompletionResult> old = RandomAnswers.submit(engine, PROMPT, "swapped", tokens);
-            Await.until("its first token", () -> engine.metrics().generatedTokens() > before);
+            Await.until("its first token", () -> engine.metrics().decoding().generatedTokens() > before);
 
             publish(second);
             CompletableFuture<CompletionResult> next = RandomAnswers.submit(engine, PROMPT, "swapped", tokens);

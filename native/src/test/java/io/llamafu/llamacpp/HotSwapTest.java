@@ -196,7 +196,7 @@ class HotSwapTest {
                 .singleElement()
                 .satisfies(adapter ->
                         assertThat(adapter.digest()).contains(current.get(0).digest()));
-        assertThat(engine.metrics().adapterLoads()).isGreaterThan(10);
+        assertThat(engine.metrics().adapters().loads()).isGreaterThan(10);
     }
 
     private static long residentVersions(InferenceEngine engine) {

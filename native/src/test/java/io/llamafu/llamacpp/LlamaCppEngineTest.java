@@ -141,8 +141,8 @@ class LlamaCppEngineTest extends EngineContractTest {
                 }
             }
             EngineMetrics metrics = small.metrics();
-            assertThat(metrics.residentAdapters()).isLessThanOrEqualTo(2);
-            assertThat(metrics.adapterLoads()).isGreaterThan(5);
+            assertThat(metrics.adapters().resident()).isLessThanOrEqualTo(2);
+            assertThat(metrics.adapters().loads()).isGreaterThan(5);
             assertThat(metrics.memory().adapters()).isBetween(60_000L, 160_000L);
 
             assertThat(failure(small.submit(CompletionRequest.of(PROMPT, AdapterStack.parse("medical+legal+formal"))))
@@ -196,8 +196,8 @@ class LlamaCppEngineTest extends EngineContractTest {
             CompletionResult answer = answer(fresh, CompletionRequest.of(PROMPT, MEDICAL));
 
             EngineMetrics metrics = fresh.metrics();
-            assertThat(metrics.decodeSteps()).isEqualTo(answer.generatedTokens());
-            assertThat(metrics.residentAdapters()).isEqualTo(1);
+            assertThat(metrics.decoding().steps()).isEqualTo(answer.generatedTokens());
+            assertThat(metrics.adapters().resident()).isEqualTo(1);
             assertThat(metrics.memory().adapters()).isBetween(70_000L, 90_000L);
         }
     }
@@ -211,7 +211,7 @@ class LlamaCppEngineTest extends EngineContractTest {
                 CompletionRequest.of(PROMPT, MEDICAL).withSampling(endless).withMaxTokens(400);
         List<CompletableFuture<CompletionResult>> answers =
                 Stream.generate(() -> fresh.submit(request)).limit(32).toList();
-        Await.until("steps", () -> fresh.metrics().decodeSteps() > 3);
+        Await.until("steps", () -> fresh.metrics().decoding().steps() > 3);
         assertThat(answers).noneMatch(CompletableFuture::isDone);
         return fresh;
     }

@@ -45,7 +45,7 @@ class ManyAdaptersTest {
             EngineMetrics.Memory memory = engine.metrics().memory();
             SharedEngines.reserve(SharedEngines.bytesLeftFor(TinyModel.options().build()) - left);
             try (InferenceEngine other = LlamaCppEngine.open(TinyModel.options().build())) {
-                assertThat(other.metrics().adapterBudget()).isEqualTo((left - memory.total()) / 2);
+                assertThat(other.metrics().adapters().budget()).isEqualTo((left - memory.total()) / 2);
             }
         }
     }
@@ -54,7 +54,7 @@ class ManyAdaptersTest {
     void zeroIsNoLimit() {
         try (InferenceEngine engine =
                 LlamaCppEngine.open(TinyModel.options().adapterMemoryBudget(0).build())) {
-            assertThat(engine.metrics().adapterBudget()).isZero();
+            assertThat(engine.metrics().adapters().budget()).isZero();
         }
     }
 
@@ -64,7 +64,7 @@ class ManyAdaptersTest {
         SharedEngines.reserve(Long.MAX_VALUE / 2);
         try (InferenceEngine engine =
                 LlamaCppEngine.open(TinyModel.options().adapters(folder).build())) {
-            assertThat(engine.metrics().adapterBudget()).isEqualTo(LEAST_BUDGET);
+            assertThat(engine.metrics().adapters().budget()).isEqualTo(LEAST_BUDGET);
             String expected = answer(engine, 0).join().text();
             for (int first = 0; first < ADAPTERS; first += AT_A_TIME) {
                 List<CompletableFuture<CompletionResult>> answers = new ArrayList<>();
@@ -76,8 +76,8 @@ class ManyAdaptersTest {
                 }
                 assertThat(engine.metrics().memory().adapters()).isLessThanOrEqualTo(LEAST_BUDGET);
             }
-            assertThat(engine.metrics().adapterLoads()).isEqualTo(ADAPTERS);
-            assertThat(engine.metrics().adapterEvictions()).isPositive();
+            assertThat(engine.metrics().adapters().loads()).isEqualTo(ADAPTERS);
+            assertThat(engine.metrics().adapters().evictions()).isPositive();
         }
     }
 

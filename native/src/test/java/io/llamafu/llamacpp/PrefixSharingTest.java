@@ -83,7 +83,7 @@ class PrefixSharingTest {
                     tokens += sharing ? answer.promptTokens() : 0;
                     assertThat(sharing || answer.cachedPromptTokens() == 0).isTrue();
                 }
-                assertThat(engine.metrics().prefixHits() > 0).isEqualTo(sharing);
+                assertThat(engine.metrics().decoding().prefixHits() > 0).isEqualTo(sharing);
             }
         }
         for (List<String> same : answers.values()) {
@@ -143,8 +143,9 @@ class PrefixSharingTest {
             }
             EngineMetrics metrics = engine.metrics();
             assertThat(cachedByAll).isEqualTo(15);
-            assertThat(metrics.prefixHits()).isEqualTo(15);
-            assertThat(metrics.cachedPromptTokens()).isGreaterThan(metrics.promptTokens());
+            assertThat(metrics.decoding().prefixHits()).isEqualTo(15);
+            assertThat(metrics.decoding().cachedPromptTokens())
+                    .isGreaterThan(metrics.decoding().promptTokens());
         }
     }
 

@@ -139,8 +139,9 @@ class SpoiledCellsTest {
                 for (int i = 0; i < SLOTS; i++) {
                     spoiled.add(engine.submit(CompletionRequest.of(i + prompt, TOO_STRONG)));
                 }
-                long steps = engine.metrics().decodeSteps();
-                Await.until("half of the prompts", () -> engine.metrics().decodeSteps() > steps + 15);
+                long steps = engine.metrics().decoding().steps();
+                Await.until(
+                        "half of the prompts", () -> engine.metrics().decoding().steps() > steps + 15);
                 spoiled.forEach(answer -> answer.cancel(false));
             }
 

@@ -89,7 +89,12 @@ public abstract class StubEngine implements InferenceEngine {
 
     /** 16 sequences, none of them active. */
     protected static EngineMetrics metrics(long adapterBudget, Memory memory) {
-        return new EngineMetrics(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, adapterBudget, memory);
+        return new EngineMetrics(
+                new EngineMetrics.Requests(0, 0, 0, 0, 0),
+                new EngineMetrics.Decoding(0, 0, 0, 0, 0),
+                new EngineMetrics.Sequences(0, 16, 0, 0, 0),
+                new EngineMetrics.Adapters(0, 0, 0, 0, adapterBudget),
+                memory);
     }
 
     @Override

@@ -371,9 +371,10 @@ class CompletionJobIT {
         env.execute();
 
         EngineMetrics metrics = leases.engines().get(0).metrics();
-        assertThat(metrics.decodeSteps()).isBetween(1L, tokens - 1L);
+        assertThat(metrics.decoding().steps()).isBetween(1L, tokens - 1L);
         Await.until(
-                "no active sequence", () -> leases.engines().get(0).metrics().activeSequences() == 0);
+                "no active sequence",
+                () -> leases.engines().get(0).metrics().sequences().active() == 0);
         assertThat(sink.committed()).hasSize(16).allSatisfy(completion -> assertThat(completion.getErrorCode())
                 .isEqualTo("DEADLINE_EXCEEDED"));
     }
@@ -395,7 +396,8 @@ class CompletionJobIT {
                 .isInstanceOf(ExecutionException.class);
         assertThat(job.getJobStatus().get()).isEqualTo(JobStatus.CANCELED);
         Await.until(
-                "no active sequence", () -> leases.engines().get(0).metrics().activeSequences() == 0);
+                "no active sequence",
+                () -> leases.engines().get(0).metrics().sequences().active() == 0);
     }
 
     @Test

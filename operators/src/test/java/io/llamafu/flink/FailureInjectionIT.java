@@ -120,10 +120,11 @@ class FailureInjectionIT {
                 yield toTheEngine(leases);
             }
             case WHILE_QUEUED ->
-                afterSubmit(engine -> engine.metrics().waitingRequests() > SEQUENCES, engine -> fail());
-            case WHILE_DECODING -> afterSubmit(engine -> engine.metrics().activeSequences() > 0, engine -> fail());
+                afterSubmit(engine -> engine.metrics().requests().waiting() > SEQUENCES, engine -> fail());
+            case WHILE_DECODING ->
+                afterSubmit(engine -> engine.metrics().sequences().active() > 0, engine -> fail());
             case ENGINE_LOST_WHILE_DECODING ->
-                afterSubmit(engine -> engine.metrics().activeSequences() > 0, InferenceEngine::close);
+                afterSubmit(engine -> engine.metrics().sequences().active() > 0, InferenceEngine::close);
             case AFTER_COMPLETION_BEFORE_EMIT -> {
                 // Answers behind the first record wait for it, and are in the checkpoint as requests.
                 String first = Notes.text(0);

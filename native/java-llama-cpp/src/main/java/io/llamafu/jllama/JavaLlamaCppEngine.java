@@ -414,26 +414,20 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
     public EngineMetrics metrics() {
         int active = options.parallelSequences() - freeSlots.size();
         return new EngineMetrics(
-                openRequests.submittedCount(),
-                openRequests.completedCount(),
-                openRequests.failedCount(),
-                promptTokens.sum(),
-                0,
-                0,
-                generatedTokens.sum(),
-                0,
-                Math.max(0, openRequests.count() - active),
-                active,
-                options.parallelSequences(),
-                (long) active * sequenceTokens,
-                0,
-                (long) options.parallelSequences() * sequenceTokens,
-                model.adapterCount(),
-                model.adapterLoads(),
-                0,
-                0,
-                memo.hits(),
-                adapterBudget,
+                new EngineMetrics.Requests(
+                        openRequests.submittedCount(),
+                        openRequests.completedCount(),
+                        openRequests.failedCount(),
+                        memo.hits(),
+                        Math.max(0, openRequests.count() - active)),
+                new EngineMetrics.Decoding(promptTokens.sum(), 0, 0, generatedTokens.sum(), 0),
+                new EngineMetrics.Sequences(
+                        active,
+                        options.parallelSequences(),
+                        (long) active * sequenceTokens,
+                        0,
+                        (long) options.parallelSequences() * sequenceTokens),
+                new EngineMetrics.Adapters(model.adapterCount(), model.adapterLoads(), 0, 0, adapterBudget),
                 memory(model.adapterBytes()));
     }
 

@@ -61,22 +61,32 @@ final class CompletionMetrics {
     }
 
     private static void registerEngine(MetricGroup group, Supplier<InferenceEngine> engine) {
-        gauge(group, "activeSequences", engine, EngineMetrics::activeSequences);
-        gauge(group, "parallelSequences", engine, EngineMetrics::parallelSequences);
-        gauge(group, "batchFill", engine, metrics -> share(metrics.activeSequences(), metrics.parallelSequences()));
-        gauge(group, "waitingRequests", engine, EngineMetrics::waitingRequests);
-        gauge(group, "reservedCells", engine, EngineMetrics::reservedCells);
-        gauge(group, "usedCells", engine, EngineMetrics::usedCells);
-        gauge(group, "contextCells", engine, EngineMetrics::contextCells);
-        gauge(group, "contextUse", engine, metrics -> share(metrics.usedCells(), metrics.contextCells()));
-        gauge(group, "decodeSteps", engine, EngineMetrics::decodeSteps);
-        gauge(group, "cachedPromptTokens", engine, EngineMetrics::cachedPromptTokens);
-        gauge(group, "prefixHits", engine, EngineMetrics::prefixHits);
-        gauge(group, "memoHits", engine, EngineMetrics::memoHits);
-        gauge(group, "residentAdapters", engine, EngineMetrics::residentAdapters);
-        gauge(group, "adapterLoads", engine, EngineMetrics::adapterLoads);
-        gauge(group, "adapterEvictions", engine, EngineMetrics::adapterEvictions);
-        gauge(group, "adapterFailures", engine, EngineMetrics::adapterFailures);
+        gauge(group, "activeSequences", engine, metrics -> metrics.sequences().active());
+        gauge(group, "parallelSequences", engine, metrics -> metrics.sequences().most());
+        gauge(
+                group,
+                "batchFill",
+                engine,
+                metrics ->
+                        share(metrics.sequences().active(), metrics.sequences().most()));
+        gauge(group, "waitingRequests", engine, metrics -> metrics.requests().waiting());
+        gauge(group, "reservedCells", engine, metrics -> metrics.sequences().reservedCells());
+        gauge(group, "usedCells", engine, metrics -> metrics.sequences().usedCells());
+        gauge(group, "contextCells", engine, metrics -> metrics.sequences().contextCells());
+        gauge(
+                group,
+                "contextUse",
+                engine,
+                metrics -> share(
+                        metrics.sequences().usedCells(), metrics.sequences().contextCells()));
+        gauge(group, "decodeSteps", engine, metrics -> metrics.decoding().steps());
+        gauge(group, "cachedPromptTokens", engine, metrics -> metrics.decoding().cachedPromptTokens());
+        gauge(group, "prefixHits", engine, metrics -> metrics.decoding().prefixHits());
+        gauge(group, "memoHits", engine, metrics -> metrics.requests().memoHits());
+        gauge(group, "residentAdapters", engine, metrics -> metrics.adapters().resident());
+        gauge(group, "adapterLoads", engine, metrics -> metrics.adapters().loads());
+        gauge(group, "adapterEvictions", engine, metrics -> metrics.adapters().evictions());
+        gauge(group, "adapterFailures", engine, metrics -> metrics.adapters().failures());
         // A separate object per operator, because Flink reports an object that is registered twice only under its last
         // name.
         gauge(group, "modelLoads", engine, metrics -> SharedEngines.openedEngines());
@@ -84,7 +94,7 @@ final class CompletionMetrics {
         gauge(group, "contextBytes", engine, metrics -> metrics.memory().context());
         gauge(group, "computeBytes", engine, metrics -> metrics.memory().compute());
         gauge(group, "adapterBytes", engine, metrics -> metrics.memory().adapters());
-        gauge(group, "adapterBudgetBytes", engine, EngineMetrics::adapterBudget);
+        gauge(group, "adapterBudgetBytes", engine, metrics -> metrics.adapters().budget());
     }
 
     private static double share(long part, long whole) {

@@ -76,9 +76,11 @@ public final class EnginePrefetch implements AdapterPrefetch {
 
     /** An estimate before the files are read, because the adapters of a job are mostly of similar size. */
     private static boolean hasRoom(AdapterStack stack, EngineMetrics metrics) {
-        long budget = metrics.adapterBudget();
+        long budget = metrics.adapters().budget();
         long taken = metrics.memory().adapters();
-        long each = metrics.residentAdapters() == 0 ? 0 : taken / metrics.residentAdapters();
+        long each = metrics.adapters().resident() == 0
+                ? 0
+                : taken / metrics.adapters().resident();
         return budget > 0 && taken + each * stack.entries().size() <= budget;
     }
 }

@@ -8,7 +8,6 @@ import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.CompletionResult.Timings;
 import io.llamafu.engine.EngineMetrics;
-import io.llamafu.engine.EngineMetrics.Memory;
 import io.llamafu.engine.FinishReason;
 import io.llamafu.engine.ModelChat;
 import io.llamafu.engine.Prompt;
@@ -126,27 +125,11 @@ final class ScriptedEngine extends StubEngine {
     @Override
     public EngineMetrics metrics() {
         return new EngineMetrics(
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                50,
-                4,
-                2,
-                16,
-                100,
-                64,
-                8192,
-                3,
-                6,
-                2,
-                1,
-                9,
-                adapterBudget,
-                new Memory(1000, 200, 30, 5));
+                new EngineMetrics.Requests(0, 0, 0, 9, 4),
+                new EngineMetrics.Decoding(0, 0, 0, 0, 50),
+                new EngineMetrics.Sequences(2, 16, 100, 64, 8192),
+                new EngineMetrics.Adapters(3, 6, 2, 1, adapterBudget),
+                new EngineMetrics.Memory(1000, 200, 30, 5));
     }
 
     @Override

@@ -172,6 +172,6 @@ final class AdapterChurnBenchmark implements Callable<Integer> {
         double seconds = (System.nanoTime() - start) / NANOS_PER_SECOND;
         return new Round(
                 count * (double) TOKENS / seconds,
-                (engine.metrics().adapterLoads() - before.adapterLoads()) / (double) count);
+                (engine.metrics().adapters().loads() - before.adapters().loads()) / (double) count);
     }
 }

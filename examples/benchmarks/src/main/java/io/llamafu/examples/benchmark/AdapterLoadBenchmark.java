@@ -229,12 +229,12 @@ final class AdapterLoadBenchmark implements Callable<Integer> {
     /** From the first steps, which prefill, until the first answer is complete. */
     private static List<Double> watch(InferenceEngine engine, List<CompletableFuture<CompletionResult>> answers) {
         List<Double> millis = new ArrayList<>();
-        long start = engine.metrics().decodeSteps();
+        long start = engine.metrics().decoding().steps();
         long seen = start;
         long last = System.nanoTime();
         while (answers.stream().noneMatch(CompletableFuture::isDone)) {
             LockSupport.parkNanos(POLL_NANOS);
-            long steps = engine.metrics().decodeSteps();
+            long steps = engine.metrics().decoding().steps();
             if (steps != seen) {
                 long now = System.nanoTime();
                 if (seen - start >= FIRST_STEPS) {

@@ -96,13 +96,17 @@ final class CancelBenchmark implements Callable<Integer> {
     private static Times cancelBusy(JobClient job, InferenceEngine engine) throws Exception {
         await("all sequences are busy and records wait", BUSY_TIMEOUT, () -> {
             EngineMetrics metrics = engine.metrics();
-            return metrics.activeSequences() == metrics.parallelSequences() && metrics.waitingRequests() > 0;
+            return metrics.sequences().active() == metrics.sequences().most()
+                    && metrics.requests().waiting() > 0;
         });
         long start = System.nanoTime();
         job.cancel().get();
         awaitCancelled(job);
         double cancelled = (System.nanoTime() - start) / NANOS_PER_MILLI;
-        await("no sequence is decoded", FREE_TIMEOUT, () -> engine.metrics().activeSequences() == 0);
+        await(
+                "no sequence is decoded",
+                FREE_TIMEOUT,
+                () -> engine.metrics().sequences().active() == 0);
         return new Times(cancelled, (System.nanoTime() - start) / NANOS_PER_MILLI);
     }
 
