@@ -50,6 +50,27 @@ LLAMAFU_INLINE V load_f16(const uint16_t * p) {
 #if defined(__x86_64__)
 
 #undef LLAMAFU_TARGET
+#define LLAMAFU_TARGET __attribute__((target("avx2")))
+
+/// Vectors H of 16-bit values, in H_LANES lanes of eight. AVX-512F has no shuffles of them, so both sets use these.
+namespace llamafu::simd::halves {
+
+constexpr int H_LANES = 2;
+using H = uint16_t __attribute__((vector_size(32)));
+
+/// The lanes are `stride` bytes apart.
+LLAMAFU_INLINE H load_lanes(const uint16_t * p, size_t stride) {
+    const char * second = reinterpret_cast<const char *>(p) + stride;
+    const __m256i first = _mm256_castsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));
+    return reinterpret_cast<H>(_mm256_inserti128_si256(first, _mm_loadu_si128(reinterpret_cast<const __m128i *>(second)), 1));
+}
+LLAMAFU_INLINE void store(uint16_t * p, H h) { _mm256_storeu_si256(reinterpret_cast<__m256i *>(p), reinterpret_cast<__m256i>(h)); }
+LLAMAFU_INLINE H low(H a, H b) { return reinterpret_cast<H>(_mm256_unpacklo_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b))); }
+LLAMAFU_INLINE H high(H a, H b) { return reinterpret_cast<H>(_mm256_unpackhi_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b))); }
+
+} // namespace llamafu::simd::halves
+
+#undef LLAMAFU_TARGET
 #define LLAMAFU_TARGET LLAMAFU_TARGET_AVX2
 
 namespace llamafu::simd::avx2 {
@@ -83,6 +104,13 @@ LLAMAFU_INLINE V load_bf16(const uint16_t * p) {
 LLAMAFU_INLINE V load_i8(const int8_t * p) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p))));
 }
+
+using halves::H;
+using halves::H_LANES;
+using halves::high;
+using halves::load_lanes;
+using halves::low;
+using halves::store;
 
 #include "simd.inc"
 
@@ -118,6 +146,13 @@ LLAMAFU_INLINE V load_bf16(const uint16_t * p) {
 LLAMAFU_INLINE V load_i8(const int8_t * p) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p))));
 }
+
+using halves::H;
+using halves::H_LANES;
+using halves::high;
+using halves::load_lanes;
+using halves::low;
+using halves::store;
 
 #include "simd.inc"
 
