@@ -195,7 +195,6 @@ is_up_to_date() {
     for file in "${levels[@]/#/$resource_dir/}"; do
         [[ -f $file/libllamafu.so && -f $file/build.properties ]] || return 1
     done
-    ((${#cross_options[@]} == 0)) || return 0
     for file in lora_parity split_parity stack_parity packed_parity packed_perplexity host_products; do
         [[ -f $build_dir/cmake/$file ]] || return 1
     done
@@ -304,7 +303,7 @@ provide_llama_cpp() {
 # ---- Stage 2: libllamafu.so -------------------------------------------------------------------------------------------
 
 build_library() {
-    local cmake_dir=$build_dir/cmake test_level=
+    local cmake_dir=$build_dir/cmake test_level=$lowest # which an emulator can run
     ((${#cross_options[@]})) || test_level=$(best_usable_level)
     say "compiling and linking libllamafu.so (log: $log)"
     # CMake refuses a build folder that moved, as when a clone is copied.

@@ -8,9 +8,9 @@
 
 namespace llamafu {
 
-#if defined(__x86_64__)
-
 namespace {
+
+#if defined(__x86_64__)
 
 namespace avx2 {
 
@@ -38,23 +38,35 @@ constexpr int VALUES = 4;
 
 } // namespace avx512
 
+#elif defined(__aarch64__)
+
+namespace neon {
+
+using namespace simd::neon;
+constexpr int TILE = 4;
+constexpr int SCORES = 4;
+constexpr int VALUES = 4;
+
+#define LLAMAFU_TARGET LLAMAFU_TARGET_NEON
+#include "attention_kernels.inc"
+#undef LLAMAFU_TARGET
+
+} // namespace neon
+
+#endif
+
 } // namespace
 
 const AttentionKernels & attention_kernels(CpuLevel level) {
     switch (level) {
+#if defined(__x86_64__)
         case CpuLevel::avx512: return avx512::kernels;
         case CpuLevel::avx2: return avx2::kernels;
-        case CpuLevel::plain: break;
-    }
-    GGML_ABORT("no attention kernels for this level");
-}
-
-#else
-
-const AttentionKernels & attention_kernels(CpuLevel) {
-    GGML_ABORT("no attention kernels for this machine");
-}
-
+#elif defined(__aarch64__)
+        case CpuLevel::neon: return neon::kernels;
 #endif
+        default: GGML_ABORT("no attention kernels for this level");
+    }
+}
 
 } // namespace llamafu

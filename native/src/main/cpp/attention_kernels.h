@@ -42,7 +42,7 @@ struct AttentionKernels {
     void (*attend)(const AttentionTask & task, float * scratch);
 };
 
-/// The kernels of a level from avx2 on, which must not be above best_cpu_level().
+/// The kernels of a level other than `plain`, which this machine must support.
 const AttentionKernels & attention_kernels(CpuLevel level);
 
 } // namespace llamafu

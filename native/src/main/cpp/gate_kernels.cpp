@@ -6,9 +6,9 @@
 
 namespace llamafu {
 
-#if defined(__x86_64__)
-
 namespace {
+
+#if defined(__x86_64__)
 
 namespace avx2 {
 
@@ -30,23 +30,32 @@ using namespace simd::avx512;
 
 } // namespace avx512
 
+#elif defined(__aarch64__)
+
+namespace neon {
+
+using namespace simd::neon;
+
+#define LLAMAFU_TARGET LLAMAFU_TARGET_NEON
+#include "gate_kernels.inc"
+#undef LLAMAFU_TARGET
+
+} // namespace neon
+
+#endif
+
 } // namespace
 
 GateKernel gate_kernel(CpuLevel level) {
     switch (level) {
+#if defined(__x86_64__)
         case CpuLevel::avx512: return avx512::gate_values;
         case CpuLevel::avx2: return avx2::gate_values;
-        case CpuLevel::plain: break;
-    }
-    GGML_ABORT("no gate kernel for this level");
-}
-
-#else
-
-GateKernel gate_kernel(CpuLevel) {
-    GGML_ABORT("no gate kernel for this machine");
-}
-
+#elif defined(__aarch64__)
+        case CpuLevel::neon: return neon::gate_values;
 #endif
+        default: GGML_ABORT("no gate kernel for this level");
+    }
+}
 
 } // namespace llamafu

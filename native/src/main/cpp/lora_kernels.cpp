@@ -64,6 +64,19 @@ constexpr int X_ROWS = 4;
 
 } // namespace avx512
 
+#elif defined(__aarch64__)
+
+namespace neon {
+
+using namespace simd::neon;
+constexpr int X_ROWS = 4;
+
+#define LLAMAFU_TARGET LLAMAFU_TARGET_NEON
+#include "lora_kernels.inc"
+#undef LLAMAFU_TARGET
+
+} // namespace neon
+
 #endif
 
 } // namespace
@@ -72,30 +85,39 @@ bool lora_kernels_read(ggml_type type) {
     return type == GGML_TYPE_F32 || type == GGML_TYPE_F16 || type == GGML_TYPE_BF16 || type == GGML_TYPE_Q8_0;
 }
 
-CpuLevel best_cpu_level() {
+bool has_cpu_level(CpuLevel level) {
+    switch (level) {
+        case CpuLevel::plain: return true;
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f")) {
-        return CpuLevel::avx512;
-    }
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
-        return CpuLevel::avx2;
-    }
+        case CpuLevel::avx2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+        case CpuLevel::avx512: return __builtin_cpu_supports("avx512f");
+#elif defined(__aarch64__)
+        case CpuLevel::neon: return true;
 #endif
+        default: return false;
+    }
+}
+
+CpuLevel best_cpu_level() {
+    for (CpuLevel level : { CpuLevel::avx512, CpuLevel::avx2, CpuLevel::neon }) {
+        if (has_cpu_level(level)) {
+            return level;
+        }
+    }
     return CpuLevel::plain;
 }
 
 const LoraKernels & lora_kernels(CpuLevel level) {
     switch (level) {
-#if defined(__x86_64__)
-        case CpuLevel::avx512: return avx512::kernels;
-        case CpuLevel::avx2: return avx2::kernels;
-#else
-        case CpuLevel::avx512:
-        case CpuLevel::avx2:
-#endif
         case CpuLevel::plain: return plain::kernels;
+#if defined(__x86_64__)
+        case CpuLevel::avx2: return avx2::kernels;
+        case CpuLevel::avx512: return avx512::kernels;
+#elif defined(__aarch64__)
+        case CpuLevel::neon: return neon::kernels;
+#endif
+        default: GGML_ABORT("no LoRA kernels for this level");
     }
-    GGML_ABORT("unknown CPU level");
 }
 
 } // namespace llamafu

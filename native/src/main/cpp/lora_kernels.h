@@ -7,8 +7,8 @@
 
 namespace llamafu {
 
-/// Instruction sets the kernels are compiled for; `plain` is portable vector code (SSE2, NEON, ...).
-enum class CpuLevel { plain, avx2, avx512 };
+/// Instruction sets the kernels are compiled for; `plain` is portable vector code (SSE2).
+enum class CpuLevel { plain, neon, avx2, avx512 };
 
 /// A LoRA factor as ggml lays it out: `rows` rows of `columns` weights each.
 struct Matrix {
@@ -35,7 +35,7 @@ struct Rows {
     float * row(int64_t i) const { return reinterpret_cast<float *>(data + index[i] * stride); }
 };
 
-/// Those of avx2 and avx512 give the same bits.
+/// Those of every level but `plain` give the same bits.
 struct LoraKernels {
     /// t[i][j] = scales[i] * factor * (row j of a) . (row i of x), for first <= j < last; t has a.rows columns.
     void (*project)(const Matrix & a, float factor, const Rows & x, float * t, int64_t first, int64_t last);
@@ -50,10 +50,13 @@ struct LoraKernels {
 /// True for the weight types that the kernels read: F32, F16, BF16 and Q8_0.
 bool lora_kernels_read(ggml_type type);
 
+/// Whether this machine supports a level.
+bool has_cpu_level(CpuLevel level);
+
 /// The best level that this machine supports.
 CpuLevel best_cpu_level();
 
-/// The kernels of a level, which must not be above best_cpu_level().
+/// The kernels of a level, which this machine must support.
 const LoraKernels & lora_kernels(CpuLevel level);
 
 } // namespace llamafu

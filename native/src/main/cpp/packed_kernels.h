@@ -9,7 +9,7 @@
 namespace llamafu {
 
 /// Instruction sets with packed kernels.
-enum class PackedLevel { none, avx2, avx2_vnni, avx512_vnni };
+enum class PackedLevel { none, avx2, avx2_vnni, avx512_vnni, neon_dotprod, neon_i8mm };
 
 /// Whether this machine supports a level.
 bool has_packed_level(PackedLevel level);

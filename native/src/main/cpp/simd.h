@@ -2,15 +2,19 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 // Vectors of W floats, V, once per instruction set, each in its namespace. A file of kernels is included once per set, in
 // a namespace that uses one of these, and with LLAMAFU_TARGET defined as the attribute that enables the set.
 
 #define LLAMAFU_TARGET_PLAIN
+#define LLAMAFU_TARGET_NEON
 #define LLAMAFU_TARGET_AVX2 __attribute__((target("avx2,fma,f16c")))
 #define LLAMAFU_TARGET_AVX512 __attribute__((target("avx512f,fma")))
 
@@ -157,6 +161,46 @@ using halves::store;
 #include "simd.inc"
 
 } // namespace llamafu::simd::avx512
+
+#elif defined(__aarch64__)
+
+#undef LLAMAFU_TARGET
+#define LLAMAFU_TARGET LLAMAFU_TARGET_NEON
+
+namespace llamafu::simd::neon {
+
+constexpr int W = 4;
+using V = float32x4_t;
+
+LLAMAFU_INLINE V load(const float * p) { return vld1q_f32(p); }
+LLAMAFU_INLINE void store(float * p, V v) { vst1q_f32(p, v); }
+LLAMAFU_INLINE V broadcast(float f) { return vdupq_n_f32(f); }
+LLAMAFU_INLINE V fma(V a, V b, V c) { return vfmaq_f32(c, a, b); }
+LLAMAFU_INLINE float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+LLAMAFU_INLINE float first_of(V v) { return vgetq_lane_f32(v, 0); }
+LLAMAFU_INLINE float most(V v) { return vmaxvq_f32(v); }
+LLAMAFU_INLINE float sum(V v) { return (v[0] + v[2]) + (v[1] + v[3]); } // in the order of AVX
+LLAMAFU_INLINE V low(V a, V b) { return vzip1q_f32(a, b); }
+LLAMAFU_INLINE V high(V a, V b) { return vzip2q_f32(a, b); }
+LLAMAFU_INLINE V load_f16(const uint16_t * p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
+LLAMAFU_INLINE V load_bf16(const uint16_t * p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
+LLAMAFU_INLINE V load_i8(const int8_t * p) {
+    uint32_t bytes;
+    std::memcpy(&bytes, p, sizeof bytes);
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vcreate_s8(bytes)))));
+}
+
+constexpr int H_LANES = 1;
+using H = uint16x8_t;
+
+LLAMAFU_INLINE H load_lanes(const uint16_t * p, size_t) { return vld1q_u16(p); }
+LLAMAFU_INLINE void store(uint16_t * p, H h) { vst1q_u16(p, h); }
+LLAMAFU_INLINE H low(H a, H b) { return vzip1q_u16(a, b); }
+LLAMAFU_INLINE H high(H a, H b) { return vzip2q_u16(a, b); }
+
+#include "simd.inc"
+
+} // namespace llamafu::simd::neon
 
 #endif
 

@@ -409,11 +409,11 @@ int run_all() {
         { "d64 F32, 2 of 4 experts", { 64, 2, 4, 2, 96, 300, GGML_TYPE_F32, false, false, 4 }, { GGML_TYPE_F32 } },
     };
     std::vector<Way> ways = { { "plain", LoraPath::cpu, CpuLevel::plain }, { "generic", LoraPath::generic, CpuLevel::plain } };
-    if (best_cpu_level() >= CpuLevel::avx2) {
-        ways.insert(ways.begin() + 1, { "avx2", LoraPath::cpu, CpuLevel::avx2 });
-    }
-    if (best_cpu_level() >= CpuLevel::avx512) {
-        ways.insert(ways.begin() + 2, { "avx512", LoraPath::automatic, CpuLevel::avx512 });
+    for (const Way & way : { Way { "avx512", LoraPath::automatic, CpuLevel::avx512 }, Way { "avx2", LoraPath::cpu, CpuLevel::avx2 },
+                             Way { "neon", LoraPath::automatic, CpuLevel::neon } }) {
+        if (has_cpu_level(way.level)) {
+            ways.insert(ways.begin() + 1, way);
+        }
     }
 
     const std::string folder = std::filesystem::temp_directory_path() / ("lora_parity." + std::to_string(std::random_device()()));

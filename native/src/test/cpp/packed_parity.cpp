@@ -12,11 +12,16 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <string>
+#include <utility>
 
 using namespace llamafu;
 
-/// packed_parity [RECORDS [FORMAT]]: all checks, or only the logits of that many and longer records.
+/// packed_parity [SUBJECT | RECORDS [FORMAT]]: all checks, or those of one subject, or only the logits of that many and longer records.
 int main(int argc, char ** argv) {
+    std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ); // in an emulator it takes minutes
+    const std::pair<std::string, void (*)()> subjects[] = { { "products", check_products }, { "levels", check_levels },
+                                                            { "attention", check_attention }, { "models", check_models } };
     try {
         if (best_packed_level() == PackedLevel::none) {
             std::puts("this machine has no packed kernels\nPASSED");
@@ -24,13 +29,17 @@ int main(int argc, char ** argv) {
         }
         use_packed_weights();
         llama_log_set([](ggml_log_level, const char *, void *) {}, nullptr);
-        if (argc > 1) {
-            check_long_records(std::atoi(argv[1]), argc > 2 ? argv[2] : nullptr);
-        } else {
-            check_products();
-            check_levels();
-            check_attention();
-            check_models();
+        int checked = 0;
+        for (const auto & [name, check] : subjects) {
+            if (argc == 1 || name == argv[1]) {
+                check();
+                ++checked;
+            }
+        }
+        if (checked == 0) {
+            const int records = std::atoi(argv[1]);
+            require(records > 0, std::string(argv[1]) + " is neither a subject nor a number of records");
+            check_long_records(records, argc > 2 ? argv[2] : nullptr);
         }
         std::puts("PASSED");
         return EXIT_SUCCESS;

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <cstring>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -27,6 +29,33 @@ inline std::vector<float> random_values(size_t count, uint32_t seed) {
         value = normal(random);
     }
     return values;
+}
+
+/// A digest of bits.
+class Digest {
+public:
+    void add(const std::vector<float> & values) {
+        for (float value : values) {
+            uint32_t bits;
+            std::memcpy(&bits, &value, sizeof bits);
+            hash_ = (hash_ ^ bits) * 0x100000001b3u;
+        }
+    }
+
+    std::string text() const {
+        char text[17];
+        std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash_));
+        return text;
+    }
+
+private:
+    uint64_t hash_ = 0xcbf29ce484222325u;
+};
+
+inline std::string digest_of(const std::vector<float> & values) {
+    Digest digest;
+    digest.add(values);
+    return digest.text();
 }
 
 void check_products();

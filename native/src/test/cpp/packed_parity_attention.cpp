@@ -168,7 +168,7 @@ void check_attention(const AttentionShape & shape) {
     }
     const std::string name = "attention of " + std::to_string(shape.heads) + " heads of " + std::to_string(shape.key_size) + " to "
         + std::to_string(shape.cells) + " cells";
-    std::printf("%s: %.1e\n", name.c_str(), worst);
+    std::printf("%s: %.1e, digest %s\n", name.c_str(), worst, digest_of(all).c_str());
     require(worst < tolerance, name + " differs from that in double precision");
     const size_t row = static_cast<size_t>(shape.heads * shape.value_size);
     for (int64_t rows = 1; rows < shape.positions; ++rows) {
@@ -178,9 +178,9 @@ void check_attention(const AttentionShape & shape) {
         require(std::memcmp(some.data(), all.data() + static_cast<size_t>(first) * row, some.size() * sizeof(float)) == 0,
                 name + ": " + std::to_string(rows) + " positions have other bits than in the whole batch");
     }
-    for (CpuLevel level : { CpuLevel::avx2, CpuLevel::avx512 }) {
+    for (CpuLevel level : { CpuLevel::neon, CpuLevel::avx2, CpuLevel::avx512 }) {
         for (int64_t together : { int64_t{1}, shape.key_heads }) {
-            require(level > best_cpu_level() || attention.compute(level, together) == all,
+            require(!has_cpu_level(level) || attention.compute(level, together) == all,
                     name + " has other bits with level " + std::to_string(static_cast<int>(level)) + ", "
                         + std::to_string(together) + " heads of keys together");
         }

@@ -256,8 +256,10 @@ void check_model(ggml_type type, int count, int longest, uint32_t seed) {
     }
     Decoding whole(model.get(), adapters, 1, cells, 1, cells);
     std::vector<std::vector<float>> alone;
+    Digest digest;
     for (const Record & record : records) {
         alone.push_back(whole.decode({ record }, random).front());
+        digest.add(alone.back());
     }
     size_t compared = 0;
     std::vector<std::unique_ptr<Decoding>> ways; // of decoding them together
@@ -285,9 +287,8 @@ void check_model(ggml_type type, int count, int longest, uint32_t seed) {
         copied += way->copied();
     }
     require(copied > 0, "some cells are copied");
-    std::printf("a %s model: %d records, %zu logits with the same bits alone and together, %zu tokens copied\n", ggml_type_name(type), count,
-                compared, copied);
-    std::fflush(stdout);
+    std::printf("a %s model: %d records, %zu logits with the same bits alone and together, %zu tokens copied, digest %s\n", ggml_type_name(type),
+                count, compared, copied, digest.text().c_str());
 }
 
 } // namespace

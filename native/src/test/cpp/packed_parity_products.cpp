@@ -157,7 +157,8 @@ void check(ggml_type type, Shape shape, uint32_t seed) {
             worst = std::max(worst, std::isfinite(difference) ? difference / magnitude : INFINITY);
         }
     }
-    std::printf("%-14s %.1e of the products' magnitudes\n", name_of(weights).c_str(), worst);
+    std::printf("%-14s %.1e of the products' magnitudes, weights %s, products %s\n", name_of(weights).c_str(), worst,
+                digest_of(weights.floats).c_str(), digest_of(products).c_str());
     require(worst < tolerance, name_of(weights) + " differs from the sum in double precision");
 
     for (int rows = 1; rows < most_rows; ++rows) {
@@ -169,7 +170,8 @@ void check(ggml_type type, Shape shape, uint32_t seed) {
                         + " threads have other bits than in the whole batch");
         }
     }
-    for (PackedLevel level : { PackedLevel::avx2, PackedLevel::avx2_vnni, PackedLevel::avx512_vnni }) {
+    for (PackedLevel level : { PackedLevel::avx2, PackedLevel::avx2_vnni, PackedLevel::avx512_vnni, PackedLevel::neon_dotprod,
+                               PackedLevel::neon_i8mm }) {
         if (!has_packed_level(level)) {
             continue;
         }
