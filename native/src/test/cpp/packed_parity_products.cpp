@@ -50,26 +50,51 @@ std::vector<double> rounded(const std::vector<float> & x, const PackedFormat & f
     return result;
 }
 
+std::vector<uint8_t> quantized(ggml_type type, Shape shape, const std::vector<float> & values) {
+    std::vector<uint8_t> data(ggml_row_size(type, shape.columns) * static_cast<size_t>(shape.rows));
+    ggml_quantize_chunk(type, values.data(), data.data(), 0, shape.rows, shape.columns, nullptr);
+    return data;
+}
+
+/// The same on every machine: how ggml rounds to blocks of 256 depends on the compiler, so they are random bits, whose scales are not.
+std::vector<uint8_t> random_weights(ggml_type type, Shape shape, uint32_t seed) {
+    if (ggml_blck_size(type) != 256) {
+        return quantized(type, shape, random_values(static_cast<size_t>(shape.columns * shape.rows), seed));
+    }
+    std::vector<uint8_t> data(ggml_row_size(type, shape.columns) * static_cast<size_t>(shape.rows));
+    std::mt19937 random(seed);
+    for (uint8_t & byte : data) {
+        byte = static_cast<uint8_t>(random());
+    }
+    const size_t size = ggml_type_size(type);
+    for (size_t block = 0; block < data.size(); block += size) {
+        for (size_t scale : { type == GGML_TYPE_Q6_K ? size - 2 : 0, type == GGML_TYPE_Q6_K ? size - 2 : 2 }) {
+            data[block + scale + 1] = static_cast<uint8_t>(0x18 | (data[block + scale + 1] & 3)); // as F16, from 2^-9 to 2^-8
+        }
+    }
+    return data;
+}
+
 /// Weights in our buffer type, and what ggml's own types say they are.
 class Weights {
 public:
     Weights(ggml_type type, Shape shape, uint32_t seed)
-        : Weights(type, shape, random_values(static_cast<size_t>(shape.columns * shape.rows), seed)) {}
+        : Weights(type, shape, random_weights(type, shape, seed)) {}
 
-    Weights(ggml_type type, Shape shape, const std::vector<float> & values)
+    Weights(ggml_type type, Shape shape, const std::vector<float> & values) : Weights(type, shape, quantized(type, shape, values)) {}
+
+    Weights(ggml_type type, Shape shape, const std::vector<uint8_t> & data)
         : type(type), shape(shape), context_(ggml_init({ ggml_tensor_overhead(), nullptr, true }), ggml_free),
           tensor(ggml_set_name(ggml_new_tensor_2d(context_.get(), type, shape.columns, shape.rows), "token_embd.weight")), // a table, too
           buffer_(ggml_backend_alloc_ctx_tensors_from_buft(context_.get(), ggml_backend_cpu_get_extra_buffer_types().front()),
                   ggml_backend_buffer_free) {
-        std::vector<uint8_t> quantized(ggml_nbytes(tensor));
-        ggml_quantize_chunk(type, values.data(), quantized.data(), 0, shape.rows, shape.columns, nullptr);
-        floats.resize(values.size());
+        floats.resize(static_cast<size_t>(shape.columns * shape.rows));
         if (type == GGML_TYPE_F32) { // which ggml does not convert
-            floats = values;
+            std::memcpy(floats.data(), data.data(), data.size());
         } else {
-            ggml_get_type_traits(type)->to_float(quantized.data(), floats.data(), static_cast<int64_t>(floats.size()));
+            ggml_get_type_traits(type)->to_float(data.data(), floats.data(), static_cast<int64_t>(floats.size()));
         }
-        ggml_backend_tensor_set(tensor, quantized.data(), 0, quantized.size());
+        ggml_backend_tensor_set(tensor, data.data(), 0, data.size());
     }
 
     const ggml_type type;
@@ -157,8 +182,7 @@ void check(ggml_type type, Shape shape, uint32_t seed) {
             worst = std::max(worst, std::isfinite(difference) ? difference / magnitude : INFINITY);
         }
     }
-    std::printf("%-14s %.1e of the products' magnitudes, weights %s, products %s\n", name_of(weights).c_str(), worst,
-                digest_of(weights.floats).c_str(), digest_of(products).c_str());
+    std::printf("%-14s %.1e of the products' magnitudes, digest %s\n", name_of(weights).c_str(), worst, digest_of(products).c_str());
     require(worst < tolerance, name_of(weights) + " differs from the sum in double precision");
 
     for (int rows = 1; rows < most_rows; ++rows) {
@@ -252,19 +276,18 @@ void check_experts(ggml_type type, const ExpertsShape & shape) {
     const std::vector<float> x = random_values(static_cast<size_t>(columns * inputs_of_token * tokens), 41);
     const std::vector<float> values = random_values(static_cast<size_t>(columns * rows * experts), 42);
     std::vector<std::vector<float>> products;
-    std::vector<uint8_t> quantized;
+    std::vector<uint8_t> all;
     for (int64_t e = 0; e < experts; ++e) {
         const std::vector<float> own(values.begin() + e * columns * rows, values.begin() + (e + 1) * columns * rows);
         products.push_back(compute(Weights(type, { columns, rows }, own), GGML_OP_MUL_MAT, x.data(), inputs_of_token * tokens, 1));
-        std::vector<uint8_t> data(ggml_row_size(type, columns) * static_cast<size_t>(rows));
-        ggml_quantize_chunk(type, own.data(), data.data(), 0, rows, columns, nullptr);
-        quantized.insert(quantized.end(), data.begin(), data.end());
+        const std::vector<uint8_t> data = quantized(type, { columns, rows }, own);
+        all.insert(all.end(), data.begin(), data.end());
     }
     const std::unique_ptr<ggml_context, decltype(&ggml_free)> of_weights(ggml_init({ ggml_tensor_overhead(), nullptr, true }), ggml_free);
     ggml_tensor * weights = ggml_set_name(ggml_new_tensor_3d(of_weights.get(), type, columns, rows, experts), "ffn_up_exps.weight");
     const std::unique_ptr<ggml_backend_buffer, decltype(&ggml_backend_buffer_free)> weights_buffer(
         ggml_backend_alloc_ctx_tensors_from_buft(of_weights.get(), ggml_backend_cpu_get_extra_buffer_types().front()), ggml_backend_buffer_free);
-    ggml_backend_tensor_set(weights, quantized.data(), 0, quantized.size());
+    ggml_backend_tensor_set(weights, all.data(), 0, all.size());
     for (int threads = 1; threads <= 3; ++threads) {
         const std::unique_ptr<ggml_context, decltype(&ggml_free)> context(
             ggml_init({ 8 * ggml_tensor_overhead() + ggml_graph_overhead(), nullptr, true }), ggml_free);
