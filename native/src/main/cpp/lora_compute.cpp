@@ -96,20 +96,6 @@ void each_piece(const Projection & projection, const RowPlan & plan, int ith, in
     });
 }
 
-/// The outputs that a thread expands, in whole cache lines.
-struct Outputs {
-    int64_t first;
-    int64_t last;
-
-    Outputs(int64_t count, int ith, int nth) : first(part(count, ith, nth)), last(part(count, ith + 1, nth)) {}
-
-private:
-    static int64_t part(int64_t count, int i, int nth) {
-        constexpr int64_t line = 16; // floats
-        return std::min(count, (count + line - 1) / line * i / nth * line);
-    }
-};
-
 void add_rows(ReadAhead & ahead, const ggml_tensor * matrix, int64_t first, int64_t last) {
     const int64_t bytes = static_cast<int64_t>(matrix->nb[1]);
     ahead.add(static_cast<const char *>(matrix->data) + first * bytes, (last - first) * bytes);
@@ -178,15 +164,14 @@ void lora_project(const LoraKernels & kernels, const Projection & projection, co
 }
 
 void lora_expand(const LoraKernels & kernels, const Projection & projection, const RowPlan & plan, const float * projected,
-                 const ggml_tensor * res, int ith, int nth) {
-    const Outputs outputs(res->ne[0], ith, nth);
+                 const ggml_tensor * res, int64_t first, int64_t last) {
     const float * t = projected;
     for (size_t i = 0; i < plan.groups.size(); ++i) {
         const RowPlan::Group & group = plan.groups[i];
         if (const Factors * factors = projection.of(group.index)) {
             const Factors * next = i + 1 < plan.groups.size() ? projection.of(plan.groups[i + 1].index) : nullptr;
             const Rows y { static_cast<char *>(res->data), res->nb[1], group.rows.data(), group.scales.data(), int64_t(group.rows.size()) };
-            kernels.expand(matrix_of(factors->b, next ? next->b : nullptr), t, y, outputs.first, outputs.last);
+            kernels.expand(matrix_of(factors->b, next ? next->b : nullptr), t, y, first, last);
             t += y.count * factors->b->ne[0];
         }
     }
@@ -199,11 +184,10 @@ void lora_reads_of_project(const Projection & projection, const RowPlan & plan, 
     });
 }
 
-void lora_reads_of_expand(const Projection & projection, const RowPlan & plan, int ith, int nth, ReadAhead & ahead) {
+void lora_reads_of_expand(const Projection & projection, const RowPlan & plan, int64_t first, int64_t last, ReadAhead & ahead) {
     for (const RowPlan::Group & group : plan.groups) {
         if (const Factors * factors = projection.of(group.index)) {
-            const Outputs outputs(factors->b->ne[1], ith, nth);
-            add_rows(ahead, factors->b, outputs.first, outputs.last);
+            add_rows(ahead, factors->b, first, last);
         }
     }
 }

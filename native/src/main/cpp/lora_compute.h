@@ -65,12 +65,12 @@ struct Projection {
 void lora_project(const LoraKernels & kernels, const Projection & projection, const RowPlan & plan, const ggml_tensor * cur,
                   float * projected, int ith, int nth);
 
-/// Second half: y += B t. Each thread owns a range of y's columns, so stacked adapters cannot collide.
+/// Second half: y += B t, for the columns first <= i < last of y. A thread adds all adapters of a stack, so they cannot collide.
 void lora_expand(const LoraKernels & kernels, const Projection & projection, const RowPlan & plan, const float * projected,
-                 const ggml_tensor * res, int ith, int nth);
+                 const ggml_tensor * res, int64_t first, int64_t last);
 
-/// What the two halves read of the adapters, by thread.
+/// What the two halves read of the adapters.
 void lora_reads_of_project(const Projection & projection, const RowPlan & plan, int ith, int nth, ReadAhead & ahead);
-void lora_reads_of_expand(const Projection & projection, const RowPlan & plan, int ith, int nth, ReadAhead & ahead);
+void lora_reads_of_expand(const Projection & projection, const RowPlan & plan, int64_t first, int64_t last, ReadAhead & ahead);
 
 } // namespace llamafu

@@ -1,6 +1,8 @@
 #include "lora_routing.h"
 
 #include "lora_compute.h"
+#include "packed_weights.h"
+#include "product_delta.h"
 
 #include "llama-adapter.h"
 #include "llama-context.h"
@@ -8,6 +10,7 @@
 #include "llama-model.h"
 
 #include <algorithm>
+#include <deque>
 #include <stdexcept>
 #include <string>
 #include <unordered_map>
@@ -152,6 +155,40 @@ public:
     }
 
 private:
+    /// What the adapters of a step add to a product of a graph.
+    class Delta final : public ProductDelta {
+    public:
+        Delta(const Router & router, const Projection & projection, RowKind kind) : router_(router), projection_(projection), kind_(kind) {}
+
+        bool is_needed() const override { return projection_.is_in(plan()); }
+
+        /// t = scale * A x, for each row and each adapter of its stack.
+        void prepare(const ggml_tensor * x, int ith, int nth) const override {
+            lora_project(router_.kernels_, projection_, plan(), x, projected(), ith, nth);
+        }
+
+        /// y += B t
+        void add(const ggml_tensor * y, int64_t first, int64_t last) const override {
+            lora_expand(router_.kernels_, projection_, plan(), projected(), y, first, last);
+        }
+
+        void reads_of_prepare(int ith, int nth, ReadAhead & ahead) const override {
+            lora_reads_of_project(projection_, plan(), ith, nth, ahead);
+        }
+
+        void reads_of_add(int64_t first, int64_t last, ReadAhead & ahead) const override {
+            lora_reads_of_expand(projection_, plan(), first, last, ahead);
+        }
+
+    private:
+        const RowPlan & plan() const { return router_.plans_[kind_]; }
+        float * projected() const { return router_.projected_.data() + router_.projected_.size() / most_places * place; }
+
+        const Router & router_;
+        const Projection & projection_;
+        const RowKind kind_;
+    };
+
     /// A graph's view of the routing, refreshed for every ubatch. The kernels read the router's plans, which lie in host
     /// memory and so need no tensor; the masked operations read one row of scales per adapter.
     class Inputs final : public llm_graph_input_i {
@@ -161,7 +198,7 @@ private:
         void set_input(const llama_ubatch * ubatch) override {
             router_.make_plans(*ubatch);
             for (const Pair & pair : pairs_) {
-                const bool needed = pair.projection->is_in(router_.plans_[pair.kind]);
+                const bool needed = pair.delta->is_needed();
                 for (ggml_tensor * node : { pair.project, pair.expand }) {
                     node->flags = needed ? node->flags | GGML_TENSOR_FLAG_COMPUTE : node->flags & ~GGML_TENSOR_FLAG_COMPUTE;
                 }
@@ -173,10 +210,11 @@ private:
             }
         }
 
+        /// Lives as long as the graph.
+        Delta & add_delta(const Projection & projection, RowKind kind) { return deltas_.emplace_back(router_, projection, kind); }
+
         /// Two nodes, which are left out of the steps that do not need them: all threads wait for each other at each node.
-        void add(const Projection & projection, RowKind kind, ggml_tensor * project, ggml_tensor * expand) {
-            pairs_.push_back({ &projection, kind, project, expand });
-        }
+        void add_nodes(const Delta & delta, ggml_tensor * project, ggml_tensor * expand) { pairs_.push_back({ &delta, project, expand }); }
 
         // llama.cpp compares the numbers of tokens and outputs; which row has which adapter is not part of the graph.
         bool can_reuse(const llm_graph_params &) override { return true; }
@@ -203,43 +241,15 @@ private:
         }
 
         struct Pair {
-            const Projection * projection;
-            RowKind kind;
+            const Delta * delta;
             ggml_tensor * project;
             ggml_tensor * expand;
         };
 
         Router & router_;
         ggml_tensor * masks_[row_kinds] = {};
+        std::deque<Delta> deltas_;
         std::vector<Pair> pairs_;
-    };
-
-    /// What the custom nodes of a product refer to. Graphs outlive the step that builds them, so these live as long as the router.
-    class Delta final : public Reads {
-    public:
-        Delta() = default;
-        Delta(const Router * router, const Projection * projection, RowKind kind) : router_(router), projection_(projection), kind_(kind) {}
-
-        /// t = scale * A x, for each row and each adapter of its stack.
-        void project(const ggml_tensor * x, int ith, int nth) const {
-            lora_project(router_->kernels_, *projection_, plan(), x, router_->projected_.data(), ith, nth);
-        }
-
-        /// y += B t. Each thread owns a range of y's columns, so stacked adapters cannot collide.
-        void expand(const ggml_tensor * y, int ith, int nth) const {
-            lora_expand(router_->kernels_, *projection_, plan(), router_->projected_.data(), y, ith, nth);
-        }
-
-        void before(int ith, int nth, ReadAhead & ahead) const override { lora_reads_of_project(*projection_, plan(), ith, nth, ahead); }
-
-        void after(int ith, int nth, ReadAhead & ahead) const override { lora_reads_of_expand(*projection_, plan(), ith, nth, ahead); }
-
-    private:
-        const RowPlan & plan() const { return router_->plans_[kind_]; }
-
-        const Router * router_ = nullptr;
-        const Projection * projection_ = nullptr;
-        RowKind kind_ = token_rows;
     };
 
     Inputs & inputs_of(const llm_graph_context & graph) {
@@ -277,18 +287,20 @@ private:
 
     ggml_tensor * add_kernels(const llm_graph_context & graph, const Projection & projection, RowKind kind, ggml_tensor * cur,
                               ggml_tensor * res) {
+        Delta & delta = inputs_of(graph).add_delta(projection, kind);
+        // the kernels support a single stride between rows
         if (cur->nb[2] != cur->ne[1] * cur->nb[1] || cur->nb[3] != cur->ne[2] * cur->nb[2]) {
-            cur = ggml_cont(graph.ctx0, cur); // the kernels support a single stride between rows
+            cur = ggml_cont(graph.ctx0, cur);
+        } else if (is_packed_product(res)) {
+            set_delta(res, delta);
+            return res;
         }
-        Delta & delta = deltas_[&projection][kind];
-        delta = { this, &projection, kind };
-        set_reads(res, delta);
         // The first node's result only orders the two: its values go to `projected_`, whose size depends on the adapters of
         // the step. A graph lists a node right after the inputs it still lacks, so at most the base product, `res`, comes
         // between the two, never another projection that would overwrite the values.
         ggml_tensor * done = ggml_custom_4d(graph.ctx0, GGML_TYPE_F32, 1, 1, 1, 1, &cur, 1, project, GGML_N_TASKS_MAX, &delta);
         ggml_tensor * sum = ggml_custom_inplace(graph.ctx0, res, &done, 1, expand, GGML_N_TASKS_MAX, &delta);
-        inputs_of(graph).add(projection, kind, done, sum);
+        inputs_of(graph).add_nodes(delta, done, sum);
         return sum;
     }
 
@@ -336,16 +348,18 @@ private:
             }
             outputs += gives_output;
         }
-        projected_.resize(std::max(values, projected_.size()));
+        projected_.resize(std::max(values * ProductDelta::most_places, projected_.size()));
     }
 
     /// The two nodes of a projection.
     static void project(ggml_tensor * done, int ith, int nth, void * delta) {
-        static_cast<const Delta *>(delta)->project(done->src[0], ith, nth);
+        static_cast<const Delta *>(delta)->prepare(done->src[0], ith, nth);
     }
 
     static void expand(ggml_tensor * res, int ith, int nth, void * delta) {
-        static_cast<const Delta *>(delta)->expand(res, ith, nth);
+        constexpr int64_t line = 16; // floats
+        const int64_t lines = (res->ne[0] + line - 1) / line;
+        static_cast<const Delta *>(delta)->add(res, lines * ith / nth * line, std::min(res->ne[0], lines * (ith + 1) / nth * line));
     }
 
     std::vector<IndexedScale> & stack_of(llama_seq_id sequence) {
@@ -433,11 +447,10 @@ private:
     std::vector<llama_adapter_lora *> resident_; // by index; null where one was released
     std::vector<int64_t> max_ranks_; // by index
     std::unordered_map<std::string, Projection> projections_;
-    std::unordered_map<const Projection *, Delta[row_kinds]> deltas_;
     bool adapters_in_graph_ = false;
 
     RowPlan plans_[row_kinds]; // of the current ubatch
-    mutable std::vector<float> projected_; // results of the first node, for the second
+    mutable std::vector<float> projected_; // first halves of deltas, by place
 };
 
 SequenceAdapters::SequenceAdapters(llama_context * context, LoraPath path, CpuLevel level)

@@ -7,7 +7,7 @@
 #include "packed_experts.h"
 #include "packed_formats.h"
 #include "packed_kernels.h"
-#include "read_ahead.h"
+#include "product_delta.h"
 #include "work_sharing.h"
 
 #include "ggml-backend-impl.h"
@@ -92,7 +92,8 @@ public:
     explicit Product(const ggml_tensor * op)
         : weights_(op->src[0]), x_(op->src[1]), y_(op), format_(*packed_format(weights_->type)), kernels_(best_packed_kernels()),
           rows_(ggml_nrows(x_)), blocks_(weights_->ne[0] / format_.block), width_(kernels_.max_width),
-          tiles_((rows_ + width_ - 1) / width_), row_words_(blocks_ * format_.words) {}
+          tiles_((rows_ + width_ - 1) / width_), row_words_(blocks_ * format_.words),
+          delta_(delta_of(op) != nullptr && delta_of(op)->is_needed() ? delta_of(op) : nullptr) {}
 
     size_t work_bytes(int threads) const {
         const size_t copies = is_small() ? static_cast<size_t>(threads) : 1;
@@ -106,17 +107,16 @@ public:
             work += static_cast<size_t>(params->ith) * private_words();
         }
         if (!is_marked(y_)) {
-            if (is_small()) {
-                quantize({ 0, 1 }, work);
-            } else {
-                quantize({ params->ith, params->nth }, work);
+            const bool waits = prepare_group(params->ith, params->nth) || !is_small();
+            quantize(is_small() ? Part { 0, 1 } : Part { params->ith, params->nth }, work);
+            if (waits) {
                 ggml_barrier(params->threadpool);
             }
         }
         const int64_t panels = (weights_->ne[1] + PackedFormat::panel_rows - 1) / PackedFormat::panel_rows;
         const int64_t chunks = params->nth * chunks_per_thread(panels / params->nth);
-        ReadAhead ahead = reads(params->ith, params->nth);
-        Dealer(params, y_, chunks).each([&](int64_t i) { multiply(work, panels * i / chunks, panels * (i + 1) / chunks, ahead); });
+        ReadAhead ahead = reads_of_next_group(params->ith, params->nth);
+        Dealer(params, y_, chunks).each([&](int64_t i) { compute_chunk(work, panels * i / chunks, panels * (i + 1) / chunks, ahead); });
     }
 
 private:
@@ -125,7 +125,8 @@ private:
     static constexpr size_t cached_bytes = 384 << 10; // of activations that stay in a core's cache beside a panel
     static constexpr size_t chunk_bytes = 96 << 10; // of weights, for one row: shorter streams from memory are slower
     static constexpr int64_t most_chunks = 8;
-    static constexpr int next_products = 3; // since those of keys and values are short
+    static constexpr int64_t most_chunks_with_delta = 2; // so that what it reads of each adapter is a stream, too
+    static constexpr int64_t least_panels_with_delta = 4; // whose outputs its kernels add to at a time
 
     bool is_small() const { return rows_ * weights_->ne[0] <= small_values; }
 
@@ -134,7 +135,8 @@ private:
 
     int64_t chunks_per_thread(int64_t panels) const {
         const int64_t streams = panels * static_cast<int64_t>(format_.panel_bytes(weights_->ne[0])) / static_cast<int64_t>(chunk_bytes);
-        return std::clamp<int64_t>(rows_ > 1 ? panels : streams, 1, most_chunks);
+        const int64_t most = delta_ == nullptr ? most_chunks : std::min(most_chunks_with_delta, panels / least_panels_with_delta);
+        return std::clamp<int64_t>(rows_ > 1 ? panels : streams, 1, std::max<int64_t>(1, most));
     }
 
     int width_of(int64_t tile) const { return static_cast<int>(std::min<int64_t>(width_, rows_ - tile * width_)); }
@@ -153,16 +155,48 @@ private:
         }
     }
 
-    ReadAhead reads(int ith, int nth) const {
-        ReadAhead ahead;
-        if (const Reads * reads = reads_of(y_)) {
-            reads->after(ith, nth, ahead);
-            for (int i = 0; i < next_products && reads->next != nullptr; ++i) {
-                reads = reads->next;
-                reads->before(ith, nth, ahead);
+    /// First halves of the group that begins here; whether there are any.
+    bool prepare_group(int ith, int nth) const {
+        bool any = false;
+        for (const ProductDelta * delta = delta_of(y_); delta != nullptr; delta = following(delta)) {
+            if (delta->is_needed()) {
+                delta->prepare(x_, ith, nth);
+                any = true;
             }
         }
+        return any;
+    }
+
+    /// The next of the same group.
+    static const ProductDelta * following(const ProductDelta * delta) {
+        return delta->next != nullptr && delta->next->place > 0 ? delta->next : nullptr;
+    }
+
+    ReadAhead reads_of_next_group(int ith, int nth) const {
+        ReadAhead ahead;
+        const ProductDelta * delta = delta_of(y_);
+        while (delta != nullptr && following(delta) != nullptr) {
+            delta = following(delta);
+        }
+        delta = delta != nullptr ? delta->next : nullptr;
+        for (; delta != nullptr; delta = following(delta)) {
+            delta->reads_of_prepare(ith, nth, ahead);
+        }
         return ahead;
+    }
+
+    void compute_chunk(const int32_t * work, int64_t first, int64_t last, ReadAhead & next) const {
+        if (delta_ == nullptr) {
+            multiply(work, first, last, next);
+            return;
+        }
+        const int64_t from = first * PackedFormat::panel_rows;
+        const int64_t to = std::min(last * PackedFormat::panel_rows, weights_->ne[1]);
+        ReadAhead ahead;
+        delta_->reads_of_add(from, to, ahead);
+        ahead.then(next);
+        multiply(work, first, last, ahead);
+        delta_->add(y_, from, to);
     }
 
     /// The first tile of a panel brings the next panel into the cache, the others what is read after the product.
@@ -198,6 +232,7 @@ private:
     const int64_t width_;
     const int64_t tiles_;
     const int64_t row_words_;
+    const ProductDelta * const delta_; // null if it adds nothing in this step
 };
 
 void get_rows(const ggml_compute_params * params, const ggml_tensor * op) {
@@ -362,26 +397,34 @@ bool is_marked(const ggml_tensor * node) {
     return node->op_params[mark] != 0;
 }
 
+bool is_packed_product(const ggml_tensor * node) {
+    return node->op == GGML_OP_MUL_MAT && is_packed(node->src[0]);
+}
+
 void mark_nodes(const ggml_cgraph * const_graph) {
     ggml_cgraph * graph = const_cast<ggml_cgraph *>(const_graph); // ggml has no other accessor
     bool is_ours = false;
-    Reads * last = nullptr;
+    ProductDelta * last = nullptr;
     const ggml_tensor * quantized = nullptr; // the product whose activations are in the work memory
     for (int i = 0; i < ggml_graph_n_nodes(graph); ++i) {
         ggml_tensor * node = ggml_graph_node(graph, i);
-        if (node->op == GGML_OP_MUL_MAT && is_packed(node->src[0])) {
-            const PackedFormat & format = *packed_format(node->src[0]->type);
-            node->op_params[mark] = quantized != nullptr && quantized->src[1] == node->src[1]
-                && packed_format(quantized->src[0]->type)->shares_activations(format);
+        if (is_packed_product(node)) {
+            ProductDelta * delta = delta_of(node);
+            const bool shares = quantized != nullptr && quantized->src[1] == node->src[1]
+                && packed_format(quantized->src[0]->type)->shares_activations(*packed_format(node->src[0]->type));
+            // the product before prepares for it
+            const int place = shares && delta != nullptr && delta_of(quantized) != nullptr ? delta_of(quantized)->place + 1 : 0;
+            node->op_params[mark] = shares && (delta == nullptr || (place > 0 && place < ProductDelta::most_places));
+            if (delta != nullptr) {
+                delta->place = is_marked(node) ? place : 0;
+                delta->next = nullptr;
+                if (last != nullptr) {
+                    last->next = delta;
+                }
+                last = delta;
+            }
             quantized = node;
             is_ours = true;
-            if (Reads * reads = reads_of(node)) {
-                reads->next = nullptr;
-                if (last != nullptr) {
-                    last->next = reads;
-                }
-                last = reads;
-            }
         } else if (quantized != nullptr && !leaves_activations(node, quantized->src[1])) {
             quantized = nullptr;
         }

@@ -19,6 +19,9 @@ void mark_nodes(const ggml_cgraph * graph);
 
 bool is_marked(const ggml_tensor * node);
 
+/// Whether a node is a product of packed weights with rows of activations, which may have a ProductDelta.
+bool is_packed_product(const ggml_tensor * node);
+
 /// Why a row of a graph could have other bits in another batch; empty if it has not. Nodes that compute each row by itself,
 /// whatever the other rows are, and products and attention of ours have a fixed order.
 std::string batch_dependence(ggml_cgraph * graph);

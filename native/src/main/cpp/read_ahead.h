@@ -1,7 +1,5 @@
 #pragma once
 
-#include "ggml.h"
-
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -26,10 +24,13 @@ public:
         }
     }
 
+    /// What is read after the last piece.
+    void then(ReadAhead & next) { next_ = &next; }
+
     /// The next bytes of a piece, at most so many; none after the last piece.
     Ahead take(int64_t most) {
         if (taken_ == count_) {
-            return {};
+            return next_ != nullptr ? next_->take(most) : Ahead {};
         }
         Ahead & piece = pieces_[taken_];
         const Ahead part { piece.from, std::min(most, piece.bytes) };
@@ -42,31 +43,7 @@ private:
     std::array<Ahead, 64> pieces_;
     size_t count_ = 0;
     size_t taken_ = 0;
+    ReadAhead * next_ = nullptr;
 };
-
-/// Who reads around a product, which the product asks in each step.
-class Reads {
-public:
-    virtual ~Reads() = default;
-
-    /// What thread `ith` of `nth` reads before the product, and after it.
-    virtual void before(int ith, int nth, ReadAhead & ahead) const = 0;
-    virtual void after(int ith, int nth, ReadAhead & ahead) const = 0;
-
-    /// Those of the next product in the graph; null at its end.
-    Reads * next = nullptr;
-};
-
-/// Gives the node of a product its reads, which must outlive the graph. Only products of packed weights look at them.
-inline void set_reads(ggml_tensor * product, Reads & reads) {
-    if (product->op == GGML_OP_MUL_MAT) {
-        product->extra = &reads;
-    }
-}
-
-/// Null for none.
-inline Reads * reads_of(const ggml_tensor * product) {
-    return static_cast<Reads *>(product->extra);
-}
 
 } // namespace llamafu

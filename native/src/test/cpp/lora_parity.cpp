@@ -8,9 +8,13 @@
 // the generic path and in experts), `coarse` bounds the difference instead. A wrong adapter, scale or row shows as a
 // difference above 0.1.
 //
+// The way `packed` has packed weights, whose kernels add the adapters while they multiply, and adapters that are laid out for them.
+//
 // With arguments, MODEL ADAPTER..., it compares these files instead: first each adapter alone, then random stacks of them.
 
 #include "lora_routing.h"
+#include "our_kernels.h"
+#include "packed_kernels.h"
 #include "random_model.h"
 
 #include <algorithm>
@@ -43,6 +47,7 @@ struct Way {
     const char * name;
     LoraPath path;
     CpuLevel level;
+    bool packed = false;
 };
 
 struct Model {
@@ -66,6 +71,11 @@ struct Pair {
     int activation; // the first position that the stack applies to
     std::vector<std::vector<float>> logits;  // upstream's, by position
     std::vector<std::vector<float>> widened; // upstream's with the weights as F32
+};
+
+struct Loaded {
+    ModelPtr model { nullptr, llama_model_free };
+    std::vector<AdapterPtr> adapters;
 };
 
 struct Result {
@@ -136,7 +146,9 @@ public:
 
     /// Answers `count` rounds of 16 pairs.
     Result run(const Way & way, bool unified, int threads, size_t count) {
-        ContextPtr context = new_context(model_.get(), sequences, cells_, unified, threads, false);
+        Loaded & loaded = way.packed ? packed_ : plain_;
+        use_our_kernels(way.packed);
+        ContextPtr context = new_context(loaded.model.get(), sequences, cells_, unified, threads, false);
         SequenceAdapters routing(context.get(), way.path, way.level);
         Result result;
         for (size_t round = 0; round < count; ++round) {
@@ -147,8 +159,8 @@ public:
                     routing.set(seq, {});
                 }
             }
-            decode_mixed(context.get(), routing, pairs, way.path == LoraPath::generic, result);
-            replace_adapter(routing, pairs, round % adapters_.size());
+            decode_mixed(context.get(), routing, loaded, pairs, way.path == LoraPath::generic, result);
+            replace_adapter(routing, loaded, pairs, round % paths_.size());
         }
         return result;
     }
@@ -159,22 +171,32 @@ private:
     static constexpr int long_prompt = 300;
 
     ParityTest(const Files & files, uint32_t seed, int cells)
-        : cells_(cells), random_(seed), model_(llama_model_load_from_file(files.model.c_str(), llama_model_default_params()), llama_model_free),
-          paths_(files.adapters) {
-        require(model_ != nullptr, "the model does not load");
-        vocab_ = llama_vocab_n_tokens(llama_model_get_vocab(model_.get()));
-        for (const std::string & path : files.adapters) {
-            adapters_.push_back(load(path));
-        }
+        : cells_(cells), random_(seed), paths_(files.adapters), plain_(load(files, false)), packed_(load(files, true)) {
+        vocab_ = llama_vocab_n_tokens(llama_model_get_vocab(plain_.model.get()));
         for (const std::string & path : files.widened) {
-            widened_.push_back(load(path));
+            widened_.push_back(load_adapter(plain_, path));
         }
+        use_our_kernels(false);
+    }
+
+    static Loaded load(const Files & files, bool packed) {
+        use_our_kernels(packed);
+        Loaded loaded;
+        loaded.model.reset(llama_model_load_from_file(files.model.c_str(), llama_model_default_params()));
+        require(loaded.model != nullptr, "the model does not load");
+        for (const std::string & path : files.adapters) {
+            loaded.adapters.push_back(load_adapter(loaded, path));
+            if (packed) {
+                prepare_for_sequences(*loaded.adapters.back());
+            }
+        }
+        return loaded;
     }
 
     int between(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
 
-    AdapterPtr load(const std::string & path) {
-        AdapterPtr adapter(llama_adapter_lora_init(model_.get(), path.c_str()), llama_adapter_lora_free);
+    static AdapterPtr load_adapter(const Loaded & loaded, const std::string & path) {
+        AdapterPtr adapter(llama_adapter_lora_init(loaded.model.get(), path.c_str()), llama_adapter_lora_free);
         require(adapter != nullptr, "an adapter does not load");
         return adapter;
     }
@@ -204,11 +226,11 @@ private:
     }
 
     void compute_expected() {
-        ContextPtr context = new_context(model_.get(), 1, cells_, true, 1, true);
+        ContextPtr context = new_context(plain_.model.get(), 1, cells_, true, 1, true);
         for (Pair & pair : pairs_) {
-            const std::vector<std::vector<float>> base = upstream_logits(context.get(), pair.prompt, {}, 0, adapters_, 64);
-            pair.logits = upstream_logits(context.get(), pair.prompt, pair.stack, pair.activation, adapters_, 64);
-            const std::vector<AdapterPtr> & fine = widened_.empty() ? adapters_ : widened_;
+            const std::vector<std::vector<float>> base = upstream_logits(context.get(), pair.prompt, {}, 0, plain_.adapters, 64);
+            pair.logits = upstream_logits(context.get(), pair.prompt, pair.stack, pair.activation, plain_.adapters, 64);
+            const std::vector<AdapterPtr> & fine = widened_.empty() ? plain_.adapters : widened_;
             pair.widened = widened_.empty() ? pair.logits : upstream_logits(context.get(), pair.prompt, pair.stack, pair.activation, fine, 64);
             if (effects_.size() % 4 == 0) {
                 const std::vector<std::vector<float>> again = upstream_logits(context.get(), pair.prompt, pair.stack, pair.activation, fine, 1);
@@ -254,10 +276,10 @@ private:
         return logits;
     }
 
-    void set(SequenceAdapters & routing, int seq, const Pair & pair) {
+    static void set(SequenceAdapters & routing, const Loaded & loaded, int seq, const Pair & pair) {
         std::vector<ScaledAdapter> stack;
         for (const auto & [adapter, scale] : pair.stack) {
-            stack.push_back({ adapters_[adapter].get(), scale });
+            stack.push_back({ loaded.adapters[adapter].get(), scale });
         }
         routing.set(seq, stack);
     }
@@ -273,7 +295,7 @@ private:
 
     /// Sequences join at different steps; each step gives a sequence a chunk of its prompt or a single token, and the
     /// tokens of all are put into the batch in random order.
-    void decode_mixed(llama_context * context, SequenceAdapters & routing, Pair * pairs, bool generic, Result & result) {
+    void decode_mixed(llama_context * context, SequenceAdapters & routing, const Loaded & loaded, Pair * pairs, bool generic, Result & result) {
         int done[sequences] = {};
         llama_batch batch = llama_batch_init(batch_size, 0, 1);
         for (int step = 0; ; ++step) {
@@ -282,7 +304,7 @@ private:
             for (int seq = 0; seq < sequences; ++seq) {
                 const int activation = pairs[seq].activation;
                 if (done[seq] == activation) {
-                    set(routing, seq, pairs[seq]);
+                    set(routing, loaded, seq, pairs[seq]);
                 }
                 const int left = (done[seq] < activation ? activation : int(pairs[seq].prompt.size())) - done[seq];
                 waiting |= left > 0;
@@ -317,7 +339,7 @@ private:
     }
 
     /// Replaces adapters between decodes: one is released, freed and loaded again.
-    void replace_adapter(SequenceAdapters & routing, Pair * pairs, int index) {
+    void replace_adapter(SequenceAdapters & routing, Loaded & loaded, Pair * pairs, int index) {
         for (int seq = 0; seq < sequences; ++seq) {
             for (const auto & [adapter, scale] : pairs[seq].stack) {
                 if (adapter == index) {
@@ -325,17 +347,18 @@ private:
                 }
             }
         }
-        routing.release(adapters_[index].get()); // throws while a sequence uses it
-        adapters_[index].reset();
-        adapters_[index] = load(paths_[index]);
+        AdapterPtr & adapter = loaded.adapters[index];
+        routing.release(adapter.get()); // throws while a sequence uses it
+        adapter.reset();
+        adapter = load_adapter(loaded, paths_[index]);
     }
 
     const int cells_; // of a sequence
     std::mt19937 random_;
-    ModelPtr model_;
     int vocab_;
     std::vector<std::string> paths_;
-    std::vector<AdapterPtr> adapters_;
+    Loaded plain_;
+    Loaded packed_;
     std::vector<AdapterPtr> widened_;
     std::vector<Pair> pairs_;
     std::vector<double> effects_; // by pair
@@ -414,6 +437,10 @@ int run_all() {
         if (has_cpu_level(way.level)) {
             ways.insert(ways.begin() + 1, way);
         }
+    }
+
+    if (best_packed_level() != PackedLevel::none) {
+        ways.push_back({ "packed", LoraPath::automatic, best_cpu_level(), true });
     }
 
     const std::string folder = std::filesystem::temp_directory_path() / ("lora_parity." + std::to_string(std::random_device()()));
