@@ -1,5 +1,7 @@
 #include "jni_support.h"
 
+#include <limits>
+
 namespace llamafu {
 
 namespace {
@@ -47,6 +49,9 @@ std::string to_string(JNIEnv * env, jbyteArray bytes) {
 }
 
 jbyteArray to_java(JNIEnv * env, const std::string & bytes) {
+    if (bytes.size() > static_cast<size_t>(std::numeric_limits<jsize>::max())) {
+        throw CodedError("OUT_OF_MEMORY", "A result of " + std::to_string(bytes.size()) + " bytes is too long for a Java array.");
+    }
     const jsize size = static_cast<jsize>(bytes.size());
     jbyteArray result = env->NewByteArray(size);
     if (result == nullptr) {
