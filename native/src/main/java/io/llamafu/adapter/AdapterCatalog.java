@@ -1,5 +1,6 @@
 package io.llamafu.adapter;
 
+import io.llamafu.Durations;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterSource.Pinned;
@@ -30,8 +31,6 @@ public final class AdapterCatalog implements AutoCloseable {
     /** How long a lookup is cached. */
     public static final Duration DEFAULT_REFRESH_INTERVAL = Duration.ofSeconds(1);
 
-    /** So that times can be subtracted. */
-    private static final Duration MOST_INTERVAL = Duration.ofDays(36_500);
     /** The pause before a failed fetch is tried again, so that records do not flood a store. */
     private static final Duration FAILURE_PAUSE = Duration.ofSeconds(1);
 
@@ -110,8 +109,7 @@ public final class AdapterCatalog implements AutoCloseable {
             Consumer<String> onGone,
             LongSupplier nanoTime) {
         this.source = requireNonNull(source, "source is null");
-        this.refreshNanos =
-                refreshInterval.compareTo(MOST_INTERVAL) < 0 ? refreshInterval.toNanos() : MOST_INTERVAL.toNanos();
+        this.refreshNanos = Durations.countable(refreshInterval).toNanos();
         this.threads = requireNonNull(threads, "threads is null");
         this.onGone = requireNonNull(onGone, "onGone is null");
         this.nanoTime = requireNonNull(nanoTime, "nanoTime is null");

@@ -1,5 +1,6 @@
 package io.llamafu.engine;
 
+import io.llamafu.Durations;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterCatalog;
@@ -159,6 +160,7 @@ public record EngineOptions(
         require(answerMemo >= 0, "answer-memo", answerMemo, "0 (off) or more bytes");
         requireNonNull(idleTimeout, "idleTimeout is null");
         require(!idleTimeout.isNegative(), "idle-timeout", idleTimeout, "0 or more");
+        idleTimeout = Durations.countable(idleTimeout);
     }
 
     private static void require(boolean condition, String option, Object value, String range) {

@@ -144,7 +144,9 @@ public final class CompletionBuilder<T> {
      */
     public CompletionBuilder<T> routeTtl(Duration ttl) {
         checkArgument(
-                checkNotNull(ttl, "ttl is null").toMillis() >= 1, "routeTtl is %s, but must be 1 ms or more.", ttl);
+                checkNotNull(ttl, "ttl is null").compareTo(Duration.ofMillis(1)) >= 0,
+                "routeTtl is %s, but must be 1 ms or more.",
+                ttl);
         routing.routeTtl(ttl);
         return this;
     }

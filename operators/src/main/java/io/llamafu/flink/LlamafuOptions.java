@@ -1,5 +1,6 @@
 package io.llamafu.flink;
 
+import io.llamafu.Durations;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterSource;
@@ -330,7 +331,7 @@ public final class LlamafuOptions implements Serializable {
     }
 
     public Duration timeout() {
-        return configuration.get(LlamafuConfigOptions.TIMEOUT);
+        return Durations.countable(configuration.get(LlamafuConfigOptions.TIMEOUT));
     }
 
     /** Whether a {@link Completion} has its prompt. */

@@ -17,6 +17,7 @@ import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.artifact.ArtifactOptions;
 import io.llamafu.flink.artifact.CacheFolder;
 import io.llamafu.flink.artifact.Location;
+import io.llamafu.flink.completion.EngineClient;
 import io.llamafu.flink.options.ChatOptions;
 import io.llamafu.grammar.JsonSchemaGrammar;
 import io.llamafu.grammar.LabelGrammar;
@@ -33,6 +34,7 @@ import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.LocalDate;
+import java.time.temporal.ChronoUnit;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -552,5 +554,31 @@ class LlamafuOptionsTest {
                 .isInstanceOfSatisfying(
                         LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_OPTION))
                 .hasMessageContainingAll(messages);
+    }
+
+    @Test
+    void anyLongTimeIsAsGoodAsForever() {
+        Duration forever = ChronoUnit.FOREVER.getDuration();
+
+        LlamafuOptions set = LlamafuOptions.builder()
+                .model("/models/base.gguf")
+                .timeout(forever)
+                .idleTimeout(forever)
+                .adaptersRefreshInterval(forever)
+                .build();
+        LlamafuOptions written = LlamafuOptions.fromMap(Map.of(
+                "model", "/models/base.gguf",
+                "timeout", "400000 d",
+                "idle-timeout", "400000 d",
+                "adapters.refresh-interval", "400000 d"));
+
+        for (LlamafuOptions options : List.of(set, written)) {
+            assertThat(List.of(
+                            EngineClient.patience(options.timeout()),
+                            options.toEngineOptions().idleTimeout(),
+                            options.artifacts(Path.of("")).refreshInterval()))
+                    .allSatisfy(time -> assertThat(time.toNanos())
+                            .isGreaterThan(Duration.ofDays(36_499).toNanos()));
+        }
     }
 }

@@ -1,5 +1,6 @@
 package io.llamafu.engine.support;
 
+import io.llamafu.Durations;
 import io.llamafu.ErrorCode;
 import io.llamafu.Futures;
 import io.llamafu.LlamafuException;
@@ -48,9 +49,9 @@ public final class OpenRequests {
                 CompletableFuture<CompletionResult> future, Duration timeout, Duration patience, long nowNanos) {
             this.future = future;
             this.timeout = timeout;
-            this.timeoutNanos = saturatedNanos(timeout);
+            this.timeoutNanos = Durations.countable(timeout).toNanos();
             this.patience = patience;
-            this.patienceNanos = saturatedNanos(patience);
+            this.patienceNanos = Durations.countable(patience).toNanos();
             this.submittedNanos = nowNanos;
             this.sinceNanos = nowNanos;
         }
@@ -76,12 +77,6 @@ public final class OpenRequests {
             (failure == null ? completed : failed).increment();
         });
         return future;
-    }
-
-    /** Half the range of nanoseconds, some 146 years, so that deadlines can be subtracted. */
-    private static long saturatedNanos(Duration timeout) {
-        long most = Long.MAX_VALUE / 2;
-        return timeout.compareTo(Duration.ofNanos(most)) >= 0 ? most : timeout.toNanos();
     }
 
     /** The request waits for others: its clock stops. */
@@ -133,7 +128,7 @@ public final class OpenRequests {
     }
 
     private void failIfStuck(OpenRequest request, Duration longest, long nowNanos) {
-        long stuck = saturatedNanos(longest);
+        long stuck = Durations.countable(longest).toNanos();
         if (request.inLine && nowNanos - request.sinceNanos >= stuck && nowNanos - lastMoveNanos.get() >= stuck) {
             request.fail(
                     "The request waited, and no request of the engine had its turn for %s, the longest timeout; lower the load or restart the TaskManager."

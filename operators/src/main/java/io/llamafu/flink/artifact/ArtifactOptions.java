@@ -1,5 +1,6 @@
 package io.llamafu.flink.artifact;
 
+import io.llamafu.Durations;
 import io.llamafu.adapter.AdapterName;
 import io.llamafu.adapter.AdapterSource;
 import io.llamafu.adapter.LocalAdapters;
@@ -42,7 +43,7 @@ public record ArtifactOptions(
         adapterFiles = Map.copyOf(adapterFiles);
         adapterFiles.forEach((name, location) -> AdapterName.checkOption(name, written(location)));
         checkNotNull(cacheFolder, "cacheFolder is null");
-        checkNotNull(refreshInterval, "refreshInterval is null");
+        refreshInterval = Durations.countable(checkNotNull(refreshInterval, "refreshInterval is null"));
     }
 
     /** The interval for remote file systems, which an interval of 0 would ask continuously. */

@@ -1,5 +1,6 @@
 package io.llamafu.flink.routing;
 
+import io.llamafu.Durations;
 import org.apache.flink.api.common.functions.RuntimeContext;
 import org.apache.flink.api.common.state.ListState;
 import org.apache.flink.api.common.state.ListStateDescriptor;
@@ -40,7 +41,7 @@ final class IdleRoutes {
 
     /** To be called in {@code initializeState} of an operator. */
     IdleRoutes(@Nullable Duration ttl, StateInitializationContext context) throws Exception {
-        ttlMillis = ttl == null ? 0 : ttl.toMillis();
+        ttlMillis = ttl == null ? 0 : Durations.countable(ttl).toMillis();
         restored = context.isRestored();
         complete = context.getOperatorStateStore()
                 .getUnionListState(new ListStateDescriptor<>("route-timers-complete", Types.BOOLEAN));

@@ -12,6 +12,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 import java.time.Duration;
+import java.time.temporal.ChronoUnit;
 import java.util.List;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -216,6 +217,21 @@ class ProcessingTimeRouterTest {
             router.record("idle", "3");
 
             assertThat(router.routed()).containsExactly("1=medical", "2=medical", "3=default");
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void routeMayBeIdleForever(Backend backend) throws Exception {
+        try (RouterHarness router = Setting.processingTime(backend)
+                .ttl(ChronoUnit.FOREVER.getDuration())
+                .open()) {
+            router.clock(Duration.ofDays(1));
+            router.route("idle", "legal");
+            router.clock(Duration.ofDays(10_000));
+            router.record("idle", "1");
+
+            assertThat(router.routed()).containsExactly("1=legal");
         }
     }
 
