@@ -20,12 +20,28 @@ import static java.nio.charset.StandardCharsets.UTF_8;
  * line, so that one bad quote does not take the rest of the file with it.
  */
 final class CsvReader implements RowReader {
+    /** A row of more lines is malformed. */
+    private static final int MOST_ROW_LINES = 100_000;
+
+    private static final String NO_TEXT = "the line is no text in UTF-8.";
+
     private final InputFile file;
     private final char delimiter;
     private final TextLines lines;
     private final String header;
     private final Map<String, Integer> columns = new HashMap<>();
     private final List<String> names;
+
+    /** The last line ahead. */
+    @Nullable
+    private TextLines.Line last;
+
+    /** That line, if a row ends there whose quote is open before it; in all other lines ahead it stays open. */
+    @Nullable
+    private Ending ending;
+
+    /** Whether all lines to the end of the file are ahead. */
+    private boolean lastIsAhead;
 
     CsvReader(InputFile file, char delimiter, Position from) throws IOException {
         this.file = file;
@@ -39,6 +55,9 @@ final class CsvReader implements RowReader {
             if (from.offset() != 0) {
                 opened.close();
                 opened = new TextLines(file, from);
+                last = null;
+                ending = null;
+                lastIsAhead = false;
             }
         } catch (IOException | RuntimeException e) {
             opened.close();
@@ -103,6 +122,13 @@ final class CsvReader implements RowReader {
         return column == null ? Row.MISSING : fields.get(column);
     }
 
+    /**
+     * A line at which a row ends whose quote is open before it.
+     *
+     * @param problem why the row is malformed then
+     */
+    private record Ending(TextLines.Line line, @Nullable String problem, ErrorCode code) {}
+
     /** Joins lines until all quotes are closed. */
     @Nullable
     private CsvRecord record(TextLines from) throws IOException {
@@ -117,54 +143,97 @@ final class CsvReader implements RowReader {
             return CsvRecord.broken(
                     first, "the line has more than %d bytes.".formatted(MOST_ROW_BYTES), ErrorCode.MALFORMED_ROW);
         }
-        List<TextLines.Line> followers = new ArrayList<>();
-        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-        bytes.write(first.bytes());
-        String end = first.end();
-        Fields fields = new Fields();
-        String problem = null;
-        ErrorCode code = ErrorCode.MALFORMED_ROW;
+        Fields fields = new Fields(false);
         try {
             fields.take(Json.utf8(first.bytes()));
+        } catch (CharacterCodingException e) {
+            return CsvRecord.broken(first, NO_TEXT, ErrorCode.INVALID_TEXT);
+        }
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        bytes.write(first.bytes());
+        if (fields.isOpen()) {
+            Ending found = ending(from, first);
+            if (found.problem() != null) {
+                return CsvRecord.broken(first, found.problem(), found.code());
+            }
+            String end = first.end();
             while (fields.isOpen()) {
                 TextLines.Line next = from.next();
-                if (next == null) {
-                    problem = "a quote is not closed.";
-                    break;
-                }
-                followers.add(next);
-                if (next.tooLong() || bytes.size() + next.bytes().length > MOST_ROW_BYTES) {
-                    problem = "a quote is not closed within %d bytes.".formatted(MOST_ROW_BYTES);
-                    break;
-                }
                 bytes.write(end.getBytes(UTF_8));
                 bytes.write(next.bytes());
                 fields.take(end + Json.utf8(next.bytes()));
                 end = next.end();
             }
-            problem = problem == null ? fields.problem() : problem;
-        } catch (CharacterCodingException e) {
-            problem = "the line is no text in UTF-8.";
-            code = ErrorCode.INVALID_TEXT;
         }
-        if (problem != null) {
-            from.pushBack(followers);
-            return CsvRecord.broken(first, problem, code);
+        return fields.problem() != null
+                ? CsvRecord.broken(first, fields.problem(), ErrorCode.MALFORMED_ROW)
+                : new CsvRecord(
+                        first.number(),
+                        bytes.toByteArray(),
+                        bytes.toString(UTF_8),
+                        fields.all(),
+                        null,
+                        ErrorCode.MALFORMED_ROW);
+    }
+
+    /**
+     * Where the row ends whose first line leaves a quote open. Each line is judged once, however many rows before it have
+     * such a quote: or a file of them would take quadratic time.
+     */
+    private Ending ending(TextLines from, TextLines.Line first) throws IOException {
+        if (last != null && last.number() <= first.number()) {
+            last = null;
+            ending = null;
         }
-        return new CsvRecord(
-                first.number(),
-                bytes.toByteArray(),
-                bytes.toString(UTF_8),
-                fields.all(),
-                null,
+        while (true) {
+            if (last != null && !isWithin(first, last)) {
+                return unclosed(first);
+            }
+            if (ending != null) {
+                return ending;
+            }
+            TextLines.Line next = lastIsAhead ? null : from.lookAhead();
+            if (next == null) {
+                lastIsAhead = true;
+                return new Ending(first, "a quote is not closed.", ErrorCode.MALFORMED_ROW);
+            }
+            last = next;
+            ending = judge(next);
+        }
+    }
+
+    private static boolean isWithin(TextLines.Line first, TextLines.Line line) {
+        return line.offset() + line.bytes().length - first.offset() <= MOST_ROW_BYTES
+                && line.number() - first.number() < MOST_ROW_LINES;
+    }
+
+    private static Ending unclosed(TextLines.Line line) {
+        return new Ending(
+                line,
+                "a quote is not closed within %d bytes and %d lines.".formatted(MOST_ROW_BYTES, MOST_ROW_LINES),
                 ErrorCode.MALFORMED_ROW);
+    }
+
+    /** Null if a quote that is open before the line is open after it. */
+    @Nullable
+    private Ending judge(TextLines.Line line) {
+        if (line.tooLong()) {
+            return unclosed(line);
+        }
+        Fields fields = new Fields(true);
+        try {
+            fields.take(Json.utf8(line.bytes()));
+        } catch (CharacterCodingException e) {
+            return new Ending(line, NO_TEXT, ErrorCode.INVALID_TEXT);
+        }
+        return fields.isOpen() ? null : new Ending(line, fields.problem(), ErrorCode.MALFORMED_ROW);
     }
 
     /** Splits a record that arrives in pieces. */
     private final class Fields {
         private final List<String> fields = new ArrayList<>();
         private final StringBuilder field = new StringBuilder();
-        private boolean quoted = false;
+        private boolean quoted;
         /** After a quote within a quoted field: its end, or the first of two. */
         private boolean afterQuote = false;
 
@@ -172,6 +241,11 @@ final class CsvReader implements RowReader {
 
         @Nullable
         private String problem = null;
+
+        /** @param quoted whether the text begins within a quoted field */
+        private Fields(boolean quoted) {
+            this.quoted = quoted;
+        }
 
         void take(String piece) {
             for (int i = 0; i < piece.length() && problem == null; i++) {

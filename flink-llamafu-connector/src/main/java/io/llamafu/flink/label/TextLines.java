@@ -11,7 +11,6 @@ import java.io.IOException;
 import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.Deque;
-import java.util.List;
 
 /** The lines of a text file as bytes, with the place of each. Lines end with LF or CR LF. */
 final class TextLines implements Closeable {
@@ -32,7 +31,9 @@ final class TextLines implements Closeable {
 
     private final FSDataInputStream in;
     private final byte[] buffer = new byte[BUFFER_BYTES];
-    private final Deque<Line> pushedBack = new ArrayDeque<>();
+    /** Read, but not returned by {@link #next} yet. */
+    private final Deque<Line> ahead = new ArrayDeque<>();
+
     private int filled;
     private int used;
     private long offset;
@@ -77,20 +78,29 @@ final class TextLines implements Closeable {
 
     /** The place of the next line. */
     Position position() {
-        return pushedBack.isEmpty()
+        return ahead.isEmpty()
                 ? new Position(offset, 0, number)
-                : new Position(
-                        pushedBack.peekFirst().offset(),
-                        0,
-                        pushedBack.peekFirst().number());
+                : new Position(ahead.peekFirst().offset(), 0, ahead.peekFirst().number());
     }
 
     /** Null at the end. */
     @Nullable
     Line next() throws IOException {
-        if (!pushedBack.isEmpty()) {
-            return pushedBack.removeFirst();
+        return ahead.isEmpty() ? read() : ahead.removeFirst();
+    }
+
+    /** The line after all that were read, which {@link #next} returns in its turn. Null at the end. */
+    @Nullable
+    Line lookAhead() throws IOException {
+        Line line = read();
+        if (line != null) {
+            ahead.addLast(line);
         }
+        return line;
+    }
+
+    @Nullable
+    private Line read() throws IOException {
         long begin = offset;
         ByteArrayOutputStream line = new ByteArrayOutputStream(256);
         boolean tooLong = false;
@@ -125,13 +135,6 @@ final class TextLines implements Closeable {
         used = 0;
         filled = Math.max(0, in.read(buffer, 0, buffer.length));
         return filled > 0;
-    }
-
-    /** Lines that {@link #next} is to return again, in their order. */
-    void pushBack(List<Line> lines) {
-        for (int i = lines.size() - 1; i >= 0; i--) {
-            pushedBack.addFirst(lines.get(i));
-        }
     }
 
     @Override

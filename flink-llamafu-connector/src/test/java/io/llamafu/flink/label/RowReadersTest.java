@@ -2,7 +2,10 @@ package io.llamafu.flink.label;
 
 import io.llamafu.LlamafuException;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -10,6 +13,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -131,6 +135,26 @@ class RowReadersTest {
     void compressedFilesAreRefused() {
         assertThatThrownBy(() -> read(LabelFormat.JSONL, file(new byte[] {0x1F, (byte) 0x8B, 8}), Position.START))
                 .hasMessageContaining("decompress it");
+    }
+
+    /** Each line leaves a quote open, also if one is open before it. Looking for its end from each would take hours. */
+    @ParameterizedTest
+    @ValueSource(strings = {"", "b\"c", "\u00FF"})
+    @Timeout(60)
+    void quotesThatStayOpenCostNoMoreThanTheirLines(String last) throws IOException {
+        int lines = 200_000;
+        byte[] content = ("id,text\n" + "a\",\"\n".repeat(lines) + last).getBytes(ISO_8859_1);
+
+        List<String> rows = read(LabelFormat.CSV, file(content), Position.START);
+
+        assertThat(rows.subList(0, lines - 100_000)).containsOnly("MALFORMED_ROW");
+        assertThat(rows.subList(lines - 1, rows.size()))
+                .containsExactlyElementsOf(
+                        switch (last) {
+                            case "" -> List.of("MALFORMED_ROW");
+                            case "b\"c" -> List.of("MALFORMED_ROW", "MALFORMED_ROW");
+                            default -> List.of("INVALID_TEXT", "INVALID_TEXT");
+                        });
     }
 
     @Test
