@@ -204,7 +204,8 @@ is_up_to_date() {
 
 describe_llama_cpp() {
     # All instruction set options of ggml are off and -march decides alone: what it does not allow cannot be emitted.
-    common_flags="-ffunction-sections -fdata-sections"
+    # Which product of a sum is rounded must not depend on the instruction set: compilers choose differently for ARM.
+    common_flags="-ffunction-sections -fdata-sections -ffp-contract=off"
     llama_cpp_options=(
         "${cross_options[@]}"
         -DCMAKE_BUILD_TYPE=Release

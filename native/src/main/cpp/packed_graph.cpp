@@ -64,6 +64,7 @@ extern "C" {
 
 void __real_ggml_vec_swiglu_f32(int count, float * y, const float * x, const float * gate);
 void __wrap_ggml_vec_swiglu_f32(int count, float * y, const float * x, const float * gate);
+double __wrap_ggml_vec_cvar_f32(int count, float * y, const float * x, float mean);
 ggml_cplan __real_ggml_graph_plan(const ggml_cgraph * graph, int threads, ggml_threadpool * pool);
 ggml_cplan __wrap_ggml_graph_plan(const ggml_cgraph * graph, int threads, ggml_threadpool * pool);
 void __real_ggml_compute_forward_rms_norm_mul_fused(const ggml_compute_params * params, ggml_tensor * norm, ggml_tensor * product);
@@ -77,6 +78,14 @@ void __wrap_ggml_vec_swiglu_f32(int count, float * y, const float * x, const flo
     } else {
         llamafu::gate_kernel(level)(count, x, gate, y);
     }
+}
+
+/// So does its variance, of norms that subtract the mean, which it leaves in y.
+double __wrap_ggml_vec_cvar_f32(int count, float * y, const float * x, float mean) {
+    for (int i = 0; i < count; ++i) {
+        y[i] = x[i] - mean;
+    }
+    return static_cast<double>(mean_of_squares(y, count));
 }
 
 /// ggml calls it for each graph before it is computed.

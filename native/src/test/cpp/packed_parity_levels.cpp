@@ -1,14 +1,18 @@
-// The kernels of LoRA and of gates give the same bits with every instruction set.
+// The kernels of LoRA and of gates give the same bits with every instruction set, and so does what ggml computes between them.
 
 #include "gate_kernels.h"
 #include "lora_kernels.h"
 #include "packed_parity.h"
 
+#include "ggml-cpu.h"
 #include "ggml.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <memory>
 #include <numeric>
+#include <utility>
 
 namespace llamafu {
 
@@ -91,6 +95,42 @@ void check_gates() {
     });
 }
 
+/// Which other machines print as well.
+void print_nodes_of_ggml() {
+    constexpr int64_t head = 68, heads = 3, tokens = 21;
+    const std::unique_ptr<ggml_context, decltype(&ggml_free)> context(ggml_init({ 4 << 20, nullptr, false }), ggml_free);
+    ggml_tensor * x = ggml_new_tensor_3d(context.get(), GGML_TYPE_F32, head, heads, tokens);
+    std::vector<float> values = random_values(head * heads * tokens, 27);
+    std::transform(values.begin(), values.end(), ggml_get_data_f32(x), [](float value) { return 3 * value + 1; });
+    ggml_tensor * positions = ggml_new_tensor_1d(context.get(), GGML_TYPE_I32, tokens);
+    for (int i = 0; i < tokens; ++i) {
+        static_cast<int32_t *>(positions->data)[i] = i * 307;
+    }
+    const auto rope = [&](int mode, float scale, float extrapolation) {
+        return ggml_rope_ext(context.get(), x, positions, nullptr, head, mode, 4096, 10000, scale, extrapolation, 1, 32, 1);
+    };
+    const std::pair<const char *, ggml_tensor *> nodes[] = {
+        { "rope", rope(GGML_ROPE_TYPE_NORMAL, 1, 0) }, { "rope of halves", rope(GGML_ROPE_TYPE_NEOX, 1, 0) },
+        { "rope with YaRN", rope(GGML_ROPE_TYPE_NORMAL, 0.25f, 1) }, { "norm", ggml_norm(context.get(), x, 1e-5f) },
+        { "RMS norm", ggml_rms_norm(context.get(), x, 1e-5f) }, { "gate with GELU", ggml_geglu(context.get(), x) } };
+    ggml_cgraph * graph = ggml_new_graph(context.get());
+    for (const auto & [name, node] : nodes) {
+        ggml_build_forward_expand(graph, node);
+    }
+    require(ggml_graph_compute_with_ctx(context.get(), graph, 1) == GGML_STATUS_SUCCESS, "nodes are computed");
+    for (const auto & [name, node] : nodes) {
+        const float * data = ggml_get_data_f32(node);
+        std::printf("%s: digest %s\n", name, digest_of(std::vector<float>(data, data + ggml_nelements(node))).c_str());
+    }
+    const float * normal = ggml_get_data_f32(nodes[3].second);
+    double sum = 0, squares = 0;
+    for (int64_t i = 0; i < head; ++i) {
+        sum += static_cast<double>(normal[i]);
+        squares += static_cast<double>(normal[i]) * static_cast<double>(normal[i]);
+    }
+    require(std::fabs(sum) < 1e-4 && std::fabs(squares / head - 1) < 1e-4, "a norm has mean 0 and variance 1");
+}
+
 } // namespace
 
 void check_levels() {
@@ -98,6 +138,7 @@ void check_levels() {
         check_lora(type);
     }
     check_gates();
+    print_nodes_of_ggml();
 }
 
 } // namespace llamafu

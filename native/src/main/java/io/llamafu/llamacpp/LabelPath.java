@@ -125,8 +125,8 @@ final class LabelPath implements LabelDecoding {
     private Chosen chosen(int path, int end) {
         int tokens = Math.max(1, prompt.head() + prompt.tree().path(path).length - promptTokens) + end;
         Optional<LabelScores> scores = choice.scoring() == Scoring.PATH
-                ? Optional.of(
-                        new LabelScores(text(path), Math.exp(taken), runnerUp, Math.exp(runnerUpLogarithm), List.of()))
+                ? Optional.of(new LabelScores(
+                        text(path), StrictMath.exp(taken), runnerUp, StrictMath.exp(runnerUpLogarithm), List.of()))
                 : Optional.empty();
         return new Chosen(prompt.tree().label(path), tokens, scores);
     }

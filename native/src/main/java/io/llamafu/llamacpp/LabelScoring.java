@@ -127,7 +127,7 @@ final class LabelScoring implements LabelDecoding {
         List<Double> probabilities =
                 new ArrayList<>(Collections.nCopies(choice.labels().size(), 0.0));
         for (int i = 0; i < scores.length; i++) {
-            probabilities.set(prompt.tree().label(i), Math.exp(weights.get(i) - all));
+            probabilities.set(prompt.tree().label(i), StrictMath.exp(weights.get(i) - all));
         }
         int label = prompt.tree().label(best);
         int tokens = Math.max(1, prompt.head() + prompt.tree().path(best).length - promptTokens);

@@ -2,7 +2,7 @@ package io.llamafu.llamacpp;
 
 import java.util.List;
 
-/** Sums of numbers that are given by their logarithms. */
+/** Sums of numbers that are given by their logarithms, with the same bits on every processor. */
 final class Logarithms {
     private Logarithms() {}
 
@@ -17,9 +17,9 @@ final class Logarithms {
         }
         double sum = 0;
         for (double value : values) {
-            sum += Math.exp(value - most);
+            sum += StrictMath.exp(value - most);
         }
-        return most + Math.log(sum);
+        return most + StrictMath.log(sum);
     }
 
     /** The same of a part of an array. */
