@@ -100,9 +100,15 @@ final class BoundModel {
         }
     }
 
-    /** Ends a task, which then yields no more pieces. */
-    void cancel(int task) {
+    /** Ends a task, which then yields no more pieces, and waits until its slot no longer computes. */
+    void cancel(int task, int slot) {
         call(CANCEL, task);
+        // A request gets the slot when the step in progress is done.
+        int next = request("{\"prompt\":[0],\"n_predict\":1,\"stream\":true,\"id_slot\":%d}".formatted(slot));
+        Piece piece;
+        do {
+            piece = receive(next);
+        } while (!piece.last());
     }
 
     private Object call(Method method, Object argument) {

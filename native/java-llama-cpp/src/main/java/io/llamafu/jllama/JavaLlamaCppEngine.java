@@ -311,11 +311,30 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
                     submittedNanos,
                     startedNanos);
             promptTokens.add(prompt.tokens());
-            boolean complete = answer.receiveAll(slot, limits.unwanted(request), future);
+            boolean complete = receiveInTurn(answer, generation.model(), request, future, slot);
             generatedTokens.add(answer.generatedTokens());
             return complete ? Optional.of(RequestLimits.whole(request, answer.completion())) : Optional.empty();
         } finally {
             generation.release();
+        }
+    }
+
+    /** False if the future was completed meanwhile. */
+    private boolean receiveInTurn(
+            SlotAnswer answer,
+            BoundModel model,
+            CompletionRequest request,
+            CompletableFuture<CompletionResult> future,
+            int slot) {
+        openRequests.waits(future, System.nanoTime());
+        if (!ModelTurns.begin(model, future::isDone)) {
+            return false;
+        }
+        try {
+            openRequests.proceeds(future, System.nanoTime());
+            return answer.receiveAll(slot, limits.unwanted(request), future);
+        } finally {
+            ModelTurns.end();
         }
     }
 

@@ -88,12 +88,12 @@ final class SlotAnswer {
             accept(piece);
             lastHadText = !piece.text().isEmpty();
             if (text.stopped()) {
-                model.cancel(task);
+                model.cancel(task, slot);
                 finishReason = FinishReason.STOP_STRING;
                 return true;
             }
             if (future.isDone()) {
-                model.cancel(task);
+                model.cancel(task, slot);
                 return false;
             }
         }
