@@ -35,8 +35,8 @@ LLAMAFU_INLINE float fma(float a, float b, float c) { return a * b + c; }
 LLAMAFU_INLINE float first_of(V v) { return v[0]; }
 LLAMAFU_INLINE float most(V v) { return std::max(std::max(v[0], v[1]), std::max(v[2], v[3])); }
 LLAMAFU_INLINE float sum(V v) { return (v[0] + v[1]) + (v[2] + v[3]); }
-LLAMAFU_INLINE V low(V a, V b) { return __builtin_shufflevector(a, b, 0, 4, 1, 5); }
-LLAMAFU_INLINE V high(V a, V b) { return __builtin_shufflevector(a, b, 2, 6, 3, 7); }
+LLAMAFU_INLINE V low(V a, V b) { return V { a[0], b[0], a[1], b[1] }; }
+LLAMAFU_INLINE V high(V a, V b) { return V { a[2], b[2], a[3], b[3] }; }
 LLAMAFU_INLINE V load_bf16(const uint16_t * p) { return reinterpret_cast<V>(Bits { p[0], p[1], p[2], p[3] } << 16); }
 LLAMAFU_INLINE V load_i8(const int8_t * p) { return V { float(p[0]), float(p[1]), float(p[2]), float(p[3]) }; }
 
@@ -98,8 +98,8 @@ LLAMAFU_INLINE float sum(V v) {
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
-LLAMAFU_INLINE V low(V a, V b) { return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11); }
-LLAMAFU_INLINE V high(V a, V b) { return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15); }
+LLAMAFU_INLINE V low(V a, V b) { return _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x20); }
+LLAMAFU_INLINE V high(V a, V b) { return _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x31); }
 LLAMAFU_INLINE V load_f16(const uint16_t * p) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p))); }
 LLAMAFU_INLINE V load_bf16(const uint16_t * p) {
     const __m256i bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));
@@ -137,10 +137,10 @@ LLAMAFU_INLINE float first_of(V v) { return _mm512_cvtss_f32(v); }
 LLAMAFU_INLINE float most(V v) { return _mm512_reduce_max_ps(v); }
 LLAMAFU_INLINE float sum(V v) { return _mm512_reduce_add_ps(v); }
 LLAMAFU_INLINE V low(V a, V b) {
-    return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    return _mm512_permutex2var_ps(a, _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), b);
 }
 LLAMAFU_INLINE V high(V a, V b) {
-    return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    return _mm512_permutex2var_ps(a, _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), b);
 }
 LLAMAFU_INLINE V load_f16(const uint16_t * p) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(p))); }
 LLAMAFU_INLINE V load_bf16(const uint16_t * p) {
