@@ -56,7 +56,7 @@ final class AdapterCache implements AutoCloseable {
 
     private static final long CLOSE_SECONDS = 60;
     /** How long a version that could not be loaded is not tried again. */
-    private static final Duration FAILURE_PAUSE = Duration.ofSeconds(10);
+    static final Duration FAILURE_PAUSE = Duration.ofSeconds(10);
 
     private final AdapterCatalog catalog;
     private final Function<AdapterFile, LlamaAdapter> loader;

@@ -4,6 +4,7 @@ import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterSource.Pinned;
 import io.llamafu.adapter.AdapterSource.Version;
+import io.llamafu.testing.Await;
 import io.llamafu.testing.Catalogs;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.BeforeEach;
@@ -22,6 +23,8 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicIntegerArray;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -109,29 +112,43 @@ class AdapterCatalogTest {
         Set<String> known = Set.of(
                 Catalogs.resolve(catalog, "medical").digest(),
                 Catalogs.resolve(catalog, "legal").digest());
+        AtomicBoolean published = new AtomicBoolean();
         ExecutorService threads = Executors.newFixedThreadPool(4);
         try {
             List<Future<Boolean>> readers = new ArrayList<>();
-            for (int thread = 0; thread < 4; thread++) {
+            AtomicIntegerArray reads = new AtomicIntegerArray(4);
+            for (int thread = 0; thread < reads.length(); thread++) {
+                int reader = thread;
                 readers.add(threads.submit(() -> {
                     boolean allKnown = true;
-                    for (int count = 0; count < 200; count++) {
+                    while (!published.get()) {
                         allKnown &= known.contains(
                                 Catalogs.resolve(catalog, "medical").digest());
+                        reads.incrementAndGet(reader);
                     }
                     return allKnown;
                 }));
             }
             for (int count = 0; count < 100; count++) {
                 publish("medical", count % 2 == 0 ? "legal" : "medical");
-                Thread.sleep(10); // a reader whose file changes during each of its attempts gives up
+                for (int reader = 0; reader < reads.length(); reader++) {
+                    // or the file could change during each of its attempts, and it would give up
+                    awaitRead(readers.get(reader), reads, reader);
+                }
             }
+            published.set(true);
             for (Future<Boolean> reader : readers) {
                 assertThat(reader.get()).isTrue();
             }
         } finally {
+            published.set(true);
             threads.shutdownNow();
         }
+    }
+
+    private static void awaitRead(Future<Boolean> reader, AtomicIntegerArray reads, int index) throws Exception {
+        int before = reads.get(index);
+        Await.until("one more read", () -> reader.isDone() || reads.get(index) > before);
     }
 
     /** A source whose answers come when a test gives them. */

@@ -121,7 +121,7 @@ public interface AdapterSourceContract {
             remove("medical.gguf");
             Await.until("no adapter", () -> catalog.resolve("medical")
                     .handle((file, failure) -> failure != null)
-                    .get(30, TimeUnit.SECONDS));
+                    .get(60, TimeUnit.SECONDS));
             assertFails(catalog, "medical", ErrorCode.ADAPTER_NOT_FOUND, "it has legal.");
             assertThat(catalog.lastResolved("medical")).isEmpty();
         }
@@ -167,14 +167,14 @@ public interface AdapterSourceContract {
         publishAdapter("legal", "legal");
         AdapterStack stack = AdapterStack.parse("medical+legal");
         try (AdapterCatalog catalog = catalog();
-                OpenStack open = catalog.open(stack, file -> true).get(30, TimeUnit.SECONDS)) {
+                OpenStack open = catalog.open(stack, file -> true).get(60, TimeUnit.SECONDS)) {
             assertThat(open.files()).extracting(AdapterFile::name).containsExactly("medical", "legal");
             for (AdapterFile file : open.files()) {
                 assertThat(Sha256.of(file.path())).isEqualTo(file.digest());
                 assertThat(file.isUnchanged()).isTrue();
             }
             AdapterStack unknown = AdapterStack.parse("medical+nobody");
-            assertThatThrownBy(() -> catalog.open(unknown, file -> true).get(30, TimeUnit.SECONDS))
+            assertThatThrownBy(() -> catalog.open(unknown, file -> true).get(60, TimeUnit.SECONDS))
                     .cause()
                     .hasMessageContaining("'nobody'");
         }
@@ -200,7 +200,7 @@ public interface AdapterSourceContract {
             }
             asked.get(0).cancel(false);
             for (CompletableFuture<AdapterFile> one : asked.subList(1, 20)) {
-                assertThat(one.get(30, TimeUnit.SECONDS).digest()).isEqualTo(digest("medical"));
+                assertThat(one.get(60, TimeUnit.SECONDS).digest()).isEqualTo(digest("medical"));
             }
         }
     }

@@ -25,7 +25,7 @@ import java.util.function.Consumer;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /**
- * Whatever a file contains, checking it takes less than two seconds and 64 MB and ends with a coded error or the
+ * Whatever a file contains, checking it takes less than a minute and 64 MB and ends with a coded error or the
  * description of a sound file. {@code -Dmutations=20000} draws more files.
  */
 class MutatedFilesTest {

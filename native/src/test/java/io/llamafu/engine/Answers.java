@@ -39,6 +39,11 @@ public final class Answers {
         }
     }
 
+    /** A request whose answer runs until its sequence is full; on an engine of {@link TinyModel#longOptions} forever. */
+    public static CompletionRequest endless() {
+        return endless(Integer.MAX_VALUE);
+    }
+
     static CompletionRequest endless(int tokens) {
         return CompletionRequest.of(PROMPT, MEDICAL).withSampling(ENDLESS).withMaxTokens(tokens);
     }

@@ -96,7 +96,7 @@ class GgufReaderTest {
     }
 
     @Test
-    @Timeout(10)
+    @Timeout(60)
     @EnabledOnOs({OS.LINUX, OS.MAC})
     void aFifoDoesNotHang() throws Exception {
         Path fifo = folder.resolve("fifo.gguf");

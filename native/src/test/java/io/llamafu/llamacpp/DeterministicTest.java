@@ -19,6 +19,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -41,6 +42,9 @@ class DeterministicTest {
     private static final int RECORDS = Integer.getInteger("llamafu.deterministic.records", 60);
 
     private static final int SEQUENCES = 32;
+    /** More threads than a busy machine has cores wait for each other in every layer. */
+    private static final Duration PATIENCE = Duration.ofMinutes(10);
+
     private static final List<String> LABELS =
             List.of("orthopedics", "cardiology", "contracts", "invoices: due", "invoices");
 
@@ -76,7 +80,8 @@ class DeterministicTest {
                 .mapToObj(i -> {
                     Golden question = golden.get((int) (i * 7919L % golden.size()));
                     CompletionRequest request = CompletionRequest.of(question.prompt(), question.stack())
-                            .withMaxTokens(24);
+                            .withMaxTokens(24)
+                            .withTimeout(PATIENCE);
                     return switch (i % 3) {
                         case 0 -> request;
                         case 1 ->
@@ -147,7 +152,7 @@ class DeterministicTest {
     }
 
     private static CompletionResult get(CompletableFuture<CompletionResult> answer) throws Exception {
-        return answer.get(2, TimeUnit.MINUTES);
+        return answer.get(PATIENCE.toMinutes(), TimeUnit.MINUTES);
     }
 
     /** Experts, a soft cap in attention, recurrent states. */

@@ -25,7 +25,6 @@ import org.junit.jupiter.api.io.TempDir;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
@@ -35,6 +34,7 @@ import java.util.stream.Stream;
 import static io.llamafu.engine.Answers.MEDICAL;
 import static io.llamafu.engine.Answers.PROMPT;
 import static io.llamafu.engine.Answers.answer;
+import static io.llamafu.engine.Answers.endless;
 import static io.llamafu.engine.Answers.failure;
 import static io.llamafu.testing.Failures.assertFails;
 import static org.assertj.core.api.Assertions.assertThat;
@@ -203,14 +203,9 @@ class LlamaCppEngineTest extends EngineContractTest {
     }
 
     private static InferenceEngine openWithSequencesThatRun() throws Exception {
-        InferenceEngine fresh = LlamaCppEngine.open(TinyModel.options().build());
-        SamplingOptions endless = SamplingOptions.builder()
-                .logitBias(Map.of(2, Float.NEGATIVE_INFINITY))
-                .build();
-        CompletionRequest request =
-                CompletionRequest.of(PROMPT, MEDICAL).withSampling(endless).withMaxTokens(400);
+        InferenceEngine fresh = LlamaCppEngine.open(TinyModel.longOptions(4).build());
         List<CompletableFuture<CompletionResult>> answers =
-                Stream.generate(() -> fresh.submit(request)).limit(32).toList();
+                Stream.generate(() -> fresh.submit(endless())).limit(32).toList();
         Await.until("steps", () -> fresh.metrics().decoding().steps() > 3);
         assertThat(answers).noneMatch(CompletableFuture::isDone);
         return fresh;

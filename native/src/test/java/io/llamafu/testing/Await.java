@@ -5,7 +5,7 @@ import java.time.Duration;
 /** Waits for other threads. */
 public final class Await {
     /** Far more than anything takes, so a timeout means that the condition never holds. */
-    private static final Duration PATIENCE = Duration.ofSeconds(60);
+    private static final Duration PATIENCE = Duration.ofMinutes(2);
 
     private Await() {}
 
@@ -19,7 +19,7 @@ public final class Await {
      * Returns as soon as the condition holds.
      *
      * @param what the condition in words
-     * @throws AssertionError if it does not hold within a minute
+     * @throws AssertionError if it does not hold within two minutes
      */
     public static void until(String what, Condition condition) throws Exception {
         long deadline = System.nanoTime() + PATIENCE.toNanos();
@@ -29,5 +29,13 @@ public final class Await {
             }
             Thread.sleep(1);
         }
+    }
+
+    /** Returns as soon as the thread waits for another one, or has ended. */
+    public static void untilItWaits(Thread thread) throws Exception {
+        until(thread + " waits", () -> switch (thread.getState()) {
+            case WAITING, TIMED_WAITING, TERMINATED -> true;
+            case NEW, RUNNABLE, BLOCKED -> false;
+        });
     }
 }

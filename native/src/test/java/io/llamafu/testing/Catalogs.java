@@ -27,7 +27,7 @@ public final class Catalogs {
     /** The version that a name stands for, or the coded failure. */
     public static AdapterFile resolve(AdapterCatalog catalog, String name) {
         try {
-            return catalog.resolve(name).get(30, TimeUnit.SECONDS);
+            return catalog.resolve(name).get(60, TimeUnit.SECONDS);
         } catch (Exception e) {
             throw LlamafuException.of(e, ErrorCode.ENGINE_FAILED, "The name was not resolved");
         }

@@ -9,6 +9,9 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
 import java.net.URISyntaxException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.FileSystem;
 import java.nio.file.FileSystems;
 import java.nio.file.Files;
@@ -84,6 +87,44 @@ public final class TinyModel {
                 .adapters(adapters())
                 .contextSize(512)
                 .threads(1);
+    }
+
+    /**
+     * Options for work without end: sequences that share 32,768 tokens. An answer that uses them up takes far longer than
+     * whatever a test does meanwhile, on a fast machine too.
+     */
+    public static EngineOptions.Builder longOptions(int sequences) {
+        return EngineOptions.builder(longModel())
+                .adapters(adapters())
+                .contextSize(LongModel.TOKENS / sequences)
+                .parallelSequences(sequences)
+                .threads(1);
+    }
+
+    /** The model of {@link #longOptions}. */
+    public static Path longModel() {
+        return LongModel.FILE;
+    }
+
+    /** The model with a claim that it was trained for more tokens. */
+    private static final class LongModel {
+        private static final int TOKENS = 1 << 15;
+        private static final String KEY = "llama.context_length";
+        private static final Path FILE = write();
+
+        private static Path write() {
+            try {
+                byte[] model = Files.readAllBytes(model());
+                int key = new String(model, StandardCharsets.ISO_8859_1).indexOf(KEY);
+                int type = Integer.BYTES;
+                ByteBuffer.wrap(model).order(ByteOrder.LITTLE_ENDIAN).putInt(key + KEY.length() + type, TOKENS);
+                Path file = Files.createTempFile("llamafu-long", ".gguf");
+                file.toFile().deleteOnExit();
+                return Files.write(file, model);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
     }
 
     /** The prompt template that the model was trained with. */

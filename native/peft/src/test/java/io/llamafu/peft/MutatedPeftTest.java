@@ -28,7 +28,7 @@ import java.util.function.Supplier;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /**
- * Whatever a PEFT folder contains, converting it takes less than two seconds and 64 MB and ends with a coded error and
+ * Whatever a PEFT folder contains, converting it takes less than a minute and 64 MB and ends with a coded error and
  * no file, or with the file that a simple reading of the folder gives. {@code -Dmutations=20000} draws more folders.
  */
 class MutatedPeftTest {

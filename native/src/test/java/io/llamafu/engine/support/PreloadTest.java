@@ -2,6 +2,7 @@ package io.llamafu.engine.support;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.testing.Await;
 import org.junit.jupiter.api.Test;
 
 import java.time.Duration;
@@ -16,9 +17,13 @@ class PreloadTest {
     private final CompletableFuture<String> adapters = new CompletableFuture<>();
 
     @Test
-    void adaptersOfASlowStoreAreWaitedFor() {
-        adapters.completeOnTimeout("loaded", 200, TimeUnit.MILLISECONDS);
-        assertThat(Preload.await(adapters)).isEqualTo("loaded");
+    void adaptersOfASlowStoreAreWaitedFor() throws Exception {
+        CompletableFuture<String> loaded = new CompletableFuture<>();
+        Thread opening = new Thread(() -> loaded.complete(Preload.await(adapters)), "opening");
+        opening.start();
+        Await.untilItWaits(opening);
+        adapters.complete("loaded");
+        assertThat(loaded.get(60, TimeUnit.SECONDS)).isEqualTo("loaded");
     }
 
     @Test
@@ -42,11 +47,11 @@ class PreloadTest {
                 "opening");
         opening.start();
         opening.interrupt();
-        assertThat(seen.get(30, TimeUnit.SECONDS))
+        assertThat(seen.get(60, TimeUnit.SECONDS))
                 .isInstanceOfSatisfying(
                         LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.ADAPTER_LOAD_FAILED))
                 .hasMessageContaining("interrupted");
-        assertThat(flag.get(30, TimeUnit.SECONDS)).isTrue();
+        assertThat(flag.get(60, TimeUnit.SECONDS)).isTrue();
         assertThat(adapters).isCancelled();
     }
 
