@@ -26,4 +26,21 @@ public final class Futures {
             }
         });
     }
+
+    /**
+     * A future for one caller, with the outcome of this one. Whatever the caller makes of it stays its own; if the caller
+     * completes or cancels it, nobody waits for the outcome any more, and this one is cancelled.
+     */
+    public static <T> CompletableFuture<T> ofCaller(CompletableFuture<T> future) {
+        CompletableFuture<T> own = new CompletableFuture<>();
+        whenComplete(own, (value, failure) -> future.cancel(false));
+        whenComplete(future, (value, failure) -> {
+            if (failure == null) {
+                own.complete(value);
+            } else {
+                own.completeExceptionally(failure);
+            }
+        });
+        return own;
+    }
 }

@@ -23,7 +23,10 @@ public interface InferenceEngine extends AutoCloseable {
 
     /**
      * Queues a request. Never throws and never blocks on the model: every failure completes the future with a
-     * {@link LlamafuException}. Cancelling the future frees the request's sequence at the next decode step.
+     * {@link LlamafuException}.
+     *
+     * <p>The future is the caller's own, also for a request that waits for the answer of an identical one. A caller that
+     * cancels it, or completes it in another way, gives up the request, whose sequence is freed at the next decode step.
      *
      * <p>The future is completed by the engine's own thread: continuations must be short.
      */

@@ -300,7 +300,7 @@ public final class LlamaCppEngine implements InferenceEngine {
         } finally {
             gate.readLock().unlock();
         }
-        return future;
+        return Futures.ofCaller(future);
     }
 
     private void prepare(CompletionRequest request, CompletableFuture<CompletionResult> future, long submittedNanos) {

@@ -11,7 +11,13 @@ import org.junit.jupiter.api.TestInstance;
  */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 public abstract class EngineContractTest
-        implements AnswerContract, AdapterContract, SamplingContract, RequestContract, MemoContract, TextContract {
+        implements AnswerContract,
+                AdapterContract,
+                SamplingContract,
+                RequestContract,
+                FutureContract,
+                MemoContract,
+                TextContract {
     private InferenceEngine engine;
 
     @BeforeAll

@@ -195,7 +195,7 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
         } catch (RuntimeException e) {
             future.completeExceptionally(coded(e));
         }
-        return future;
+        return Futures.ofCaller(future);
     }
 
     private void openAndQueue(
