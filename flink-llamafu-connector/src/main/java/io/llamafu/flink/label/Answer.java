@@ -59,11 +59,6 @@ record Answer(
                 null);
     }
 
-    /** What on-error = null leaves of a failure. */
-    static Answer nothing(AdapterStack stack, String adapters) {
-        return new Answer(null, null, null, stack.toString(), adapters, 0, 0, null, null, 0, null);
-    }
-
     /** The same answer to a row that wrote its stack in another way. */
     Answer withStack(String newStack) {
         return new Answer(

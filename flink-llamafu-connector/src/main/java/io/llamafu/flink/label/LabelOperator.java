@@ -348,9 +348,6 @@ final class LabelOperator extends AbstractStreamOperator<String>
             return Answer.failed(question.key(), question.stack(), question.adapters(), outcome.error());
         }
         CompletionResult completion = outcome.completion();
-        if (completion == null) {
-            return Answer.nothing(question.stack(), question.adapters());
-        }
         // Others than those that were looked up for the question, if an adapter was published again meanwhile.
         String adapters = Identity.describe(completion.adapters());
         return new Answer(

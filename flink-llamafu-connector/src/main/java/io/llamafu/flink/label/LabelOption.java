@@ -40,7 +40,7 @@ enum LabelOption {
             "time-field",
             Arity.ONE,
             "FIELD",
-            "The field with the time of the row in milliseconds: the route of that time answers."),
+            "The field with the time of the row, in milliseconds or as in ISO 8601: the route of that time answers."),
     OUTPUT("output", Arity.ONE, "DIR|URI", "The folder of the labelled files, of the ledger and of the report."),
     PREFIX("prefix", Arity.ONE, "PREFIX", "Begins the names of the added columns."),
     CSV_DELIMITER("csv-delimiter", Arity.ONE, "CHARACTER", "Default: a comma."),

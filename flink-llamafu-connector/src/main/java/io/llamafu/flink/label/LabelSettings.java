@@ -58,6 +58,10 @@ record LabelSettings(
                 LlamafuConfigOptions.ON_ERROR.key(), OnError.EMIT.name().toLowerCase(Locale.ROOT));
         LabelTask.complete(arguments, engine);
         LlamafuOptions options = LlamafuOptions.fromMap(engine);
+        if (options.onError() == OnError.NULL) {
+            throw LabelArguments.invalid(
+                    "--on-error is 'null', which leaves neither an answer nor a code, so that no run would ask for the row again: choose emit or fail.");
+        }
         return new LabelSettings(
                 options,
                 format,

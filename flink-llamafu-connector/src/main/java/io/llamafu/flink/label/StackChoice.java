@@ -9,6 +9,8 @@ import io.llamafu.flink.artifact.SmallFile;
 
 import javax.annotation.Nullable;
 import java.io.Serializable;
+import java.time.DateTimeException;
+import java.time.OffsetDateTime;
 import java.util.Map;
 import java.util.TreeMap;
 
@@ -18,8 +20,8 @@ import java.util.TreeMap;
  * @param all of rows without another
  * @param stackField the field of a row's own stack; null for none
  * @param keyField the field of the key of a route; null without routes
- * @param timeField the field of a row's time in milliseconds; null if the last route of a key counts
- * @param routes by key, then by the time from which they are valid
+ * @param timeField the field of a row's time; null if the last route of a key counts
+ * @param routes by key, then by the time in milliseconds from which they are valid
  */
 record StackChoice(
         AdapterStack all,
@@ -29,6 +31,9 @@ record StackChoice(
         Map<String, TreeMap<Long, String>> routes)
         implements Serializable {
     private static final int MOST_FILE_BYTES = 256 << 20;
+
+    private static final String A_TIME =
+            "a time in milliseconds, or one of ISO 8601 with its zone, such as 2026-01-31T08:00:00Z";
 
     static StackChoice of(LabelArguments arguments) {
         String keyField = arguments.get(LabelOption.KEY_FIELD).orElse(null);
@@ -58,14 +63,15 @@ record StackChoice(
             }
             try {
                 JsonNode route = Json.MAPPER.readTree(lines[i]);
-                String key = route.path(route.has("key") ? "key" : keyField).asText("");
+                JsonNode keyed = route.path(route.has("key") ? "key" : keyField);
+                String key = keyed.isNull() ? "" : keyed.asText("");
                 String time = route.has("validFrom") || timeField == null ? "validFrom" : timeField;
                 if (key.isEmpty() || !route.path("stack").isTextual()) {
                     throw new IllegalArgumentException("it lacks a key or a stack");
                 }
                 routes.computeIfAbsent(key, any -> new TreeMap<>())
                         .put(
-                                route.path(time).asLong(0),
+                                validFrom(route, time),
                                 AdapterStack.parse(route.get("stack").textValue())
                                         .toString());
             } catch (JsonProcessingException | IllegalArgumentException | LlamafuException e) {
@@ -78,13 +84,36 @@ record StackChoice(
         return routes;
     }
 
+    /** A route without a time has always been valid. */
+    private static long validFrom(JsonNode route, String field) {
+        JsonNode time = route.path(field);
+        if (time.isMissingNode()) {
+            return Long.MIN_VALUE;
+        }
+        try {
+            if (time.isTextual() || time.isIntegralNumber()) {
+                return millis(time.asText());
+            }
+        } catch (NumberFormatException | DateTimeException | ArithmeticException e) {
+            // Reported below, like a value that is neither a text nor a whole number.
+        }
+        throw new IllegalArgumentException("%s is %s, but must be %s".formatted(field, time, A_TIME));
+    }
+
+    private static long millis(String time) {
+        return time.indexOf('T') < 0
+                ? Long.parseLong(time)
+                : OffsetDateTime.parse(time).toInstant().toEpochMilli();
+    }
+
     /** @throws LlamafuException with INVALID_REQUEST if a field has the wrong type or the stack is malformed */
     AdapterStack choose(Row row) {
         String own = stackField == null ? null : row.optional(stackField);
         if (own != null) {
             return AdapterStack.parse(own);
         }
-        TreeMap<Long, String> route = keyField == null ? null : routes.get(String.valueOf(row.optional(keyField)));
+        String key = keyField == null ? null : row.optional(keyField);
+        TreeMap<Long, String> route = key == null ? null : routes.get(key);
         if (route == null) {
             return all;
         }
@@ -94,10 +123,10 @@ record StackChoice(
 
     private long time(Row row) {
         try {
-            return Long.parseLong(row.scalar(timeField));
-        } catch (NumberFormatException e) {
-            throw row.invalid("the field '%s' is '%s', but must be a time in milliseconds"
-                    .formatted(timeField, row.scalar(timeField)));
+            return millis(row.scalar(timeField));
+        } catch (NumberFormatException | DateTimeException | ArithmeticException e) {
+            throw row.invalid(
+                    "the field '%s' is '%s', but must be %s".formatted(timeField, row.scalar(timeField), A_TIME));
         }
     }
 }

@@ -280,6 +280,18 @@ class LabelJobIT {
         assertThat(files(output.resolve("_report"), ".html")).hasSize(1);
     }
 
+    /** A null without a code would be an answer that no run asks for again. */
+    @Test
+    void nullInPlaceOfAnErrorIsRefused() throws IOException {
+        write("a.jsonl", 0, 1);
+
+        Result result = label("--on-error=null", "--stack=no-such-adapter");
+
+        assertThat(result.code()).as(result.out()).isEqualTo(LabelJob.WRONG_OPTIONS);
+        assertThat(result.err()).contains("INVALID_OPTION", "on-error", "emit");
+        assertThat(output).doesNotExist();
+    }
+
     @Test
     void columnsNamedLikeOursNeedAPrefix() throws IOException {
         Files.writeString(input.resolve("a.jsonl"), "{\"text\": \"a\", \"answer\": \"b\"}\n");
