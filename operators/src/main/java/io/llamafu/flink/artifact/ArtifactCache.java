@@ -140,9 +140,10 @@ final class ArtifactCache implements Shared.Value {
         }
     }
 
+    /** Checks those that exist: their permissions can have changed since the cache was opened. */
     private static void createParts(Path folder) throws IOException {
         for (String part : List.of("content", "used", "index", "partial", "sessions")) {
-            Files.createDirectories(folder.resolve(part));
+            OwnFiles.folder(folder.resolve(part));
         }
     }
 
@@ -252,11 +253,13 @@ final class ArtifactCache implements Shared.Value {
      * @param file the version as last seen
      * @param progress runs from time to time while bytes arrive or are read
      * @throws IOException if it cannot be fetched; FileNotFoundException if it does not exist
-     * @throws LlamafuException with {@link ErrorCode#ARTIFACT_UNAVAILABLE} if there is no room for it
+     * @throws LlamafuException with {@link ErrorCode#ARTIFACT_UNAVAILABLE} if there is no room for it, and {@link
+     *     ErrorCode#INVALID_OPTION} if others could have changed the cache
      */
     Linked link(RemoteFile file, Path target, Runnable progress) throws IOException {
         RemoteFile wanted = file;
         for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+            createParts(folder);
             Optional<Linked> linked = linkWhatIsHere(wanted, target, progress);
             if (linked.isEmpty()) {
                 RemoteFile present = RemoteFile.at(file.uri());
@@ -282,7 +285,6 @@ final class ArtifactCache implements Shared.Value {
         if (here.isPresent()) {
             return here;
         }
-        createParts(folder);
         Path data = partial.resolve(CacheIndex.idOf(file.uri()));
         Optional<CacheLock> lock =
                 CacheLock.acquire(index.lockOf(file.uri()), tuning.fetchPatience(), progressOf(data, progress));

@@ -74,7 +74,7 @@ final class CacheContents {
      */
     void add(Path complete, String digest, Runnable progress) throws IOException {
         Path content = fileOf(digest);
-        Files.createDirectories(folder);
+        OwnFiles.folder(folder);
         try {
             Files.createLink(content, complete);
             sound.remember(content, digest);
@@ -90,7 +90,7 @@ final class CacheContents {
             if (isSound(content, digest, progress)) {
                 return;
             }
-            LOG.warn("{} was damaged; it is replaced.", content);
+            LOG.warn("{} was damaged, or others could have changed it; it is replaced.", content);
         } catch (NoSuchFileException e) {
             // Evicted at this moment.
         }
@@ -100,7 +100,7 @@ final class CacheContents {
 
     private boolean isSound(Path content, String digest, Runnable progress) throws IOException {
         try {
-            return sound.isSound(content, digest, progress);
+            return OwnFiles.isOurs(content) && sound.isSound(content, digest, progress);
         } catch (InterruptedIOException | NoSuchFileException e) {
             throw e;
         } catch (IOException e) {
@@ -113,16 +113,20 @@ final class CacheContents {
      * Makes the target a link to a content, replacing an existing target.
      *
      * @param progress runs after each MiB of a file that is read
-     * @return false if the content is missing, incomplete or damaged
+     * @return false if the content is missing, incomplete or damaged, or others could have changed it
      */
     boolean link(String digest, long byteSize, Path target, Runnable progress) throws IOException {
         Path link = target.resolveSibling("." + UUID.randomUUID());
-        Files.createDirectories(target.getParent());
+        OwnFiles.folder(target.getParent());
         try {
-            // Linked before it is read, so that it is not evicted meanwhile.
-            Files.createLink(link, fileOf(digest));
-            if (Files.size(link) != byteSize || !isSound(link, digest, progress)) {
-                LOG.warn("{} is damaged and is fetched again.", fileOf(digest));
+            // Linux may refuse to link a file of another user.
+            boolean ours = OwnFiles.isOurs(fileOf(digest));
+            if (ours) {
+                // Linked before it is read, so that it is not evicted meanwhile.
+                Files.createLink(link, fileOf(digest));
+            }
+            if (!ours || Files.size(link) != byteSize || !isSound(link, digest, progress)) {
+                LOG.warn("{} is damaged, or others could have changed it; it is fetched again.", fileOf(digest));
                 return false;
             }
             // Renaming a link over another link to the same file does nothing.
@@ -138,11 +142,12 @@ final class CacheContents {
 
     private void markUsed(String digest) throws IOException {
         Path use = uses.resolve(digest);
+        OwnFiles.folder(uses);
+        OwnFiles.open(use).close();
         try {
             Files.setLastModifiedTime(use, FileTime.from(Instant.now()));
         } catch (NoSuchFileException e) {
-            Files.createDirectories(uses);
-            Files.write(use, new byte[0]);
+            // Evicted at this moment.
         }
     }
 

@@ -2,19 +2,13 @@ package io.llamafu.flink.artifact;
 
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.flink.artifact.OwnFiles.Attributes;
 import org.apache.flink.annotation.Internal;
 
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
-import java.nio.file.LinkOption;
 import java.nio.file.Path;
-import java.nio.file.attribute.FileAttribute;
-import java.nio.file.attribute.PosixFilePermission;
-import java.nio.file.attribute.PosixFilePermissions;
-import java.util.Map;
-import java.util.Optional;
-import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.IntPredicate;
 
@@ -30,10 +24,6 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
 @Internal
 public record CacheFolder(Path path, boolean chosen) {
     private static final String NAME = "llamafu-cache";
-    private static final FileAttribute<Set<PosixFilePermission>> PRIVATE =
-            PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"));
-    private static final int STICKY = 01000;
-    private static final int OTHERS_WRITE = 0002;
     private static final int ROOT = 0;
     private static final int MOST_LINKS = 40;
 
@@ -67,7 +57,7 @@ public record CacheFolder(Path path, boolean chosen) {
             return prepare(path, false);
         }
         try {
-            Files.createDirectories(path);
+            Files.createDirectories(path, OwnFiles.FOLDER);
             return prepare(isShared(path) ? ownFolder(path) : path.resolve(NAME), true);
         } catch (IOException e) {
             throw unusable(path.resolve(NAME), e);
@@ -78,7 +68,7 @@ public record CacheFolder(Path path, boolean chosen) {
     static Path prepare(Path folder, boolean inFlinksFolder) {
         try {
             if (!Files.isDirectory(folder)) {
-                Files.createDirectories(folder, PRIVATE);
+                Files.createDirectories(folder, OwnFiles.FOLDER);
             }
             requireOurs(folder, inFlinksFolder);
             return folder.toRealPath();
@@ -96,18 +86,17 @@ public record CacheFolder(Path path, boolean chosen) {
     }
 
     private static boolean isShared(Path folder) throws IOException {
-        return (Attributes.of(folder.toRealPath()).mode() & OTHERS_WRITE) != 0;
+        return Attributes.of(folder.toRealPath()).mayOthersWrite();
     }
 
     /** In the order of names, so that two processes that create one at the same time agree the next time. */
     private static Path ownFolder(Path shared) throws IOException {
-        Path created = Files.createTempDirectory(shared, NAME + "-", PRIVATE);
+        Path created = Files.createTempDirectory(shared, NAME + "-", OwnFiles.FOLDER);
         int us = Attributes.of(created).owner();
         TreeSet<Path> ours = new TreeSet<>();
         try (DirectoryStream<Path> folders = Files.newDirectoryStream(shared, NAME + "*")) {
             for (Path folder : folders) {
-                Optional<Attributes> attributes = Attributes.find(folder);
-                if (attributes.isPresent() && attributes.get().isPrivateFolderOf(us) && !folder.equals(created)) {
+                if (!folder.equals(created) && isPrivateFolderOf(us, folder)) {
                     ours.add(folder);
                 }
             }
@@ -119,42 +108,16 @@ public record CacheFolder(Path path, boolean chosen) {
         return ours.first();
     }
 
-    /** The attributes of a path, without following links. */
-    private record Attributes(int owner, int mode, boolean isFolder, boolean isLink) {
-        static Attributes of(Path path) throws IOException {
-            Map<String, Object> attributes =
-                    Files.readAttributes(path, "unix:uid,mode,isDirectory,isSymbolicLink", LinkOption.NOFOLLOW_LINKS);
-            return new Attributes(
-                    (int) attributes.get("uid"),
-                    (int) attributes.get("mode"),
-                    (boolean) attributes.get("isDirectory"),
-                    (boolean) attributes.get("isSymbolicLink"));
-        }
-
-        static Optional<Attributes> find(Path path) {
-            try {
-                return Optional.of(of(path));
-            } catch (IOException e) {
-                return Optional.empty();
-            }
-        }
-
-        boolean isPrivateFolderOf(int user) {
-            return isFolder && owner == user && (mode & 0077) == 0;
-        }
-
-        /** In a sticky folder such as {@code /tmp}, users can replace only their own files. */
-        boolean letsOthersReplace() {
-            return mayOthersWrite() && (mode & STICKY) == 0;
-        }
-
-        boolean mayOthersWrite() {
-            return !isLink && (mode & OTHERS_WRITE) != 0;
+    private static boolean isPrivateFolderOf(int user, Path folder) {
+        try {
+            return Attributes.of(folder).isPrivateFolderOf(user);
+        } catch (IOException e) {
+            return false;
         }
     }
 
     private static void requireOurs(Path folder, boolean inFlinksFolder) throws IOException {
-        Path probe = Files.createTempDirectory(folder, ".owner-", PRIVATE);
+        Path probe = Files.createTempDirectory(folder, ".owner-", OwnFiles.FOLDER);
         int us = Attributes.of(probe).owner();
         Files.delete(probe);
         IntPredicate trusted = owner -> inFlinksFolder || owner == us || owner == ROOT;

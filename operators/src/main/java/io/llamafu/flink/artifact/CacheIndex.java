@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.net.URI;
+import java.nio.channels.Channels;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -40,11 +41,17 @@ final class CacheIndex {
         this.valueKey = valueKey;
     }
 
-    /** The value of this version of a file, if known. */
+    /** The value of this version of a file, if known, and nobody else could have written it. */
     Optional<String> find(RemoteFile file) {
         Properties entry = new Properties();
-        try (InputStream in = Files.newInputStream(entryOf(file.uri()))) {
-            entry.load(in);
+        Path path = entryOf(file.uri());
+        try {
+            if (!OwnFiles.isOurs(path)) {
+                return Optional.empty();
+            }
+            try (InputStream in = Files.newInputStream(path)) {
+                entry.load(in);
+            }
             RemoteFile known = new RemoteFile(
                     URI.create(entry.getProperty(URI_KEY, "")),
                     Long.parseLong(entry.getProperty(SIZE_KEY, "")),
@@ -70,9 +77,9 @@ final class CacheIndex {
         entry.setProperty(SIZE_KEY, String.valueOf(file.byteSize()));
         entry.setProperty(TIME_KEY, String.valueOf(file.modificationTime()));
         entry.setProperty(valueKey, value);
-        Files.createDirectories(folder);
-        Files.createDirectories(temporary.getParent());
-        try (OutputStream out = Files.newOutputStream(temporary)) {
+        OwnFiles.folder(folder);
+        OwnFiles.folder(temporary.getParent());
+        try (OutputStream out = Channels.newOutputStream(OwnFiles.open(temporary))) {
             entry.store(out, null);
         }
         Files.move(temporary, entryOf(file.uri()), StandardCopyOption.ATOMIC_MOVE);

@@ -88,7 +88,7 @@ final class CacheLock implements AutoCloseable {
             return;
         }
         Path temporary = file.resolveSibling("." + UUID.randomUUID());
-        Files.createFile(temporary);
+        Files.createFile(temporary, OwnFiles.FILE);
         try {
             Files.createLink(file, temporary);
         } catch (FileAlreadyExistsException e) {

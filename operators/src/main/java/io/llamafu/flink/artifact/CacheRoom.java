@@ -56,6 +56,7 @@ final class CacheRoom {
     Path reserve(RemoteFile file, String name) throws IOException {
         Path reservation = session.temporary(name);
         requireRoom(file, name);
+        OwnFiles.open(reservation).close();
         // A sparse file, which takes no room itself.
         try (RandomAccessFile reserved = new RandomAccessFile(reservation.toFile(), "rw")) {
             reserved.setLength(file.byteSize());

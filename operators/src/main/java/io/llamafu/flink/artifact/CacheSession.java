@@ -42,7 +42,7 @@ final class CacheSession {
     }
 
     private static CacheLock lock(Path folder) throws IOException {
-        Files.createDirectories(folder.resolve(TEMPORARY));
+        OwnFiles.folder(folder.resolve(TEMPORARY));
         return CacheLock.tryAcquire(folder.resolve(LOCK)).orElseThrow(() -> new IOException(folder + " is in use"));
     }
 
@@ -103,12 +103,12 @@ final class CacheSession {
 
     /** A folder for links, deleted with the session. It is on the same file system, as hard links require. */
     Path linkFolder(String name) throws IOException {
-        return Files.createDirectories(folder.resolve(name));
+        return OwnFiles.folder(folder.resolve(name));
     }
 
     /** A path without a file; while the file exists, its size counts as reserved. Deleted with the session. */
     Path temporary(String name) throws IOException {
-        return Files.createDirectories(folder.resolve(TEMPORARY)).resolve(name);
+        return OwnFiles.folder(folder.resolve(TEMPORARY)).resolve(name);
     }
 
     Path temporary() throws IOException {

@@ -86,11 +86,11 @@ final class PartialFile {
      */
     Optional<String> complete(long noteBytes, Steps steps) throws IOException {
         MessageDigest digest = Sha256.start();
-        Files.createDirectories(data.getParent());
+        OwnFiles.folder(data.getParent());
         long start = readAgain(digest, steps);
         long copied = start;
         try (FSDataInputStream in = file.open();
-                FileChannel out = FileChannel.open(data, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+                FileChannel out = OwnFiles.open(data)) {
             out.truncate(start).position(start);
             seek(in, start);
             byte[] buffer = new byte[BUFFER_BYTES];
@@ -161,7 +161,9 @@ final class PartialFile {
 
     private long bytesHere() throws IOException {
         try {
-            long bytes = notes.find(file).map(Long::parseLong).orElse(0L);
+            long bytes = OwnFiles.isOurs(data)
+                    ? notes.find(file).map(Long::parseLong).orElse(0L)
+                    : 0;
             return bytes > 0 && bytes <= Math.min(Files.size(data), file.byteSize()) ? bytes : 0;
         } catch (NoSuchFileException | NumberFormatException e) {
             return 0;

@@ -13,7 +13,10 @@ import java.util.concurrent.TimeUnit;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
-/** A process that uses the cache or a lock, prints its observations line by line, and runs until it is ended. */
+/**
+ * A process that uses the cache or a lock, prints its observations line by line, and runs until it is ended. Its umask
+ * is 0000: whatever is private is so by the cache.
+ */
 final class OtherProcess implements AutoCloseable {
     private static final String OUTPUT = "#";
 
@@ -22,6 +25,9 @@ final class OtherProcess implements AutoCloseable {
 
     private OtherProcess(List<String> arguments) throws IOException {
         List<String> command = new ArrayList<>(List.of(
+                "/bin/sh",
+                "-c",
+                "umask 0000; exec \"$0\" \"$@\"",
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-Xmx256m",
                 "-XX:TieredStopAtLevel=1",
@@ -48,6 +54,11 @@ final class OtherProcess implements AutoCloseable {
             throws IOException {
         return new OtherProcess(
                 List.of("link", store.name(), root.toString(), cache.toString(), file, String.valueOf(hangs)));
+    }
+
+    /** Prints the default cache in a folder for temporary files. */
+    static OtherProcess preparing(Path temporaryFolder) throws IOException {
+        return new OtherProcess(List.of("prepare", temporaryFolder.toString()));
     }
 
     /** The next line that it prints. */
@@ -89,6 +100,8 @@ final class OtherProcess implements AutoCloseable {
                 cache.link(RemoteFile.at(uri), cache.linkFolder("links").resolve("link"), () -> {});
                 say(out, "reads " + store.reads(arguments[4]));
             }
+            case "prepare" ->
+                say(out, CacheFolder.in(Path.of(arguments[1])).prepare().toString());
             default -> throw new IllegalArgumentException(arguments[0]);
         }
         sleep();

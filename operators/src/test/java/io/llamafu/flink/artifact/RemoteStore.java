@@ -60,7 +60,7 @@ public final class RemoteStore {
     }
 
     /** The same URIs as those of a store in another process. */
-    static RemoteStore named(String name, java.nio.file.Path root) {
+    public static RemoteStore named(String name, java.nio.file.Path root) {
         RemoteStore store = new RemoteStore(name, root);
         STORES.put(name, store);
         return store;
@@ -70,7 +70,7 @@ public final class RemoteStore {
         return URI.create(SCHEME + "://" + name + "/" + path);
     }
 
-    String name() {
+    public String name() {
         return name;
     }
 
