@@ -3,6 +3,7 @@ package io.llamafu.flink.options;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.LabelChoice;
 import io.llamafu.engine.LabelChoice.Scoring;
 import io.llamafu.grammar.LabelGrammar;
@@ -112,8 +113,25 @@ public record LabelOptions(
         return labels.isEmpty() || multiLabel ? Optional.empty() : Optional.of(choice(labels, scoring, stack));
     }
 
-    /** The same for other labels and another scoring. */
-    public LabelChoice choice(List<String> otherLabels, Scoring otherScoring, AdapterStack stack) {
+    private LabelChoice choice(List<String> otherLabels, Scoring otherScoring, AdapterStack stack) {
         return new LabelChoice(otherLabels, otherScoring, temperature(stack), minConfidence, abstainLabel);
+    }
+
+    /**
+     * The request, answered with other labels than these, and with another scoring.
+     *
+     * @throws LlamafuException with INVALID_OPTION if these options and the scoring contradict, or the code of a label that
+     *     cannot be answered
+     */
+    public CompletionRequest apply(CompletionRequest request, List<String> otherLabels, Scoring otherScoring) {
+        if (multiLabel) {
+            return request.withStop()
+                    .withLabels(Optional.empty())
+                    .withSampling(request.sampling().withGrammar(LabelGrammar.subsetsOf(otherLabels)))
+                    .withMaxTokens(LabelGrammar.maxTokensOfSubset(otherLabels));
+        }
+        return request.withStop()
+                .withSampling(request.sampling().withGrammar(""))
+                .withLabels(Optional.of(choice(otherLabels, otherScoring, request.adapters())));
     }
 }
