@@ -53,6 +53,7 @@ sealed interface OutputFormat extends Serializable {
 
         static Label of(List<String> labels, Scoring scoring) {
             Set<String> unused = LabelGrammar.distinct(labels);
+            LabelOptions.requireSeparated(labels, ErrorCode.INVALID_REQUEST);
             return new Label(List.copyOf(labels), scoring);
         }
 

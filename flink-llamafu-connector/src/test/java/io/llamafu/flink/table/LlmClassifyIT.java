@@ -90,7 +90,7 @@ class LlmClassifyIT {
     /** Each label on its own must be written completely, whatever tokens it takes. */
     @Test
     void eachLabelFits() {
-        for (String label : List.of("it's two\nlines, \"Grüße\" 日本語 \uD83D\uDE00", "long ".repeat(60))) {
+        for (String label : List.of("it's two\nlines \"Grüße\" 日本語 \uD83D\uDE00", "long ".repeat(60))) {
             assertThat(classify(List.of("text", ""), "LLM_CLASSIFY(text, %s)".formatted(array(List.of(label)))))
                     .hasSize(2)
                     .allSatisfy(row -> assertThat(row.getField(1)).isEqualTo(label));
@@ -126,6 +126,7 @@ class LlmClassifyIT {
         assertRefused("ARRAY_REMOVE(ARRAY['a'], 'a')", "There are no labels");
         assertRefused("ARRAY['a', CAST(NULL AS STRING)]", "Label 2 of 2 is null");
         assertRefused("ARRAY['']", "Label 1 of 1 is empty");
+        assertRefused("ARRAY['invoice,complaint']", "ARRAY['invoice', 'complaint']");
     }
 
     private static void assertRefused(String labels, String reason) {

@@ -99,7 +99,22 @@ public record LabelOptions(
                             .formatted(scoring.name().toLowerCase(Locale.ROOT)));
         }
         if (!labels.isEmpty()) {
+            requireSeparated(labels, ErrorCode.INVALID_OPTION);
             String unusedGrammar = multiLabel ? LabelGrammar.subsetsOf(labels) : LabelGrammar.of(labels);
+        }
+    }
+
+    /**
+     * Refuses a single label that looks like several: every record would get it.
+     *
+     * @throws LlamafuException with the code
+     */
+    public static void requireSeparated(List<String> labels, ErrorCode code) {
+        if (labels.size() == 1 && labels.get(0) != null && labels.get(0).matches("(?s).*[,;|].*")) {
+            throw new LlamafuException(
+                    code,
+                    "The only label is '%s'. Write several as 'invoice;complaint', as the JSON array [\"invoice\", \"complaint\"], or in SQL as ARRAY['invoice', 'complaint']."
+                            .formatted(labels.get(0)));
         }
     }
 

@@ -5,6 +5,7 @@ import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.PromptTemplate;
+import io.llamafu.flink.options.LabelOptions;
 import io.llamafu.grammar.LabelGrammar;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.streaming.api.functions.ProcessFunction;
@@ -111,6 +112,7 @@ public final class RequestFunction<T, E> extends ProcessFunction<T, E> {
                         ErrorCode.INVALID_REQUEST,
                         "The record has both labels and a grammar, but an answer can follow one only; leave one out.");
             }
+            LabelOptions.requireSeparated(labels, ErrorCode.INVALID_REQUEST);
             request.setLabels(List.copyOf(LabelGrammar.distinct(labels)));
         }
     }

@@ -121,6 +121,7 @@ class RequestFunctionTest {
                 .contains("Label 2 of 2 is null");
         assertThat(request(labelled(null, List.of("\uD83Dx")), "abc").getErrorCode())
                 .isEqualTo("INVALID_TEXT");
+        assertThat(request(labelled(null, List.of("a|b")), "abc").getError()).contains("The only label is 'a|b'");
         assertThat(request(labelled("root ::= \"a\"", List.of("a")), "abc").getError())
                 .contains("both labels and a grammar");
     }
