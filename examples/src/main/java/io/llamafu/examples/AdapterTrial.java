@@ -4,7 +4,6 @@ import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.InferenceEngine;
-import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.completion.ChatFormats;
 
@@ -17,12 +16,7 @@ import java.util.concurrent.CompletableFuture;
  *
  * @param chats of the engine's model
  */
-record AdapterTrial(
-        InferenceEngine engine,
-        ChatFormats chats,
-        LlamafuOptions options,
-        SamplingOptions sampling,
-        List<LabelledText> texts) {
+record AdapterTrial(InferenceEngine engine, ChatFormats chats, LlamafuOptions options, List<LabelledText> texts) {
 
     /**
      * The result of a stack.
@@ -46,7 +40,7 @@ record AdapterTrial(
     /** The first steps of an engine are slower. */
     Score warmUp(int count) {
         List<LabelledText> first = texts.subList(0, Math.min(count, texts.size()));
-        return new AdapterTrial(engine, chats, options, sampling, first).run(AdapterStack.parse(""));
+        return new AdapterTrial(engine, chats, options, first).run(AdapterStack.parse(""));
     }
 
     Score run(AdapterStack stack) {
@@ -66,7 +60,7 @@ record AdapterTrial(
     }
 
     private CompletionRequest request(String text, AdapterStack stack) {
-        CompletionRequest request = options.toRequest(options.promptTemplate().render(text), stack, sampling);
+        CompletionRequest request = options.toRequest(options.promptTemplate().render(text), stack, options.sampling());
         return chats.of(options.chat(), request.prompt())
                 .map(format -> format.apply(request))
                 .orElse(request);

@@ -10,11 +10,9 @@ import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineOptions.ModelLoading;
 import io.llamafu.engine.InferenceEngine;
 import io.llamafu.engine.LoadedAdapter;
-import io.llamafu.engine.SamplingOptions;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.completion.ChatFormats;
-import io.llamafu.grammar.LabelGrammar;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -90,7 +88,7 @@ public final class CheckAdapter implements Callable<Integer> {
     @Option(
             names = "--label",
             paramLabel = "LABEL",
-            description = "A possible answer; may be repeated. A grammar then lets nothing else through.")
+            description = "A possible answer; may be repeated. Then every answer is one of them.")
     private List<String> labels = new ArrayList<>();
 
     @Option(
@@ -243,10 +241,7 @@ public final class CheckAdapter implements Callable<Integer> {
         LlamafuOptions job = job();
         ChatFormats chats = new ChatFormats(engine.modelChat(), new HashMap<>());
         chats.check(job.chat(), true);
-        SamplingOptions sampling = labels.isEmpty()
-                ? SamplingOptions.greedy()
-                : SamplingOptions.greedy().withGrammar(LabelGrammar.of(labels));
-        AdapterTrial trial = new AdapterTrial(engine, chats, job, sampling, texts);
+        AdapterTrial trial = new AdapterTrial(engine, chats, job, texts);
         AdapterTrial.Score unused = trial.warmUp(sequences);
         AdapterTrial.Score base = trial.run(AdapterStack.parse(""));
         AdapterTrial.Score adapter =
@@ -261,14 +256,13 @@ public final class CheckAdapter implements Callable<Integer> {
 
     /** Of a job that asks the questions. */
     private LlamafuOptions job() {
-        return LlamafuOptions.builder()
+        LlamafuOptions.Builder job = LlamafuOptions.builder()
                 .model(model.toUri().toString())
                 .promptTemplate(template)
                 .chatTemplate(chatTemplate)
                 .systemPrompt(systemPrompt)
-                .maxTokens(maxTokens)
-                .timeout(PATIENCE)
-                .build();
+                .timeout(PATIENCE);
+        return (labels.isEmpty() ? job.maxTokens(maxTokens) : job.labels(labels)).build();
     }
 
     private static void print(PrintWriter out, String key, String value) {

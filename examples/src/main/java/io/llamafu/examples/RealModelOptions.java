@@ -34,7 +34,7 @@ final class RealModelOptions {
     private int threads;
 
     /** Options under which each text is the user's turn, fetching the model first if it is needed. */
-    LlamafuOptions toLlamafuOptions(String system, int maxTokens) throws IOException, InterruptedException {
+    LlamafuOptions.Builder toLlamafuOptions(String system) throws IOException, InterruptedException {
         if (model == null) {
             model = fetch(Path.of(System.getProperty("llamafu.examples", "examples")));
         }
@@ -45,10 +45,8 @@ final class RealModelOptions {
                 .chatTemplate("model")
                 .systemPrompt(system)
                 .threads(threads)
-                .maxTokens(maxTokens)
                 .answerMemo(MemorySize.ZERO)
-                .onError(OnError.EMIT)
-                .build();
+                .onError(OnError.EMIT);
     }
 
     /** The script bounds its own downloads. */

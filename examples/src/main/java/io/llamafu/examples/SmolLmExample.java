@@ -1,12 +1,10 @@
 package io.llamafu.examples;
 
 import io.llamafu.adapter.AdapterStack;
-import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.AdapterRoute;
 import io.llamafu.flink.CompletionBuilder;
 import io.llamafu.flink.Llamafu;
 import io.llamafu.flink.LlamafuOptions;
-import io.llamafu.grammar.LabelGrammar;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
@@ -82,7 +80,7 @@ public final class SmolLmExample implements ExampleCommand<SmolLmReport> {
         List<Domain> domains = JsonLines.of(Domain.class).readAll(domainFile);
         List<DomainText> texts =
                 firstOfEachDomain(JsonLines.of(DomainText.class).readAll(textFile));
-        Runs runs = new Runs(domains, texts, options(domains));
+        Runs runs = new Runs(domains, texts, model.toLlamafuOptions(SYSTEM).build());
 
         List<SmolLmReport.Run> results = new ArrayList<>();
         results.add(runs.routed("own adapter", Optional.empty()));
@@ -101,14 +99,6 @@ public final class SmolLmExample implements ExampleCommand<SmolLmReport> {
         return texts.stream()
                 .filter(text -> seen.merge(text.domain(), 1, Integer::sum) <= most)
                 .toList();
-    }
-
-    private LlamafuOptions options(List<Domain> domains) throws Exception {
-        int longest = domains.stream()
-                .mapToInt(domain -> LabelGrammar.maxTokens(domain.labels()))
-                .max()
-                .orElseThrow();
-        return model.toLlamafuOptions(SYSTEM, longest);
     }
 
     /** Runs over the same texts. */
@@ -136,10 +126,10 @@ public final class SmolLmExample implements ExampleCommand<SmolLmReport> {
 
         private SmolLmReport.Run run(String name, Function<DomainText, String> stackOf, Routing routing)
                 throws Exception {
-            Map<String, SamplingOptions> grammars = new HashMap<>();
+            Map<String, List<String>> labels = new HashMap<>();
             Map<String, String> questions = new HashMap<>();
             for (Domain domain : domains) {
-                grammars.put(domain.domain(), SamplingOptions.greedy().withGrammar(LabelGrammar.of(domain.labels())));
+                labels.put(domain.domain(), domain.labels());
                 questions.put(domain.domain(), domain.question());
             }
             StreamExecutionEnvironment env = LocalJob.environment();
@@ -151,7 +141,7 @@ public final class SmolLmExample implements ExampleCommand<SmolLmReport> {
                     .id(DomainText::id)
                     .keyBy(DomainText::domain)
                     .prompt(text -> questions.get(text.domain()) + "\n" + text.text())
-                    .sampling(text -> grammars.get(text.domain()))
+                    .labels(text -> labels.get(text.domain()))
                     .with(options);
             routing.apply(env, completions);
 

@@ -1,8 +1,7 @@
 package io.llamafu.examples;
 
-import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.Llamafu;
-import io.llamafu.grammar.LabelGrammar;
+import io.llamafu.flink.LlamafuOptions;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -82,8 +81,8 @@ public final class StacksExample implements Callable<Integer> {
                 Llamafu.complete(LocalJob.environment().fromData(stacks))
                         .prompt(stack -> prompt)
                         .stack(stack -> stack)
-                        .sampling(question.sampling())
-                        .with(model.toLlamafuOptions(question.system(), question.mostTokens()))
+                        .with(question.apply(model.toLlamafuOptions(question.system()))
+                                .build())
                         .ordered()
                         .build(),
                 "stacks",
@@ -100,17 +99,17 @@ public final class StacksExample implements Callable<Integer> {
     }
 
     /** What is asked of the text. */
-    private record Question(String system, String prompt, SamplingOptions sampling, int mostTokens) {
+    private record Question(String system, String prompt, List<String> labels) {
         static Question rewrite(String text) {
-            return new Question(REWRITE, text, SamplingOptions.greedy(), MOST_TOKENS_OF_A_REWRITING);
+            return new Question(REWRITE, text, List.of());
         }
 
         static Question of(Domain domain, String text) {
-            return new Question(
-                    SmolLmExample.SYSTEM,
-                    domain.question() + "\n" + text,
-                    SamplingOptions.greedy().withGrammar(LabelGrammar.of(domain.labels())),
-                    LabelGrammar.maxTokens(domain.labels()));
+            return new Question(SmolLmExample.SYSTEM, domain.question() + "\n" + text, domain.labels());
+        }
+
+        LlamafuOptions.Builder apply(LlamafuOptions.Builder options) {
+            return labels.isEmpty() ? options.maxTokens(MOST_TOKENS_OF_A_REWRITING) : options.labels(labels);
         }
     }
 }

@@ -53,6 +53,23 @@ class SmolLmExampleIT {
         assertThat(own).isGreaterThanOrEqualTo(report.runs().get(2).mean() + MARGIN);
     }
 
+    /** Under a grammar of the same labels, 47 of these 105 are right. */
+    @Test
+    void labelsOfADomainAreSpelledAsTheModelLearnedThem() throws Exception {
+        Files.copy(DATA.resolve("domains.jsonl"), folder.resolve("domains.jsonl"));
+        Files.write(
+                folder.resolve("texts.jsonl"),
+                JsonLines.of(DomainText.class).readAll(DATA.resolve("texts.jsonl")).stream()
+                        .filter(text -> text.domain().equals("reviews"))
+                        .map(JsonLines::write)
+                        .toList());
+
+        SmolLmReport report =
+                example("--model=" + RealModels.smolLm2(), "--data=" + folder).run();
+
+        assertThat(report.runs().get(0).mean()).as("%s", report).isGreaterThanOrEqualTo(0.52);
+    }
+
     /** With the system prompt, the turns and the labels of a job. */
     @Test
     void checkAdapterAsksAsAJobWould() throws Exception {

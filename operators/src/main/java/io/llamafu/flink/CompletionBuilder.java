@@ -24,6 +24,7 @@ import org.apache.flink.util.OutputTag;
 import org.apache.flink.util.function.SerializableFunction;
 
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
@@ -59,6 +60,7 @@ public final class CompletionBuilder<T> {
     private Optional<SerializableFunction<T, Map<String, Float>>> scales = Optional.empty();
     private Optional<SerializableFunction<T, SamplingOptions>> recordSampling = Optional.empty();
     private Optional<SerializableFunction<T, Integer>> maxTokens = Optional.empty();
+    private Optional<SerializableFunction<T, List<String>>> labels = Optional.empty();
     private Optional<LlamafuOptions> options = Optional.empty();
     private Optional<SamplingOptions> sampling = Optional.empty();
     private Optional<Integer> capacity = Optional.empty();
@@ -112,6 +114,17 @@ public final class CompletionBuilder<T> {
     /** The most tokens to generate for a record, 1 or more; null falls back to the option {@code max-tokens}. */
     public CompletionBuilder<T> maxTokens(SerializableFunction<T, Integer> newMaxTokens) {
         maxTokens = Optional.of(checkNotNull(newMaxTokens, "maxTokens is null"));
+        return this;
+    }
+
+    /**
+     * The labels of a record, which make its answer one of them, however many tokens that takes; the options {@code scoring},
+     * {@code min-confidence}, {@code abstain-label}, {@code calibration} and {@code multi-label} apply to them. They replace the
+     * option {@code labels}, and a grammar of the job; null falls back to these. Labels that cannot be answered, or a grammar
+     * of the record beside them, are an error of the record.
+     */
+    public CompletionBuilder<T> labels(SerializableFunction<T, List<String>> newLabels) {
+        labels = Optional.of(checkNotNull(newLabels, "labels is null"));
         return this;
     }
 
@@ -313,7 +326,8 @@ public final class CompletionBuilder<T> {
                 stack.orElse(null),
                 scales.orElse(null),
                 recordSampling.orElse(null),
-                maxTokens.orElse(null));
+                maxTokens.orElse(null),
+                labels.orElse(null));
         RequestFunction<T, E> function =
                 new RequestFunction<>(fields, options.orElseThrow().promptTemplate(), defaultRoute, carrier);
         return records.process(function)

@@ -5,6 +5,7 @@ import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.EngineMetrics;
+import io.llamafu.engine.LabelChoice;
 import io.llamafu.engine.Prompt;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.engine.SharedEngines;
@@ -332,6 +333,32 @@ class CompletionJobIT {
                 .filter(candidate -> candidate.getId().equals(id))
                 .findFirst()
                 .orElseThrow();
+    }
+
+    /** Each record has labels of its own, none of which the model was trained on, so that no label is certain. */
+    @Test
+    void recordsHaveLabelsOfTheirOwn() throws Exception {
+        Llamafu.complete(tickets(60, 100_000))
+                .id(Ticket::id)
+                .prompt(Ticket::text)
+                .labels(ticket -> List.of("first of " + ticket.id(), "second of " + ticket.id()))
+                .with(Notes.options()
+                        .scoring(LabelChoice.Scoring.PATH)
+                        .minConfidence(1, "neither")
+                        .build())
+                .build()
+                .sinkTo(sink);
+        env.execute();
+
+        assertThat(sink.committed()).hasSize(60).allSatisfy(completion -> {
+            String id = completion.getId();
+            assertThat(completion.getText()).isEqualTo("neither");
+            assertThat(completion.getLabel()).isIn("first of " + id, "second of " + id);
+            assertThat(completion.getRunnerUp())
+                    .isIn("first of " + id, "second of " + id)
+                    .isNotEqualTo(completion.getLabel());
+            assertThat(completion.getProbability()).isStrictlyBetween(0.5, 1.0);
+        });
     }
 
     @Test

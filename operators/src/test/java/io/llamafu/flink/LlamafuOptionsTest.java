@@ -323,6 +323,20 @@ class LlamafuOptionsTest {
                 .isEqualTo(LabelChoice.of(List.of("a;b", " c")));
     }
 
+    @Test
+    void singleLabelThatLooksLikeSeveralIsRefused() {
+        for (String written : List.of("invoice,complaint", "invoice|complaint", "[\"invoice;complaint\"]")) {
+            assertThatThrownBy(() -> LlamafuOptions.fromMap(Map.of("model", "base.gguf", "labels", written)))
+                    .hasMessageContaining("'invoice;complaint'")
+                    .isInstanceOfSatisfying(
+                            LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_OPTION));
+        }
+        assertThat(LlamafuOptions.fromMap(Map.of("model", "base.gguf", "labels", "a,b;c"))
+                        .labels()
+                        .labels())
+                .containsExactly("a,b", "c");
+    }
+
     private static LabelChoice choice(LlamafuOptions options, String stack) {
         return options.toRequest(Prompt.text("x"), AdapterStack.parse(stack), options.sampling())
                 .labels()

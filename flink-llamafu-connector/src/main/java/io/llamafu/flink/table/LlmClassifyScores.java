@@ -15,9 +15,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * {@code LLM_CLASSIFY_SCORES(text, labels [, stack [, options]]) -> ROW}: the label as of {@link LlmClassify}, with its
- * probability over the labels and the label that is next. All labels are scored, unless the option {@code scoring} is {@code
- * path}.
+ * {@code LLM_CLASSIFY_SCORES(text, labels [, stack [, options]]) -> ROW}: the label of {@link LlmClassify} with the same
+ * options, with its probability and the label that is next. Unless the options have a {@code scoring}, it is {@code path},
+ * which does not change the label.
  *
  * <pre>{@code
  * SELECT id, scores.label, scores.probability
@@ -75,7 +75,7 @@ public final class LlmClassifyScores extends LlmFunction {
             return null;
         }
         Outcome outcome = ask(
-                () -> formats.get(Arrays.asList(labels), known -> OutputFormat.Label.of(known, Scoring.EXACT)),
+                () -> formats.get(Arrays.asList(labels), known -> OutputFormat.Label.of(known, Scoring.PATH)),
                 text,
                 stack,
                 options);

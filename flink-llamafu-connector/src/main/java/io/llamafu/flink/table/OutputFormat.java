@@ -53,26 +53,20 @@ sealed interface OutputFormat extends Serializable {
 
         static Label of(List<String> labels, Scoring scoring) {
             Set<String> unused = LabelGrammar.distinct(labels);
+            LabelOptions.requireSeparated(labels, ErrorCode.INVALID_REQUEST);
             return new Label(List.copyOf(labels), scoring);
         }
 
         @Override
         public CompletionRequest request(CallSettings settings, Prompt prompt, AdapterStack stack) {
             LabelOptions options = settings.options().labels();
-            CompletionRequest request = settings.request(prompt, stack).withStop();
-            if (options.multiLabel()) {
-                if (scoring != Scoring.NONE) {
-                    throw new LlamafuException(
-                            ErrorCode.INVALID_OPTION,
-                            "multi-label is true, but subsets of labels have no probabilities; use LLM_CLASSIFY.");
-                }
-                return request.withLabels(Optional.empty())
-                        .withSampling(settings.sampling().withGrammar(LabelGrammar.subsetsOf(labels)))
-                        .withMaxTokens(LabelGrammar.maxTokensOfSubset(labels));
+            if (options.multiLabel() && scoring != Scoring.NONE) {
+                throw new LlamafuException(
+                        ErrorCode.INVALID_OPTION,
+                        "multi-label is true, but subsets of labels have no probabilities; use LLM_CLASSIFY.");
             }
             Scoring chosen = options.scoring() == Scoring.NONE ? scoring : options.scoring();
-            return request.withSampling(settings.sampling().withGrammar(""))
-                    .withLabels(Optional.of(options.choice(labels, chosen, stack)));
+            return options.apply(settings.request(prompt, stack), labels, chosen);
         }
 
         @Override

@@ -90,7 +90,7 @@ class LlmClassifyIT {
     /** Each label on its own must be written completely, whatever tokens it takes. */
     @Test
     void eachLabelFits() {
-        for (String label : List.of("it's two\nlines, \"Grüße\" 日本語 \uD83D\uDE00", "long ".repeat(60))) {
+        for (String label : List.of("it's two\nlines \"Grüße\" 日本語 \uD83D\uDE00", "long ".repeat(60))) {
             assertThat(classify(List.of("text", ""), "LLM_CLASSIFY(text, %s)".formatted(array(List.of(label)))))
                     .hasSize(2)
                     .allSatisfy(row -> assertThat(row.getField(1)).isEqualTo(label));
@@ -126,6 +126,7 @@ class LlmClassifyIT {
         assertRefused("ARRAY_REMOVE(ARRAY['a'], 'a')", "There are no labels");
         assertRefused("ARRAY['a', CAST(NULL AS STRING)]", "Label 2 of 2 is null");
         assertRefused("ARRAY['']", "Label 1 of 1 is empty");
+        assertRefused("ARRAY['invoice,complaint']", "ARRAY['invoice', 'complaint']");
     }
 
     private static void assertRefused(String labels, String reason) {
@@ -163,7 +164,7 @@ class LlmClassifyIT {
                 .map(text -> Notes.answer(text, "medical"))
                 .distinct()
                 .toList();
-        String call = "LLM_CLASSIFY_SCORES(text, %s, 'medical')".formatted(array(answers));
+        String call = "LLM_CLASSIFY_SCORES(text, %s, 'medical', MAP['scoring', 'exact'])".formatted(array(answers));
 
         assertThat(classify(Notes.texts().subList(0, 20), call)).hasSize(20).allSatisfy(row -> {
             Row scores = row.getFieldAs(1);
@@ -173,6 +174,31 @@ class LlmClassifyIT {
             assertThat(scores.<Double>getFieldAs("runner_up_probability"))
                     .isBetween(0.0, 1 - scores.<Double>getFieldAs("probability") + 1e-9);
         });
+    }
+
+    /** Labels that begin alike, and texts the model knows nothing about, so that the scorings disagree in many rows. */
+    @Test
+    void labelOfTheScoresIsTheLabelWithoutThem() {
+        Random random = new Random(5);
+        List<String> texts =
+                IntStream.range(0, 100).mapToObj(i -> text(i, random)).toList();
+        String labels = array(AWKWARD_LABELS);
+
+        for (String options : List.of(
+                "MAP['temperature', '0']",
+                "MAP['scoring', 'path']",
+                "MAP['scoring', 'exact']",
+                "MAP['temperature', '1', 'seed', '7']")) {
+            assertThat(classify(
+                            texts,
+                            "LLM_CLASSIFY(text, %s, '', %s), LLM_CLASSIFY_SCORES(text, %s, '', %s)"
+                                    .formatted(labels, options, labels, options)))
+                    .as(options)
+                    .hasSize(100)
+                    .allSatisfy(row -> assertThat(row.<Row>getFieldAs(2).getField("label"))
+                            .as("label of '%s'", row.getField(0))
+                            .isEqualTo(row.getField(1)));
+        }
     }
 
     @Test

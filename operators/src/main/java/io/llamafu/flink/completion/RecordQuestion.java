@@ -37,7 +37,13 @@ record RecordQuestion(RoutedRequest record, LlamafuOptions options, SamplingOpti
         SamplingOptions chosen = record.getSampling() == null ? sampling : Samplings.toOptions(record.getSampling());
         CompletionRequest request =
                 options.toRequest(PromptParts.read(record, options.promptTemplate()), stack, chosen);
-        return record.getMaxTokens() == null ? request : request.withMaxTokens(record.getMaxTokens());
+        if (record.getMaxTokens() != null) {
+            request = request.withMaxTokens(record.getMaxTokens());
+        }
+        return record.getLabels() == null
+                ? request
+                : options.labels()
+                        .apply(request, record.getLabels(), options.labels().scoring());
     }
 
     @Override

@@ -3,6 +3,7 @@ package io.llamafu.flink.options;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.LabelChoice;
 import io.llamafu.engine.LabelChoice.Scoring;
 import io.llamafu.grammar.LabelGrammar;
@@ -98,7 +99,22 @@ public record LabelOptions(
                             .formatted(scoring.name().toLowerCase(Locale.ROOT)));
         }
         if (!labels.isEmpty()) {
+            requireSeparated(labels, ErrorCode.INVALID_OPTION);
             String unusedGrammar = multiLabel ? LabelGrammar.subsetsOf(labels) : LabelGrammar.of(labels);
+        }
+    }
+
+    /**
+     * Refuses a single label that looks like several: every record would get it.
+     *
+     * @throws LlamafuException with the code
+     */
+    public static void requireSeparated(List<String> labels, ErrorCode code) {
+        if (labels.size() == 1 && labels.get(0) != null && labels.get(0).matches("(?s).*[,;|].*")) {
+            throw new LlamafuException(
+                    code,
+                    "The only label is '%s'. Write several as 'invoice;complaint', as the JSON array [\"invoice\", \"complaint\"], or in SQL as ARRAY['invoice', 'complaint']."
+                            .formatted(labels.get(0)));
         }
     }
 
@@ -112,8 +128,25 @@ public record LabelOptions(
         return labels.isEmpty() || multiLabel ? Optional.empty() : Optional.of(choice(labels, scoring, stack));
     }
 
-    /** The same for other labels and another scoring. */
-    public LabelChoice choice(List<String> otherLabels, Scoring otherScoring, AdapterStack stack) {
+    private LabelChoice choice(List<String> otherLabels, Scoring otherScoring, AdapterStack stack) {
         return new LabelChoice(otherLabels, otherScoring, temperature(stack), minConfidence, abstainLabel);
+    }
+
+    /**
+     * The request, answered with other labels than these, and with another scoring.
+     *
+     * @throws LlamafuException with INVALID_OPTION if these options and the scoring contradict, or the code of a label that
+     *     cannot be answered
+     */
+    public CompletionRequest apply(CompletionRequest request, List<String> otherLabels, Scoring otherScoring) {
+        if (multiLabel) {
+            return request.withStop()
+                    .withLabels(Optional.empty())
+                    .withSampling(request.sampling().withGrammar(LabelGrammar.subsetsOf(otherLabels)))
+                    .withMaxTokens(LabelGrammar.maxTokensOfSubset(otherLabels));
+        }
+        return request.withStop()
+                .withSampling(request.sampling().withGrammar(""))
+                .withLabels(Optional.of(choice(otherLabels, otherScoring, request.adapters())));
     }
 }

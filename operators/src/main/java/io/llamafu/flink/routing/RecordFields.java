@@ -7,6 +7,7 @@ import org.apache.flink.util.function.SerializableFunction;
 
 import javax.annotation.Nullable;
 import java.io.Serializable;
+import java.util.List;
 import java.util.Map;
 
 import static org.apache.flink.util.Preconditions.checkNotNull;
@@ -22,6 +23,7 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
  * @param scales scales that replace those of the stack
  * @param sampling how tokens are chosen
  * @param maxTokens the most tokens to generate
+ * @param labels the labels to choose from
  */
 @Internal
 public record RecordFields<T>(
@@ -31,7 +33,8 @@ public record RecordFields<T>(
         @Nullable SerializableFunction<T, String> stack,
         @Nullable SerializableFunction<T, Map<String, Float>> scales,
         @Nullable SerializableFunction<T, SamplingOptions> sampling,
-        @Nullable SerializableFunction<T, Integer> maxTokens)
+        @Nullable SerializableFunction<T, Integer> maxTokens,
+        @Nullable SerializableFunction<T, List<String>> labels)
         implements Serializable {
 
     public RecordFields {

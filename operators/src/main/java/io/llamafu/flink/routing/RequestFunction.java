@@ -5,12 +5,15 @@ import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.PromptTemplate;
+import io.llamafu.flink.options.LabelOptions;
+import io.llamafu.grammar.LabelGrammar;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.streaming.api.functions.ProcessFunction;
 import org.apache.flink.util.Collector;
 import org.apache.flink.util.function.ThrowingRunnable;
 
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 
 import static org.apache.flink.util.Preconditions.checkNotNull;
@@ -102,6 +105,16 @@ public final class RequestFunction<T, E> extends ProcessFunction<T, E> {
             request.setSampling(Samplings.toAvro(sampling));
         }
         request.setMaxTokens(RecordFields.apply(fields.maxTokens(), value));
+        List<String> labels = RecordFields.apply(fields.labels(), value);
+        if (labels != null) {
+            if (sampling != null && !sampling.grammar().isEmpty()) {
+                throw new LlamafuException(
+                        ErrorCode.INVALID_REQUEST,
+                        "The record has both labels and a grammar, but an answer can follow one only; leave one out.");
+            }
+            LabelOptions.requireSeparated(labels, ErrorCode.INVALID_REQUEST);
+            request.setLabels(List.copyOf(LabelGrammar.distinct(labels)));
+        }
     }
 
     /** Avro maps cannot hold null. */

@@ -6,7 +6,9 @@ import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
 import io.llamafu.adapter.Sha256;
+import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.CompletionResult.Computation;
+import io.llamafu.engine.LabelChoice;
 import io.llamafu.engine.Prompt;
 import io.llamafu.engine.SamplingOptions;
 import io.llamafu.flink.Completion;
@@ -17,6 +19,7 @@ import io.llamafu.flink.ResolvedAdapter;
 import io.llamafu.flink.routing.RequestSampling;
 import io.llamafu.flink.routing.RoutedRequest;
 import io.llamafu.flink.routing.TokenBias;
+import io.llamafu.grammar.LabelGrammar;
 import org.apache.flink.metrics.groups.UnregisteredMetricsGroup;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -115,6 +118,43 @@ class RecordQuestionTest {
                             .logitBias(Map.of(4, 1f))
                             .build());
         });
+    }
+
+    @Test
+    void labelsOfARecordAreScoredAsTheOptionsSay() {
+        LlamafuOptions labelling = LlamafuOptions.fromMap(Map.of(
+                "model", "base.gguf",
+                "grammar", "root ::= \"any\"",
+                "scoring", "exact",
+                "min-confidence", "0.6",
+                "abstain-label", "none",
+                "calibration", "medical=1.5;2"));
+        RoutedRequest request = request("1", "medical");
+        request.setLabels(List.of("a", "b"));
+        request.setSampling(null);
+
+        CompletionRequest asked = new RecordQuestion(request, labelling, labelling.sampling()).request();
+
+        assertThat(asked.labels())
+                .contains(new LabelChoice(List.of("a", "b"), LabelChoice.Scoring.EXACT, 1.5, 0.6, "none"));
+        assertThat(asked.sampling().grammar()).isEmpty();
+        request.setLabels(null);
+        CompletionRequest without = new RecordQuestion(request, labelling, labelling.sampling()).request();
+        assertThat(without.labels()).isEmpty();
+        assertThat(without.sampling().grammar()).isEqualTo("root ::= \"any\"");
+    }
+
+    @Test
+    void anySubsetOfTheLabelsOfARecordIsAGrammar() {
+        LlamafuOptions labelling = LlamafuOptions.fromMap(Map.of("model", "base.gguf", "multi-label", "true"));
+        RoutedRequest request = request("1", "medical");
+        request.setLabels(List.of("a", "b"));
+
+        CompletionRequest asked = new RecordQuestion(request, labelling, labelling.sampling()).request();
+
+        assertThat(asked.labels()).isEmpty();
+        assertThat(asked.sampling().grammar()).isEqualTo(LabelGrammar.subsetsOf(List.of("a", "b")));
+        assertThat(asked.maxTokens()).isEqualTo(LabelGrammar.maxTokensOfSubset(List.of("a", "b")));
     }
 
     @Test

@@ -15,6 +15,8 @@ import org.apache.flink.streaming.util.OneInputStreamOperatorTestHarness;
 import org.apache.flink.util.function.SerializableFunction;
 import org.junit.jupiter.api.Test;
 
+import javax.annotation.Nullable;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -28,7 +30,7 @@ class RequestFunctionTest {
     /** Only a key and a prompt. */
     private static RecordFields<String> fields(
             KeySelector<String, String> key, SerializableFunction<String, String> prompt) {
-        return new RecordFields<>(key, prompt, null, null, null, null, null);
+        return new RecordFields<>(key, prompt, null, null, null, null, null, null);
     }
 
     @Test
@@ -42,7 +44,8 @@ class RequestFunctionTest {
                 text -> " medical + formal",
                 text -> Map.of("formal", 0.5f),
                 text -> sampling,
-                text -> 9);
+                text -> 9,
+                text -> List.of("x", "y", "x"));
 
         RoutedRequest request = request(fields, "abc");
 
@@ -57,6 +60,7 @@ class RequestFunctionTest {
         assertThat(request.getScales()).isEqualTo(Map.of("formal", 0.5f));
         assertThat(Samplings.toOptions(request.getSampling())).isEqualTo(sampling);
         assertThat(request.getMaxTokens()).isEqualTo(9);
+        assertThat(request.getLabels()).containsExactly("x", "y");
         assertThat(request.getEventTime()).isEqualTo(42);
         assertThat(request.getErrorCode()).isNull();
     }
@@ -64,7 +68,7 @@ class RequestFunctionTest {
     @Test
     void whatIsNullIsLeftToTheJob() throws Exception {
         RecordFields<String> fields = new RecordFields<>(
-                KEY, text -> text, text -> null, text -> null, text -> null, text -> null, text -> null);
+                KEY, text -> text, text -> null, text -> null, text -> null, text -> null, text -> null, text -> null);
 
         RoutedRequest request = request(fields, "abc");
 
@@ -104,16 +108,44 @@ class RequestFunctionTest {
                 null,
                 null,
                 text -> SamplingOptions.builder().temperature(-1).build(),
+                null,
                 null);
 
         assertThat(request(fields, "abc").getErrorCode()).isEqualTo("INVALID_OPTION");
     }
 
     @Test
+    void labelsThatCannotBeAnsweredAreAnErrorOfTheRecord() throws Exception {
+        assertThat(request(labelled(null, List.of()), "abc").getError()).contains("There are no labels");
+        assertThat(request(labelled(null, Arrays.asList("a", null)), "abc").getError())
+                .contains("Label 2 of 2 is null");
+        assertThat(request(labelled(null, List.of("\uD83Dx")), "abc").getErrorCode())
+                .isEqualTo("INVALID_TEXT");
+        assertThat(request(labelled(null, List.of("a|b")), "abc").getError()).contains("The only label is 'a|b'");
+        assertThat(request(labelled("root ::= \"a\"", List.of("a")), "abc").getError())
+                .contains("both labels and a grammar");
+    }
+
+    private static RecordFields<String> labelled(@Nullable String grammar, List<String> labels) {
+        return new RecordFields<>(
+                KEY,
+                text -> text,
+                null,
+                null,
+                null,
+                grammar == null
+                        ? null
+                        : text -> SamplingOptions.builder().grammar(grammar).build(),
+                null,
+                text -> labels);
+    }
+
+    @Test
     void scaleThatIsNullIsAnErrorOfTheRecord() throws Exception {
         Map<String, Float> scales = new HashMap<>();
         scales.put("medical", null);
-        RecordFields<String> fields = new RecordFields<>(KEY, text -> text, null, null, text -> scales, null, null);
+        RecordFields<String> fields =
+                new RecordFields<>(KEY, text -> text, null, null, text -> scales, null, null, null);
 
         assertThat(request(fields, "abc").getError()).contains("'medical' to null");
     }
@@ -191,6 +223,7 @@ class RequestFunctionTest {
                         text -> SamplingOptions.builder()
                                 .grammar("root ::= \"" + bad + "\"")
                                 .build(),
+                        null,
                         null),
                 "abc");
 
@@ -229,11 +262,11 @@ class RequestFunctionTest {
             KeySelector<String, String> key,
             SerializableFunction<String, String> prompt,
             SerializableFunction<String, String> id) {
-        return new RecordFields<>(key, prompt, id, null, null, null, null);
+        return new RecordFields<>(key, prompt, id, null, null, null, null, null);
     }
 
     private static RecordFields<String> stackOf(SerializableFunction<String, String> stack) {
-        return new RecordFields<>(KEY, text -> text, null, stack, null, null, null);
+        return new RecordFields<>(KEY, text -> text, null, stack, null, null, null, null);
     }
 
     private static RoutedRequest request(RecordFields<String> fields, String value) throws Exception {
