@@ -117,11 +117,11 @@ class RemoteAdaptersTest implements AdapterSourceContract {
     }
 
     private static OpenStack use(AdapterCatalog catalog, String stack) throws Exception {
-        return catalog.open(AdapterStack.parse(stack), file -> true).get(30, TimeUnit.SECONDS);
+        return catalog.open(AdapterStack.parse(stack), file -> true).get(60, TimeUnit.SECONDS);
     }
 
     private static void assertFails(CompletableFuture<?> future, ErrorCode code, String... messages) {
-        assertThatThrownBy(() -> future.get(30, TimeUnit.SECONDS))
+        assertThatThrownBy(() -> future.get(60, TimeUnit.SECONDS))
                 .isInstanceOf(ExecutionException.class)
                 .cause()
                 .isInstanceOfSatisfying(
@@ -141,7 +141,7 @@ class RemoteAdaptersTest implements AdapterSourceContract {
         assertThat(asked).noneMatch(CompletableFuture::isDone);
         store.openGate();
         for (CompletableFuture<AdapterFile> one : asked) {
-            assertThat(one.get(30, TimeUnit.SECONDS).digest()).isEqualTo(Sha256.of("medical 1"));
+            assertThat(one.get(60, TimeUnit.SECONDS).digest()).isEqualTo(Sha256.of("medical 1"));
         }
         assertThat(catalog.resolve("medical")).as("at hand").isCompleted();
         use(catalog, "medical").close();
@@ -311,7 +311,7 @@ class RemoteAdaptersTest implements AdapterSourceContract {
         assertThat(hanging).noneMatch(CompletableFuture::isDone);
         other.openGate();
         for (CompletableFuture<AdapterFile> one : hanging) {
-            one.get(30, TimeUnit.SECONDS);
+            one.get(60, TimeUnit.SECONDS);
         }
     }
 
@@ -320,14 +320,13 @@ class RemoteAdaptersTest implements AdapterSourceContract {
         for (int adapter = 0; adapter < 5; adapter++) {
             publish("a" + adapter + ".gguf", "a " + adapter);
         }
-        stalled = Duration.ofMillis(200);
-        AdapterCatalog catalog = open(NEVER);
+        AdapterCatalog catalog = openThoughImpatient();
         store.closeGate(path -> !path.contains("a4"));
         List<CompletableFuture<AdapterFile>> hanging = new ArrayList<>();
         for (int adapter = 0; adapter < 4; adapter++) {
             hanging.add(catalog.resolve("a" + adapter));
         }
-        Catalogs.resolve(catalog, "a4");
+        awaitAnswer(catalog, "a4");
         for (CompletableFuture<AdapterFile> one : hanging) {
             assertFails(
                     one,
@@ -336,9 +335,28 @@ class RemoteAdaptersTest implements AdapterSourceContract {
                     store.uri("adapters").toString());
         }
         store.openGate();
-        Await.until("a0 after all", () -> catalog.resolve("a0")
-                .handle((use, failure) -> failure == null)
-                .get(30, TimeUnit.SECONDS));
+        awaitAnswer(catalog, "a0");
+    }
+
+    /** What makes no progress is soon given up; on a slow machine so late that the first listing is not. */
+    private AdapterCatalog openThoughImpatient() {
+        stalled = Duration.ofMillis(100);
+        while (true) {
+            stalled = stalled.multipliedBy(2);
+            try {
+                return open(NEVER);
+            } catch (LlamafuException e) {
+                if (e.code() != ErrorCode.ARTIFACT_UNAVAILABLE || stalled.compareTo(Duration.ofMinutes(1)) > 0) {
+                    throw e;
+                }
+            }
+        }
+    }
+
+    private static void awaitAnswer(AdapterCatalog catalog, String name) throws Exception {
+        Await.until(name, () -> catalog.resolve(name)
+                .handle((file, failure) -> failure == null)
+                .get(60, TimeUnit.SECONDS));
     }
 
     @Test
@@ -367,16 +385,19 @@ class RemoteAdaptersTest implements AdapterSourceContract {
         AdapterCatalog catalog = open(NEVER);
         publish("finance.gguf", "finance 1");
         List<CompletableFuture<AdapterFile>> unknown = new ArrayList<>();
+        long begun = System.nanoTime();
         for (int request = 0; request < 100; request++) {
             unknown.add(catalog.resolve("unknown-" + request));
         }
+        long secondsToAsk = Duration.ofNanos(System.nanoTime() - begun).toSeconds();
         Catalogs.resolve(catalog, "finance");
         for (CompletableFuture<AdapterFile> one : unknown) {
             assertFails(one, ErrorCode.ADAPTER_NOT_FOUND, "it has finance, legal, medical");
         }
         assertThat(store.listingThreads())
-                .as("the first when it was opened, the other for all who asked")
-                .containsExactly("llamafu-adapter-listing", "llamafu-adapter-listing");
+                .as("the first when it was opened, the other for all who asked within a second")
+                .hasSizeBetween(2, 2 + (int) secondsToAsk)
+                .containsOnly("llamafu-adapter-listing");
     }
 
     @Test
@@ -392,9 +413,7 @@ class RemoteAdaptersTest implements AdapterSourceContract {
         assertFails(catalog.resolve("legal"), ErrorCode.ARTIFACT_UNAVAILABLE, uri + "/legal.gguf", "the store is down");
 
         store.setFailing(false);
-        Await.until("the store can be read", () -> catalog.resolve("legal")
-                .handle((file, failure) -> failure == null)
-                .get(30, TimeUnit.SECONDS));
+        awaitAnswer(catalog, "legal");
     }
 
     @Test
@@ -410,9 +429,7 @@ class RemoteAdaptersTest implements AdapterSourceContract {
 
         Path content = medical.files().get(0).path();
         medical.close();
-        Await.until("room for finance", () -> catalog.resolve("finance")
-                .handle((use, failure) -> failure == null)
-                .get(30, TimeUnit.SECONDS));
+        awaitAnswer(catalog, "finance");
         assertThat(content).doesNotExist();
         assertThat(catalog.resolve("medical"))
                 .as("what is in memory needs no file")
@@ -441,7 +458,7 @@ class RemoteAdaptersTest implements AdapterSourceContract {
         other.remove("v2/tone-file.gguf");
         Await.until("no adapter", () -> catalog.resolve("tone")
                 .handle((file, failure) -> failure != null)
-                .get(30, TimeUnit.SECONDS));
+                .get(60, TimeUnit.SECONDS));
         assertThat(other.listingThreads()).as("folders of files are not listed").isEmpty();
     }
 

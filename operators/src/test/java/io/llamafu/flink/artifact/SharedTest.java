@@ -76,7 +76,7 @@ class SharedTest {
                 .hasMessageContaining("was cancelled");
         assertThat(Thread.interrupted()).isTrue();
         goOn.countDown();
-        slow.get(30, TimeUnit.SECONDS);
+        slow.get(60, TimeUnit.SECONDS);
         assertThat(openNow).hasValue(0);
     }
 
