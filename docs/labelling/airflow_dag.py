@@ -1,8 +1,15 @@
 """Every night at half past two: labels the files of the day with a job of a session cluster."""
 
+import subprocess
+
 import pendulum
-from airflow.decorators import dag
-from airflow.operators.bash import BashOperator
+from airflow.decorators import dag, task
+from airflow.exceptions import AirflowException, AirflowFailException
+
+COMMAND = [
+    "flink", "run", "-m", "flink-jobmanager:8081", "-c", "io.llamafu.flink.label.LabelJob",
+    "/opt/flink/lib/flink-llamafu-connector-0.1.0.jar", "--config", "/etc/llamafu/label.properties",
+]
 
 
 @dag(
@@ -13,11 +20,15 @@ from airflow.operators.bash import BashOperator
     default_args={"retries": 3},  # a killed run goes on where it was
 )
 def llamafu_label():
-    BashOperator(
-        task_id="label",
-        bash_command="flink run -m flink-jobmanager:8081 -c io.llamafu.flink.label.LabelJob"
-        " /opt/flink/lib/flink-llamafu-connector.jar --config /etc/llamafu/label.properties",
-    )
+    @task
+    def label():
+        code = subprocess.run(COMMAND).returncode
+        if code == 1:  # it ended by itself, and would end the same way
+            raise AirflowFailException("Some rows have an error, or the job failed; see the log.")
+        if code != 0:
+            raise AirflowException(f"flink run ended with the exit code {code}.")
+
+    label()
 
 
 llamafu_label()

@@ -9,11 +9,14 @@ import io.llamafu.flink.options.TextList;
 import java.io.IOException;
 import java.io.StringReader;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Properties;
+import java.util.Set;
+import java.util.stream.Stream;
 
 /**
  * The written options of a job: {@code --KEY VALUE} or {@code --KEY=VALUE}, completed by a properties file.
@@ -55,10 +58,42 @@ record LabelArguments(Map<LabelOption, List<String>> values, Map<String, String>
             }
             put(key, given, arity, values, engine);
         }
-        List<String> config = values.getOrDefault(LabelOption.CONFIG, List.of());
-        return config.isEmpty()
-                ? new LabelArguments(values, engine)
-                : completed(config.get(0), new LabelArguments(values, engine));
+        LabelArguments line = new LabelArguments(values, engine);
+        LabelArguments all =
+                line.get(LabelOption.CONFIG).map(file -> completed(file, line)).orElse(line);
+        requireEffect(line, all);
+        return all;
+    }
+
+    /**
+     * Refuses options that this command does not read, rather than let anyone believe in them. A file describes the job, so it
+     * may have more than a command such as {@code --explain} needs.
+     */
+    private static void requireEffect(LabelArguments line, LabelArguments all) {
+        if (line.has(LabelOption.HELP)) {
+            return;
+        }
+        (line.has(LabelOption.GOLD) ? line : all).requireOnly(LabelOption.GOLD, Set.of(LabelOption.OUTPUT));
+        line.requireOnly(
+                LabelOption.EXPLAIN,
+                EnumSet.complementOf(EnumSet.of(LabelOption.REVIEW, LabelOption.SCHEDULE, LabelOption.RUNS)));
+        if (all.has(LabelOption.RUNS) && !all.has(LabelOption.SCHEDULE)) {
+            throw invalid("--runs ends a --schedule, and there is none: set it, or leave --runs out.");
+        }
+    }
+
+    private void requireOnly(LabelOption command, Set<LabelOption> read) {
+        if (!has(command)) {
+            return;
+        }
+        Stream<String> ownIdle = values.keySet().stream()
+                .filter(option -> option != command && option != LabelOption.CONFIG && !read.contains(option))
+                .map(LabelOption::key);
+        // Of the engine's options, --explain needs some; those of the run it explains may be there too.
+        Stream<String> engineIdle = command == LabelOption.EXPLAIN ? Stream.of() : engine.keySet().stream();
+        Stream.concat(ownIdle, engineIdle).sorted().findFirst().ifPresent(option -> {
+            throw invalid("--%s has no effect beside --%s: leave one out.".formatted(option, command.key()));
+        });
     }
 
     private static boolean wantsMore(LabelOption.Arity arity, List<String> given, String next) {

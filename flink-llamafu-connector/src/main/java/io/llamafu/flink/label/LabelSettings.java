@@ -57,6 +57,10 @@ record LabelSettings(
         engine.putIfAbsent(
                 LlamafuConfigOptions.ON_ERROR.key(), OnError.EMIT.name().toLowerCase(Locale.ROOT));
         LabelTask.complete(arguments, engine);
+        if (engine.containsKey(LlamafuConfigOptions.PROMPT_IN_OUTPUT.key())) {
+            throw LabelArguments.invalid(
+                    "--prompt-in-output has no effect: rows of the output have their own columns, and no prompt. Leave it out.");
+        }
         LlamafuOptions options = LlamafuOptions.fromMap(engine);
         if (options.onError() == OnError.NULL) {
             throw LabelArguments.invalid(
@@ -65,7 +69,7 @@ record LabelSettings(
         return new LabelSettings(
                 options,
                 format,
-                delimiter(arguments),
+                delimiter(arguments, format),
                 prompt(arguments, options),
                 LabelTask.of(arguments, options),
                 options.sampling(),
@@ -75,7 +79,11 @@ record LabelSettings(
                 chatDigest(options.chat()));
     }
 
-    private static char delimiter(LabelArguments arguments) {
+    private static char delimiter(LabelArguments arguments, LabelFormat format) {
+        if (format != LabelFormat.CSV && arguments.has(LabelOption.CSV_DELIMITER)) {
+            throw LabelArguments.invalid("--csv-delimiter has no effect, because the format is %s: leave it out."
+                    .formatted(format.name().toLowerCase(Locale.ROOT)));
+        }
         String written = arguments.get(LabelOption.CSV_DELIMITER).orElse(",");
         if (written.length() != 1 || "\"\r\n".contains(written)) {
             throw LabelArguments.invalid(

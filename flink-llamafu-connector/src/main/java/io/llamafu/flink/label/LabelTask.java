@@ -12,6 +12,7 @@ import io.llamafu.flink.artifact.SmallFile;
 import io.llamafu.flink.options.LabelOptions;
 import io.llamafu.flink.options.TextList;
 import io.llamafu.grammar.LabelGrammar;
+import org.apache.flink.configuration.ConfigOption;
 
 import java.util.List;
 import java.util.Locale;
@@ -78,7 +79,18 @@ enum LabelTask {
                     "--task is '%s', but classify needs --labels or --labels-file, extract needs --schema, and complete neither of them."
                             .formatted(written));
         }
+        task.requireEffect(LlamafuConfigOptions.STOP, task != COMPLETE, arguments);
+        task.requireEffect(LlamafuConfigOptions.MAX_TOKENS, options.labels().multiLabel(), arguments);
         return task;
+    }
+
+    /** An option that {@link #apply} overrides. */
+    private void requireEffect(ConfigOption<?> option, boolean overridden, LabelArguments arguments) {
+        if (overridden && arguments.engine().containsKey(option.key())) {
+            throw LabelArguments.invalid(
+                    "--%s has no effect, because the %s of an answer say where it ends: leave it out."
+                            .formatted(option.key(), this == CLASSIFY ? "labels" : "braces"));
+        }
     }
 
     /** A request with the limits of the options {@code max-tokens} and {@code stop}, where they apply. */

@@ -84,12 +84,16 @@ class LabelJobIT {
             all.add("--text-field=text");
         }
         all.addAll(Arrays.asList(options));
+        return run(all.toArray(new String[0]));
+    }
+
+    private static Result run(String... options) {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         ByteArrayOutputStream err = new ByteArrayOutputStream();
         int code = LabelJob.run(
                 new PrintStream(out, true, UTF_8),
                 new Progress(new PrintStream(err, true, UTF_8), false, System::nanoTime),
-                all.toArray(new String[0]));
+                options);
         return new Result(code, out.toString(UTF_8), err.toString(UTF_8));
     }
 
@@ -398,7 +402,7 @@ class LabelJobIT {
         assertThat(byLabel).hasSizeGreaterThan(1);
         Path gold = Files.write(folder.resolve("gold.json"), TicketFiles.json(export));
 
-        JsonNode judgement = label("--gold=" + gold).summary();
+        JsonNode judgement = run("--output=" + output, "--gold=" + gold).summary();
 
         assertThat(judgement.at("/sample/judged").asInt()).isEqualTo(10);
         assertThat(judgement.at("/sample/correct").asInt()).isEqualTo(9);
