@@ -17,7 +17,8 @@ import static java.util.Objects.requireNonNull;
  * @param adapters the adapters that answer it, with their scales; the empty stack is the base model
  * @param sampling how tokens are chosen
  * @param maxTokens the most tokens to generate, 1 or more
- * @param stop strings that end the answer; the answer ends before the first that appears
+ * @param stop strings that end the answer; the answer ends before the one whose end appears first, of those
+ *     that end there before the longest
  * @param timeout how long the engine may work on the request: on its adapters, and again from the moment that it has a
  *     slot. The clock stops while it waits for other requests, for a slot or for adapter memory. When the time is up, the
  *     request fails with {@link ErrorCode#DEADLINE_EXCEEDED} and its sequence is freed

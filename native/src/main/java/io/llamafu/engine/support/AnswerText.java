@@ -6,20 +6,18 @@ import java.util.List;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 /**
- * The bytes of an answer as they are generated, cut off at a stop string. Tokens may end inside a character; the text never
- * does.
+ * The bytes of an answer as they are generated, cut off at a stop string: the one whose end appears first, and of those that
+ * end there the longest. So the answer depends on the text alone, not on where its tokens end. Tokens may end inside a
+ * character; the text never does.
  */
 public final class AnswerText {
     private final byte[][] stops;
-    private final int longestStop;
     private byte[] bytes = new byte[64];
     private int length;
     private boolean stopped;
 
     public AnswerText(List<String> stops) {
         this.stops = stops.stream().map(stop -> stop.getBytes(UTF_8)).toArray(byte[][]::new);
-        this.longestStop =
-                Arrays.stream(this.stops).mapToInt(stop -> stop.length).max().orElse(0);
     }
 
     /** Appends a token's bytes. After a stop string has appeared, the text ends before it and nothing is appended. */
@@ -33,21 +31,23 @@ public final class AnswerText {
         System.arraycopy(source, offset, bytes, length, count);
         int firstNew = length;
         length += count;
-        if (longestStop > 0) {
-            cutAtStop(Math.max(0, firstNew - longestStop + 1));
+        for (int end = firstNew + 1; end <= length && !stopped; end++) {
+            cutAtStop(end);
         }
     }
 
-    private void cutAtStop(int from) {
-        for (int at = from; at < length; at++) {
-            for (byte[] stop : stops) {
-                int end = at + stop.length;
-                if (end <= length && Arrays.equals(bytes, at, end, stop, 0, stop.length)) {
-                    length = at;
-                    stopped = true;
-                    return;
-                }
+    /** Cuts off the longest stop string that ends there. */
+    private void cutAtStop(int end) {
+        int start = end;
+        for (byte[] stop : stops) {
+            int at = end - stop.length;
+            if (at >= 0 && at < start && Arrays.equals(bytes, at, end, stop, 0, stop.length)) {
+                start = at;
             }
+        }
+        if (start < end) {
+            length = start;
+            stopped = true;
         }
     }
 

@@ -2,7 +2,12 @@ package io.llamafu.engine.support;
 
 import org.junit.jupiter.api.Test;
 
+import java.util.HashSet;
 import java.util.List;
+import java.util.Random;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
@@ -47,11 +52,49 @@ class AnswerTextTest {
     }
 
     @Test
-    void firstOfSeveralStopStringsInOneTokenCounts() {
-        AnswerText answer = new AnswerText(List.of("b", "ab"));
-        byte[] bytes = "xxabyy".getBytes(UTF_8);
-        answer.append(bytes, 0, bytes.length);
+    void stopStringThatEndsFirstCountsAndOfThoseTheLongest() {
+        assertThat(cut("xxabyy", List.of("b", "ab"))).containsExactly("xx");
+        assertThat(cut("xabcdy", List.of("abcd", "bc"))).containsExactly("xa");
+        assertThat(cut("xabcdy", List.of("abcd", "bc", "abc"))).containsExactly("x");
+        assertThat(cut("aaab", List.of("aab", "aa"))).containsExactly("");
+        assertThat(cut("a漢字b", List.of("漢字b", "字"))).containsExactly("a漢");
+        assertThat(cut("one", List.of("two", "e", "net"))).containsExactly("on");
+        assertThat(cut("EN", List.of("END"))).containsExactly("EN");
+    }
 
-        assertThat(answer).hasToString("xx");
+    @Test
+    void answerDoesNotDependOnTheBordersOfTokens() {
+        Random random = new Random(30);
+        for (int round = 0; round < 300; round++) {
+            String text = random(random, 1 + random.nextInt(8));
+            List<String> stops = Stream.generate(() -> random(random, 1 + random.nextInt(4)))
+                    .limit(1 + random.nextInt(4))
+                    .toList();
+            assertThat(cut(text, stops))
+                    .as("'%s' with the stop strings %s", text, stops)
+                    .hasSize(1);
+        }
+    }
+
+    private static String random(Random random, int length) {
+        return random.ints(length, 0, 3).mapToObj(List.of("a", "b", "é")::get).collect(Collectors.joining());
+    }
+
+    /** The answers of a text that is appended in tokens, over all ways to split its bytes. */
+    private static Set<String> cut(String text, List<String> stops) {
+        byte[] bytes = text.getBytes(UTF_8);
+        Set<String> answers = new HashSet<>();
+        for (int borders = 0; borders < 1 << (bytes.length - 1); borders++) {
+            AnswerText answer = new AnswerText(stops);
+            int from = 0;
+            for (int to = 1; to <= bytes.length; to++) {
+                if (to == bytes.length || (borders >> (to - 1) & 1) == 1) {
+                    answer.append(bytes, from, to - from);
+                    from = to;
+                }
+            }
+            answers.add(answer.toString());
+        }
+        return answers;
     }
 }
