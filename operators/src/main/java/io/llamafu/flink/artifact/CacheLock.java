@@ -24,8 +24,9 @@ import java.util.function.LongSupplier;
  *
  * <p>A POSIX file lock belongs to the process, and closing any channel of the file frees it. Within the JVM the holder
  * is therefore decided first, by a system property: all class loaders see it, and it keeps none of them alive. Its name
- * is the inode, because a file can have many paths. A locked file must not be opened by other means, nor may its times
- * be set, because Java opens it for that.
+ * is the inode, because a file can have many paths. It outlives the file for a moment if that is deleted before the lock
+ * is closed, so even a new file, which may get that inode, has to be {@link #acquire(Path, Duration) waited} for. A locked
+ * file must not be opened by other means, nor may its times be set, because Java opens it for that.
  */
 final class CacheLock implements AutoCloseable {
     private static final String PROPERTY_PREFIX = "io.llamafu.lock.";
@@ -72,10 +73,13 @@ final class CacheLock implements AutoCloseable {
             return Optional.empty();
         } finally {
             if (!acquired) {
-                if (channel != null) {
-                    channel.close();
+                try {
+                    if (channel != null) {
+                        channel.close();
+                    }
+                } finally {
+                    properties.remove(PROPERTY_PREFIX + key);
                 }
-                properties.remove(PROPERTY_PREFIX + key);
             }
         }
     }
