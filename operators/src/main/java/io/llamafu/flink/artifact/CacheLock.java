@@ -24,22 +24,30 @@ import java.util.function.LongSupplier;
  *
  * <p>A POSIX file lock belongs to the process, and closing any channel of the file frees it. Within the JVM the holder
  * is therefore decided first, by a system property: all class loaders see it, and it keeps none of them alive. Its name
- * is the inode, because a file can have many paths. It outlives the file for a moment if that is deleted before the lock
- * is closed, so even a new file, which may get that inode, has to be {@link #acquire(Path, Duration) waited} for. A locked
- * file must not be opened by other means, nor may its times be set, because Java opens it for that.
+ * is the inode, because a file can have many paths. A locked file must not be opened by other means, nor may its times
+ * be set, because Java opens it for that.
+ *
+ * <p>An inode is used again once its file is deleted and closed, which can be before the holder gives up the property, or
+ * without that if the holder's class loader is gone. The property therefore names the holder's path: where that is no
+ * longer the inode's file, nobody holds it.
  */
 final class CacheLock implements AutoCloseable {
     private static final String PROPERTY_PREFIX = "io.llamafu.lock.";
+    private static final String SEPARATOR = "#";
     private static final long POLL_MILLIS = 20;
 
     private final Path file;
     private final Object key;
+    /** The value of the property: no two are equal. */
+    private final String holder;
+
     private final FileChannel channel;
     private boolean closed;
 
-    private CacheLock(Path file, Object key, FileChannel channel) {
+    private CacheLock(Path file, Object key, String holder, FileChannel channel) {
         this.file = file;
         this.key = key;
+        this.holder = holder;
         this.channel = channel;
     }
 
@@ -57,8 +65,8 @@ final class CacheLock implements AutoCloseable {
         } catch (NoSuchFileException e) {
             return Optional.empty();
         }
-        Properties properties = System.getProperties();
-        if (properties.putIfAbsent(PROPERTY_PREFIX + key, "held") != null) {
+        String holder = file.toAbsolutePath() + SEPARATOR + UUID.randomUUID();
+        if (!claim(key, holder)) {
             return Optional.empty();
         }
         FileChannel channel = null;
@@ -68,7 +76,7 @@ final class CacheLock implements AutoCloseable {
             FileLock lock = channel.tryLock();
             // A file that was removed meanwhile is not a lock any more: another one may have taken its place.
             acquired = lock != null && key(file).equals(key);
-            return acquired ? Optional.of(new CacheLock(file, key, channel)) : Optional.empty();
+            return acquired ? Optional.of(new CacheLock(file, key, holder, channel)) : Optional.empty();
         } catch (NoSuchFileException | OverlappingFileLockException e) {
             return Optional.empty();
         } finally {
@@ -78,10 +86,22 @@ final class CacheLock implements AutoCloseable {
                         channel.close();
                     }
                 } finally {
-                    properties.remove(PROPERTY_PREFIX + key);
+                    System.getProperties().remove(PROPERTY_PREFIX + key, holder);
                 }
             }
         }
+    }
+
+    /** Makes a holder that of the key in this JVM, unless another one is. */
+    private static boolean claim(Object key, String holder) throws IOException {
+        Properties properties = System.getProperties();
+        Object other = properties.putIfAbsent(PROPERTY_PREFIX + key, holder);
+        if (other == null) {
+            return true;
+        }
+        String path = other.toString();
+        boolean holds = isAt(Path.of(path.substring(0, path.lastIndexOf(SEPARATOR))), key);
+        return !holds && properties.replace(PROPERTY_PREFIX + key, other, holder);
     }
 
     /**
@@ -151,6 +171,10 @@ final class CacheLock implements AutoCloseable {
 
     /** Whether other processes see this lock at the path: the file may have been removed or replaced. */
     boolean isInPlace() throws IOException {
+        return isAt(file, key);
+    }
+
+    private static boolean isAt(Path file, Object key) throws IOException {
         try {
             return key(file).equals(key);
         } catch (NoSuchFileException e) {
@@ -172,7 +196,7 @@ final class CacheLock implements AutoCloseable {
             try {
                 channel.close();
             } finally {
-                System.getProperties().remove(PROPERTY_PREFIX + key);
+                System.getProperties().remove(PROPERTY_PREFIX + key, holder);
             }
         }
     }

@@ -28,8 +28,6 @@ final class CacheSession {
     /** Much longer than the refresh interval: a session without a lock for this long is dead. */
     private static final Duration ABANDONED = Duration.ofHours(1);
 
-    private static final Duration LOCK_PATIENCE = Duration.ofMinutes(1);
-
     private final Path folder;
     private CacheLock lock;
     private boolean closed;
@@ -45,9 +43,7 @@ final class CacheSession {
 
     private static CacheLock lock(Path folder) throws IOException {
         OwnFiles.folder(folder.resolve(TEMPORARY));
-        // Nobody else has this folder, but a lock that is being closed can still occupy the inode of the new file.
-        return CacheLock.acquire(folder.resolve(LOCK), LOCK_PATIENCE)
-                .orElseThrow(() -> new IOException(folder + " is in use"));
+        return CacheLock.tryAcquire(folder.resolve(LOCK)).orElseThrow(() -> new IOException(folder + " is in use"));
     }
 
     /** Deletes the sessions of processes that have ended. */

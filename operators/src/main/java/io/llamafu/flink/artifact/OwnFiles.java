@@ -1,5 +1,6 @@
 package io.llamafu.flink.artifact;
 
+import com.sun.security.auth.module.UnixSystem;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 
@@ -18,7 +19,7 @@ import java.util.Set;
 
 /**
  * Folders and files in a cache, which only its user may change. New ones are private whatever the umask is. One that
- * exists is ours if it has the owner of the folder above it, is no link, and not everybody may write to it.
+ * exists is ours if it belongs to the user of this process, is no link, and not everybody may write to it.
  */
 final class OwnFiles {
     /** Of a new folder. */
@@ -28,6 +29,7 @@ final class OwnFiles {
     static final FileAttribute<Set<PosixFilePermission>> FILE =
             PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"));
 
+    private static final long US = new UnixSystem().getUid();
     private static final int STICKY = 01000;
     private static final int OTHERS_WRITE = 0002;
 
@@ -77,7 +79,7 @@ final class OwnFiles {
         if (!attributes.isFolder()) {
             throw notOurs(path, "is no folder");
         }
-        if (attributes.owner() != Attributes.of(path.getParent()).owner()) {
+        if (attributes.owner() != US) {
             throw notOurs(path, "belongs to another user");
         }
         if (attributes.mayOthersWrite()) {
@@ -100,9 +102,7 @@ final class OwnFiles {
      */
     static boolean isOurs(Path file) throws IOException {
         Attributes attributes = Attributes.of(file);
-        return attributes.isFile()
-                && !attributes.mayOthersWrite()
-                && attributes.owner() == Attributes.of(file.getParent()).owner();
+        return attributes.isFile() && !attributes.mayOthersWrite() && attributes.owner() == US;
     }
 
     /** Opens a file to write to it, created if it is missing, or if the one that is there is not ours. */

@@ -8,10 +8,8 @@ import org.junit.jupiter.api.io.TempDir;
 import java.io.InterruptedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileTime;
 import java.time.Duration;
-import java.util.concurrent.FutureTask;
 import java.util.concurrent.atomic.AtomicLong;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -129,28 +127,5 @@ class CacheLockTest {
                     .isEmpty();
         }
         assertThat(progress).as("until there was no more").hasValue(20);
-    }
-
-    /** A name of this JVM outlives its file for a moment, and the next lock can get the inode of that file. */
-    @Test
-    void sessionWaitsForANameThatItsInodeHadBefore() throws Exception {
-        Path session = Files.createDirectory(folder.resolve("session"));
-        Object inode = Files.readAttributes(Files.createFile(session.resolve("lock")), BasicFileAttributes.class)
-                .fileKey();
-        String name = "io.llamafu.lock." + inode;
-        System.setProperty(name, "held");
-        FutureTask<CacheSession> opening = new FutureTask<>(() -> CacheSession.open(session));
-        Thread thread = new Thread(opening);
-        try {
-            thread.start();
-            Await.until("the wait", () -> thread.getState() == Thread.State.TIMED_WAITING || opening.isDone());
-        } finally {
-            System.clearProperty(name);
-        }
-
-        CacheSession opened = opening.get();
-        assertThat(opened.isMarked()).isTrue();
-        opened.release();
-        assertThat(System.getProperties()).doesNotContainKey(name);
     }
 }
