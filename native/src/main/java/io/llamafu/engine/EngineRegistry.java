@@ -3,9 +3,11 @@ package io.llamafu.engine;
 import io.llamafu.DaemonThreads;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
+import io.llamafu.adapter.AdapterFile;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
+import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -36,9 +38,29 @@ final class EngineRegistry {
     private final Function<EngineOptions, EngineProvider> providers;
     private final LongSupplier availableBytes;
     private final AtomicLong opened = new AtomicLong();
-    private final Map<EngineOptions, Entry> entries = new HashMap<>();
+    private final Map<Key, Entry> entries = new HashMap<>();
+
+    /**
+     * Of an engine.
+     *
+     * @param file of a model without a digest, what distinguishes it from another one that is put in its place
+     */
+    private record Key(EngineOptions options, Optional<AdapterFile.Stamp> file) {
+        static Key of(EngineOptions options) {
+            if (options.modelDigest().isPresent()) {
+                return new Key(options, Optional.empty());
+            }
+            try {
+                return new Key(options, Optional.of(AdapterFile.Stamp.of(options.model())));
+            } catch (IOException e) {
+                // Whoever opens the engine says why there is no model.
+                return new Key(options, Optional.empty());
+            }
+        }
+    }
 
     private static final class Entry {
+        private final Key key;
         private final EngineOptions options;
         /** Held while the engine is opened or closed. */
         private final ReentrantLock lock = new ReentrantLock();
@@ -55,8 +77,9 @@ final class EngineRegistry {
         /** Written under the lock. */
         private volatile InferenceEngine engine;
 
-        private Entry(EngineOptions options) {
-            this.options = options;
+        private Entry(Key key) {
+            this.key = key;
+            this.options = key.options();
         }
 
         private boolean isIdle() {
@@ -111,9 +134,10 @@ final class EngineRegistry {
     }
 
     SharedEngines.Lease acquire(EngineOptions options) {
+        Key key = Key.of(options);
         Entry entry;
         synchronized (entries) {
-            entry = entries.computeIfAbsent(options, Entry::new);
+            entry = entries.computeIfAbsent(key, Entry::new);
             entry.leases++;
             entry.generation++;
             entry.expired = false;
@@ -200,8 +224,9 @@ final class EngineRegistry {
 
     /** The bytes that all engines but that of these options leave. */
     long bytesLeftFor(EngineOptions opening) {
+        Key key = Key.of(opening);
         synchronized (entries) {
-            return availableBytes.getAsLong() - sum(entry -> !entry.options.equals(opening), Entry::mostHostBytes);
+            return availableBytes.getAsLong() - sum(entry -> !entry.key.equals(key), Entry::mostHostBytes);
         }
     }
 
@@ -215,7 +240,7 @@ final class EngineRegistry {
                 return;
             }
             if (entry.engine == null) {
-                entries.remove(entry.options, entry);
+                entries.remove(entry.key, entry);
                 return;
             }
             entry.idleSince = System.nanoTime();
@@ -262,7 +287,7 @@ final class EngineRegistry {
             entries.notifyAll();
             // A caller that came while it was closed has a lease, and opens it again.
             if (entry.leases == 0 && entry.engine == null) {
-                entries.remove(entry.options, entry);
+                entries.remove(entry.key, entry);
             }
         }
     }

@@ -6,8 +6,11 @@ import io.llamafu.testing.Await;
 import io.llamafu.testing.StubEngine;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -134,6 +137,23 @@ class EngineRegistryTest {
         assertThat(mostModels).hasValue(1);
         next.join().close();
         Await.until("the second is closed, too", () -> models.get() == 0);
+    }
+
+    @Test
+    void modelThatIsRenamedIntoThePlaceOfAnotherHasAnEngineOfItsOwn(@TempDir Path folder) throws Exception {
+        Path model = Files.writeString(folder.resolve("base.gguf"), "one");
+        EngineOptions options = options(model.toString(), Duration.ZERO);
+        try (SharedEngines.Lease before = registry.acquire(options);
+                SharedEngines.Lease same = registry.acquire(options)) {
+            Files.move(
+                    Files.writeString(folder.resolve("new.gguf"), "two"), model, StandardCopyOption.REPLACE_EXISTING);
+
+            try (SharedEngines.Lease after = registry.acquire(options)) {
+                assertThat(same.engine()).isSameAs(before.engine());
+                assertThat(after.engine()).isNotSameAs(before.engine());
+                assertThat(before.engine().isOpen()).isTrue();
+            }
+        }
     }
 
     @Test
