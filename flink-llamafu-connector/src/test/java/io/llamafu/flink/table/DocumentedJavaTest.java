@@ -54,7 +54,7 @@ class DocumentedJavaTest {
                 DataStream<RouteRule> routeRules;
                 Sink<Answered<Ticket>> answers, deadLetters;
                 Map<String, String> questions;
-                Map<String, SamplingOptions> grammars;
+                Map<String, List<String>> labels;
                 LlamafuOptions options, largeOptions;
                 InferenceEngine engine;
                 TableEnvironment env;
