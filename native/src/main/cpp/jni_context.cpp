@@ -230,6 +230,16 @@ private:
     int32_t * round_token_ = nullptr;
 };
 
+std::vector<ScaledAdapter> to_stack(JNIEnv * env, jlongArray adapters, jfloatArray scales) {
+    const std::vector<jlong> handles = to_vector(env, adapters);
+    const std::vector<jfloat> factors = to_vector(env, scales);
+    std::vector<ScaledAdapter> stack;
+    for (size_t i = 0; i < handles.size(); i++) {
+        stack.push_back({from_handle<llama_adapter_lora>(handles[i]), factors[i]});
+    }
+    return stack;
+}
+
 std::vector<float> logits_of(const float * logits, const std::vector<jint> & tokens) {
     std::vector<float> values;
     for (const jint token : tokens) {
@@ -407,10 +417,11 @@ JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_setContextAdapters(
     JNIEnv * env, jclass, jlong context, jlongArray adapters, jfloatArray scales) {
     guarded(env, [&] {
         std::vector<llama_adapter_lora *> stack;
-        for (jlong adapter : to_vector(env, adapters)) {
-            stack.push_back(from_handle<llama_adapter_lora>(adapter));
+        std::vector<float> factors;
+        for (const ScaledAdapter & entry : added_up(to_stack(env, adapters, scales))) {
+            stack.push_back(entry.adapter);
+            factors.push_back(entry.scale);
         }
-        std::vector<float> factors = to_vector(env, scales);
         llama_set_adapters_lora(
             from_handle<DecodeContext>(context)->get(), stack.data(), stack.size(), factors.data());
     });
@@ -419,13 +430,7 @@ JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_setContextAdapters(
 JNIEXPORT void JNICALL Java_io_llamafu_llamacpp_LlamaCpp_setSequenceAdapters(
     JNIEnv * env, jclass, jlong context, jint sequence, jlongArray adapters, jfloatArray scales) {
     guarded(env, [&] {
-        const std::vector<jlong> handles = to_vector(env, adapters);
-        const std::vector<jfloat> factors = to_vector(env, scales);
-        std::vector<ScaledAdapter> stack;
-        for (size_t i = 0; i < handles.size(); i++) {
-            stack.push_back({from_handle<llama_adapter_lora>(handles[i]), factors[i]});
-        }
-        from_handle<DecodeContext>(context)->sequence_adapters()->set(sequence, stack);
+        from_handle<DecodeContext>(context)->sequence_adapters()->set(sequence, to_stack(env, adapters, scales));
     });
 }
 

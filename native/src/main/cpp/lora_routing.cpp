@@ -61,15 +61,8 @@ public:
             }
         }
         std::vector<IndexedScale> scales;
-        for (const ScaledAdapter & entry : stack) {
-            const AdapterIndex index = index_of(entry.adapter);
-            const auto same = [&](const IndexedScale & other) { return other.index == index; };
-            const auto other = std::find_if(scales.begin(), scales.end(), same);
-            if (other != scales.end()) {
-                other->scale += entry.scale;
-            } else {
-                scales.push_back({ index, entry.scale });
-            }
+        for (const ScaledAdapter & entry : added_up(stack)) {
+            scales.push_back({ index_of(entry.adapter), entry.scale });
         }
         target = std::move(scales);
         if (came) {
@@ -452,6 +445,20 @@ private:
     RowPlan plans_[row_kinds]; // of the current ubatch
     mutable std::vector<float> projected_; // first halves of deltas, by place
 };
+
+std::vector<ScaledAdapter> added_up(const std::vector<ScaledAdapter> & stack) {
+    std::vector<ScaledAdapter> sums;
+    for (const ScaledAdapter & entry : stack) {
+        const auto same = [&](const ScaledAdapter & other) { return other.adapter == entry.adapter; };
+        const auto other = std::find_if(sums.begin(), sums.end(), same);
+        if (other != sums.end()) {
+            other->scale += entry.scale;
+        } else {
+            sums.push_back(entry);
+        }
+    }
+    return sums;
+}
 
 SequenceAdapters::SequenceAdapters(llama_context * context, LoraPath path, CpuLevel level)
     : router_(std::make_unique<Router>(context, path, level)) {}

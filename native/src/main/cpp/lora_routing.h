@@ -23,6 +23,10 @@ struct ScaledAdapter {
     float scale;
 };
 
+/// The stack with each adapter once. Names of one content share an adapter, so a stack may name it several times; the
+/// scales add up, and llama_set_adapters_lora would take the first.
+std::vector<ScaledAdapter> added_up(const std::vector<ScaledAdapter> & stack);
+
 /// Lays an adapter out for SequenceAdapters, which is faster with it then. llama_set_adapters_lora cannot use it any more.
 /// Call it before the first sequence gets the adapter.
 void prepare_for_sequences(llama_adapter_lora & adapter);

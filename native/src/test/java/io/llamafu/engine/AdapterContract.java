@@ -3,11 +3,13 @@ package io.llamafu.engine;
 import io.llamafu.ErrorCode;
 import io.llamafu.LlamafuException;
 import io.llamafu.adapter.AdapterStack;
+import io.llamafu.engine.EngineOptions.LoraBatching;
 import io.llamafu.testing.Await;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import java.nio.ByteBuffer;
@@ -91,6 +93,27 @@ interface AdapterContract extends EngineUnderTest {
         assertThat(answer(engine(), CompletionRequest.of(PROMPT, AdapterStack.parse("formal+medical")))
                         .text())
                 .isEqualTo(formal);
+    }
+
+    @ParameterizedTest
+    @EnumSource(LoraBatching.class)
+    default void scalesOfOneContentUnderTwoNamesAddUp(LoraBatching batching, @TempDir Path folder) throws Exception {
+        TinyModel.publish(folder, "one", "medical");
+        TinyModel.publish(folder, "two", "medical");
+        EngineOptions options =
+                TinyModel.options().adapters(folder).loraBatching(batching).build();
+        try (InferenceEngine fresh = open(options)) {
+            CompletionRequest full = CompletionRequest.of(PROMPT, AdapterStack.parse("one:0.5+two:0.5"));
+            CompletionRequest none = CompletionRequest.of(PROMPT, AdapterStack.parse("one:1+two:-1"));
+
+            assertThat(answer(fresh, full).text()).isEqualTo("cardiology; routine");
+            assertThat(answer(fresh, full).adapters())
+                    .extracting(AppliedAdapter::name, AppliedAdapter::scale)
+                    .containsExactly(tuple("one", 0.5f), tuple("two", 0.5f));
+            assertThat(answer(fresh, none).text())
+                    .isEqualTo(answer(fresh, CompletionRequest.of(PROMPT, AdapterStack.base()))
+                            .text());
+        }
     }
 
     @Test

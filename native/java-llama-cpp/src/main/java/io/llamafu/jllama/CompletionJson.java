@@ -4,7 +4,6 @@ import io.llamafu.engine.CompletionRequest;
 import io.llamafu.engine.SamplingOptions;
 
 import java.util.Collection;
-import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -17,19 +16,12 @@ final class CompletionJson {
     private CompletionJson() {}
 
     /**
-     * One adapter of a request.
-     *
-     * @param id its position among the {@code --lora} arguments of the model
-     * @param scale applied to its own alpha / rank
-     */
-    record ScaledAdapter(int id, float scale) {}
-
-    /**
      * Writes a request, without its stop strings: java-llama.cpp does not report whether one ended an answer, so the
      * engine searches for them itself.
      *
      * @param prompt as JSON
-     * @param adapters all others are at scale 0
+     * @param scales of its adapters, applied to their own alpha / rank, by the position of each among the {@code --lora}
+     *     arguments of the model; all others are at scale 0
      * @param slot the sequence slot that answers it
      * @param maxTokens the most tokens to generate
      * @param sequenceTokens the most tokens of a sequence, including its prompt
@@ -38,7 +30,7 @@ final class CompletionJson {
     static String write(
             CompletionRequest request,
             String prompt,
-            List<ScaledAdapter> adapters,
+            Map<Integer, Float> scales,
             int slot,
             int maxTokens,
             int sequenceTokens,
@@ -50,7 +42,7 @@ final class CompletionJson {
         append(json, "stream", true);
         append(json, "cache_prompt", true);
         append(json, "n_predict", maxTokens);
-        append(json, "lora", adapters(adapters));
+        append(json, "lora", adapters(scales));
         append(json, "samplers", samplers(sampling));
         append(json, "temperature", sampling.temperature());
         append(json, "top_k", sampling.isGreedy() ? 1 : sampling.topK());
@@ -76,9 +68,9 @@ final class CompletionJson {
                 : "[\"penalties\",\"top_k\",\"typ_p\",\"top_p\",\"min_p\",\"temperature\"]";
     }
 
-    private static String adapters(List<ScaledAdapter> adapters) {
-        return adapters.stream()
-                .map(adapter -> "{\"id\":%d,\"scale\":%s}".formatted(adapter.id(), adapter.scale()))
+    private static String adapters(Map<Integer, Float> scales) {
+        return scales.entrySet().stream()
+                .map(scale -> "{\"id\":%d,\"scale\":%s}".formatted(scale.getKey(), scale.getValue()))
                 .collect(Collectors.joining(",", "[", "]"));
     }
 

@@ -8,11 +8,12 @@ import io.llamafu.engine.CompletionResult;
 import io.llamafu.engine.FinishReason;
 import io.llamafu.engine.support.AnswerText;
 import io.llamafu.jllama.BoundModel.Piece;
-import io.llamafu.jllama.CompletionJson.ScaledAdapter;
 
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 
@@ -26,7 +27,9 @@ final class SlotAnswer {
     private final CompletionRequest request;
     private final ModelGeneration generation;
     private final List<AppliedAdapter> resolved = new ArrayList<>();
-    private final List<ScaledAdapter> scaled = new ArrayList<>();
+    /** By their ids in the model. Names of one content share an id; the library would take the last of its scales. */
+    private final Map<Integer, Float> scales = new LinkedHashMap<>();
+
     private final PromptTokenizer.Tokenized prompt;
     private final int maxTokens;
     private final int sequenceTokens;
@@ -65,7 +68,7 @@ final class SlotAnswer {
             AdapterFile adapter = adapters.get(i);
             float scale = adapter.scaleOf(entry);
             resolved.add(new AppliedAdapter(entry.name(), scale, adapter.digest()));
-            scaled.add(new ScaledAdapter(generation.id(adapter), scale));
+            scales.merge(generation.id(adapter), scale, Float::sum);
         }
     }
 
@@ -77,7 +80,7 @@ final class SlotAnswer {
     boolean receiveAll(int slot, Collection<Integer> unwanted, CompletableFuture<CompletionResult> future) {
         BoundModel model = generation.model();
         int task = model.request(
-                CompletionJson.write(request, prompt.json(), scaled, slot, maxTokens, sequenceTokens, unwanted));
+                CompletionJson.write(request, prompt.json(), scales, slot, maxTokens, sequenceTokens, unwanted));
         boolean lastHadText = true;
         while (true) {
             Piece piece = model.receive(task);
