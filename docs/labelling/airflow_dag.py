@@ -8,7 +8,7 @@ from airflow.exceptions import AirflowException, AirflowFailException
 
 COMMAND = [
     "flink", "run", "-m", "flink-jobmanager:8081", "-c", "io.llamafu.flink.label.LabelJob",
-    "/opt/flink/lib/flink-llamafu-connector-0.1.0.jar", "--config", "/etc/llamafu/label.properties",
+    "/opt/flink/lib/flink-llamafu-connector-0.2.0-SNAPSHOT.jar", "--config", "/etc/llamafu/label.properties",
 ]
 
 

@@ -9,8 +9,9 @@ public final class Durations {
 
     private Durations() {}
 
-    /** The duration, or a hundred years if that is less, so that it can be counted in nanoseconds and added to a time. */
+    /** The duration, but at most a hundred years in either direction: it can be counted in nanoseconds and added to a time. */
     public static Duration countable(Duration duration) {
-        return duration.compareTo(LONGEST) < 0 ? duration : LONGEST;
+        Duration atMost = duration.compareTo(LONGEST) < 0 ? duration : LONGEST;
+        return atMost.compareTo(LONGEST.negated()) > 0 ? atMost : LONGEST.negated();
     }
 }

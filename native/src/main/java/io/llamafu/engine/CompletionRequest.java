@@ -19,10 +19,10 @@ import static java.util.Objects.requireNonNull;
  * @param maxTokens the most tokens to generate, 1 or more
  * @param stop strings that end the answer; the answer ends before the one whose end appears first, of those
  *     that end there before the longest
- * @param timeout how long the engine may work on the request: on its adapters, and again from the moment that it has a
+ * @param timeout above zero: how long the engine may work on the request: on its adapters, and again from the moment that it has a
  *     slot. The clock stops while it waits for other requests, for a slot or for adapter memory. When the time is up, the
  *     request fails with {@link ErrorCode#DEADLINE_EXCEEDED} and its sequence is freed
- * @param patience how long after {@code submit} the request may take in total, waits included, before it fails in the same
+ * @param patience above zero: how long after {@code submit} the request may take in total, waits included, before it fails in the same
  *     way; for callers that cannot wait for the line to move
  * @param labels makes the answer one of some texts; excludes a grammar
  */

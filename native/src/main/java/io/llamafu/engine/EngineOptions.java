@@ -42,7 +42,7 @@ import static java.util.Objects.requireNonNull;
  *     in its batch; an engine, machine or model that cannot give that is refused
  * @param memoryBudget the most bytes for weights, cache and scratch; 0 is no limit
  * @param adapterMemoryBudget the most bytes for adapters; 0 is no limit. Empty leaves it to the engine, which takes half of
- *     the memory that is left when it is opened, see {@link EngineMetrics#adapterBudget}
+ *     the memory that is left when it is opened, see {@link EngineMetrics.Adapters#budget}
  * @param adapterRefreshInterval how long the lookup of an adapter name is cached; 0 looks at the file for every request
  * @param adapterPreload stacks whose adapters are loaded when the engine is opened, all together; if that fails, it is
  *     not opened

@@ -22,8 +22,9 @@ import java.util.concurrent.CompletableFuture;
 public interface InferenceEngine extends AutoCloseable {
 
     /**
-     * Queues a request. Never throws and never blocks on the model: every failure completes the future with a
-     * {@link LlamafuException}.
+     * Queues a request. Never throws an exception and never blocks on the model: every failure completes the future with a
+     * {@link LlamafuException}, also that of null or of a timeout below zero. An {@link Error} of the JVM does so, and is
+     * thrown.
      *
      * <p>The future is the caller's own, also for a request that waits for the answer of an identical one. A caller that
      * cancels it, or completes it in another way, gives up the request, whose sequence is freed at the next decode step.

@@ -282,7 +282,9 @@ public final class LlamaCppEngine implements InferenceEngine {
 
     @Override
     public CompletableFuture<CompletionResult> submit(CompletionRequest request) {
-        requireNonNull(request, "request is null");
+        if (request == null) {
+            return CompletableFuture.failedFuture(RequestCheck.noRequest());
+        }
         long now = System.nanoTime();
         CompletableFuture<CompletionResult> future = openRequests.open(request.timeout(), request.patience(), now);
         gate.readLock().lock();

@@ -1,9 +1,12 @@
 package io.llamafu.engine;
 
+import io.llamafu.ErrorCode;
+import io.llamafu.LlamafuException;
 import io.llamafu.testing.Await;
 import io.llamafu.testing.TinyModel;
 import org.junit.jupiter.api.Test;
 
+import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -12,6 +15,7 @@ import java.util.function.Consumer;
 import static io.llamafu.engine.Answers.MEDICAL;
 import static io.llamafu.engine.Answers.PROMPT;
 import static io.llamafu.engine.Answers.answer;
+import static io.llamafu.engine.Answers.failure;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** The promises of every engine about what callers do with the futures that they get. */
@@ -60,7 +64,30 @@ interface FutureContract extends EngineUnderTest {
             CompletionResult answered = answer(held.engine(), CompletionRequest.of(PROMPT, MEDICAL));
             assertThat(answered.text()).isEqualTo("cardiology; routine");
             assertThat(held.engine().metrics().decoding().generatedTokens() - before)
-                    .isEqualTo(answered.generatedTokens());
+                    .as("one step of each at most")
+                    .isLessThanOrEqualTo(answered.generatedTokens() + ways.size());
         }
+    }
+
+    @Test
+    default void badArgumentsFailTheFutureInsteadOfTheCall() throws Exception {
+        CompletionRequest good = CompletionRequest.of(PROMPT, MEDICAL);
+        List<Duration> negative =
+                List.of(Duration.ofSeconds(Long.MIN_VALUE), Duration.ofDays(-40_000), Duration.ofNanos(-1));
+
+        assertThat(failure(engine().submit(null)).code()).isEqualTo(ErrorCode.INVALID_REQUEST);
+        for (Duration duration : negative) {
+            assertThat(failure(engine().submit(good.withTimeout(duration))))
+                    .hasMessageContaining("timeout is " + duration)
+                    .extracting(LlamafuException::code)
+                    .isEqualTo(ErrorCode.INVALID_REQUEST);
+            assertThat(failure(engine().submit(good.withPatience(duration))))
+                    .hasMessageContaining("patience is " + duration)
+                    .extracting(LlamafuException::code)
+                    .isEqualTo(ErrorCode.INVALID_REQUEST);
+        }
+        assertThat(answer(engine(), good.withTimeout(Duration.ofSeconds(Long.MAX_VALUE)))
+                        .text())
+                .isEqualTo("cardiology; routine");
     }
 }

@@ -8,6 +8,8 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
@@ -89,6 +91,78 @@ class BuildScriptsTest {
                 .contains("python3 is needed")
                 .contains("apt-get install python3-pip")
                 .contains("--from FILE");
+    }
+
+    @Test
+    void fetchSaysWhetherTheIndexWasReached() throws Exception {
+        install(
+                "bash",
+                "cut",
+                "dirname",
+                "flock",
+                "grep",
+                "mkdir",
+                "mktemp",
+                "rm",
+                "sha256sum",
+                "tail",
+                "timeout",
+                "tr");
+        Path pip = Files.writeString(
+                programs.resolve("python3"), "#!/bin/sh\n[ \"$3\" = --version ] || { echo \"$PIP_SAYS\"; exit 1; }\n");
+        Files.setPosixFilePermissions(pip, PosixFilePermissions.fromString("rwx------"));
+
+        Result unreachable = run(
+                Map.of("PIP_SAYS", "NewConnectionError('Failed to establish a new connection')"),
+                "../examples/models/fetch",
+                "gemma3-270m");
+        Result missing =
+                run(Map.of("PIP_SAYS", "No matching distribution found"), "../examples/models/fetch", "gemma3-270m");
+
+        assertThat(unreachable.exitCode).as(unreachable.output).isEqualTo(75);
+        assertThat(missing.exitCode).as(missing.output).isEqualTo(1);
+        assertThat(missing.output).contains("No matching distribution found");
+    }
+
+    @Test
+    void onlyNamedTestsMayBeSkipped() throws Exception {
+        report("RealParityTest", "gemma3AnswersAsTransformers");
+        report("MigrationIT", "writeSavepoints(Written)[1]");
+
+        Result withoutModels = checkSkipped("--without-models");
+        Result withModels = checkSkipped();
+
+        assertThat(withoutModels.exitCode).as(withoutModels.output).isZero();
+        assertThat(withoutModels.output)
+                .contains("2 of 4 tests were skipped.")
+                .contains("MigrationIT.writeSavepoints: ");
+        assertThat(withModels.exitCode).isNotZero();
+        assertThat(withModels.output)
+                .contains("RealParityTest.gemma3AnswersAsTransformers: ERROR")
+                .contains("1 skipped tests are not in .ci/skipped-tests.tsv");
+    }
+
+    @Test
+    void skippedTestsAreNotJudgedWithoutReports() throws Exception {
+        Result result = checkSkipped();
+
+        assertThat(result.exitCode).isNotZero();
+        assertThat(result.output).contains("there are no reports of tests");
+    }
+
+    private void report(String test, String method) throws IOException {
+        Path reports = Files.createDirectories(folder.resolve("module/target/surefire-reports"));
+        Files.writeString(
+                reports.resolve("TEST-" + test + ".xml"),
+                "<testsuite><testcase classname='io.llamafu.%1$s' name='%2$s'><skipped/></testcase><testcase classname='io.llamafu.%1$s' name='other'/></testsuite>"
+                        .formatted(test, method));
+    }
+
+    private Result checkSkipped(String... options) throws Exception {
+        List<String> command = new ArrayList<>(List.of("../.ci/check-skipped"));
+        command.addAll(List.of(options));
+        command.add(folder.toString());
+        return run(Map.of("PATH", System.getenv("PATH")), command.toArray(String[]::new));
     }
 
     private record Result(int exitCode, String output) {}

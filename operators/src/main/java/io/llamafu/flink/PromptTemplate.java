@@ -10,6 +10,7 @@ import org.apache.flink.annotation.PublicEvolving;
 
 import java.io.Serializable;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
 import java.util.regex.Pattern;
@@ -65,6 +66,21 @@ public record PromptTemplate(String template) implements Serializable {
             parts.add(new Part(literal, true));
         }
         return new Prompt(parts);
+    }
+
+    /**
+     * Checks that a record has a text to answer: the text around it alone is no question, whatever template there is.
+     *
+     * @param texts of the record
+     * @throws LlamafuException with INVALID_REQUEST if all are empty
+     */
+    @Internal
+    public static void requireText(Collection<String> texts) {
+        if (texts.stream().allMatch(String::isEmpty)) {
+            throw new LlamafuException(
+                    ErrorCode.INVALID_REQUEST,
+                    "The text of the record is empty, so there is nothing to answer. Leave such records out, in SQL with WHERE text <> '', or set on-error to null or emit, so that they do not fail the job.");
+        }
     }
 
     /** The parts of a prompt that {@link #render} has made; empty if it comes from another template. */

@@ -52,13 +52,16 @@ record RowPrompt(List<String> literals, List<String> fields, boolean textOnly) i
         return new RowPrompt(literals, fields, false);
     }
 
-    /** @throws LlamafuException with INVALID_REQUEST if a field has no value, or the code of a malformed row */
+    /** @throws LlamafuException with INVALID_REQUEST if a field has no value or all are empty, or the code of a malformed row */
     Prompt render(Row row) {
+        List<String> texts = fields.stream()
+                .map(field -> textOnly ? row.text(field) : row.scalar(field))
+                .toList();
+        PromptTemplate.requireText(texts);
         List<Part> parts = new ArrayList<>();
         parts.add(new Part(literals.get(0), true));
         for (int i = 0; i < fields.size(); i++) {
-            String field = fields.get(i);
-            parts.add(new Part(textOnly ? row.text(field) : row.scalar(field), false));
+            parts.add(new Part(texts.get(i), false));
             parts.add(new Part(literals.get(i + 1), true));
         }
         return new Prompt(parts);

@@ -128,6 +128,7 @@ final class CallOptions implements Serializable {
         CallSettings used = settings();
         try {
             used = settings(changes);
+            PromptTemplate.requireText(texts);
             OutputFormat expected = format.get();
             CompletionRequest request = expected.request(used, used.template().render(texts), AdapterStack.parse(stack))
                     .withPatience(longest);

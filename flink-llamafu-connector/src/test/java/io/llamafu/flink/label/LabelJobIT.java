@@ -273,7 +273,7 @@ class LabelJobIT {
                         "INVALID_REQUEST",
                         "INVALID_REQUEST",
                         "INVALID_TEXT",
-                        null,
+                        "INVALID_REQUEST",
                         "ADAPTER_NOT_FOUND",
                         "INVALID_REQUEST",
                         "INVALID_REQUEST",
@@ -281,7 +281,7 @@ class LabelJobIT {
                         null);
         assertThat(all(rows(), "x_error").get(1)).contains("a.jsonl, line 2: no JSON");
         result = label("--stack-field=stack", "--prefix=x_");
-        result.assertRows(12, 10, 0);
+        result.assertRows(12, 11, 0);
         assertThat(files(output.resolve("_report"), ".html")).hasSize(1);
     }
 

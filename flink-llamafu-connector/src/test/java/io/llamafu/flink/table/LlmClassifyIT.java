@@ -74,7 +74,7 @@ class LlmClassifyIT {
     private static String text(int index, Random random) {
         return switch (index % 5) {
             case 0 -> Notes.text(index);
-            case 1 -> "";
+            case 1 -> " ";
             case 2 -> points(random, 0x1F600, 0x1F640);
             case 3 -> points(random, 0x21, 0x17F);
             default -> points(random, 0x3042, 0x9000);
@@ -91,7 +91,7 @@ class LlmClassifyIT {
     @Test
     void eachLabelFits() {
         for (String label : List.of("it's two\nlines \"Grüße\" 日本語 \uD83D\uDE00", "long ".repeat(60))) {
-            assertThat(classify(List.of("text", ""), "LLM_CLASSIFY(text, %s)".formatted(array(List.of(label)))))
+            assertThat(classify(List.of("text", " "), "LLM_CLASSIFY(text, %s)".formatted(array(List.of(label)))))
                     .hasSize(2)
                     .allSatisfy(row -> assertThat(row.getField(1)).isEqualTo(label));
         }
@@ -103,7 +103,7 @@ class LlmClassifyIT {
                 .mapToObj(i -> "label " + i + " of the catalogue")
                 .toList();
 
-        assertThat(classify(List.of(Notes.text(0), ""), "LLM_CLASSIFY(text, %s)".formatted(array(labels))))
+        assertThat(classify(List.of(Notes.text(0), " "), "LLM_CLASSIFY(text, %s)".formatted(array(labels))))
                 .hasSize(2)
                 .allSatisfy(row -> assertThat(row.<String>getFieldAs(1)).isIn(labels));
     }

@@ -38,7 +38,7 @@ class LlmExtractIT {
     private static List<Row> extract(RuntimeExecutionMode mode, List<String> schemas, String arguments) {
         List<Row> questions = new ArrayList<>();
         for (String schema : schemas) {
-            questions.add(Row.of("", schema));
+            questions.add(Row.of(" ", schema));
             Notes.texts().stream().limit(TEXTS).forEach(text -> questions.add(Row.of(text, schema)));
         }
         Sql sql = new Sql(mode).loadModule("max-tokens", "400");

@@ -104,6 +104,28 @@ class SqlFunctionsIT {
         });
     }
 
+    /** Although the template alone would be a prompt. */
+    @InBothModes
+    void emptyTextIsAnErrorInEveryFunction(RuntimeExecutionMode mode) {
+        Sql sql = notes(mode, 1);
+
+        for (String call : List.of("LLM_COMPLETE('')", "LLM_CLASSIFY('', %s)", "LLM_CLASSIFY_SCORES('', %s)")) {
+            Sql.assertFails(
+                    () -> sql.rows("SELECT " + call.formatted(LABELS) + " FROM notes"),
+                    ErrorCode.INVALID_REQUEST,
+                    "on-error",
+                    "WHERE text <> ''");
+        }
+        Sql.assertFails(
+                () -> sql.rows("SELECT LLM_EXTRACT('', " + SCHEMA + ") FROM notes"),
+                ErrorCode.INVALID_REQUEST,
+                "WHERE text <> ''");
+        assertThat(sql.value("SELECT LLM_TRY_COMPLETE('').error_code FROM notes"))
+                .isEqualTo("INVALID_REQUEST");
+        assertThat(sql.value("SELECT LLM_COMPLETE('', '', MAP['on-error', 'null']) FROM notes"))
+                .isNull();
+    }
+
     @InBothModes
     void manyNullableNeighboursSurvive(RuntimeExecutionMode mode) {
         Sql sql = new Sql(mode).loadModule();

@@ -26,6 +26,7 @@ import io.llamafu.engine.support.AnswerMemo;
 import io.llamafu.engine.support.MemoryBudget;
 import io.llamafu.engine.support.OpenRequests;
 import io.llamafu.engine.support.Preload;
+import io.llamafu.engine.support.RequestCheck;
 import io.llamafu.engine.support.SequenceTokens;
 import io.llamafu.gguf.ModelFile;
 import org.slf4j.Logger;
@@ -187,13 +188,18 @@ public final class JavaLlamaCppEngine implements InferenceEngine {
 
     @Override
     public CompletableFuture<CompletionResult> submit(CompletionRequest request) {
-        requireNonNull(request, "request is null");
+        if (request == null) {
+            return CompletableFuture.failedFuture(RequestCheck.noRequest());
+        }
         long now = System.nanoTime();
         CompletableFuture<CompletionResult> future = openRequests.open(request.timeout(), request.patience(), now);
         try {
             openAndQueue(limits.checked(request), future, now);
         } catch (RuntimeException e) {
             future.completeExceptionally(coded(e));
+        } catch (Error e) {
+            future.completeExceptionally(coded(e));
+            throw e;
         }
         return Futures.ofCaller(future);
     }

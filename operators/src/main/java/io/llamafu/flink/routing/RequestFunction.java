@@ -85,6 +85,7 @@ public final class RequestFunction<T, E> extends ProcessFunction<T, E> {
             throw new LlamafuException(
                     ErrorCode.INVALID_REQUEST, "The record has a null prompt, so there is nothing to answer.");
         }
+        PromptTemplate.requireText(List.of(text));
         Texts.requireWellFormed("The prompt", text);
         PromptParts.write(template.render(text), request);
     }
