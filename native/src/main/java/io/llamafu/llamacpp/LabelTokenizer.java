@@ -18,14 +18,19 @@ import java.util.OptionalInt;
  * Makes the tree of the labels of a prompt, with the tokens that the tokenizer gives to the prompt with a label after it: the
  * last tokens of the prompt may merge with the first ones of a label.
  *
- * <p>To tokenize a long prompt once for each label would take milliseconds. Only its tail is: the shortest text from a blank
- * on that alone has the tokens that it has in the prompt, and whose first token is the same with each label after it. What
- * stands before such a token then keeps its tokens too, because merges depend on neighbors only. Prompts of one template have
- * the same tail, so trees are kept by tail and labels. Thread-safe.
+ * <p>To tokenize a long prompt once for each label would take milliseconds. Only its tail is: a short text at its end whose last
+ * tokens are those of the prompt, the first of them also with each label after it. What stands before that token then keeps its
+ * tokens too, because merges depend on neighbors only. A tail begins at a blank if one does, since prompts of one template
+ * then have the same, and trees are kept by tail and labels; else, as in Chinese, anywhere. Thread-safe.
  */
 final class LabelTokenizer {
-    /** How many tails are tried before the prompt is tokenized as a whole. */
+    /** How many tails from a blank on are tried before those from anywhere. */
     private static final int MOST_TRIES = 24;
+
+    /** Characters of tails from anywhere; each is twice as long as the one before. */
+    private static final int SHORTEST_TAIL = 16;
+
+    private static final int LONGEST_TAIL = 1024;
 
     /** Of all trees that are kept: 16 MB. */
     private static final long MOST_TOKENS = 1 << 22;
@@ -56,7 +61,7 @@ final class LabelTokenizer {
         }
     }
 
-    private record Key(Prompt tail, List<String> labels) {}
+    private record Key(Prompt tail, int skipped, List<String> labels) {}
 
     /**
      * @param tree empty if the tail is too short for these labels
@@ -118,6 +123,14 @@ final class LabelTokenizer {
                 }
             }
         }
+        for (int length = SHORTEST_TAIL; length <= LONGEST_TAIL && length < text.length(); length *= 2) {
+            int from = text.length() - length;
+            Optional<LabelledPrompt> labelled = behind(
+                    tail(prompt, Character.isLowSurrogate(text.charAt(from)) ? from - 1 : from), promptTokens, labels);
+            if (labelled.isPresent()) {
+                return labelled.get();
+            }
+        }
         return behindAll(prompt, promptTokens, labels);
     }
 
@@ -135,35 +148,50 @@ final class LabelTokenizer {
         return new Prompt(parts);
     }
 
-    /** Empty if the tail has other tokens in the prompt than alone, or is not long enough. */
+    /** Empty if the tail ends with other tokens in the prompt than alone, or is not long enough. */
     private Optional<LabelledPrompt> behind(Prompt tail, int[] promptTokens, List<String> labels) {
         int[] alone = withoutBegin(tokens(tail));
-        int head = promptTokens.length - alone.length;
-        boolean isTail =
-                head >= begin() && Arrays.equals(promptTokens, head, promptTokens.length, alone, 0, alone.length);
-        if (alone.length < 2 || !isTail) {
+        int common = commonEnd(promptTokens, alone);
+        int head = promptTokens.length - common;
+        if (common < 2 || head < begin()) {
             return Optional.empty();
         }
-        Key key = new Key(tail, labels);
+        Key key = new Key(tail, alone.length - common, labels);
         Tree known = kept(key);
         if (known == null) {
-            known = tree(tail, alone[0], labels);
+            known = tree(tail, alone, key.skipped(), labels);
             keep(key, known);
         }
         return known.tree().map(tree -> new LabelledPrompt(head, tree));
     }
 
-    private Tree tree(Prompt tail, int firstToken, List<String> labels) {
+    /** How many tokens two texts have in common at their ends. */
+    private static int commonEnd(int[] one, int[] other) {
+        int most = Math.min(one.length, other.length);
+        int common = 0;
+        while (common < most && one[one.length - 1 - common] == other[other.length - 1 - common]) {
+            common++;
+        }
+        return common;
+    }
+
+    /**
+     * The tree behind a tail.
+     *
+     * @param alone the tokens of the tail
+     * @param skipped how many of them the prompt has not: the tail begins within a token, or with a blank of the tokenizer's
+     */
+    private Tree tree(Prompt tail, int[] alone, int skipped, List<String> labels) {
         List<int[]> paths = new ArrayList<>();
         // the labels themselves, and the objects of an entry
         long size = tail.toString().length() + 8L * labels.size() + 64;
         for (String label : labels) {
             int[] path = withoutBegin(tokens(tail.plus(Prompt.text(label))));
-            if (path.length == 0 || path[0] != firstToken) {
+            if (path.length <= skipped || !Arrays.equals(path, 0, skipped + 1, alone, 0, skipped + 1)) {
                 return new Tree(Optional.empty(), size);
             }
             size += path.length;
-            paths.add(path);
+            paths.add(Arrays.copyOfRange(path, skipped, path.length));
         }
         return new Tree(Optional.of(new LabelTree(paths)), size);
     }

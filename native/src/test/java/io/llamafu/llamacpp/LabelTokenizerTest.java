@@ -11,6 +11,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -24,7 +25,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 /** Labels get the tokens that they have in the whole text, whatever merges where the prompt ends. */
 class LabelTokenizerTest {
-    private static final int MOST = 2000;
+    private static final int MOST = 100_000;
     private static final List<String> WORDS = List.of(
             "refund",
             " refund",
@@ -67,8 +68,9 @@ class LabelTokenizerTest {
             Random random = new Random(7);
             for (int i = 0; i < prompts; i++) {
                 String end = ENDS.get(random.nextInt(ENDS.size()));
+                boolean blanks = random.nextBoolean();
                 Prompt prompt = Prompt.withControlTokens(random.nextBoolean() ? "<|im_start|>user\n" : "")
-                        .plus(Prompt.text(text(random, 1 + random.nextInt(20)) + end));
+                        .plus(Prompt.text(withBlanks(blanks, text(random, 2 + random.nextInt(40)) + end)));
                 if (random.nextInt(4) == 0) {
                     prompt = prompt.plus(Prompt.withControlTokens("<|im_end|>\n<|im_start|>assistant\n"));
                 }
@@ -84,6 +86,9 @@ class LabelTokenizerTest {
     private static void assertTokensOfTheWholeText(
             LlamaModel model, LabelTokenizer tokenizer, Prompt prompt, List<String> labels) {
         int[] promptTokens = tokens(model, prompt);
+        if (promptTokens.length < 3) {
+            return; // where the only token merges with a label, there is no common beginning
+        }
         LabelledPrompt labelled = tokenizer.tokenize(prompt, promptTokens, labels, MOST);
         LabelTree tree = labelled.tree();
         for (int path = 0; path < tree.size(); path++) {
@@ -96,6 +101,10 @@ class LabelTokenizerTest {
         }
         int[] common = labelled.commonTokens(promptTokens);
         assertThat(common).isNotEmpty();
+    }
+
+    private static String withBlanks(boolean blanks, String text) {
+        return blanks ? text : text.replaceAll("[ \\n]", "、");
     }
 
     private static String text(Random random, int words) {
@@ -128,6 +137,33 @@ class LabelTokenizerTest {
             mode = EnumSource.Mode.EXCLUDE)
     void everyKindOfTokenizer(VocabularyModel kind, @TempDir Path folder) throws Exception {
         assertTokensOfTheWholeText(kind.write(folder), 50);
+    }
+
+    /** Only a tail of a long prompt is tokenized with each label, also where no blank says where words begin. */
+    @ParameterizedTest
+    @ValueSource(strings = {"中文文本没有空格日本語の文章も同じです。", "不", "abcdefghijklmnop0123456789é漢"})
+    void promptsWithoutBlanksAreNotTokenizedForEachLabel(String alphabet) {
+        for (Path file : List.of(TinyModel.model(), RealModels.smolLm2(), RealModels.gemma3())) {
+            try (LlamaModel model = LlamaModel.load(EngineOptions.builder(file).build())) {
+                Random random = new Random(11);
+                StringBuilder text = new StringBuilder();
+                while (text.length() < 8000) {
+                    text.append(alphabet.charAt(random.nextInt(alphabet.length())));
+                }
+                Prompt prompt = Prompt.text(text.toString());
+                int[] promptTokens = tokens(model, prompt);
+                List<String> labels = List.of("投诉", "发票", "abc", "12", " refund");
+
+                LabelledPrompt labelled =
+                        new LabelTokenizer(model).tokenize(prompt, promptTokens, labels, Integer.MAX_VALUE);
+
+                assertThat(labelled.tree().longest())
+                        .as("%s, of %d tokens", file.getFileName(), promptTokens.length)
+                        .isLessThan(200);
+                assertThat(labelled.head()).isGreaterThan(promptTokens.length - 200);
+                assertTokensOfTheWholeText(model, new LabelTokenizer(model), prompt, labels);
+            }
+        }
     }
 
     @Test
