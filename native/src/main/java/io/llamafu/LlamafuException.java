@@ -14,12 +14,12 @@ public final class LlamafuException extends RuntimeException {
 
     private final ErrorCode code;
 
-    public LlamafuException(ErrorCode code, String message) {
-        this(code, message, null);
+    public LlamafuException(ErrorCode code, String sentence) {
+        this(code, sentence, null);
     }
 
-    public LlamafuException(ErrorCode code, String message, Throwable cause) {
-        super(requireNonNull(message, "message is null"), cause);
+    public LlamafuException(ErrorCode code, String sentence, Throwable cause) {
+        super(requireNonNull(sentence, "sentence is null"), cause);
         this.code = requireNonNull(code, "code is null");
     }
 
@@ -54,10 +54,14 @@ public final class LlamafuException extends RuntimeException {
         return code;
     }
 
-    /** With the code, so that a log line or a failed job shows it; the message alone stays a sentence. */
+    /** What was wrong, with the value, and what to do; without the code, for where that stands in a field of its own. */
+    public String sentence() {
+        return super.getMessage();
+    }
+
+    /** The code and the {@link #sentence}, so that a log or a web page that shows the message alone has both. */
     @Override
-    @SuppressWarnings("OverrideThrowableToString")
-    public String toString() {
-        return "LlamafuException " + code + ": " + getMessage();
+    public String getMessage() {
+        return code + ": " + sentence();
     }
 }

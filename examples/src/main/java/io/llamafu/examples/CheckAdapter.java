@@ -213,7 +213,7 @@ public final class CheckAdapter implements Callable<Integer> {
     }
 
     private static String text(LlamafuException failure) {
-        return failure.code() + " " + failure.getMessage();
+        return failure.code() + " " + failure.sentence();
     }
 
     private static void describe(InferenceEngine engine, String name, PrintWriter out) {

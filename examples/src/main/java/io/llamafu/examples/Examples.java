@@ -1,5 +1,6 @@
 package io.llamafu.examples;
 
+import io.llamafu.LlamafuException;
 import picocli.CommandLine;
 
 /** Runs the command of an example. */
@@ -22,7 +23,9 @@ public final class Examples {
         return new CommandLine(command)
                 .setCaseInsensitiveEnumValuesAllowed(true)
                 .setExecutionExceptionHandler((failure, line, parsed) -> {
-                    line.getErr().println(name + " failed: " + failure);
+                    line.getErr()
+                            .println(name + " failed: "
+                                    + (failure instanceof LlamafuException coded ? coded.getMessage() : failure));
                     return 1;
                 });
     }

@@ -61,7 +61,7 @@ class ConvertPeftTest {
         assertThat(run(folder.resolve("medical.gguf"), "--base", "nowhere.gguf"))
                 .isEqualTo(1);
         assertThat(errors.toString())
-                .isEqualTo("convert-peft failed: LlamafuException MODEL_NOT_FOUND:"
+                .isEqualTo("convert-peft failed: MODEL_NOT_FOUND:"
                         + " The model 'nowhere.gguf' does not exist; check the path on this machine.\n");
     }
 

@@ -53,7 +53,7 @@ class MergeAdaptersTest {
     void anErrorIsALineWithItsCode() {
         assertThat(run(folder.resolve("merged.gguf"), "medical+nobody")).isEqualTo(1);
         assertThat(errors.toString())
-                .startsWith("merge failed: LlamafuException ADAPTER_NOT_FOUND: There is no adapter 'nobody'")
+                .startsWith("merge failed: ADAPTER_NOT_FOUND: There is no adapter 'nobody'")
                 .hasLineCount(1);
     }
 

@@ -129,7 +129,7 @@ public record AdapterFile(
     public LlamafuException explain(LlamafuException failure) {
         return origin.isEmpty() || !OF_THE_FILE.contains(failure.code())
                 ? failure
-                : new LlamafuException(failure.code(), failure.getMessage() + " " + origin, failure);
+                : new LlamafuException(failure.code(), failure.sentence() + " " + origin, failure);
     }
 
     public long byteSize() {

@@ -37,7 +37,7 @@ public final class RecentFailures {
         Failure failure = byKey.get(key);
         if (failure != null && !isPast(failure)) {
             throw new LlamafuException(
-                    failure.failure().code(), failure.failure().getMessage(), failure.failure());
+                    failure.failure().code(), failure.failure().sentence(), failure.failure());
         }
     }
 

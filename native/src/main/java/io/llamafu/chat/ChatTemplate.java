@@ -70,7 +70,7 @@ public final class ChatTemplate {
         if (ofParts.probe().isEmpty()) {
             return ofParts;
         }
-        throw invalid(failure.get().getMessage(), failure.get());
+        throw invalid(failure.get().sentence(), failure.get());
     }
 
     private Optional<LlamafuException> probe() {

@@ -24,6 +24,16 @@ public interface EngineProvider {
     NeededMemory neededMemory(EngineOptions options);
 
     /**
+     * Refuses what {@link #open} would refuse because of the header of the model's file alone. Opens nothing, and loads no
+     * library, so that a job can be checked on a machine that runs no engine.
+     *
+     * @return what the file says about conversations
+     * @throws io.llamafu.LlamafuException with MODEL_NOT_FOUND, MODEL_INVALID or, for a {@code memory-budget} that is too
+     *     small, OUT_OF_MEMORY
+     */
+    ModelChat inspect(EngineOptions options);
+
+    /**
      * What an engine of these options will allocate, without adapters, as exactly as the engine can compute it. Loads no
      * weights; may load a library.
      *

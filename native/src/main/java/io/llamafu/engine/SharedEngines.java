@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Optional;
 import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -96,6 +97,23 @@ public final class SharedEngines {
      */
     public static Lease acquire(EngineOptions options) {
         return REGISTRY.acquire(requireNonNull(options, "options is null"));
+    }
+
+    /**
+     * Refuses what no engine of these options could open, as {@link EngineProvider#inspect}, here or where the library of
+     * the engine is.
+     *
+     * @return what the model's file says about conversations; empty if the engine is not on this class path
+     */
+    public static Optional<ModelChat> inspect(EngineOptions options) {
+        return providers(SharedEngines.class.getClassLoader()).stream()
+                .filter(provider -> isMeant(options.engine(), provider))
+                .findFirst()
+                .map(provider -> provider.inspect(options));
+    }
+
+    private static boolean isMeant(String engine, EngineProvider provider) {
+        return engine.equals(EngineOptions.AUTO) || provider.name().equals(engine);
     }
 
     /**
@@ -204,7 +222,7 @@ public final class SharedEngines {
                             .formatted(engine, names(providers), EngineOptions.AUTO));
         }
         return providers.stream()
-                .filter(provider -> auto || provider.name().equals(engine))
+                .filter(provider -> isMeant(engine, provider))
                 .filter(EngineProvider::isAvailable)
                 .findFirst()
                 .orElseThrow(() -> new LlamafuException(

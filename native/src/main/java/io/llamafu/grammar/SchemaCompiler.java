@@ -73,7 +73,7 @@ final class SchemaCompiler {
             GrammarSyntax.check(grammar, GrammarSyntax.Version.B4916);
         } catch (LlamafuException e) {
             throw document.root()
-                    .invalid("it makes a grammar that llama.cpp cannot follow; simplify it. " + e.getMessage());
+                    .invalid("it makes a grammar that llama.cpp cannot follow; simplify it. " + e.sentence());
         }
         return grammar;
     }

@@ -4,6 +4,7 @@ import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineProvider;
 import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.ModelChat;
 import io.llamafu.engine.support.MemoryBudget;
 
 /** Provides the engine {@code native}. */
@@ -23,6 +24,11 @@ public final class LlamaCppEngineProvider implements EngineProvider {
     @Override
     public boolean isAvailable() {
         return NativeLibrary.isPackaged();
+    }
+
+    @Override
+    public ModelChat inspect(EngineOptions options) {
+        return MemoryBudget.inspect(options);
     }
 
     @Override

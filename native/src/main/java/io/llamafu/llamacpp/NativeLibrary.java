@@ -32,7 +32,7 @@ public final class NativeLibrary {
             return;
         }
         if (failure != null) {
-            throw new LlamafuException(failure.code(), failure.getMessage(), failure);
+            throw new LlamafuException(failure.code(), failure.sentence(), failure);
         }
         try {
             loader().load();

@@ -213,7 +213,8 @@ class AdapterCatalogTest {
                 .completeExceptionally(new LlamafuException(ErrorCode.ARTIFACT_UNAVAILABLE, "The store is down."));
         assertThat(failed).isCompletedExceptionally();
 
-        assertThatThrownBy(() -> Catalogs.resolve(catalog, "medical")).hasMessage("The store is down.");
+        assertThatThrownBy(() -> Catalogs.resolve(catalog, "medical"))
+                .hasMessage("ARTIFACT_UNAVAILABLE: The store is down.");
         assertThat(slow.asked).hasSize(1);
         pass(SECOND);
         assertThat(catalog.resolve("medical")).isNotDone();

@@ -84,7 +84,7 @@ class AdaptersGuideTest {
     void thereIsNoAdapter() throws IOException {
         LlamafuException failure =
                 catchThrowableOfType(LlamafuException.class, () -> Catalogs.resolve(TinyModel.adapters(), "medcal"));
-        assertQuoted(failure.getMessage().replace(TinyModel.adapters().toString(), "/models/adapters"));
+        assertQuoted(failure.sentence().replace(TinyModel.adapters().toString(), "/models/adapters"));
     }
 
     @Test
@@ -111,7 +111,7 @@ class AdaptersGuideTest {
     }
 
     private static void assertQuoted(LlamafuException failure) throws IOException {
-        assertQuoted(failure.getMessage());
+        assertQuoted(failure.sentence());
     }
 
     /** As a block quote, regardless of line breaks. */

@@ -58,6 +58,11 @@ class EngineRegistryTest {
         }
 
         @Override
+        public ModelChat inspect(EngineOptions options) {
+            return ModelChat.NONE;
+        }
+
+        @Override
         public NeededMemory neededMemory(EngineOptions options) {
             long gpu = options.gpuLayers() == 0 ? 0 : GPU_BYTES;
             return new NeededMemory(MODEL_BYTES - gpu, gpu);

@@ -39,6 +39,11 @@ class SharedEnginesTest {
             }
 
             @Override
+            public ModelChat inspect(EngineOptions options) {
+                return ModelChat.NONE;
+            }
+
+            @Override
             public NeededMemory neededMemory(EngineOptions options) {
                 return NeededMemory.NONE;
             }

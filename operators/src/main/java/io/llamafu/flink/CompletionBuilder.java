@@ -10,6 +10,7 @@ import io.llamafu.flink.completion.CompletionOperatorFactory;
 import io.llamafu.flink.completion.DeadLetterSplit;
 import io.llamafu.flink.completion.EngineClient;
 import io.llamafu.flink.completion.EnginePrefetch;
+import io.llamafu.flink.completion.LocalCheck;
 import io.llamafu.flink.routing.AdapterPrefetch;
 import io.llamafu.flink.routing.Carrier;
 import io.llamafu.flink.routing.RecordFields;
@@ -269,6 +270,9 @@ public final class CompletionBuilder<T> {
      * Adds the operators to the job and returns a completion for each record.
      *
      * @throws IllegalStateException if a setting is missing or two contradict each other; the message says why
+     * @throws io.llamafu.LlamafuException if files of this machine show that no engine can be opened: with
+     *     MODEL_NOT_FOUND, MODEL_INVALID, OUT_OF_MEMORY for a {@code memory-budget} that is too small,
+     *     CHAT_TEMPLATE_INVALID or INVALID_OPTION
      */
     public SingleOutputStreamOperator<Completion> build() {
         return assemble(new RequestOnly<>()).outcomes();
@@ -297,6 +301,7 @@ public final class CompletionBuilder<T> {
     private <E, R> Assembly<R> assemble(Carrier<T, E, R> carrier) {
         sanityCheck();
         LlamafuOptions settings = options.orElseThrow();
+        LocalCheck.check(settings);
         RoutingPlan.Routed<E> routed = routing.attach(toRequests(carrier), carrier, settings, prefetch(settings), uid);
         DataStream<E> elements = affinityBound
                 .map(bound -> new AffinityPartitioner<>(bound, carrier).partition(routed.elements()))

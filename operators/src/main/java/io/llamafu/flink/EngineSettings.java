@@ -85,7 +85,7 @@ final class EngineSettings {
         } catch (LlamafuException e) {
             throw new LlamafuException(
                     ErrorCode.INVALID_OPTION,
-                    "%s: %s".formatted(LlamafuConfigOptions.ADAPTERS_PRELOAD.key(), e.getMessage()),
+                    "%s: %s".formatted(LlamafuConfigOptions.ADAPTERS_PRELOAD.key(), e.sentence()),
                     e);
         }
     }

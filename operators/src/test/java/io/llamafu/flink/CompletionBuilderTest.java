@@ -1,5 +1,6 @@
 package io.llamafu.flink;
 
+import io.llamafu.ErrorCode;
 import io.llamafu.adapter.AdapterStack;
 import org.apache.flink.api.common.serialization.SerializerConfigImpl;
 import org.apache.flink.api.common.typeinfo.TypeHint;
@@ -7,6 +8,7 @@ import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.api.common.typeutils.TypeSerializer;
 import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.PipelineOptions;
 import org.apache.flink.core.memory.DataInputDeserializer;
 import org.apache.flink.core.memory.DataOutputSerializer;
@@ -15,16 +17,24 @@ import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.graph.StreamNode;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 class CompletionBuilderTest {
     private static final LlamafuOptions OPTIONS =
-            LlamafuOptions.builder().model("base.gguf").build();
+            LlamafuOptions.builder().model("/only-on-taskmanagers/base.gguf").build();
+
+    @TempDir
+    Path folder;
 
     private final StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment(
             new Configuration().set(PipelineOptions.GENERIC_TYPES, false));
@@ -34,6 +44,51 @@ class CompletionBuilderTest {
 
     private final DataStream<RouteRule> rules =
             env.fromData(TypeInformation.of(RouteRule.class), new RouteRule("r", "*", 0, "medical", null, null));
+
+    private void assertRefused(ErrorCode code, String message, LlamafuOptions.Builder options) {
+        assertThatThrownBy(() -> Llamafu.complete(records)
+                        .prompt(text -> text)
+                        .with(options.build())
+                        .build())
+                .hasMessageStartingWith(code + ": ")
+                .hasMessageContaining(message);
+    }
+
+    /** What a path means on the TaskManagers shows when they open it; but its folder is here. */
+    @Test
+    void wrongFilesAreRefusedBeforeTheJobStarts() throws IOException {
+        Path noModel = Files.writeString(folder.resolve("no-model.gguf"), "no model");
+
+        assertRefused(
+                ErrorCode.MODEL_NOT_FOUND,
+                "other.gguf",
+                LlamafuOptions.builder().model(folder.resolve("other.gguf").toString()));
+        assertRefused(
+                ErrorCode.MODEL_INVALID,
+                "no-model.gguf",
+                LlamafuOptions.builder().model(noModel.toUri().toString()));
+        assertRefused(
+                ErrorCode.INVALID_OPTION,
+                "adapters is '",
+                Notes.options().adapters(folder.resolve("none").toString()));
+    }
+
+    @Test
+    void optionsThatDoNotFitTheModelAreRefusedBeforeTheJobStarts() {
+        assertRefused(
+                ErrorCode.OUT_OF_MEMORY,
+                "memory-budget is 1024 bytes",
+                Notes.options().memoryBudget(new MemorySize(1024)));
+        assertRefused(
+                ErrorCode.CHAT_TEMPLATE_INVALID,
+                "chat-template is model",
+                Notes.options().chatTemplate("model"));
+        assertRefused(
+                ErrorCode.CHAT_TEMPLATE_INVALID,
+                "none.jinja",
+                Notes.options().chatTemplate(folder.resolve("none.jinja").toString()));
+        assertRefused(ErrorCode.INVALID_OPTION, "system-prompt", Notes.options().systemPrompt("Be brief."));
+    }
 
     @Test
     void missingPartsAreNamedWithTheReason() {

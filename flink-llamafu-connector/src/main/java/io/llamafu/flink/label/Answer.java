@@ -54,7 +54,7 @@ record Answer(
                 0,
                 0,
                 error.code().name(),
-                wellFormed(error.getMessage()),
+                wellFormed(error.sentence()),
                 0,
                 null);
     }

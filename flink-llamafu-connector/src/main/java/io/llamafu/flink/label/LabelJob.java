@@ -52,7 +52,7 @@ public final class LabelJob {
             }
             return run(out, progress, arguments);
         } catch (LlamafuException e) {
-            progress.say("label failed: " + e);
+            progress.say("label failed: " + e.getMessage());
             return switch (e.code()) {
                 case INVALID_OPTION, INVALID_SCHEMA, INVALID_GRAMMAR, INVALID_REQUEST -> WRONG_OPTIONS;
                 default -> FAILED;

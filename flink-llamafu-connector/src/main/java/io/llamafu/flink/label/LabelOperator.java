@@ -433,8 +433,8 @@ final class LabelOperator extends AbstractStreamOperator<String>
     private void fail(OpenPart part, LlamafuException failure) {
         open.remove(part);
         abandoned.add(part);
-        LOG.warn("{}", failure.toString());
-        failures.add(failure.toString());
+        LOG.warn("{}", failure.getMessage());
+        failures.add(failure.getMessage());
     }
 
     @Override

@@ -97,7 +97,7 @@ final class LabelRun {
         InputPlan.Found files = InputPlan.files(inputs(), format, store);
         InputPlan plan = InputPlan.read(files, settings, partRows, ledger);
         List<String> failures = new ArrayList<>();
-        plan.unreadable().forEach(failure -> failures.add(failure.toString()));
+        plan.unreadable().forEach(failure -> failures.add(failure.getMessage()));
         if (!plan.parts().isEmpty()) {
             failures.addAll(execute(plan, settings, run.id()));
         }
@@ -259,7 +259,7 @@ final class LabelRun {
         try (Identity identity = new Identity(settings.options(), Path.of(System.getProperty("java.io.tmpdir")))) {
             out.println(Explanation.of(plan, settings, identity, store, ledger));
         }
-        plan.unreadable().forEach(failure -> progress.say(failure.toString()));
+        plan.unreadable().forEach(failure -> progress.say(failure.getMessage()));
         return plan.unreadable().isEmpty() ? LabelJob.ANSWERED : LabelJob.FAILED;
     }
 }

@@ -8,6 +8,7 @@ import io.llamafu.flink.LlamafuConfigOptions;
 import io.llamafu.flink.LlamafuOptions;
 import io.llamafu.flink.OnError;
 import io.llamafu.flink.completion.EngineClient;
+import io.llamafu.flink.completion.LocalCheck;
 import io.llamafu.flink.completion.Outcome;
 import org.apache.flink.configuration.PipelineOptions;
 import org.apache.flink.configuration.ReadableConfig;
@@ -101,7 +102,11 @@ final class FunctionEngines implements Serializable {
                             .formatted(function));
         }
         Map<String, CallOptions> planned = new HashMap<>();
-        written.forEach((profile, ofProfile) -> planned.put(profile, check(function, ofProfile)));
+        written.forEach((profile, ofProfile) -> {
+            CallOptions checked = check(function, ofProfile);
+            LocalCheck.check(checked.settings().options());
+            planned.put(profile, checked);
+        });
         return new FunctionEngines(function, options, deterministic, planned);
     }
 

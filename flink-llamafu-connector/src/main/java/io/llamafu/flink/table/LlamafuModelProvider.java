@@ -2,6 +2,7 @@ package io.llamafu.flink.table;
 
 import io.llamafu.flink.LlamafuConfigOptions;
 import io.llamafu.flink.OnError;
+import io.llamafu.flink.completion.LocalCheck;
 import io.llamafu.flink.options.TextList;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.ConfigOption;
@@ -97,6 +98,7 @@ public final class LlamafuModelProvider implements AsyncPredictRuntimeProvider, 
                 CallOptions.keys(LlamafuConfigOptions.ofACall(), fixed(kind)),
                 output.hasErrors() ? Set.of(OnError.values()) : Set.of(OnError.FAIL, OnError.NULL),
                 longest);
+        LocalCheck.check(checked.settings().options());
         return new ModelCalls(model, input, output, format, checked);
     }
 

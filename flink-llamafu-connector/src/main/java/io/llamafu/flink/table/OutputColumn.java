@@ -59,7 +59,7 @@ enum OutputColumn {
         LabelScores scores = completion == null ? null : completion.labels().orElse(null);
         return switch (this) {
             case ANSWER -> of(completion, CompletionResult::text);
-            case ERROR -> of(error, LlamafuException::getMessage);
+            case ERROR -> of(error, LlamafuException::sentence);
             case ERROR_CODE -> of(error, known -> known.code().name());
             case FINISH_REASON -> of(completion, known -> known.finishReason().name());
             case PROMPT_TOKENS -> of(completion, CompletionResult::promptTokens);

@@ -3,6 +3,7 @@ package io.llamafu.jllama;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineProvider;
 import io.llamafu.engine.InferenceEngine;
+import io.llamafu.engine.ModelChat;
 import io.llamafu.engine.support.MemoryBudget;
 
 /** Provides the engine {@code java-llama.cpp} where {@code de.kherud:llama} has a library for the platform. */
@@ -20,6 +21,11 @@ public final class JavaLlamaCppEngineProvider implements EngineProvider {
     @Override
     public boolean isAvailable() {
         return BindingLibrary.isPackaged();
+    }
+
+    @Override
+    public ModelChat inspect(EngineOptions options) {
+        return MemoryBudget.inspect(options);
     }
 
     @Override

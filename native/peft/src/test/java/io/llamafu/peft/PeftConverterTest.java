@@ -424,7 +424,7 @@ class PeftConverterTest {
 
         assertThatThrownBy(() -> PeftConverter.convert(peft, folder.resolve("out.gguf"), TINY, WeightType.F16))
                 .hasMessage(
-                        "The adapter '%s' is no valid LoRA adapter:".formatted(peft)
+                        "ADAPTER_INVALID: The adapter '%s' is no valid LoRA adapter:".formatted(peft)
                                 + " bias: expected 'none', as biases cannot be adapted, but is \"all\";"
                                 + " use_dora: expected unset, as llama.cpp has no DoRA, but is true;"
                                 + " base_model.model.lm_head.lora_A.weight: expected absent, as the output layer cannot be adapted, but is present;"

@@ -104,7 +104,7 @@ public final class AdapterInventory {
                     .or(() -> resolved.flatMap(AdapterFile::badWeights));
             return LoadedAdapter.onDisk(name, digest, card, info, info.tensorBytes(), problem);
         } catch (LlamafuException e) {
-            return unreadable(name, card, e.getMessage());
+            return unreadable(name, card, e.sentence());
         } catch (IOException e) {
             return unreadable(name, card, "Its card cannot be read: " + e.getMessage());
         }

@@ -5,6 +5,7 @@ import io.llamafu.LlamafuException;
 import io.llamafu.engine.EngineMetrics;
 import io.llamafu.engine.EngineOptions;
 import io.llamafu.engine.EngineProvider.NeededMemory;
+import io.llamafu.engine.ModelChat;
 import io.llamafu.engine.SharedEngines;
 import io.llamafu.gguf.ModelFile;
 
@@ -31,6 +32,17 @@ public final class MemoryBudget {
                 options,
                 weights + cacheBytes,
                 "the weights are %d bytes and the key-value cache %d".formatted(weights, cacheBytes));
+    }
+
+    /**
+     * {@link io.llamafu.engine.EngineProvider#inspect} of engines whose models are such files.
+     *
+     * @throws LlamafuException with MODEL_NOT_FOUND, MODEL_INVALID or OUT_OF_MEMORY
+     */
+    public static ModelChat inspect(EngineOptions options) {
+        ModelFile file = ModelFile.read(options.model());
+        checkBeforeLoading(options, file);
+        return new ModelChat(file.chatTemplate(), file.specialTokens());
     }
 
     /** Weights and sequence memory, as computed from the file; none if it cannot be read. */

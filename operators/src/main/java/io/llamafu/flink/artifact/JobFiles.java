@@ -114,11 +114,11 @@ public final class JobFiles implements AutoCloseable {
     /** A failure to open the engine, with the URI of a fetched model, because its path means nothing to users. */
     public LlamafuException explain(LlamafuException failure) {
         boolean ofTheModel =
-                OF_THE_MODEL.contains(failure.code()) || failure.getMessage().contains(model.toString());
+                OF_THE_MODEL.contains(failure.code()) || failure.sentence().contains(model.toString());
         return modelUri.filter(uri -> ofTheModel)
                 .map(uri -> new LlamafuException(
                         failure.code(),
-                        "The model '%s', fetched to '%s': %s".formatted(uri, model, failure.getMessage()),
+                        "The model '%s', fetched to '%s': %s".formatted(uri, model, failure.sentence()),
                         failure))
                 .orElse(failure);
     }

@@ -44,7 +44,7 @@ final class RemoteLookUps implements Predicate<String> {
             return known;
         }
         if (failure.isPresent()) {
-            throw new LlamafuException(failure.get().code(), failure.get().getMessage(), failure.get());
+            throw new LlamafuException(failure.get().code(), failure.get().sentence(), failure.get());
         }
         try {
             return ask(name);

@@ -62,7 +62,7 @@ public final class ChatFormats {
         }
         Optional<ChatTemplate> template = templates.computeIfAbsent(options.template(), this::template);
         if (template.isEmpty()) {
-            options.requirePlain("The model has no chat template");
+            requirePlain(options);
         }
         return template.map(found ->
                 new ChatFormat(found, options.system(), options.examples(), options.thinking(), options.date()));
@@ -97,12 +97,15 @@ public final class ChatFormats {
     }
 
     private ChatTemplate ofModel() {
-        String source = model.template()
+        return ChatTemplate.of(sourceOfModel(), model.specialTokens());
+    }
+
+    private String sourceOfModel() {
+        return model.template()
                 .orElseThrow(() -> new LlamafuException(
                         ErrorCode.CHAT_TEMPLATE_INVALID,
                         "chat-template is model, but the model's file has no chat template of at most 1 MiB; choose one of the families %s, a file, or none."
                                 .formatted(String.join(", ", ChatFamily.optionNames()))));
-        return ChatTemplate.of(source, model.specialTokens());
     }
 
     private static String read(String location) {
@@ -120,6 +123,23 @@ public final class ChatFormats {
                 .flatMap(part -> CONTROL_STRING.matcher(part.text()).results())
                 .anyMatch(found ->
                         found.group().startsWith("<|") || template.source().contains(found.group()));
+    }
+
+    /**
+     * The part of {@link #check} that needs no library.
+     *
+     * @throws LlamafuException with CHAT_TEMPLATE_INVALID or INVALID_OPTION
+     */
+    void checkPresence(ChatOptions options) {
+        if (options.template().equals(ChatOptions.MODEL)) {
+            String unused = sourceOfModel();
+        } else if (options.isAuto() && model.template().isEmpty()) {
+            requirePlain(options);
+        }
+    }
+
+    private static void requirePlain(ChatOptions options) {
+        options.requirePlain("The model has no chat template");
     }
 
     /**
@@ -161,7 +181,7 @@ public final class ChatFormats {
             throw new LlamafuException(
                     ErrorCode.CHAT_TEMPLATE_INVALID,
                     "%s It is the one of chat-template = %s, with system-prompt and chat-examples as they are set. Choose a family or a file, or set chat-template = none and write the turns into prompt-template."
-                            .formatted(e.getMessage(), options.template()),
+                            .formatted(e.sentence(), options.template()),
                     e);
         }
     }

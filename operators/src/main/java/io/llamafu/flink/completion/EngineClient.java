@@ -13,11 +13,13 @@ import io.llamafu.flink.Provenance;
 import io.llamafu.flink.artifact.JobFiles;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.metrics.MetricGroup;
+import org.apache.flink.runtime.execution.SuppressRestartsException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import javax.annotation.Nullable;
 import java.time.Duration;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -52,6 +54,21 @@ public final class EngineClient implements AutoCloseable {
     /** Flink's own thread may wait for this long, and must send heartbeats in between. */
     private static final Duration CLOSE_PATIENCE = Duration.ofSeconds(20);
 
+    /** Of the options, or of the files, the memory and the CPU that they need. */
+    private static final Set<ErrorCode> OF_THE_CONFIGURATION = EnumSet.of(
+            ErrorCode.INVALID_OPTION,
+            ErrorCode.CHAT_TEMPLATE_INVALID,
+            ErrorCode.MODEL_NOT_FOUND,
+            ErrorCode.MODEL_INVALID,
+            ErrorCode.MODEL_LOAD_FAILED,
+            ErrorCode.ADAPTER_NOT_FOUND,
+            ErrorCode.ADAPTER_INVALID,
+            ErrorCode.ADAPTER_INCOMPATIBLE,
+            ErrorCode.ADAPTER_LOAD_FAILED,
+            ErrorCode.OUT_OF_MEMORY,
+            ErrorCode.NATIVE_LIBRARY_UNAVAILABLE,
+            ErrorCode.UNSUPPORTED_CPU);
+
     private final LlamafuOptions options;
     private final TaskManager taskManager;
     private final Function<EngineOptions, SharedEngines.Lease> engines;
@@ -79,16 +96,29 @@ public final class EngineClient implements AutoCloseable {
      * Fetches remote files and opens the engine, or joins it; that takes seconds to minutes.
      *
      * @param engines where the engine comes from: {@link SharedEngines#acquire}
-     * @throws LlamafuException if the files cannot be fetched, or the engine cannot be opened
+     * @throws LlamafuException if the files cannot be fetched, or the engine cannot be opened; caused by Flink's {@link
+     *     SuppressRestartsException}, which ends the job, if no restart can mend that
      */
     public static EngineClient open(
             LlamafuOptions options,
             TaskManager taskManager,
             Function<EngineOptions, SharedEngines.Lease> engines,
             MetricGroup group) {
-        EngineClient client = new EngineClient(options, taskManager, engines, group);
+        EngineClient client;
+        try {
+            client = new EngineClient(options, taskManager, engines, group);
+        } catch (LlamafuException e) {
+            throw isForGood(e.code(), taskManager)
+                    ? new LlamafuException(e.code(), e.sentence(), new SuppressRestartsException(e))
+                    : e;
+        }
         EnginePrefetch.opened(client);
         return client;
+    }
+
+    /** A job that ran before ran with this configuration, so what is missing after a restart may come back. */
+    private static boolean isForGood(ErrorCode code, TaskManager taskManager) {
+        return taskManager.firstAttempt() && OF_THE_CONFIGURATION.contains(code);
     }
 
     /** The engine, the files it was opened with, and the chat templates for its model. */
@@ -320,7 +350,7 @@ public final class EngineClient implements AutoCloseable {
 
     private Outcome failed(OpenRequest asked, LlamafuException error) {
         metrics.error(error.code());
-        String record = "%s: %s".formatted(asked.question.subject(), error.getMessage());
+        String record = "%s: %s".formatted(asked.question.subject(), error.sentence());
         return switch (asked.question.onError()) {
             case FAIL -> throw new LlamafuException(error.code(), record, error);
             case NULL -> {

@@ -87,7 +87,7 @@ record RecordQuestion(RoutedRequest record, LlamafuOptions options, SamplingOpti
         if (outcome.error() != null) {
             completion
                     .setErrorCode(outcome.error().code().name())
-                    .setError(outcome.error().getMessage());
+                    .setError(outcome.error().sentence());
         }
         return completion.build();
     }

@@ -23,10 +23,15 @@ import static org.apache.flink.util.Preconditions.checkNotNull;
  * @param memory its configured memory; empty if unknown
  * @param gpu the index of the GPU that Flink assigned to it; the lowest if there are several
  * @param classLoader the class loader of the job
+ * @param firstAttempt whether the subtask has not run before in this job; false if unknown
  */
 @Internal
 public record TaskManager(
-        Path temporaryFolder, Optional<Memory> memory, OptionalInt gpu, UserCodeClassLoader classLoader) {
+        Path temporaryFolder,
+        Optional<Memory> memory,
+        OptionalInt gpu,
+        UserCodeClassLoader classLoader,
+        boolean firstAttempt) {
 
     /** The name of the external resource, as in Flink's documentation of its GPU plugin. */
     public static final String GPU_RESOURCE = "gpu";
@@ -80,7 +85,7 @@ public record TaskManager(
     }
 
     TaskManager(Path temporaryFolder, Optional<Memory> memory, OptionalInt gpu) {
-        this(temporaryFolder, memory, gpu, UserCodeClassLoader.lasting());
+        this(temporaryFolder, memory, gpu, UserCodeClassLoader.lasting(), false);
     }
 
     /** As seen by a DataStream operator. */
@@ -107,7 +112,8 @@ public record TaskManager(
                 Path.of(info.getTmpDirectories()[0]),
                 Optional.of(Memory.of(info.getConfiguration())),
                 gpu(gpus),
-                UserCodeClassLoader.of(context));
+                UserCodeClassLoader.of(context),
+                context.getTaskInfo().getAttemptNumber() == 0);
     }
 
     private static OptionalInt gpu(Set<ExternalResourceInfo> resources) {

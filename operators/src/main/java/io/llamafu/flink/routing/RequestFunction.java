@@ -135,6 +135,6 @@ public final class RequestFunction<T, E> extends ProcessFunction<T, E> {
     /** Marks the request as failed: routers and the engine skip it. */
     static void reject(RoutedRequest request, LlamafuException error) {
         request.setErrorCode(error.code().name());
-        request.setError(error.getMessage());
+        request.setError(error.sentence());
     }
 }

@@ -125,11 +125,11 @@ public final class RouteChanges implements Serializable {
             if (onError == OnError.FAIL && e.code() != ErrorCode.ADAPTER_NOT_FOUND) {
                 throw e;
             }
-            LOG.warn("Rejected a route change, the previous route stays: {}", e.toString());
+            LOG.warn("Rejected a route change, the previous route stays: {}", e.getMessage());
             out.accept(rejection
                     .get()
                     .setErrorCode(e.code().name())
-                    .setError(e.getMessage())
+                    .setError(e.sentence())
                     .build());
             return Optional.empty();
         }
@@ -182,7 +182,7 @@ public final class RouteChanges implements Serializable {
             List<RouteVariant> checked = Variants.check(stack, variants);
             target = new Target(stack == null ? null : AdapterStack.parse(stack).toString(), checked);
         } catch (LlamafuException e) {
-            throw invalid("%s to '%s'".formatted(described, stack == null ? variants : stack), e.getMessage(), e);
+            throw invalid("%s to '%s'".formatted(described, stack == null ? variants : stack), e.sentence(), e);
         }
         if (target.stack() != null) {
             requireAdapters(described, target.stack());

@@ -85,8 +85,8 @@ class EngineClientTest {
     @Test
     void enginesAreClosedBeforeTheClassLoaderOfTheirJob() {
         List<String> hooks = new ArrayList<>();
-        TaskManager ofAJobsJar =
-                new TaskManager(folder, Optional.empty(), OptionalInt.empty(), (name, action) -> hooks.add(name));
+        TaskManager ofAJobsJar = new TaskManager(
+                folder, Optional.empty(), OptionalInt.empty(), (name, action) -> hooks.add(name), false);
 
         EngineClient.open(
                         LlamafuOptions.builder().model("base.gguf").build(),

@@ -284,7 +284,8 @@ class RecordQuestionTest {
         assertThat(result.failure())
                 .isInstanceOfSatisfying(
                         LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.ADAPTER_NOT_FOUND))
-                .hasMessage("The record with id '1' of key 'tenant': There is no adapter 'missing'.");
+                .hasMessage(
+                        "ADAPTER_NOT_FOUND: The record with id '1' of key 'tenant': There is no adapter 'missing'.");
     }
 
     @Test
@@ -366,7 +367,7 @@ class RecordQuestionTest {
         engine.fail(1, ErrorCode.OUT_OF_MEMORY, "no room");
         assertThatThrownBy(() -> failed.asked().await())
                 .isInstanceOf(LlamafuException.class)
-                .hasMessage("The record with id '2' of key 'tenant': no room");
+                .hasMessage("OUT_OF_MEMORY: The record with id '2' of key 'tenant': no room");
     }
 
     @Test

@@ -64,7 +64,7 @@ class TextListTest {
         assertThatThrownBy(() -> TextList.parse("stop", written))
                 .isInstanceOfSatisfying(
                         LlamafuException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_OPTION))
-                .hasMessageStartingWith("stop is '" + written + "', which ")
+                .hasMessageStartingWith("INVALID_OPTION: stop is '" + written + "', which ")
                 .hasMessageContaining("JSON array");
     }
 
