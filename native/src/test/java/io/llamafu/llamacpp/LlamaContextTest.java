@@ -11,7 +11,7 @@ class LlamaContextTest {
     @Test
     void failuresOfSequencesEndAtLineFeedsOnly() {
         assertThat(LlamaContext.failures("ENGINE_FAILED text with a\rcarriage return\nGRAMMAR_TOO_COMPLEX other\n"))
-                .extracting(LlamafuException::code, LlamafuException::getMessage)
+                .extracting(LlamafuException::code, LlamafuException::sentence)
                 .containsExactly(
                         tuple(ErrorCode.ENGINE_FAILED, "text with a\rcarriage return"),
                         tuple(ErrorCode.GRAMMAR_TOO_COMPLEX, "other"));
