@@ -4,7 +4,6 @@ import io.llamafu.ErrorCode;
 import io.llamafu.adapter.AdapterStack;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.test.junit5.MiniClusterExtension;
-import org.apache.flink.util.ExceptionUtils;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
@@ -16,7 +15,6 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** A job whose chat template writes the frame that the tiny model was trained on: RocksDB, a failure, refused records. */
 @Timeout(value = 120, unit = TimeUnit.SECONDS)
@@ -83,19 +81,5 @@ class ChatJobIT {
             }
         }
         assertThat(exact).as("exact answers of %s", answered).isGreaterThanOrEqualTo(answered * 98 / 100);
-    }
-
-    @Test
-    void jobWithoutTheTemplateItAsksForFailsWhenItStarts() throws Exception {
-        StreamExecutionEnvironment environment = environment();
-        Llamafu.complete(environment.fromData("Hi"))
-                .prompt(text -> text)
-                .with(options().chatTemplate("model").build())
-                .build()
-                .sinkTo(sink);
-
-        assertThatThrownBy(environment::execute).satisfies(e -> assertThat(ExceptionUtils.stringifyException(e))
-                .contains("CHAT_TEMPLATE_INVALID", "the model's file has no chat template"));
-        assertThat(sink.committed()).isEqualTo(List.of());
     }
 }
