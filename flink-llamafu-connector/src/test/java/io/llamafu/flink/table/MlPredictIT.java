@@ -324,13 +324,13 @@ class MlPredictIT {
 
     /** Planning opens no model, and a missing model fails the task with its code. */
     @Test
-    void absentModelIsFoundWhenTheTaskStarts() {
+    void modelInAFolderThatIsNotHereIsFoundWhenTheTaskStarts() {
         Sql sql =
-                tickets(BATCH, notes(1)).createModel("absent", "text STRING", "answer STRING", "model", "/absent.gguf");
+                tickets(BATCH, notes(1)).createModel("absent", "text STRING", "answer STRING", "model", "/absent/model.gguf");
         String query = "SELECT * FROM ML_PREDICT(TABLE tickets, MODEL absent, DESCRIPTOR(note))";
 
         assertThat(sql.env().explainSql(query)).contains("MLPredict");
-        Sql.assertFails(() -> sql.rows(query), ErrorCode.MODEL_NOT_FOUND, "absent.gguf");
+        Sql.assertFails(() -> sql.rows(query), ErrorCode.MODEL_NOT_FOUND, "absent/model.gguf");
     }
 
     @Test

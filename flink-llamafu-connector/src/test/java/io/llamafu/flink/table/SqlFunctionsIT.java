@@ -400,8 +400,8 @@ class SqlFunctionsIT {
 
     @InBothModes
     void whatIsConstantlyWrongIsAnErrorBeforeTheFirstRecord(RuntimeExecutionMode mode) {
-        // There is no such model: the missing error shows that planning opens none.
-        Sql sql = notes(mode, 1, "model", "absent.gguf");
+        // There is no such folder: the missing error shows that planning opens no model.
+        Sql sql = notes(mode, 1, "model", "absent/model.gguf");
 
         Sql.assertFails(
                 () -> sql.rows("SELECT LLM_COMPLETE(text, 'not:a:stack') FROM notes"),
