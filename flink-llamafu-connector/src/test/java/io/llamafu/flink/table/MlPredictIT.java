@@ -325,8 +325,8 @@ class MlPredictIT {
     /** Planning opens no model, and a missing model fails the task with its code. */
     @Test
     void modelInAFolderThatIsNotHereIsFoundWhenTheTaskStarts() {
-        Sql sql =
-                tickets(BATCH, notes(1)).createModel("absent", "text STRING", "answer STRING", "model", "/absent/model.gguf");
+        Sql sql = tickets(BATCH, notes(1))
+                .createModel("absent", "text STRING", "answer STRING", "model", "/absent/model.gguf");
         String query = "SELECT * FROM ML_PREDICT(TABLE tickets, MODEL absent, DESCRIPTOR(note))";
 
         assertThat(sql.env().explainSql(query)).contains("MLPredict");
