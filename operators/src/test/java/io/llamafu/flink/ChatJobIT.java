@@ -52,7 +52,7 @@ class ChatJobIT {
         int records = 200;
         FailOnce<Completion> failure = new FailOnce<>(completion -> Integer.parseInt(completion.getId()) > records / 2);
         StreamExecutionEnvironment environment = environment();
-        Llamafu.complete(Jobs.tickets(environment, records, 200))
+        Llamafu.complete(Jobs.ticketsByCheckpoint(environment, records, 20))
                 .keyBy(Ticket::tenant)
                 .id(Ticket::id)
                 .prompt(ticket -> isLoud(ticket.id()) ? ticket.text() + "!" : ticket.text())
