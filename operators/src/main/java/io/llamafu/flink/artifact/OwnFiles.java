@@ -29,7 +29,7 @@ final class OwnFiles {
     static final FileAttribute<Set<PosixFilePermission>> FILE =
             PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"));
 
-    private static final long US = new UnixSystem().getUid();
+    private static final int US = (int) new UnixSystem().getUid();
     private static final int STICKY = 01000;
     private static final int OTHERS_WRITE = 0002;
 
